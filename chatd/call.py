@@ -1,0 +1,30 @@
+"""One request on its way to its command."""
+
+from typing import Generic, TypeVar
+
+import attrs
+
+from protocol.requests import Request
+from storage.records import User
+
+from .catchup import Feeder
+from .services import Services
+from .session import Session
+
+R = TypeVar("R", bound=Request)
+
+
+@attrs.frozen
+class Call(Generic[R]):
+    """A request, who asks, and what commands work with."""
+
+    services: Services
+    session: Session
+    feeder: Feeder
+    request: R
+
+    @property
+    def user(self) -> User:
+        """Who asks. Only after `hello`."""
+        assert self.session.user is not None
+        return self.session.user

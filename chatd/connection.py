@@ -1,0 +1,291 @@
+"""One WebSocket connection, and the one place that knows trio-websocket: reader, writer, heartbeat, feeder.
+
+trio-websocket keeps the protocol's state and reads; everything that leaves, its own pongs and close frames included,
+goes through the outbox, in order. Each guard here answers something that was seen to break it (`docs/decisions/`).
+"""
+
+import socket
+from collections.abc import Callable
+
+import attrs
+import structlog
+import trio
+import trio_websocket
+from wsproto.utilities import ProtocolError
+
+from protocol.codes import CloseCode, ErrorCode
+from protocol.decode import BadRequest, Malformed, decode_request
+
+from .catchup import Feeder
+from .dispatch import dispatch
+from .errors import Closing, Refusal
+from .limits import TokenBucket
+from .outbox import Cork, Outbox, Transport
+from .services import Services
+from .session import Session
+from .transport import SocketTransport, StreamTransport
+from .wire import PING, WebSocketJson, close_frame
+
+log = structlog.get_logger("chatd.connection")
+
+SUBPROTOCOL = "chat.v1.json"
+RECEIVE = 65_536
+"""Bytes read at once."""
+
+LINGER_BYTES = 4 * 1024 * 1024
+"""What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
+
+PATIENCE = 100
+"""Requests over the rate limit in a row before the connection is closed."""
+
+
+@attrs.frozen
+class Times:
+    """Seconds: for the handshake, until `hello`, between pings, without progress, for closing."""
+
+    handshake: float
+    hello: float
+    heartbeat: float
+    write: float
+    close: float
+
+
+@attrs.frozen
+class Rates:
+    """Token buckets of one connection: tokens a second, and how many are saved up. None: no limit."""
+
+    per_second: float
+    burst: float
+
+
+class GuardedStream(trio.abc.Stream):
+    """What trio-websocket reads from and writes to: replays the handshake, counts, and sends by the outbox."""
+
+    def __init__(self, raw: trio.abc.Stream, replay: bytes, outbox: Outbox, flood: int) -> None:
+        self._raw = raw
+        self._replay = replay
+        self._outbox = outbox
+        self._flood = flood
+        self._closed = False
+        self.heard = trio.current_time()
+        self.pending = 0  # bytes since the last complete message
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._closed:
+            raise trio.ClosedResourceError
+        if self._replay:
+            data, self._replay = self._replay[:max_bytes], self._replay[max_bytes or len(self._replay) :]
+            await trio.lowlevel.checkpoint()
+            return data
+        data = bytes(await self._raw.receive_some(max_bytes))
+        now = trio.current_time()
+        # Fragments pin far more memory than they have bytes; a kilobyte a second is left to pings and pongs.
+        self.pending = max(0, self.pending - int((now - self.heard) * 1024)) + len(data)
+        self.heard = now
+        if self.pending > self._flood:
+            raise trio.BrokenResourceError("too many bytes without a complete message")
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        self._outbox.push(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await trio.lowlevel.checkpoint()
+
+
+class Connection:
+    """The life of one connection. `stop` ends it from outside."""
+
+    def __init__(
+        self,
+        raw: trio.abc.Stream,
+        services: Services,
+        cork: Cork,
+        times: Times,
+        *,
+        outbox_bytes: int,
+        rates: Rates | None,
+        user_bucket: Callable[[str], TokenBucket] | None,
+        sock: socket.socket | None = None,
+    ) -> None:
+        self._raw = raw
+        self._services = services
+        self._times = times
+        transport: Transport = StreamTransport(raw) if sock is None else SocketTransport(sock)
+        self.outbox = Outbox(transport, cork, limit=outbox_bytes, stalled=times.write, on_cut=self._on_cut)
+        self.session = Session(services.new_id(), self.outbox, WebSocketJson())
+        self.feeder = Feeder(self.session, services.gate)
+        self.session.feed = self.feeder.feed
+        self.ended = trio.Event()
+        self._body = trio.CancelScope()
+        self._closing: Closing | None = None
+        self._receiving = False
+        self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
+        self._user_bucket = user_bucket
+        self._refused = 0
+        self._clean = False
+        self._log = log.bind(session=self.session.id)
+
+    async def run(self, replay: bytes) -> None:
+        """Serve until either side ends it. `replay`: what was read of the stream already. Never raises but Cancelled."""
+        self._stream = GuardedStream(self._raw, replay, self.outbox, 2 * self._services.limits.max_frame_bytes)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.outbox.run)
+                websocket = await self._shake_hands(nursery)
+                if websocket is not None:
+                    nursery.start_soon(self._heartbeat)
+                    nursery.start_soon(self.feeder.run)
+                    with self._body:
+                        await self._read(websocket)
+                    await self._leave(websocket)
+                nursery.cancel_scope.cancel()
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the peer is gone, at whatever moment
+        except* Exception as group:
+            # What trio-websocket raises when a peer breaks the protocol in the middle of closing; or a bug of ours.
+            self._log.warning("connection failed", error=_names(group), exc_info=None if _foreign(group) else group)
+        finally:
+            self._forget()
+            self.ended.set()
+            await trio.aclose_forcefully(self._raw)
+
+    def stop(self, code: CloseCode, reason: str) -> None:
+        """Close with this code, unless it is closing already."""
+        if self._closing is None:
+            self._closing = Closing(code, reason)
+            self._body.cancel()
+
+    # -- the parts of its life --
+
+    async def _shake_hands(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection | None:
+        with trio.move_on_after(self._times.handshake):
+            request = await trio_websocket.wrap_server_stream(
+                nursery,
+                self._stream,
+                max_message_size=self._services.limits.max_frame_bytes,
+                receive_buffer_size=RECEIVE,
+            )
+            chosen = SUBPROTOCOL if SUBPROTOCOL in request.proposed_subprotocols else None
+            return await request.accept(subprotocol=chosen)
+        return None
+
+    async def _read(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        deadline = trio.current_time() + self._times.hello
+        try:
+            while True:
+                self._receiving = True
+                if self.session.user is None:
+                    message: str | bytes | None = None
+                    with trio.move_on_at(deadline):
+                        message = await websocket.get_message()
+                    if message is None:
+                        raise Closing(CloseCode.NO_HELLO, "no hello")
+                else:
+                    message = await websocket.get_message()
+                self._receiving = False
+                self._stream.pending = 0
+                if isinstance(message, bytes):
+                    raise Closing(CloseCode.BINARY, "text frames only")
+                await self._serve(message)
+        except Closing as closing:
+            self._closing = closing
+        except trio_websocket.ConnectionClosed as closed:
+            self._clean = closed.reason is not None and closed.reason.code not in (1006, 1009)
+        finally:
+            self._receiving = True
+
+    async def _serve(self, text: str) -> None:
+        try:
+            request = decode_request(text, self._services.limits)
+        except Malformed as error:
+            raise Closing(error.code, error.reason) from None
+        except BadRequest as error:
+            self.session.send(Refusal(ErrorCode.BAD_REQUEST, error.message).frame(error.re))
+            return
+        wait = self._over_limit()
+        if wait:
+            self._refused += 1
+            if self._refused > PATIENCE:
+                raise Closing(CloseCode.TOO_MANY, "too many requests")
+            self.session.send(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3)).frame(request.id))
+            return
+        self._refused = 0
+        known = self.session.user
+        await dispatch(self._services, self.session, self.feeder, request)
+        if known is None and self.session.user is not None:
+            self._log = self._log.bind(user=self.session.user.id)
+            self._log.info("signed in", connections=len(self._services.registry.of(self.session.user.id)))
+
+    def _over_limit(self) -> float:
+        wait = self._bucket.take() if self._bucket is not None else 0.0
+        if not wait and self._user_bucket is not None and self.session.user is not None:
+            wait = self._user_bucket(self.session.user.id).take()
+        return wait
+
+    async def _heartbeat(self) -> None:
+        interval = self._times.heartbeat
+        while True:
+            await trio.sleep(interval)
+            # While a request is being served nothing is read, and silence says nothing.
+            if self._receiving and trio.current_time() - self._stream.heard >= 2 * interval:
+                self.stop(CloseCode.SILENT, "silent")
+                return
+            self.outbox.push(PING)
+
+    async def _leave(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        """Say goodbye, and wait a bounded time until it is read."""
+        closing = self._closing
+        with trio.move_on_after(self._times.close):
+            if self.outbox.is_cut:
+                if closing is not None:
+                    self.outbox.part_with(close_frame(closing.code, closing.reason))
+            elif closing is not None:
+                await websocket.aclose(closing.code, closing.reason)
+            await self.outbox.drained()
+            if not self._clean:
+                await self._linger()
+        self._log.info("closed", code=int(closing.code) if closing else None, reason=closing.reason if closing else None)
+
+    async def _linger(self) -> None:
+        """Read on until the peer ends: closing a socket with unread bytes sends a reset, and the close frame is lost."""
+        if isinstance(self._raw, trio.abc.HalfCloseableStream):
+            await self._raw.send_eof()
+        taken = 0
+        while taken < LINGER_BYTES:
+            data = await self._raw.receive_some(RECEIVE)
+            if not data:
+                return
+            taken += len(data)
+
+    def _on_cut(self, reason: str) -> None:
+        if reason != "gone":
+            self._log.warning("cut", reason=reason)
+        self.stop(CloseCode.TOO_SLOW, "too slow")
+
+    def _forget(self) -> None:
+        user = self.session.user
+        self.outbox.cut("gone")
+        if user is not None and self.session in self._services.registry.of(user.id):
+            last = self._services.registry.remove(user.id, self.session)
+            self._services.rooms.lost(self.session)
+            if last:
+                self._services.presence.depart(user.id)
+
+
+def _names(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    names: list[str] = []
+    for error in group.exceptions:
+        names += _names(error) if isinstance(error, BaseExceptionGroup) else [type(error).__name__]
+    return names
+
+
+def _foreign(group: BaseExceptionGroup[BaseException]) -> bool:
+    """Whether a peer can have caused it: a protocol error, or a broken handshake."""
+    _, ours = group.split((trio_websocket.HandshakeError, trio_websocket.ConnectionClosed, ProtocolError))
+    return ours is None

@@ -1,0 +1,232 @@
+"""The composition root, and the daemon's whole life, top to bottom: start, serve, shut down.
+
+    daemon   store and gate (ended last)
+     |- background: presence
+     `- rooms                      outlive connections
+         `- connections            at shutdown: deadline = now + grace
+             `- accept             ended first
+"""
+
+import random
+import socket
+import time
+from collections.abc import Callable
+
+import attrs
+import structlog
+import trio
+import uuid_utils
+
+from protocol.codes import CloseCode
+from protocol.frames import GoingAway
+from protocol.objects import Limits
+from storage.contract import Store
+
+from . import front
+from .config import Config
+from .connection import Connection, Rates, Times
+from .gate import Gate, Runner, ThreadRunner
+from .http.app import make_app
+from .limits import Buckets
+from .listen import TooMany, accept_from
+from .origins import Origins
+from .outbox import Cork
+from .policy import Policy
+from .presence import Presence
+from .registry import Registry
+from .room import Services as RoomServices
+from .rooms import Rooms
+from .services import Services
+
+log = structlog.get_logger("chatd.daemon")
+
+
+def wall_clock() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A fresh id that sorts by time."""
+    return str(uuid_utils.uuid7())
+
+
+class Daemon:
+    """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        *,
+        development: bool = False,
+        exposed: bool = False,
+        write: Runner | None = None,
+        read: Runner | None = None,
+        now: Callable[[], int] = wall_clock,
+        new_id: Callable[[], str] = new_id,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.gate = Gate(store, write or ThreadRunner(1), read or ThreadRunner(config.storage.readers))
+        self.registry = Registry()
+        self._cork = Cork()
+        self.gate.cork = self._cork
+        self._stopping = trio.Event()
+        self._connections: set[Connection] = set()
+        self._open = 0
+        self._rng = rng or random.Random()
+        self._nursery: trio.Nursery | None = None
+        limits, timeouts = config.limits, config.timeouts
+        self._origins = Origins(development=development, exposed=exposed)
+        presence = Presence(self.registry, self.gate, now)
+        self.rooms = Rooms(
+            RoomServices(
+                self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox
+            ),
+            limit=limits.rooms,
+        )
+        self.services = Services(
+            store=store,
+            gate=self.gate,
+            registry=self.registry,
+            presence=presence,
+            rooms=self.rooms,
+            policy=Policy(attrs.asdict(config.policy)),
+            limits=Limits(**{f.name: getattr(limits, f.name) for f in attrs.fields(Limits)}),
+            now=now,
+            new_id=new_id,
+            heartbeat=config.server.heartbeat,
+            development=development,
+            draining=lambda: self.stopping,
+            connections_per_user=limits.connections if development else limits.connections_per_user,
+        )
+        self._times = Times(
+            timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close
+        )
+        self._rates = None if development else Rates(limits.requests_per_second, limits.request_burst)
+        self._buckets = None if development else Buckets(limits.user_requests_per_second, limits.user_request_burst)
+        self._app = make_app(self.problem)
+
+    def problem(self) -> str | None:
+        """Why nothing can be acknowledged now, or None."""
+        return "shutting down" if self.stopping else self.gate.problem
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a shutdown has begun."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Begin to shut down; `run` returns within the grace."""
+        self._stopping.set()
+
+    async def run(
+        self, listeners: list[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve the listening sockets (and `serve_stream`) until `stop`; everything acknowledged is kept."""
+        async with trio.open_nursery() as daemon:
+            daemon.start_soon(self.gate.run)
+            async with trio.open_nursery() as background:
+                background.start_soon(self.services.presence.run)
+                await background.start(self.rooms.run)
+                async with trio.open_nursery() as connections:
+                    self._nursery = connections
+                    async with trio.open_nursery() as accept:
+                        for listener in listeners:
+                            accept.start_soon(accept_from, listener, self._accepted)
+                        task_status.started()
+                        await self._stopping.wait()
+                        accept.cancel_scope.cancel()
+                    log.info("shutting down", connections=len(self._connections))
+                    connections.cancel_scope.deadline = trio.current_time() + self.config.server.grace
+                    await self._say_goodbye()
+                    connections.cancel_scope.cancel()
+                with trio.move_on_after(self.config.timeouts.commit):
+                    await self.services.presence.close()
+                background.cancel_scope.cancel()
+            self.gate.close()
+        log.info("stopped")
+
+    async def _say_goodbye(self) -> None:
+        for number, connection in enumerate(list(self._connections)):
+            # Spread, so that not everybody is back in the same instant.
+            wait = round(1 + number * 0.01 + self._rng.random(), 3)
+            connection.session.send(GoingAway(reconnect_in=wait))
+        for connection in list(self._connections):
+            await connection.session.quiet()
+        for connection in list(self._connections):
+            connection.stop(CloseCode.GOING_AWAY, "the server is shutting down")
+        while self._connections:
+            await next(iter(self._connections)).ended.wait()
+
+    # -- connections --
+
+    def _accepted(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        if self._open >= self.config.limits.connections:
+            raise TooMany
+        assert self._nursery is not None
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self._nursery.start_soon(self.serve_stream, stream, sock, peer)
+
+    async def serve_stream(
+        self, stream: trio.abc.Stream, sock: socket.socket | None = None, peer: tuple[str, int] | None = None
+    ) -> None:
+        """Serve one connection, whatever comes over it; one of the two places that no bug passes."""
+        self._open += 1
+        try:
+            async with trio.open_nursery() as connection:  # the connection's own
+                connection.start_soon(self._serve, stream, sock, peer)
+        except* Exception as group:
+            log.error("connection crashed", exc_info=group)
+        finally:
+            self._open -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def _serve(
+        self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None
+    ) -> None:
+        async def on_websocket(head: front.Head, replay: bytes, raw: trio.abc.Stream) -> None:
+            refusal = self._origins.refusal(head)
+            if refusal is not None:
+                log.warning("handshake refused", reason=refusal)
+                await raw.send_all(_FORBIDDEN)
+                return
+            await self._serve_websocket(replay, raw, sock)
+
+        limits, timeouts = self.config.limits, self.config.timeouts
+        await front.serve(
+            stream,
+            self._app,
+            on_websocket,
+            head_timeout=timeouts.handshake,
+            keep_alive=timeouts.keep_alive,
+            write_timeout=timeouts.write,
+            max_body=limits.http_body_bytes,
+            peer=peer,
+            accepting=lambda: not self.stopping,
+        )
+
+    async def _serve_websocket(self, replay: bytes, raw: trio.abc.Stream, sock: socket.socket | None) -> None:
+        connection = Connection(
+            raw,
+            self.services,
+            self._cork,
+            self._times,
+            outbox_bytes=self.config.limits.outbox_bytes,
+            rates=self._rates,
+            user_bucket=self._buckets.of if self._buckets is not None else None,
+            sock=sock,
+        )
+        self._connections.add(connection)
+        try:
+            await connection.run(replay)
+        finally:
+            self._connections.discard(connection)
+
+
+_FORBIDDEN = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 70\r\nConnection: close\r\n\r\n"
+    b'{"code":"forbidden","message":"origin not allowed","temporary":false}\n'
+)

@@ -1,0 +1,196 @@
+"""The one bridge between the event loop and the store: group commit on one writer, a few readers.
+
+Whoever wants to write submits a batch and a function that publishes its outcomes. All batches that wait become one
+transaction, one sync of the disk; then their outcomes are published, in commit order, in one step of the event loop.
+How the store's synchronous calls run is injected: on threads in production, inline under a virtual clock.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
+
+import structlog
+import trio
+
+from storage.changes import Change, Outcome
+from storage.contract import Store, Unavailable
+
+log = structlog.get_logger("chatd.gate")
+
+MAX_BATCH = 1000
+"""Changes in one transaction."""
+
+REPAIR_INTERVAL = 1.0
+"""Seconds between attempts to bring a failed store back."""
+
+T = TypeVar("T")
+Publish = Callable[[Sequence[Outcome]], None]
+
+
+class Runner(Protocol):
+    """Runs a synchronous call of the store; a call that has begun is never abandoned."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
+
+
+class ThreadRunner:
+    """On worker threads, at most `limit` at once."""
+
+    def __init__(self, limit: int) -> None:
+        self._limiter = trio.CapacityLimiter(limit)
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+async def run_inline(work: Callable[[], T]) -> T:
+    """In the calling task: what a virtual clock needs, as it doesn't see worker threads."""
+    await trio.lowlevel.checkpoint()
+    return work()
+
+
+class Ticket:
+    """A submitted batch: `done` is set when its outcomes are published, or `error` says why there are none."""
+
+    __slots__ = ("changes", "done", "error", "publish")
+
+    def __init__(self, changes: Sequence[Change], publish: Publish) -> None:
+        self.changes = changes
+        self.publish = publish
+        self.done = trio.Event()
+        self.error: Exception | None = None
+
+
+class Gate:
+    """See the module's text. `problem` says why nothing can be acknowledged now, or is None."""
+
+    def __init__(self, store: Store, write: Runner, read: Runner) -> None:
+        self.store = store
+        self.problem: str | None = None
+        self.on_reopened: Callable[[], None] = lambda: None
+        self.cork: AbstractContextManager[None] = nullcontext()  # what is published leaves in one write
+        self._write = write
+        self._read = read
+        self._waiting: deque[Ticket] = deque()
+        self._wake = trio.Event()
+        self._turn: trio.Event | None = None  # set when the commit that runs now is published
+        self._closing = False
+        self._generation = store.generation
+
+    def submit(self, changes: Sequence[Change], publish: Publish = lambda outcomes: None) -> Ticket:
+        """Queue a batch. `publish` is called with its outcomes, synchronously, before the ticket is done."""
+        ticket = Ticket(changes, publish)
+        self._waiting.append(ticket)
+        self._wake.set()
+        return ticket
+
+    async def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Submit, and wait for the outcomes. Raises Unavailable."""
+        outcomes: list[Outcome] = []
+        ticket = self.submit(changes, outcomes.extend)
+        await ticket.done.wait()
+        if ticket.error is not None:
+            raise ticket.error
+        return outcomes
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Run a read; when it returns, every commit that it saw has been published. Raises Unavailable."""
+        found = await self._read(work)
+        # The read can only have seen commits that had begun by now; at most one of them is still to be published.
+        if self._turn is not None:
+            await self._turn.wait()
+        return found
+
+    async def run(self) -> None:
+        """Commit what is submitted, until `close` is called and nothing waits any more."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._repair_when_failed)
+            while True:
+                if not self._waiting:
+                    if self._closing:
+                        break
+                    self._wake = trio.Event()
+                    await self._wake.wait()
+                    continue
+                await self._one_turn(self._take())
+            nursery.cancel_scope.cancel()
+
+    def close(self) -> None:
+        """Let `run` end when everything submitted is done."""
+        self._closing = True
+        self._wake.set()
+
+    def _take(self) -> list[Ticket]:
+        tickets: list[Ticket] = []
+        size = 0
+        while self._waiting and (not tickets or size + len(self._waiting[0].changes) <= MAX_BATCH):
+            ticket = self._waiting.popleft()
+            tickets.append(ticket)
+            size += len(ticket.changes)
+        return tickets
+
+    async def _one_turn(self, tickets: list[Ticket]) -> None:
+        self._turn = turn = trio.Event()
+        try:
+            await self._commit(tickets)
+        finally:
+            self._turn = None
+            turn.set()
+        if self._generation != self.store.generation:
+            self._generation = self.store.generation
+            self.on_reopened()
+
+    async def _commit(self, tickets: list[Ticket]) -> None:
+        changes = [change for ticket in tickets for change in ticket.changes]
+        work = (lambda: self.store.commit(changes)) if changes else self._repaired
+        try:
+            outcomes = await self._write(work)
+        except Unavailable as error:
+            self._fail(tickets, error)
+        except Exception as error:
+            if len(tickets) == 1:
+                log.exception("commit failed", changes=sorted({type(change).__name__ for change in changes}))
+                tickets[0].error = error
+                tickets[0].done.set()
+                return
+            for ticket in tickets:  # one of them is poison: the others must not suffer
+                await self._commit([ticket])
+        else:
+            self._succeeded()
+            with self.cork:
+                self._publish(tickets, outcomes)
+
+    def _publish(self, tickets: list[Ticket], outcomes: list[Outcome]) -> None:
+        start = 0
+        for ticket in tickets:
+            end = start + len(ticket.changes)
+            try:
+                ticket.publish(outcomes[start:end])
+            except Exception as error:  # a bug in one room: its own task hears of it
+                ticket.error = error
+            ticket.done.set()
+            start = end
+
+    def _fail(self, tickets: list[Ticket], error: Unavailable) -> None:
+        if self.problem is None:
+            log.error("store unavailable", reason=str(error))
+        self.problem = str(error)
+        for ticket in tickets:
+            ticket.error = error
+            ticket.done.set()
+
+    def _succeeded(self) -> None:
+        if self.problem is not None:
+            log.info("store available again")
+            self.problem = None
+
+    async def _repair_when_failed(self) -> None:
+        while True:
+            await trio.sleep(REPAIR_INTERVAL)
+            if self.problem is not None and not self._waiting:
+                await self.submit(()).done.wait()  # an empty batch is a repair, in turn with the others
+
+    def _repaired(self) -> list[Outcome]:
+        self.store.repair()
+        return []

@@ -1,0 +1,84 @@
+"""Listening sockets, and the loop that accepts."""
+
+import errno
+import socket
+from collections.abc import Callable
+
+import structlog
+import trio
+
+log = structlog.get_logger("chatd.listen")
+
+BACKLOG = 1024
+SEND_BUFFER = 262_144
+"""Bytes that the kernel keeps for one slow reader; more would only hide that it is slow."""
+
+PAUSE = 0.1
+"""Seconds without accepting, when there are no descriptors or connections left."""
+
+BUSY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 73\r\n"
+    b"Retry-After: 5\r\nConnection: close\r\n\r\n"
+    b'{"code":"unavailable","message":"too many connections","temporary":true}\n'
+)
+
+
+class TooMany(Exception):
+    """No more connections can be taken now."""
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen on every address of `host`, all on one port. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, proto, _, address in dict.fromkeys(found):
+            if sockets and port == 0:  # the port that the first address got
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            sock = socket.socket(family, kind, proto)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket, tuple[str, int]], None]) -> None:
+    """Hand each new connection on, until cancelled; `accepted` raises TooMany where it can't take one."""
+    while True:
+        try:
+            sock, address = listener.accept()
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(listener)
+            continue
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                log.error("cannot accept", reason=error.strerror)
+                await trio.sleep(PAUSE)
+            continue  # else: that one peer is gone already
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            accepted(sock, (address[0], address[1]))
+        except TooMany:
+            _turn_away(sock)
+            await trio.sleep(0)
+        except OSError:
+            sock.close()
+
+
+def _turn_away(sock: socket.socket) -> None:
+    try:
+        sock.send(BUSY)
+    except OSError:
+        pass
+    finally:
+        sock.close()

@@ -1,0 +1,203 @@
+"""All loaded rooms: loaded when somebody asks for one, unloaded when idle, started again after a crash."""
+
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from protocol.codes import ErrorCode
+from protocol.types import RequestId
+from storage import records
+from storage.changes import Changed, OpenDirect, Outcome, Refused, RoomChange, Unchanged, room_of
+
+from . import view
+from .errors import Refusal, not_found, unavailable
+from .room import Command, Room, Services, answer
+from .session import Session
+
+log = structlog.get_logger("chatd.rooms")
+
+
+class Rooms:
+    """`limit`: loaded rooms at once."""
+
+    def __init__(self, services: Services, *, limit: int) -> None:
+        self._services = services
+        self._limit = limit
+        self._loaded: dict[str, Room] = {}
+        self._loading: dict[str, trio.Event] = {}
+        self._nursery: trio.Nursery | None = None
+        # Opens whose outcome was never heard: the next one tells the other side, too.
+        self._doubtful: set[str] = set()
+        services.gate.on_reopened = self._resync_all
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The nursery of all rooms, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def post(
+        self,
+        session: Session,
+        re: RequestId | None,
+        conversation: str,
+        change: RoomChange | None,
+        *,
+        active: bool = False,
+    ) -> None:
+        """Put a request into its room's inbox. Raises Refusal: `not_found`, or `unavailable` when there is no place."""
+        room = self._loaded.get(conversation) or await self._load(conversation, session.user_id)
+        if not room.is_present(session.user_id):
+            raise not_found()
+        await room.put(Command(session, re, change, active=active))
+
+    async def present(self, conversation: str, user: str) -> bool:
+        """Whether the user takes part."""
+        room = self._loaded.get(conversation)
+        if room is not None:
+            return room.is_present(user)
+        row = await self._services.gate.read(lambda: self._services.gate.store.room(conversation))
+        return row is not None and row.present(user)
+
+    async def open(self, session: Session, re: RequestId | None, change: OpenDirect) -> None:
+        """Find or make a direct conversation, and answer. Raises Refusal or Unavailable.
+
+        It goes by no room's inbox, as the room isn't known before; its outcome is published in commit order all the same.
+        """
+        command = Command(session, re, change)
+        session.asked()
+        refused: list[Refused] = []
+
+        def publish(outcomes: Sequence[Outcome]) -> None:
+            (outcome,) = outcomes
+            if isinstance(outcome, Refused):
+                refused.append(outcome)
+            else:
+                assert isinstance(outcome, Changed | Unchanged)
+                self._publish_open(command, outcome)
+
+        pair = records.pair_of(change.user, change.other)
+        try:
+            ticket = self._services.gate.submit([change], publish)
+            with trio.move_on_after(self._services.commit_timeout):
+                await ticket.done.wait()
+            if ticket.error is not None:
+                raise ticket.error
+            if not ticket.done.is_set():
+                raise unavailable()
+        except BaseException:
+            self._doubt(pair)
+            raise
+        finally:
+            command.finish()
+        if refused:
+            raise Refusal(ErrorCode(refused[0].reason), refused[0].message)
+
+    def _doubt(self, pair: str) -> None:
+        if len(self._doubtful) < self._limit:
+            self._doubtful.add(pair)
+
+    def lost(self, session: Session) -> None:
+        """A connection is gone."""
+        for conversation in list(session.typing_in):
+            room = self._loaded.get(conversation)
+            if room is not None:
+                room.lost(session)
+
+    # -- loading --
+
+    async def _load(self, conversation: str, user: str) -> Room:
+        while conversation in self._loading:
+            await self._loading[conversation].wait()
+        room = self._loaded.get(conversation)
+        if room is not None:
+            return room
+        done = self._loading[conversation] = trio.Event()
+        try:
+            row = await self._services.gate.read(lambda: self._services.gate.store.room(conversation))
+        finally:
+            del self._loading[conversation]
+            done.set()
+        room = self._loaded.get(conversation)  # an open may have brought it meanwhile
+        if room is not None:
+            return room
+        if row is None or not row.present(user):
+            raise not_found()
+        return self._start(row)
+
+    def _start(self, row: records.Room) -> Room:
+        if len(self._loaded) >= self._limit:
+            self._make_place()
+        assert self._nursery is not None
+        room = self._loaded[row.conversation.id] = Room(row, self._services, self._unload)
+        self._nursery.start_soon(self._supervise, room, name=f"room {room.id}")
+        log.debug("room loaded", conversation=room.id, rooms=len(self._loaded))
+        return room
+
+    def _make_place(self) -> None:
+        idle = [room for room in self._loaded.values() if room.idle]
+        if not idle:
+            raise unavailable()
+        for room in sorted(idle, key=lambda room: room.used)[: max(1, self._limit // 100)]:
+            room.stop()
+            self._unload(room)
+
+    def _unload(self, room: Room) -> bool:
+        if self._loaded.get(room.id) is room:
+            del self._loaded[room.id]
+        log.debug("room unloaded", conversation=room.id, rooms=len(self._loaded))
+        return True
+
+    async def _supervise(self, room: Room) -> None:
+        try:
+            async with trio.open_nursery() as nursery:  # the conversation's own
+                nursery.start_soon(room.run)
+        except* Exception as group:
+            log.error("room crashed", conversation=room.id, exc_info=group)
+            self._unload(room)
+            room.crashed()
+
+    def _resync_all(self) -> None:
+        for room in self._loaded.values():
+            room.resync()
+
+    # -- opens --
+
+    def _publish_open(self, command: Command, outcome: Changed | Unchanged) -> None:
+        id = outcome.room.id
+        pair = outcome.room.pair or ""
+        if isinstance(outcome, Unchanged):
+            if pair in self._doubtful:
+                self._doubtful.discard(pair)
+                if not outcome.room.last_seq:
+                    self._tell_again(outcome)
+            answer(command, id, view.unchanged_fields(outcome, command.session.user_id), outcome)
+            return
+        self._doubtful.discard(pair)
+        room = self._loaded.get(id) or self._start(room_of(outcome))
+        if outcome.created:
+            log.info("conversation created", conversation=id, kind=outcome.room.kind, by=command.session.user_id)
+        if room.rev not in (outcome.from_rev, outcome.rev):
+            room.resync()
+        room.tell(view.Seen(outcome, crowd=False), command)
+
+    def _tell_again(self, outcome: Unchanged) -> None:
+        """An open that seemed to fail had happened, and nothing since: tell everyone as if it happened now."""
+        room = self._loaded.get(outcome.room.id) or self._start(room_of(outcome))
+        present = tuple(p.user for p in outcome.everyone if p.present)
+        again = Changed(
+            outcome.room,
+            outcome.room.rev,
+            outcome.room.rev,
+            participants=outcome.everyone,
+            memberships=tuple(records.Membership(user, False, False, False, 0) for user in present),
+            entered=present,
+            everyone=outcome.everyone,
+            users=outcome.users,
+        )
+        room.tell(view.Seen(again, crowd=False), None)

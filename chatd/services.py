@@ -1,0 +1,33 @@
+"""What commands work with: the composition root makes one of these."""
+
+from collections.abc import Callable
+
+import attrs
+
+from protocol.objects import Limits
+from storage.contract import Store
+
+from .gate import Gate
+from .policy import Policy
+from .presence import Presence
+from .registry import Registry
+from .rooms import Rooms
+
+
+@attrs.frozen
+class Services:
+    """The daemon's parts. `now`: wall clock, ms since 1970; `new_id`: a fresh id; `heartbeat` in seconds."""
+
+    store: Store
+    gate: Gate
+    registry: Registry
+    presence: Presence
+    rooms: Rooms
+    policy: Policy
+    limits: Limits
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    heartbeat: float
+    development: bool
+    draining: Callable[[], bool]
+    connections_per_user: int

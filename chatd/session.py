@@ -1,0 +1,177 @@
+"""One connection as the rooms see it: who is there, and in which order frames leave. No I/O.
+
+Per connection and conversation the state is live, or behind some rev. While behind, events are only marked (the feeder
+in `catchup.py` reads them from the store) and `ok`s wait for their turn. While a reply is being read, everything else
+that leaves is held, so that the reply takes its place in rev order.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import attrs
+import trio
+
+from protocol.frames import ChangeOk, Frame
+from storage.records import User
+
+from .outbox import Outbox
+from .wire import Codec, Event
+
+
+@attrs.define
+class Waiting:
+    """Something that waits for its turn in a conversation: an `ok` or, while the store is read, an event."""
+
+    from_rev: int
+    rev: int
+    data: bytes
+    is_ok: bool
+
+
+@attrs.define(eq=False)
+class Lag:
+    """A conversation that this connection is behind in. `rev`: what the client has; `reading`: a read is under way."""
+
+    rev: int
+    reading: bool = False
+    waiting: list[Waiting] = attrs.Factory(list)
+
+
+@attrs.define
+class Hold:
+    """What left while a reply was being read, in order, with its conversation and rev; then the reply itself.
+
+    `revs`: the conversations that the reply shows, and as of which rev. `first`: nothing may come before the reply.
+    """
+
+    first: bool = False
+    held: list[tuple[str | None, int, bytes]] = attrs.Factory(list)
+    revs: Mapping[str, int] = attrs.Factory(dict)
+    reply: bytes | None = None
+
+
+class Session:
+    """See the module's text. `user` is None until `hello`."""
+
+    def __init__(self, id: str, outbox: Outbox, codec: Codec) -> None:
+        self.id = id
+        self.outbox = outbox
+        self.codec = codec
+        self.user: User | None = None
+        self.focus: str | None = None
+        self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
+        self.behind: dict[str, Lag] = {}
+        self.feed: Callable[[Mapping[str, int]], None] = self._nobody_feeds
+        self._hold: Hold | None = None
+        self._turn = trio.Lock()
+        self._unanswered = 0
+        self._quiet: trio.Event | None = None
+
+    @property
+    def user_id(self) -> str:
+        """The signed-in user's id."""
+        assert self.user is not None
+        return self.user.id
+
+    # -- what leaves --
+
+    def send(self, frame: Frame, *, counts: bool = True) -> None:
+        """A frame that has no place in a conversation's order."""
+        self._leave(None, 0, self.codec.encode(frame), counts=counts)
+
+    def notify(self, event: Event) -> None:
+        """The same, for a frame that many get."""
+        self._leave(None, 0, event.bytes_for(self.codec))
+
+    def deliver(self, conversation: str, from_rev: int, rev: int, event: Event) -> None:
+        """A `change` in its conversation's order."""
+        lag = self.behind.get(conversation)
+        if lag is None:
+            self._leave(conversation, rev, event.bytes_for(self.codec))
+        elif lag.reading:
+            lag.waiting.append(Waiting(from_rev, rev, event.bytes_for(self.codec), is_ok=False))
+
+    def answer(self, conversation: str, frame: ChangeOk) -> None:
+        """An `ok` in its conversation's order."""
+        lag = self.behind.get(conversation)
+        data = self.codec.encode(frame)
+        if lag is None:
+            self._leave(conversation, frame.rev, data)
+        else:
+            lag.waiting.append(Waiting(frame.from_rev, frame.rev, data, is_ok=True))
+
+    def start_anew(self, conversation: str) -> None:
+        """The next event of the conversation stands for all before it: forget any lag."""
+        lag = self.behind.pop(conversation, None)
+        for waiting in lag.waiting if lag else ():
+            if waiting.is_ok:
+                self._leave(conversation, waiting.rev, waiting.data)
+
+    def fall_behind(self, conversation: str, rev: int) -> Lag:
+        """From now on the client has the conversation up to `rev`; somebody must feed it."""
+        lag = self.behind.get(conversation)
+        if lag is None:
+            lag = self.behind[conversation] = Lag(rev)
+        lag.rev = min(lag.rev, rev)
+        return lag
+
+    def _nobody_feeds(self, revs: Mapping[str, int]) -> None:
+        raise RuntimeError("a session needs a feeder")
+
+    def _leave(self, conversation: str | None, rev: int, data: bytes, *, counts: bool = True) -> None:
+        if self._hold is not None:
+            self._hold.held.append((conversation, rev, data))
+        else:
+            self.outbox.push(data, counts=counts)
+
+    # -- reads --
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """For what may be large: one at a time, and only when the outbox is empty."""
+        async with self._turn:
+            await self.outbox.drained()
+            yield
+
+    @contextmanager
+    def hold(self, *, first: bool = False) -> Iterator[Hold]:
+        """Hold what leaves. At the end: what is no newer than the reply, the reply, the rest.
+
+        Where the reply is to come first, what it shows already is left out instead.
+        """
+        hold = self._hold = Hold(first=first)
+        try:
+            yield hold
+        finally:
+            self._hold = None
+            later = []
+            for conversation, rev, data in hold.held:
+                shown = conversation is not None and rev <= hold.revs.get(conversation, 0)
+                if hold.reply is None or not (hold.first or (conversation in hold.revs and not shown)):
+                    self.outbox.push(data)
+                elif not (hold.first and shown):
+                    later.append(data)
+            if hold.reply is not None:
+                self.outbox.push(hold.reply, counts=False)
+            for data in later:
+                self.outbox.push(data)
+
+    # -- requests under way in rooms --
+
+    def asked(self) -> None:
+        """A request of this connection went to a room."""
+        self._unanswered += 1
+
+    def answered(self) -> None:
+        """It was answered, or needs no answer."""
+        self._unanswered -= 1
+        if not self._unanswered and self._quiet is not None:
+            self._quiet.set()
+            self._quiet = None
+
+    async def quiet(self) -> None:
+        """Wait until every request that went to a room is answered: a read comes after what was asked before it."""
+        while self._unanswered:
+            if self._quiet is None:
+                self._quiet = trio.Event()
+            await self._quiet.wait()

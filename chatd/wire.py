@@ -1,0 +1,62 @@
+"""The codec seam: how a frame becomes the bytes that a transport carries. Native JSON over WebSocket comes first."""
+
+from typing import Protocol
+
+from protocol.encode import encode
+from protocol.frames import Frame
+
+TEXT = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2)
+PING = b"\x89\x00"
+"""A WebSocket ping without payload."""
+
+
+class Codec(Protocol):
+    """Makes bytes of frames; `name` keys the encodings that an event keeps."""
+
+    name: str
+
+    def encode(self, frame: Frame) -> bytes:
+        """The frame as the transport carries it."""
+        ...
+
+
+class WebSocketJson:
+    """One unmasked text frame (RFC 6455, section 5.2) of JSON."""
+
+    name = "ws.json"
+
+    def encode(self, frame: Frame) -> bytes:
+        return text_frame(encode(frame))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A WebSocket text frame from the server."""
+    size = len(payload)
+    if size < 126:
+        return bytes((TEXT, size)) + payload
+    if size < 65_536:
+        return bytes((TEXT, 126, size >> 8, size & 0xFF)) + payload
+    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A WebSocket close frame from the server; the reason is cut to what fits (123 bytes)."""
+    payload = code.to_bytes(2, "big") + reason.encode()[:123]
+    return bytes((0x88, len(payload))) + payload
+
+
+class Event:
+    """A frame on its way to many: encoded once per codec, on first use."""
+
+    __slots__ = ("_encoded", "_frame")
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._encoded: dict[str, bytes] = {}
+
+    def bytes_for(self, codec: Codec) -> bytes:
+        """The frame in this codec's bytes."""
+        data = self._encoded.get(codec.name)
+        if data is None:
+            data = self._encoded[codec.name] = codec.encode(self._frame)
+        return data

@@ -1,0 +1,216 @@
+"""The reference: a store in dictionaries, for tests and for reading what a store should do."""
+
+import bisect
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from .apply import Unit, apply_all, finish, keys_of, membership_of, users_behind
+from .changes import Change, Outcome
+from .contract import MAX_CHANGED
+from .records import (
+    Conversation,
+    Message,
+    MessagePage,
+    Participant,
+    ReceiptTime,
+    Room,
+    Since,
+    Standing,
+    Summary,
+    SummaryPage,
+    User,
+)
+
+
+class MemoryStore:
+    """A `Store` that forgets everything when it is closed."""
+
+    def __init__(self, *, epoch: str, development: bool = False) -> None:
+        self.epoch = epoch
+        self.development = development
+        self.generation = 0
+        self._lock = threading.Lock()
+        self._users: dict[str, User] = {}
+        self._conversations: dict[str, Conversation] = {}
+        self._participants: dict[str, dict[str, Participant]] = {}
+        self._of_user: dict[str, set[str]] = {}
+        self._messages: dict[str, list[Message]] = {}  # by seq - 1
+        self._pairs: dict[str, str] = {}
+        self._sent: dict[tuple[str, str], Message] = {}
+        self._receipts: dict[tuple[str, str, str], list[tuple[int, int]]] = {}  # -> (seq, at), ascending
+
+    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        with self._lock:
+            keys = keys_of(changes)
+            unit = Unit()
+            unit.pairs = {pair: self._pairs[pair] for pair in keys.pairs if pair in self._pairs}
+            for conversation in keys.conversations.union(unit.pairs.values()):
+                if conversation in self._conversations:
+                    unit.conversations[conversation] = self._conversations[conversation]
+                    unit.participants[conversation] = dict(self._participants[conversation])
+            unit.users = {id: self._users[id] for id in users_behind(unit, keys) if id in self._users}
+            unit.sent = {key: self._sent[key] for key in keys.sent if key in self._sent}
+            outcomes, moved = apply_all(unit, changes)
+            self._save(unit)
+            return finish(outcomes, moved, self._unread)
+
+    def _save(self, unit: Unit) -> None:
+        self._users.update(unit.users)
+        self._pairs.update(unit.pairs)
+        for id in unit.changed_conversations:
+            self._conversations[id] = unit.conversations[id]
+            self._participants.setdefault(id, {})
+            self._messages.setdefault(id, [])
+        for conversation, user in unit.changed_participants:
+            self._participants[conversation][user] = unit.participants[conversation][user]
+            self._of_user.setdefault(user, set()).add(conversation)
+        for message in unit.new_messages:
+            self._messages[message.conversation].append(message)
+        self._sent.update(unit.sent)
+        for conversation, user, kind, seq, at in unit.receipts:
+            self._receipts.setdefault((conversation, user, kind), []).append((seq, at))
+
+    def repair(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def user(self, user: str) -> User | None:
+        return self._users.get(user)
+
+    def users(self, ids: Collection[str]) -> dict[str, User]:
+        return {id: self._users[id] for id in ids if id in self._users}
+
+    def list_users(
+        self, *, roles: Collection[str], but: str, query: str | None, after: tuple[Any, ...] | None, limit: int
+    ) -> tuple[list[User], tuple[Any, ...] | None]:
+        with self._lock:
+            found = sorted(
+                (user.name.casefold(), user.id)
+                for user in self._users.values()
+                if user.role in roles
+                and user.id != but
+                and user.disabled_at is None
+                and (query is None or query.casefold() in user.name.casefold())
+                and (after is None or (user.name.casefold(), user.id) > after)
+            )
+        page = [self._users[id] for _, id in found[:limit]]
+        return page, found[limit - 1] if len(found) > limit else None
+
+    def room(self, conversation: str) -> Room | None:
+        with self._lock:
+            return self._room(conversation)
+
+    def _room(self, conversation: str) -> Room | None:
+        row = self._conversations.get(conversation)
+        return None if row is None else Room(row, tuple(self._participants[conversation].values()))
+
+    def _summary(self, conversation: str, user: str) -> Summary | None:
+        room = self._room(conversation)
+        if room is None or not room.present(user):
+            return None
+        row = self._participants[conversation][user]
+        messages = self._messages[conversation]
+        membership = membership_of(row, room.conversation.last_seq, self._unread)
+        return Summary(room, membership, messages[-1] if messages else None)
+
+    def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
+        with self._lock:
+            of_user = sorted(self._of_user.get(user, ()))
+            found = [s for s in (self._summary(id, user) for id in of_user) if s and s.membership.archived == archived]
+            found.sort(key=self.key_of, reverse=True)
+            if after is not None:
+                found = [s for s in found if self.key_of(s) < after]
+            page = tuple(found[:limit])
+            users = self.users({p.user for s in page for p in s.room.participants})
+            return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > limit else None)
+
+    def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
+        with self._lock:
+            summary = self._summary(conversation, user)
+            if summary is None:
+                return None
+            return summary, self.users([p.user for p in summary.room.participants])
+
+    def key_of(self, summary: Summary) -> tuple[Any, ...]:
+        c = summary.room.conversation
+        return int(summary.membership.pinned), c.active_at, c.id
+
+    def history(
+        self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int
+    ) -> MessagePage | None:
+        with self._lock:
+            room = self._room(conversation)
+            if room is None or not room.present(user):
+                return None
+            messages = self._messages[conversation]
+            if after is not None:
+                page = messages[after : after + limit]
+                more = len(messages) > after + limit
+            else:
+                end = len(messages) if before is None else max(0, min(before - 1, len(messages)))
+                page = messages[max(0, end - limit) : end]
+                more = end > limit
+            return MessagePage(tuple(page), more, room.participants)
+
+    def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
+        with self._lock:
+            return {conversation: self._standing(conversation, user, rev) for conversation, rev in revs.items()}
+
+    def _standing(self, conversation: str, user: str, rev: int) -> Standing:
+        room = self._room(conversation)
+        if room is None or not room.present(user):
+            return Standing(0, reset=True)
+        now = room.conversation.rev
+        changed = sum(message.rev > rev for message in self._messages[conversation])
+        return Standing(now, reset=rev > now or changed > MAX_CHANGED)
+
+    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
+        with self._lock:
+            room = self._room(conversation)
+            if room is None or not room.present(user):
+                return None
+            messages = [message for message in self._messages[conversation] if message.rev > rev]
+            participants = [p for p in room.participants if p.rev > rev]
+            through = room.conversation.rev
+            revs = sorted([m.rev for m in messages] + [p.rev for p in participants])
+            if len(revs) > limit and revs[limit - 1] < through:
+                through = revs[limit - 1]
+            row = self._participants[conversation][user]
+            changed = tuple(p for p in participants if p.rev <= through)
+            return Since(
+                room,
+                through,
+                changed,
+                tuple(sorted((m for m in messages if m.rev <= through), key=lambda m: m.seq)),
+                membership_of(row, room.conversation.last_seq, self._unread),
+                self.users([p.user for p in changed]),
+            )
+
+    def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
+        with self._lock:
+            rooms = [self._room(id) for id in sorted(self._of_user.get(user, ()))]
+            return [
+                (room.conversation.id, room.conversation.rev, frozenset(p.user for p in room.participants if p.present))
+                for room in rooms
+                if room is not None and room.present(user)
+            ]
+
+    def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
+        with self._lock:
+            users = sorted(self._participants.get(conversation, ()))
+
+            def when(user: str, kind: str) -> int | None:
+                advances = self._receipts.get((conversation, user, kind), [])
+                index = bisect.bisect_left(advances, (seq, 0))
+                return advances[index][1] if index < len(advances) else None
+
+            return [ReceiptTime(user, when(user, "delivered"), when(user, "read")) for user in users]
+
+    def _unread(self, conversation: str, user: str, after: int, upto: int) -> int:
+        return sum(
+            message.sender is not None and message.sender != user and message.deleted_at is None
+            for message in self._messages[conversation][after:upto]
+        )

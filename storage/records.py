@@ -1,0 +1,187 @@
+"""What a store holds, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import attrs
+
+
+@attrs.frozen(slots=False)
+class User:
+    """A person. `role`: patient, dentist, staff or admin."""
+
+    id: str
+    name: str
+    role: str
+    avatar_url: str | None = None
+    disabled_at: int | None = None
+    last_seen_at: int | None = None
+
+
+@attrs.frozen(slots=False)
+class Conversation:
+    """A conversation's own row. `pair`: the sorted user ids of a direct one, joined by a space."""
+
+    id: str
+    kind: Literal["direct", "group"]
+    pair: str | None
+    title: str | None
+    created_at: int
+    last_message_at: int | None
+    last_seq: int
+    rev: int
+
+    @property
+    def active_at(self) -> int:
+        """When the newest message came, or the conversation began: the order of lists."""
+        return self.created_at if self.last_message_at is None else self.last_message_at
+
+
+@attrs.frozen(slots=False)
+class Participant:
+    """One user's row in a conversation; `muted`, `pinned` and `archived` are that user's own business."""
+
+    conversation: str
+    user: str
+    role: Literal["member", "owner"]
+    joined_at: int
+    left_at: int | None
+    from_seq: int
+    delivered_seq: int
+    delivered_at: int | None
+    read_seq: int
+    read_at: int | None
+    rev: int
+    muted: bool = False
+    pinned: bool = False
+    archived: bool = False
+
+    @property
+    def present(self) -> bool:
+        return self.left_at is None
+
+
+@attrs.frozen(slots=False)
+class Message:
+    """One entry. `sender` None: the system, and `data` says what happened."""
+
+    conversation: str
+    seq: int
+    rev: int
+    id: str
+    sender: str | None
+    client_id: str | None
+    kind: Literal["text", "system"]
+    body: str
+    reply_to: int | None
+    data: dict[str, Any] | None
+    sent_at: int
+    edited_at: int | None = None
+    deleted_at: int | None = None
+
+
+@attrs.frozen(slots=False)
+class Membership:
+    """A participant's own settings and computed unread count."""
+
+    user: str
+    muted: bool
+    pinned: bool
+    archived: bool
+    unread: int
+
+
+@attrs.frozen(slots=False)
+class Room:
+    """A conversation and everyone who is or was in it."""
+
+    conversation: Conversation
+    participants: tuple[Participant, ...]
+
+    def present(self, user: str) -> bool:
+        """Whether `user` takes part now."""
+        return any(p.user == user and p.present for p in self.participants)
+
+
+@attrs.frozen(slots=False)
+class Summary:
+    """A conversation as its list shows it to one user."""
+
+    room: Room
+    membership: Membership
+    last_message: Message | None
+
+
+@attrs.frozen(slots=False)
+class SummaryPage:
+    """Part of a user's list; `next` goes back in as `after`, None at the end."""
+
+    summaries: tuple[Summary, ...]
+    users: dict[str, User]
+    next: tuple[Any, ...] | None
+
+
+@attrs.frozen(slots=False)
+class MessagePage:
+    """Messages in ascending order; `more`: there are others beyond, in the direction asked."""
+
+    messages: tuple[Message, ...]
+    more: bool
+    participants: tuple[Participant, ...]
+
+
+@attrs.frozen(slots=False)
+class Since:
+    """What of a conversation changed after a rev, as it is now, for one user.
+
+    Complete up to rev `through`; where that is less than `room.conversation.rev`, ask again from there.
+    `users` has those of `participants`.
+    """
+
+    room: Room
+    through: int
+    participants: tuple[Participant, ...]
+    messages: tuple[Message, ...]
+    membership: Membership
+    users: dict[str, User]
+
+
+@attrs.frozen(slots=False)
+class Standing:
+    """Where the store stands with a conversation: its rev, and whether a client must start over."""
+
+    rev: int
+    reset: bool
+
+
+@attrs.frozen(slots=False)
+class ReceiptTime:
+    """When one user's watermarks reached a message."""
+
+    user: str
+    delivered_at: int | None
+    read_at: int | None
+
+
+def pair_of(a: str, b: str) -> str:
+    """The key of the one direct conversation of two users: ids hold no space, so it is unambiguous."""
+    return " ".join(sorted((a, b)))
+
+
+def status_of(message: Message, participants: Iterable[Participant]) -> Literal["sent", "delivered", "read"]:
+    """How far a message has come, from the watermarks of the other present participants.
+
+    Those count who came before the message or have read it; without any such it is only sent.
+    """
+    counted = [
+        p
+        for p in participants
+        if p.present and p.user != message.sender and (p.from_seq <= message.seq or p.read_seq >= message.seq)
+    ]
+    if not counted:
+        return "sent"
+    if all(p.read_seq >= message.seq for p in counted):
+        return "read"
+    if all(p.delivered_seq >= message.seq for p in counted):
+        return "delivered"
+    return "sent"

@@ -1,0 +1,188 @@
+"""The stores that the contract is tested on, and a desk that writes changes for them."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from unittest import mock
+
+import attrs
+
+from storage import sqlite
+from storage.changes import (
+    AdvanceReceipt,
+    Change,
+    Changed,
+    Leave,
+    OpenDirect,
+    Outcome,
+    PutUser,
+    Refused,
+    SeeUser,
+    SendMessage,
+    SetMembership,
+    Unchanged,
+)
+from storage.contract import Store
+from storage.memory import MemoryStore
+from storage.records import Message, Participant, Since
+
+
+def memory(folder: Path) -> Store:
+    return MemoryStore(epoch="memory")
+
+
+def sqlite_file(folder: Path) -> Store:
+    return sqlite.SqliteStore(folder / "chat.db", new_epoch=lambda: "sqlite")
+
+
+def sqlite_single(folder: Path) -> Store:
+    """As where the system's SQLite is too old for several connections."""
+    with mock.patch.object(sqlite, "SAFE_VERSION", (9, 9, 9)):
+        return sqlite_file(folder)
+
+
+@attrs.frozen
+class Kind:
+    """One kind of store. `open` on the same folder again finds what was kept there, where the store is `durable`."""
+
+    name: str
+    open: Callable[[Path], Store]
+    durable: bool = True
+
+
+KINDS = (Kind("memory", memory, durable=False), Kind("sqlite", sqlite_file), Kind("sqlite-single", sqlite_single))
+
+
+class Desk:
+    """Writes changes with ids and times of its own: a millisecond passes with each."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now = 0
+        self._numbers = itertools.count(1)
+
+    def tick(self) -> int:
+        self.now += 1
+        return self.now
+
+    def do(self, *changes: Change) -> list[Outcome]:
+        """One batch."""
+        return self.store.commit(changes)
+
+    def changed(self, change: Change) -> Changed:
+        (outcome,) = self.do(change)
+        assert isinstance(outcome, Changed), outcome
+        return outcome
+
+    def unchanged(self, change: Change) -> Unchanged:
+        (outcome,) = self.do(change)
+        assert isinstance(outcome, Unchanged), outcome
+        return outcome
+
+    def refused(self, change: Change) -> Refused:
+        (outcome,) = self.do(change)
+        assert isinstance(outcome, Refused), outcome
+        return outcome
+
+    def people(self, *users: str) -> None:
+        self.do(*(self.put(user) for user in users))
+
+    def chat(self, user: str, other: str) -> str:
+        """The id of the new conversation of two, who become known with it."""
+        self.people(user, other)
+        return self.changed(self.open(user, other)).room.id
+
+    def say(self, conversation: str, user: str, *bodies: str) -> list[Message]:
+        """Sends each text, all in one batch."""
+        outcomes = self.do(*(self.send(conversation, user, body) for body in bodies))
+        return [message for outcome in outcomes if isinstance(outcome, Changed) for message in outcome.messages]
+
+    def put(self, user: str, name: str | None = None, role: str | None = None) -> PutUser:
+        return PutUser(user, name, role, self.tick())
+
+    def see(self, user: str) -> SeeUser:
+        return SeeUser(user, self.tick())
+
+    def open(self, user: str, other: str) -> OpenDirect:
+        return OpenDirect(f"c{next(self._numbers)}", user, other, self.tick())
+
+    def send(
+        self,
+        conversation: str,
+        user: str,
+        body: str = "hello",
+        *,
+        client_id: str | None = None,
+        reply_to: int | None = None,
+    ) -> SendMessage:
+        number = next(self._numbers)
+        return SendMessage(conversation, user, client_id or f"k{number}", f"m{number}", body, reply_to, self.tick())
+
+    def receipt(
+        self, conversation: str, user: str, *, delivered: int | None = None, read: int | None = None
+    ) -> AdvanceReceipt:
+        return AdvanceReceipt(conversation, user, delivered, read, self.tick())
+
+    def leave(self, conversation: str, user: str) -> Leave:
+        return Leave(conversation, user, f"m{next(self._numbers)}", self.tick())
+
+    def settings(
+        self,
+        conversation: str,
+        user: str,
+        *,
+        muted: bool | None = None,
+        pinned: bool | None = None,
+        archived: bool | None = None,
+    ) -> SetMembership:
+        return SetMembership(conversation, user, muted, pinned, archived, self.tick())
+
+
+@attrs.define
+class Replica:
+    """What a client holds of a conversation: whole objects, put in place of the old."""
+
+    rev: int = 0
+    messages: dict[int, Message] = attrs.Factory(dict)
+    participants: dict[str, Participant] = attrs.Factory(dict)
+
+    @classmethod
+    def of(cls, store: Store, conversation: str, user: str) -> "Replica":
+        """Everything, by plain reads."""
+        room = store.room(conversation)
+        page = store.history(conversation, user, before=None, after=0, limit=10_000)
+        assert room is not None
+        assert page is not None
+        return cls(
+            room.conversation.rev, {m.seq: m for m in page.messages}, {p.user: shared(p) for p in room.participants}
+        )
+
+    def copy(self) -> "Replica":
+        return Replica(self.rev, dict(self.messages), dict(self.participants))
+
+    def apply(self, chunk: Since) -> None:
+        assert chunk.through >= self.rev
+        self.rev = chunk.through
+        self.messages.update((m.seq, m) for m in chunk.messages)
+        self.participants.update((p.user, shared(p)) for p in chunk.participants)
+
+    def catch_up(self, store: Store, conversation: str, user: str, *, limit: int) -> int:
+        """Read on until nothing is missing; the number of chunks that it took."""
+        for count in itertools.count(1):
+            chunk = store.since(conversation, user, self.rev, limit=limit)
+            assert chunk is not None
+            before = self.rev
+            self.apply(chunk)
+            if self.rev == chunk.room.conversation.rev:
+                return count
+            assert self.rev > before, "a chunk that brings nothing on"
+        raise AssertionError
+
+
+def shared(row: Participant) -> Participant:
+    """What others see of a participant, and what moves its rev."""
+    return attrs.evolve(row, muted=False, pinned=False, archived=False)
+
+
+def by_user(rows: Sequence[Participant]) -> dict[str, Participant]:
+    return {row.user: row for row in rows}
