@@ -14,7 +14,7 @@ from .session import Session
 R = TypeVar("R", bound=Request)
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Call(Generic[R]):
     """A request, who asks, and what commands work with."""
 

@@ -46,9 +46,9 @@ def main() -> None:
 @click.option("--host", help="Address to listen on (127.0.0.1).")
 @click.option("--port", type=int, help="Port to listen on (3001); 0: any free one.")
 @click.option("--data", help="Folder for all that is kept (./data).")
-@click.option("--database", help="sqlite:///relative.db or sqlite:////absolute.db; by default chatd.db in the data folder.")
+@click.option("--database", help="sqlite:///relative.db or sqlite:////absolute.db.")
 @click.option("--dev", is_flag=True, help="Development mode: whoever connects is who they say. On this machine only.")
-@click.option("--dev-expose", is_flag=True, help="Development mode for other machines too: anybody can read everything.")
+@click.option("--dev-expose", is_flag=True, help="Development mode for other machines, too.")
 def serve(
     file: Path | None,
     host: str | None,

@@ -15,6 +15,7 @@ from wsproto.utilities import ProtocolError
 
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request
+from protocol.types import RequestId
 
 from .catchup import Feeder
 from .dispatch import dispatch
@@ -29,14 +30,27 @@ from .wire import PING, WebSocketJson, close_frame
 log = structlog.get_logger("chatd.connection")
 
 SUBPROTOCOL = "chat.v1.json"
-RECEIVE = 65_536
+RECEIVE = 16_384
 """Bytes read at once."""
+
+QUEUE = 8
+"""Messages that trio-websocket may have parsed ahead: fewer switches between its task and ours."""
 
 LINGER_BYTES = 4 * 1024 * 1024
 """What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
 
 PATIENCE = 100
 """Requests over the rate limit in a row before the connection is closed."""
+
+
+PEERS_DOING = (
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio_websocket.ConnectionClosed,
+    trio_websocket.HandshakeError,
+    ProtocolError,
+)
+"""What a peer can make trio-websocket and the stream raise."""
 
 
 @attrs.frozen
@@ -61,8 +75,11 @@ class Rates:
 class GuardedStream(trio.abc.Stream):
     """What trio-websocket reads from and writes to: replays the handshake, counts, and sends by the outbox."""
 
-    def __init__(self, raw: trio.abc.Stream, replay: bytes, outbox: Outbox, flood: int) -> None:
+    def __init__(
+        self, raw: trio.abc.Stream, sock: socket.socket | None, replay: bytes, outbox: Outbox, flood: int
+    ) -> None:
         self._raw = raw
+        self._socket = sock
         self._replay = replay
         self._outbox = outbox
         self._flood = flood
@@ -77,7 +94,7 @@ class GuardedStream(trio.abc.Stream):
             data, self._replay = self._replay[:max_bytes], self._replay[max_bytes or len(self._replay) :]
             await trio.lowlevel.checkpoint()
             return data
-        data = bytes(await self._raw.receive_some(max_bytes))
+        data = await self._receive(max_bytes)
         now = trio.current_time()
         # Fragments pin far more memory than they have bytes; a kilobyte a second is left to pings and pongs.
         self.pending = max(0, self.pending - int((now - self.heard) * 1024)) + len(data)
@@ -85,6 +102,19 @@ class GuardedStream(trio.abc.Stream):
         if self.pending > self._flood:
             raise trio.BrokenResourceError("too many bytes without a complete message")
         return data
+
+    async def _receive(self, max_bytes: int | None) -> bytes:
+        if self._socket is None:
+            return bytes(await self._raw.receive_some(max_bytes))
+        while True:
+            # Trio's stream asks the kernel first, mostly in vain; this is a third cheaper.
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(max_bytes or RECEIVE)
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint()
@@ -114,6 +144,7 @@ class Connection:
         sock: socket.socket | None = None,
     ) -> None:
         self._raw = raw
+        self._socket = sock
         self._services = services
         self._times = times
         transport: Transport = StreamTransport(raw) if sock is None else SocketTransport(sock)
@@ -132,24 +163,28 @@ class Connection:
         self._log = log.bind(session=self.session.id)
 
     async def run(self, replay: bytes) -> None:
-        """Serve until either side ends it. `replay`: what was read of the stream already. Never raises but Cancelled."""
-        self._stream = GuardedStream(self._raw, replay, self.outbox, 2 * self._services.limits.max_frame_bytes)
+        """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
+        flood = 2 * self._services.limits.max_frame_bytes
+        self._stream = GuardedStream(self._raw, self._socket, replay, self.outbox, flood)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.outbox.run)
-                websocket = await self._shake_hands(nursery)
-                if websocket is not None:
-                    nursery.start_soon(self._heartbeat)
-                    nursery.start_soon(self.feeder.run)
-                    with self._body:
-                        await self._read(websocket)
-                    await self._leave(websocket)
+                try:
+                    async with trio.open_nursery() as engine:  # with trio-websocket's own reader
+                        websocket = await self._shake_hands(engine)
+                        if websocket is not None:
+                            engine.start_soon(self._heartbeat)
+                            engine.start_soon(self.feeder.run)
+                            with self._body:
+                                await self._read(websocket)
+                            await self._say_goodbye(websocket)
+                        engine.cancel_scope.cancel()
+                except* Exception as group:
+                    self._note_failure(group)
+                await self._linger()
                 nursery.cancel_scope.cancel()
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the peer is gone, at whatever moment
         except* Exception as group:
-            # What trio-websocket raises when a peer breaks the protocol in the middle of closing; or a bug of ours.
-            self._log.warning("connection failed", error=_names(group), exc_info=None if _foreign(group) else group)
+            self._note_failure(group)
         finally:
             self._forget()
             self.ended.set()
@@ -168,6 +203,7 @@ class Connection:
             request = await trio_websocket.wrap_server_stream(
                 nursery,
                 self._stream,
+                message_queue_size=QUEUE,
                 max_message_size=self._services.limits.max_frame_bytes,
                 receive_buffer_size=RECEIVE,
             )
@@ -201,19 +237,16 @@ class Connection:
             self._receiving = True
 
     async def _serve(self, text: str) -> None:
+        wait = self._over_limit()
         try:
             request = decode_request(text, self._services.limits)
         except Malformed as error:
             raise Closing(error.code, error.reason) from None
         except BadRequest as error:
-            self.session.send(Refusal(ErrorCode.BAD_REQUEST, error.message).frame(error.re))
+            self._refuse(Refusal(ErrorCode.BAD_REQUEST, error.message), error.re, wait)
             return
-        wait = self._over_limit()
         if wait:
-            self._refused += 1
-            if self._refused > PATIENCE:
-                raise Closing(CloseCode.TOO_MANY, "too many requests")
-            self.session.send(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3)).frame(request.id))
+            self._refuse(None, request.id, wait)
             return
         self._refused = 0
         known = self.session.user
@@ -221,6 +254,16 @@ class Connection:
         if known is None and self.session.user is not None:
             self._log = self._log.bind(user=self.session.user.id)
             self._log.info("signed in", connections=len(self._services.registry.of(self.session.user.id)))
+
+    def _refuse(self, refusal: Refusal | None, re: RequestId | None, wait: float) -> None:
+        """Answer with the refusal, or that there are too many requests; whoever goes on and on is cut off."""
+        if wait:
+            self._refused += 1
+            if self._refused > PATIENCE:
+                raise Closing(CloseCode.TOO_MANY, "too many requests")
+            refusal = Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3))
+        assert refusal is not None
+        self.session.send(refusal.frame(re))
 
     def _over_limit(self) -> float:
         wait = self._bucket.take() if self._bucket is not None else 0.0
@@ -238,30 +281,41 @@ class Connection:
                 return
             self.outbox.push(PING)
 
-    async def _leave(self, websocket: trio_websocket.WebSocketConnection) -> None:
-        """Say goodbye, and wait a bounded time until it is read."""
+    async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        """Close with our code, if it is ours to close, and wait a bounded time for the peer's answer."""
         closing = self._closing
-        with trio.move_on_after(self._times.close):
-            if self.outbox.is_cut:
-                if closing is not None:
+        if closing is not None:
+            with trio.move_on_after(self._times.close):
+                if self.outbox.is_cut:
                     self.outbox.part_with(close_frame(closing.code, closing.reason))
-            elif closing is not None:
                 await websocket.aclose(closing.code, closing.reason)
-            await self.outbox.drained()
-            if not self._clean:
-                await self._linger()
-        self._log.info("closed", code=int(closing.code) if closing else None, reason=closing.reason if closing else None)
+                self._clean = True
+        code = int(closing.code) if closing else None
+        self._log.info("closed", code=code, reason=closing.reason if closing else "by the peer")
 
     async def _linger(self) -> None:
-        """Read on until the peer ends: closing a socket with unread bytes sends a reset, and the close frame is lost."""
-        if isinstance(self._raw, trio.abc.HalfCloseableStream):
-            await self._raw.send_eof()
-        taken = 0
-        while taken < LINGER_BYTES:
-            data = await self._raw.receive_some(RECEIVE)
-            if not data:
+        """Let what is queued leave, and read on until the peer ends, a bounded time.
+
+        Closing a socket with unread bytes sends a reset, and the close frame would be lost.
+        """
+        with trio.move_on_after(self._times.close):
+            await self.outbox.drained()
+            if self._clean:
                 return
-            taken += len(data)
+            if isinstance(self._raw, trio.abc.HalfCloseableStream):
+                await self._raw.send_eof()
+            taken = 0
+            while taken < LINGER_BYTES:
+                data = await self._raw.receive_some(RECEIVE)
+                if not data:
+                    return
+                taken += len(data)
+
+    def _note_failure(self, group: BaseExceptionGroup[Exception]) -> None:
+        """The peer went away or broke the protocol, in the middle of closing perhaps; or it is a bug of ours."""
+        ours = group.split(PEERS_DOING)[1]
+        if ours is not None:
+            self._log.error("connection failed", exc_info=ours)
 
     def _on_cut(self, reason: str) -> None:
         if reason != "gone":
@@ -276,16 +330,3 @@ class Connection:
             self._services.rooms.lost(self.session)
             if last:
                 self._services.presence.depart(user.id)
-
-
-def _names(group: BaseExceptionGroup[BaseException]) -> list[str]:
-    names: list[str] = []
-    for error in group.exceptions:
-        names += _names(error) if isinstance(error, BaseExceptionGroup) else [type(error).__name__]
-    return names
-
-
-def _foreign(group: BaseExceptionGroup[BaseException]) -> bool:
-    """Whether a peer can have caused it: a protocol error, or a broken handshake."""
-    _, ours = group.split((trio_websocket.HandshakeError, trio_websocket.ConnectionClosed, ProtocolError))
-    return ours is None

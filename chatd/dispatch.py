@@ -81,7 +81,7 @@ def in_room(command: Callable[[Call[Any]], RoomChange]) -> Run:
     return run
 
 
-async def refuse_for_now(call: Call[Any]) -> None:
+async def refuse_for_now(_call: Call[Any]) -> None:
     """A request of the protocol that this version doesn't serve."""
     raise not_yet()
 

@@ -70,7 +70,7 @@ async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket
             accepted(sock, (address[0], address[1]))
         except TooMany:
             _turn_away(sock)
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
         except OSError:
             sock.close()
 

@@ -146,6 +146,10 @@ class Room:
         return not self._inbox and not self._batch and not self._typing
 
     @property
+    def _unused(self) -> bool:
+        return trio.current_time() >= self._used + self._services.idle
+
+    @property
     def used(self) -> float:
         """When the room last had something to do."""
         return self._used
@@ -162,9 +166,7 @@ class Room:
             if self._inbox:
                 self._used = trio.current_time()
                 await self._commit(self._take())
-            elif self._stopped:
-                return
-            elif trio.current_time() >= self._used + self._services.idle and self.idle and self._on_idle(self):
+            elif self._stopped or (self._unused and self.idle and self._on_idle(self)):
                 return
 
     async def _wait(self) -> None:

@@ -67,7 +67,7 @@ class Rooms:
     async def open(self, session: Session, re: RequestId | None, change: OpenDirect) -> None:
         """Find or make a direct conversation, and answer. Raises Refusal or Unavailable.
 
-        It goes by no room's inbox, as the room isn't known before; its outcome is published in commit order all the same.
+        It goes by no room's inbox, as the room isn't known before; its outcome is published in commit order too.
         """
         command = Command(session, re, change)
         session.asked()

@@ -61,7 +61,7 @@ class Session:
         self.focus: str | None = None
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
         self.behind: dict[str, Lag] = {}
-        self.feed: Callable[[Mapping[str, int]], None] = self._nobody_feeds
+        self.feed: Callable[[Mapping[str, int]], None]  # of the connection's feeder
         self._hold: Hold | None = None
         self._turn = trio.Lock()
         self._unanswered = 0
@@ -114,9 +114,6 @@ class Session:
             lag = self.behind[conversation] = Lag(rev)
         lag.rev = min(lag.rev, rev)
         return lag
-
-    def _nobody_feeds(self, revs: Mapping[str, int]) -> None:
-        raise RuntimeError("a session needs a feeder")
 
     def _leave(self, conversation: str | None, rev: int, data: bytes, *, counts: bool = True) -> None:
         if self._hold is not None:

@@ -119,6 +119,13 @@ class Seen:
     def fields_for(self, viewer: str) -> dict[str, Any]:
         """The fields of its `ok` or `change` for one user."""
         o = self.outcome
+        if self.plain:  # the hot path
+            fields: dict[str, Any] = {"from_rev": o.from_rev, "rev": o.rev}
+            if self.messages:
+                fields["messages"] = self.messages
+            if o.participants:
+                fields["participants"] = self.participants_for(viewer) or None
+            return fields
         own = next((membership(m) for m in o.memberships if m.user == viewer), None)
         if viewer in o.entered:
             return {

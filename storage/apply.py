@@ -54,18 +54,13 @@ class Unit:
     # What is to be written, in order of first touch.
     new_users: dict[str, int] = attrs.Factory(dict)  # -> when
     changed_users: dict[str, int] = attrs.Factory(dict)
-    new_conversations: set[str] = attrs.Factory(set)
     changed_conversations: dict[str, None] = attrs.Factory(dict)
-    new_participants: set[tuple[str, str]] = attrs.Factory(set)
     changed_participants: dict[tuple[str, str], None] = attrs.Factory(dict)
     new_messages: list[Message] = attrs.Factory(list)
     receipts: list[tuple[str, str, str, int, int]] = attrs.Factory(list)  # conversation, user, kind, seq, at
 
     def put_participant(self, row: Participant) -> None:
-        rows = self.participants[row.conversation]
-        if row.user not in rows:
-            self.new_participants.add((row.conversation, row.user))
-        rows[row.user] = row
+        self.participants[row.conversation][row.user] = row
         self.changed_participants[row.conversation, row.user] = None
 
     def put_conversation(self, row: Conversation) -> None:
@@ -295,7 +290,6 @@ def _open(unit: Unit, change: OpenDirect) -> tuple[Outcome, list[Participant]]:
     if known is None:
         before = Conversation(change.conversation, "direct", pair, None, change.at, None, 0, 0)
         unit.pairs[pair] = before.id
-        unit.new_conversations.add(before.id)
         unit.participants[before.id] = {}
     else:
         before = unit.conversations[known]

@@ -16,26 +16,15 @@ MESSAGE = (
 )
 USER = '"id", "name", "role", "avatarUrl", "disabledAt", "lastSeenAt"'
 
-INSERT_USER = f'INSERT INTO "User" ({USER}, "createdAt", "updatedAt") VALUES (?, ?, ?, ?, ?, ?, ?, ?)'
+INSERT_USER = f'INSERT INTO "User" ({USER}, "createdAt", "updatedAt")'
 UPDATE_USER = (
     'UPDATE "User" SET "name" = ?, "role" = ?, "avatarUrl" = ?, "disabledAt" = ?, "lastSeenAt" = ?, "updatedAt" = ? '
     'WHERE "id" = ?'
 )
-INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'
-UPDATE_CONVERSATION = (
-    'UPDATE "Conversation" SET "title" = ?, "lastMessageAt" = ?, "lastSeq" = ?, "rev" = ?, "updatedAt" = ? '
-    'WHERE "id" = ?'
-)
-INSERT_PARTICIPANT = (
-    f'INSERT INTO "ConversationParticipant" ({PARTICIPANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'
-)
-UPDATE_PARTICIPANT = (
-    'UPDATE "ConversationParticipant" SET "role" = ?, "joinedAt" = ?, "leftAt" = ?, "fromSeq" = ?, "deliveredSeq" = ?, '
-    '"deliveredAt" = ?, "readSeq" = ?, "readAt" = ?, "rev" = ?, "isMuted" = ?, "isPinned" = ?, "isArchived" = ? '
-    'WHERE "conversationId" = ? AND "userId" = ?'
-)
-INSERT_MESSAGE = f'INSERT INTO "Message" ({MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'
-INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at") VALUES (?, ?, ?, ?, ?)'
+INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt")'
+INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT})'
+INSERT_MESSAGE = f'INSERT INTO "Message" ({MESSAGE})'
+INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at")'
 
 COUNT_UNREAD = (
     'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" > ? AND "seq" <= ? '

@@ -42,6 +42,9 @@ SAFE_VERSION = (3, 51, 3)
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that holds the file."""
 
+CACHED_ROOMS = 10_000
+"""Conversations whose rows are kept from one commit to the next."""
+
 CHUNK = 64
 """Most values in one IN list; lists are padded to powers of two, so that few statements are prepared."""
 
@@ -71,8 +74,12 @@ class SqliteStore:
         self.generation = 0
         self.single = sqlite3.sqlite_version_info < SAFE_VERSION
         self._durability = durability
-        self._failed = False
+        self._failed = False  # the connections must be opened anew
+        self._refused = False  # the last commit failed, and left the connection sound
         self._closed = False
+        # The rows of rooms as of the writer's last commit, valid while no other connection writes.
+        self._cache: dict[str, tuple[Conversation, dict[str, Participant]]] = {}
+        self._cached_version = 0
         self._lock = threading.RLock()  # of the writer, which reads use too where it is the only connection
         self._writer: Connection | None = None
         # A place holds a connection, or None where one is to be opened at next use.
@@ -132,8 +139,27 @@ class SqliteStore:
 
     def repair(self) -> None:
         with self._lock:
-            if self._failed or self._writer is None:
-                self._reopen()
+            self._require_writer()
+            if self._refused:
+                self._try_out()
+
+    def _require_writer(self) -> None:
+        if self._failed or self._writer is None:
+            self._reopen()
+
+    def _try_out(self) -> None:
+        """After a commit for which there was no space: write a page. Raises Unavailable."""
+        writer = self._writer
+        assert writer is not None
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("INSERT INTO chatd_meta VALUES ('probe', '')")
+            writer.execute("DELETE FROM chatd_meta WHERE key = 'probe'")
+            writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back(writer)
+            raise Unavailable(_why(error)) from error
+        self._refused = False
 
     def _reopen(self) -> None:
         """Close every connection, then open, checkpoint and sync. Raises Unavailable.
@@ -154,7 +180,7 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise Unavailable(_why(error)) from error
             self._writer = connection
-            self._failed = False
+            self._failed = self._refused = False
             self.generation += 1
 
     @contextmanager
@@ -167,6 +193,7 @@ class SqliteStore:
                     with suppress(sqlite3.Error):
                         connection.close()
             self._writer = None
+            self._cache.clear()  # a new connection counts other connections' writes anew
             yield
         finally:
             for _ in places:
@@ -180,7 +207,7 @@ class SqliteStore:
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         with self._lock:
-            self.repair()
+            self._require_writer()
             writer = self._writer
             assert writer is not None
             try:
@@ -190,13 +217,16 @@ class SqliteStore:
                 self._save(writer, unit)
                 outcomes = finish(outcomes, moved, _counter(writer))
                 writer.execute("COMMIT")
+                self._refused = False
+                self._keep(unit)
                 return outcomes
             except sqlite3.IntegrityError:
                 self._roll_back(writer)  # a rule was broken that apply should have kept: a bug, not the disk
                 raise
             except sqlite3.Error as error:
                 clean = self._roll_back(writer)
-                self._failed = not (clean and _code(error) in (_OUT_OF_SPACE, _BUSY))
+                self._refused = clean and _code(error) in (_OUT_OF_SPACE, _BUSY)
+                self._failed = not self._refused
                 raise Unavailable(_why(error)) from error
             except BaseException:
                 self._roll_back(writer)
@@ -204,6 +234,7 @@ class SqliteStore:
 
     def _roll_back(self, writer: Connection) -> bool:
         """Whether the connection is good for another transaction."""
+        self._cache.clear()
         try:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
@@ -217,10 +248,17 @@ class SqliteStore:
         unit = Unit()
         for pair, conversation in _many(db, 'SELECT "pairKey", "id" FROM "Conversation" WHERE "pairKey"', keys.pairs):
             unit.pairs[pair] = conversation
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        if version != self._cached_version:  # another connection wrote
+            self._cache.clear()
+            self._cached_version = version
         wanted = keys.conversations.union(unit.pairs.values())
-        for room in _rooms(db, wanted).values():
-            unit.conversations[room.conversation.id] = room.conversation
-            unit.participants[room.conversation.id] = {p.user: p for p in room.participants}
+        for room in _rooms(db, wanted.difference(self._cache)).values():
+            self._cache[room.conversation.id] = room.conversation, {p.user: p for p in room.participants}
+        for id in wanted:
+            if id in self._cache:
+                unit.conversations[id], participants = self._cache[id]
+                unit.participants[id] = dict(participants)
         unit.users = _users(db, users_behind(unit, keys))
         for message in _sent(db, keys.sent):
             assert message.sender is not None
@@ -230,30 +268,24 @@ class SqliteStore:
 
     def _save(self, db: Connection, unit: Unit) -> None:
         users = unit.users
-        db.executemany(sql.INSERT_USER, [(*sql.user_row(users[id]), at, at) for id, at in unit.new_users.items()])
-        db.executemany(
-            sql.UPDATE_USER, [(*sql.user_row(users[id])[1:], at, id) for id, at in unit.changed_users.items()]
-        )
-        new, changed = [], []
-        for id in unit.changed_conversations:
-            c = unit.conversations[id]
-            if id in unit.new_conversations:
-                new.append((*sql.conversation_row(c), c.active_at))
-            else:
-                changed.append((c.title, c.last_message_at, c.last_seq, c.rev, c.active_at, id))
-        db.executemany(sql.INSERT_CONVERSATION, new)
-        db.executemany(sql.UPDATE_CONVERSATION, changed)
-        new, changed = [], []
-        for key in unit.changed_participants:
-            p = unit.participants[key[0]][key[1]]
-            if key in unit.new_participants:
-                new.append(sql.participant_row(p))
-            else:
-                changed.append((*sql.participant_columns(p), *key))
-        db.executemany(sql.INSERT_PARTICIPANT, new)
-        db.executemany(sql.UPDATE_PARTICIPANT, changed)
-        db.executemany(sql.INSERT_MESSAGE, [sql.message_row(message) for message in unit.new_messages])
-        db.executemany(sql.INSERT_RECEIPT, unit.receipts)
+        if unit.new_users:
+            _write(db, sql.INSERT_USER, [(*sql.user_row(users[id]), at, at) for id, at in unit.new_users.items()])
+        for id, at in unit.changed_users.items():
+            db.execute(sql.UPDATE_USER, (*sql.user_row(users[id])[1:], at, id))
+        conversations = [unit.conversations[id] for id in unit.changed_conversations]
+        rows = [(*sql.conversation_row(c), c.active_at) for c in conversations]
+        _write(db, sql.INSERT_CONVERSATION, rows, _UPSERT_CONVERSATION)
+        rows = [sql.participant_row(unit.participants[id][user]) for id, user in unit.changed_participants]
+        _write(db, sql.INSERT_PARTICIPANT, rows, _UPSERT_PARTICIPANT)
+        _write(db, sql.INSERT_MESSAGE, [sql.message_row(message) for message in unit.new_messages])
+        _write(db, sql.INSERT_RECEIPT, unit.receipts)
+
+    def _keep(self, unit: Unit) -> None:
+        """After a commit: what was written needn't be read for the next one."""
+        if len(self._cache) > CACHED_ROOMS:
+            self._cache.clear()
+        for id in (*unit.changed_conversations, *(id for id, _ in unit.changed_participants)):
+            self._cache[id] = unit.conversations[id], unit.participants[id]
 
     # -- reading --
 
@@ -264,7 +296,7 @@ class SqliteStore:
             place: Any = None if self.single else self._readers.get()
             try:
                 if self.single:
-                    self.repair()
+                    self._require_writer()
                     place = self._writer
                 elif place is None:
                     place = self._connect()
@@ -411,6 +443,29 @@ def _many(db: Connection, statement: str, values: Iterable[str]) -> Iterator[sql
             size *= 2
         chunk += chunk[:1] * (size - len(chunk))
         yield from db.execute(f"{statement} IN ({', '.join('?' * size)})", chunk).fetchall()
+
+
+_UPSERT_CONVERSATION = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
+    f'"{column}" = excluded."{column}"' for column in ("title", "updatedAt", "lastMessageAt", "lastSeq", "rev")
+)
+_UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' + ", ".join(
+    f"{column} = excluded.{column}" for column in sql.PARTICIPANT.split(", ")[2:]
+)
+
+
+def _write(db: Connection, statement: str, rows: Sequence[sql.Row], tail: str = "") -> None:
+    """Insert rows in statements of 64, 32, ... 1 of them, so that few are prepared.
+
+    Not `executemany`: it takes the interpreter's lock again after each row, and queues for it behind the event loop.
+    """
+    start, size = 0, CHUNK
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        chunk = rows[start : start + size]
+        marks = ", ".join(["(" + ", ".join("?" * len(chunk[0])) + ")"] * size)
+        db.execute(f"{statement} VALUES {marks}{tail}", [column for row in chunk for column in row])
+        start += size
 
 
 def _sent(db: Connection, keys: Collection[tuple[str, str]]) -> Iterator[Message]:
