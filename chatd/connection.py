@@ -39,6 +39,12 @@ QUEUE = 8
 LINGER_BYTES = 4 * 1024 * 1024
 """What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
 
+CLOSE = b"\x88"
+"""How a close frame begins."""
+
+GONE = 1006
+"""What stands for a connection that ended without a close frame."""
+
 PATIENCE = 100
 """Requests over the rate limit in a row before the connection is closed."""
 
@@ -86,6 +92,7 @@ class GuardedStream(trio.abc.Stream):
         self._closed = False
         self.heard = trio.current_time()
         self.pending = 0  # bytes since the last complete message
+        self.said_goodbye = False  # a close frame has left
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._closed:
@@ -117,8 +124,10 @@ class GuardedStream(trio.abc.Stream):
                 raise trio.BrokenResourceError from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await trio.lowlevel.checkpoint()
+        # Before anything else, as what fails in trio-websocket's reader meanwhile cancels whoever waits here.
         self._outbox.push(bytes(data))
+        self.said_goodbye = data[:1] == CLOSE
+        await trio.lowlevel.checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -232,7 +241,12 @@ class Connection:
         except Closing as closing:
             self._closing = closing
         except trio_websocket.ConnectionClosed as closed:
-            self._clean = closed.reason is not None and closed.reason.code not in (1006, 1009)
+            code = closed.reason.code if closed.reason is not None else GONE
+            if code != GONE and not self._stream.said_goodbye:
+                # A frame that breaks the protocol: trio-websocket reports it as the peer's close, and answers nothing.
+                self.outbox.push(close_frame(code, "broken frame"), counts=False)
+            else:
+                self._clean = code not in (GONE, CloseCode.TOO_LARGE)
         finally:
             self._receiving = True
 

@@ -183,8 +183,7 @@ class Daemon:
         """Serve one connection, whatever comes over it; one of the two places that no bug passes."""
         self._open += 1
         try:
-            async with trio.open_nursery() as connection:  # the connection's own
-                connection.start_soon(self._serve, stream, sock, peer)
+            await self._serve(stream, sock, peer)
         except* Exception as group:
             log.error("connection crashed", exc_info=group)
         finally:

@@ -21,7 +21,7 @@ from storage.contract import Unavailable
 
 from . import view
 from .errors import Refusal, not_found, unavailable
-from .gate import Gate, Ticket
+from .gate import Gate
 from .presence import Presence
 from .registry import Registry
 from .session import Session
@@ -97,6 +97,7 @@ class Room:
         self._inbox: deque[Command] = deque()
         self._batch: list[Command] = []
         self._wake = trio.Event()
+        self._busy = trio.Event()
         self._space = trio.Event()
         self._typing: dict[str, tuple[float, Session]] = {}
         self._stale = False
@@ -133,6 +134,7 @@ class Room:
         self._inbox.append(command)
         command.session.asked()
         self._wake.set()
+        self._busy.set()
 
     def lost(self, session: Session) -> None:
         """A connection is gone: what it typed ends."""
@@ -158,6 +160,12 @@ class Room:
 
     async def run(self) -> None:
         """Serve the inbox until the room is idle for long enough to be unloaded."""
+        async with trio.open_nursery() as nursery:  # the conversation's own
+            nursery.start_soon(self._refuse_overdue)
+            await self._serve()
+            nursery.cancel_scope.cancel()
+
+    async def _serve(self) -> None:
         while True:
             await self._wait()
             self._expire_typing()
@@ -190,7 +198,7 @@ class Room:
             self._publish(batch, ())
         else:
             ticket = self._services.gate.submit(changes, lambda outcomes: self._publish(batch, outcomes))
-            await self._published(ticket, batch)
+            await ticket.done.wait()
             if isinstance(ticket.error, Unavailable):
                 for command in batch:
                     command.refuse(unavailable())
@@ -198,15 +206,17 @@ class Room:
                 raise ticket.error
         self._batch = []
 
-    async def _published(self, ticket: Ticket, batch: list[Command]) -> None:
-        """Wait for the outcomes; whoever waits too long is told so, and hears of the change as everybody else."""
-        while not ticket.done.is_set():
-            waiting = (c.deadline for c in (*batch, *self._inbox) if not c.done)
-            with trio.move_on_at(min(waiting, default=float("inf"))):
-                await ticket.done.wait()
-                return
+    async def _refuse_overdue(self) -> None:
+        """Whoever waits too long is told so; if it happens after all, they hear of it as everybody else does."""
+        while True:
+            waiting = [command for command in (*self._batch, *self._inbox) if not command.done]
+            if not waiting:
+                self._busy = trio.Event()
+                await self._busy.wait()
+                continue
+            await trio.sleep_until(min(command.deadline for command in waiting))
             now = trio.current_time()
-            for command in (*batch, *self._inbox):
+            for command in (*self._batch, *self._inbox):
                 if command.deadline <= now:
                     command.refuse(unavailable())
             self._inbox = deque(command for command in self._inbox if not command.done)

@@ -155,8 +155,7 @@ class Rooms:
 
     async def _supervise(self, room: Room) -> None:
         try:
-            async with trio.open_nursery() as nursery:  # the conversation's own
-                nursery.start_soon(room.run)
+            await room.run()
         except* Exception as group:
             log.error("room crashed", conversation=room.id, exc_info=group)
             self._unload(room)
