@@ -126,7 +126,7 @@ class GuardedStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         # Before anything else, as what fails in trio-websocket's reader meanwhile cancels whoever waits here.
         self._outbox.push(bytes(data))
-        self.said_goodbye = data[:1] == CLOSE
+        self.said_goodbye |= data[:1] == CLOSE
         await trio.lowlevel.checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -303,7 +303,9 @@ class Connection:
                 if self.outbox.is_cut:
                     self.outbox.part_with(close_frame(closing.code, closing.reason))
                 await websocket.aclose(closing.code, closing.reason)
-                self._clean = True
+                self._clean = self._stream.said_goodbye
+                if not self._clean:  # the peer broke the protocol meanwhile, and trio-websocket has closed by itself
+                    self.outbox.push(close_frame(closing.code, closing.reason), counts=False)
         code = int(closing.code) if closing else None
         self._log.info("closed", code=code, reason=closing.reason if closing else "by the peer")
 

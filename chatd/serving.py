@@ -1,6 +1,7 @@
 """`chatd serve`: checks what must hold, opens what is needed, says where it listens, and runs the daemon."""
 
 import errno
+import gc
 import ipaddress
 import os
 import shutil
@@ -37,9 +38,20 @@ def serve(config: Config, *, development: bool, exposed: bool) -> None:
             listeners = listen(config.server.host, config.server.port)
         except OSError as error:
             raise CannotServe(_cannot_listen(config, error)) from None
+        _calm_collector()
         trio.run(_serve, Daemon(config, store, development=development, exposed=exposed), listeners)
     finally:
         store.close()
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look for cycles less often: a message makes many objects, and hardly ever a cycle.
+
+    By default it looks after every 700; that costs a tenth of the CPU time of a message.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _check_development(config: Config, *, exposed: bool) -> None:

@@ -42,6 +42,12 @@ SAFE_VERSION = (3, 51, 3)
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that holds the file."""
 
+CACHE_KIB = 32_768
+"""KiB of pages that each connection may keep: the busy ends of the indexes of a large file."""
+
+CHECKPOINT_PAGES = 8_000
+"""Pages in the log before they are copied into the file (32 MiB): a page that changed often is copied once."""
+
 CACHED_ROOMS = 10_000
 """Conversations whose rows are kept from one commit to the next."""
 
@@ -132,6 +138,8 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._durability}")
             connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         except BaseException:
             connection.close()
             raise
@@ -157,8 +165,7 @@ class SqliteStore:
             writer.execute("DELETE FROM chatd_meta WHERE key = 'probe'")
             writer.execute("COMMIT")
         except sqlite3.Error as error:
-            self._roll_back(writer)
-            raise Unavailable(_why(error)) from error
+            raise self._gave_up(writer, error) from error
         self._refused = False
 
     def _reopen(self) -> None:
@@ -224,13 +231,17 @@ class SqliteStore:
                 self._roll_back(writer)  # a rule was broken that apply should have kept: a bug, not the disk
                 raise
             except sqlite3.Error as error:
-                clean = self._roll_back(writer)
-                self._refused = clean and _code(error) in (_OUT_OF_SPACE, _BUSY)
-                self._failed = not self._refused
-                raise Unavailable(_why(error)) from error
+                raise self._gave_up(writer, error) from error
             except BaseException:
                 self._roll_back(writer)
                 raise
+
+    def _gave_up(self, writer: Connection, error: Exception) -> Unavailable:
+        """After a transaction failed: what must come before the next one, and what to raise."""
+        clean = self._roll_back(writer)
+        self._refused = clean and _code(error) in (_OUT_OF_SPACE, _BUSY)
+        self._failed = not self._refused
+        return Unavailable(_why(error))
 
     def _roll_back(self, writer: Connection) -> bool:
         """Whether the connection is good for another transaction."""
