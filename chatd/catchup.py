@@ -128,13 +128,13 @@ class Feeder:
         frames: list[bytes] = []
         group: list[tuple[str, bytes]] = []
         at = last = start
-        size = 0
+        size = events = 0
 
         def emit(rev: int) -> None:
-            nonlocal at, size
+            nonlocal at, size, events
             frames.append(self._session.codec.encode(self._event(conversation, at, rev, group, since)))
             group.clear()
-            at, size = rev, 0
+            at, size, events = rev, 0, events + 1
 
         def give_turns(before: int) -> None:
             nonlocal at
@@ -154,7 +154,7 @@ class Feeder:
             size += len(encoded)
             last = rev
         give_turns(since.through + 1)
-        if at < since.through or not frames:
+        if at < since.through or not events:
             emit(since.through)
         return frames
 

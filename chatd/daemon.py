@@ -11,6 +11,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 import structlog
@@ -27,6 +28,7 @@ from .config import Config
 from .connection import Connection, Rates, Times
 from .gate import Gate, Runner, ThreadRunner
 from .http.app import make_app
+from .http.bridge import GONE, linger, write
 from .limits import Buckets
 from .listen import TooMany, accept_from
 from .origins import Origins
@@ -197,7 +199,9 @@ class Daemon:
             refusal = self._origins.refusal(head)
             if refusal is not None:
                 log.warning("handshake refused", reason=refusal)
-                await raw.send_all(_FORBIDDEN)
+                with suppress(trio.TooSlowError, *GONE):
+                    await write(raw, _FORBIDDEN, timeouts.write)
+                    await linger(raw)
                 return
             await self._serve_websocket(replay, raw, sock)
 

@@ -32,6 +32,9 @@ log = structlog.get_logger("chatd.room")
 TYPING = 6.0
 """Seconds after the last `typing` until it ends by itself."""
 
+BATCH_CHARS = 65_536
+"""Characters of text in one batch, or little more: JSON makes at most six bytes of one, and a frame has 1 MiB."""
+
 
 @attrs.define
 class Services:
@@ -92,6 +95,7 @@ class Room:
 
     def __init__(self, row: records.Room, services: Services, on_idle: Callable[["Room"], bool]) -> None:
         self.id = row.conversation.id
+        self._log = log.bind(conversation=self.id)
         self._services = services
         self._on_idle = on_idle
         self._inbox: deque[Command] = deque()
@@ -186,8 +190,14 @@ class Room:
             await self._wake.wait()
 
     def _take(self) -> list[Command]:
-        batch = self._batch = list(self._inbox)
-        self._inbox.clear()
+        """All that waits, up to what one event to everybody may hold; the rest is the next batch."""
+        size = 0
+        batch = self._batch = []
+        while self._inbox and size < BATCH_CHARS:
+            command = self._inbox.popleft()
+            batch.append(command)
+            if isinstance(command.change, SendMessage):
+                size += len(command.change.body)
         self._space.set()
         self._space = trio.Event()
         return batch
@@ -373,9 +383,9 @@ class Room:
         self._services.presence.moved(self.id, outcome.rev, frozenset(self.present))
         online = self._services.registry.online
         for user in outcome.entered:
-            log.info("entered", conversation=self.id, user=user, reached=online(user))
+            self._log.info("entered", user=user, reached=online(user))
         for user in outcome.left:
-            log.info("left", conversation=self.id, user=user)
+            self._log.info("left", user=user)
             if user in self._typing:
                 self._stop_typing(user)
 
@@ -390,7 +400,7 @@ class Room:
             moved = moved or bool(outcome.entered or outcome.left)
         if moved:
             self._count_present()
-        log.debug("delivered", conversation=self.id, rev=last.rev, changes=last.rev - first.from_rev)
+        self._log.debug("delivered", rev=last.rev, changes=last.rev - first.from_rev)
 
     # -- typing: never stored --
 

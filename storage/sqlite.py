@@ -506,7 +506,7 @@ def _rooms(db: Connection, ids: Iterable[str]) -> dict[str, Room]:
     for row in _many(db, statement, wanted):
         rows.setdefault(row[0], []).append(sql.participant(row))
     statement = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "id"'
-    found = [Conversation(*row) for row in _many(db, statement, wanted)]
+    found = map(sql.conversation, _many(db, statement, wanted))
     return {c.id: Room(c, tuple(rows.get(c.id, ()))) for c in found}
 
 

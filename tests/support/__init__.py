@@ -1,1 +1,1 @@
-"""Doubles and helpers that several test files share."""
+"""Doubles that several test files share."""

@@ -1,11 +1,13 @@
 """The stores that the contract is tested on, and a desk that writes changes for them."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
 
 import attrs
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage import sqlite
 from storage.changes import (
@@ -53,13 +55,24 @@ class Kind:
 KINDS = (Kind("memory", memory, durable=False), Kind("sqlite", sqlite_file), Kind("sqlite-single", sqlite_single))
 
 
-class Desk:
-    """Writes changes with ids and times of its own: a millisecond passes with each."""
+def disable(store: Store, user: str) -> None:
+    """As an administrator does, for which there is no change yet."""
+    if isinstance(store, MemoryStore):
+        store._users[user] = attrs.evolve(store._users[user], disabled_at=1)
+    elif isinstance(store, sqlite.SqliteStore):
+        with contextlib.closing(sqlite3.connect(store.path)) as db, db:
+            db.execute('UPDATE "User" SET "disabledAt" = 1 WHERE "id" = ?', (user,))
+    else:
+        raise NotImplementedError
 
-    def __init__(self, store: Store) -> None:
+
+class Desk:
+    """Writes changes with ids, numbered from `first`, and times of its own: a millisecond passes with each."""
+
+    def __init__(self, store: Store, *, first: int = 1) -> None:
         self.store = store
         self.now = 0
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
 
     def tick(self) -> int:
         self.now += 1
@@ -135,7 +148,7 @@ class Desk:
         pinned: bool | None = None,
         archived: bool | None = None,
     ) -> SetMembership:
-        return SetMembership(conversation, user, muted, pinned, archived, self.tick())
+        return SetMembership(conversation, user, muted, pinned, archived)
 
 
 @attrs.define

@@ -1,0 +1,1 @@
+"""Measures the daemon against a relay that stores nothing (`make bench`)."""

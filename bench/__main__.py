@@ -1,0 +1,95 @@
+"""`python -m bench`: run chatd and a relay that stores nothing side by side, load them in turn, and compare."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import msgspec
+
+from . import report, servers
+from .load import Job, Measured
+from .machine import inspect
+from .servers import CannotStart, Server
+
+
+@click.command()
+@click.option("--pairs", default=20, show_default=True, type=click.IntRange(min=1), help="Pairs of users.")
+@click.option("--window", default=8, show_default=True, type=click.IntRange(min=1), help="Messages in flight per pair.")
+@click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(min=0.1), help="Length of a turn.")
+@click.option("--turns", default=5, show_default=True, type=click.IntRange(min=1), help="Turns for each server.")
+@click.option("--receipts", is_flag=True, help="Also chatd with receivers that report each message delivered.")
+@click.option("--disk", default=".", type=click.Path(exists=True, file_okay=False), help="Folder for chatd's data (.)")
+@click.option("--json", "file", type=click.Path(dir_okay=False), help="Also write all numbers to this file.")
+@click.option("--smoke", is_flag=True, help="One turn of at most a second: shows that everything runs, not how fast.")
+def main(
+    pairs: int, window: int, seconds: float, turns: int, receipts: bool, disk: str, file: str | None, smoke: bool
+) -> None:
+    """Measure chatd against a Socket.IO relay that stores nothing."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end with this program
+    if smoke:
+        turns, seconds = 1, min(seconds, 1.0)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".bench-", dir=disk)))
+        columns: dict[str, Server] = {}
+        try:
+            columns[report.RELAY] = stack.enter_context(servers.relay(folder))
+        except CannotStart as error:
+            click.echo(f"chatd alone, without the relay: {error}")
+        try:
+            columns[report.CHATD] = stack.enter_context(servers.chatd(folder))
+        except CannotStart as error:
+            raise click.ClickException(str(error)) from None
+        if receipts:
+            columns[report.RECEIPTS] = columns[report.CHATD]
+
+        machine = inspect(folder, with_relay=report.RELAY in columns)
+        click.echo("\n".join(report.surroundings(machine)))
+        click.echo(f"{pairs} pairs, {window} messages in flight each, turns of {seconds:g} s\n")
+
+        measured: dict[str, list[Measured]] = {column: [] for column in columns}
+        for turn in range(1, turns + 1):
+            for column, server in columns.items():
+                job = Job(
+                    protocol=server.protocol,
+                    address=server.address,
+                    pid=server.pid,
+                    pairs=pairs,
+                    window=window,
+                    seconds=seconds,
+                    receipts=column == report.RECEIPTS,
+                )
+                found = loaded(job)
+                measured[column].append(found)
+                click.echo(
+                    f"turn {turn}   {column:14} {found.acknowledged:8,.0f}/s {found.cpu:7.1f} us   "
+                    f"load generator {found.generator:3.0f} % of a core"
+                )
+
+    click.echo("\n" + "\n".join(report.table(measured)))
+    if file:
+        everything = {
+            "workload": {"pairs": pairs, "window": window, "seconds": seconds, "turns": turns},
+            "machine": machine,
+            "turns": measured,
+            "medians": report.medians(measured),
+            "ratios": report.ratios(measured),
+        }
+        Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(everything)) + b"\n")
+
+
+def loaded(job: Job) -> Measured:
+    """Do a job in a process of its own."""
+    load = subprocess.run(
+        (sys.executable, "-m", "bench.load"), input=msgspec.json.encode(job), stdout=subprocess.PIPE, cwd=servers.ROOT
+    )
+    if load.returncode:
+        raise click.ClickException(f"the load on {job.protocol} failed")
+    return msgspec.json.decode(load.stdout, type=Measured)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench")

@@ -1,0 +1,86 @@
+"""The report: medians of the turns, and how chatd compares with the relay within each turn."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+import attrs
+
+from .load import Measured
+from .machine import Machine
+
+RELAY, CHATD, RECEIPTS = "relay", "chatd", "chatd+receipts"
+
+Turns = Mapping[str, Sequence[Measured]]
+"""What was measured, turn by turn, for each column of the table."""
+
+ROWS = (
+    ("acknowledged", "acknowledged/s", ",.0f"),
+    ("cpu", "server CPU us/message", ".1f"),
+    ("p50", "ack p50 ms", ".2f"),
+    ("p99", "ack p99 ms", ".2f"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Spread:
+    """The median of some numbers between the least and the most."""
+
+    least: float
+    median: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f}-{self.most:.2f})"
+
+
+def spread(numbers: Sequence[float]) -> Spread:
+    return Spread(least=min(numbers), median=statistics.median(numbers), most=max(numbers))
+
+
+def medians(turns: Turns) -> dict[str, dict[str, float]]:
+    """For each column, the median of all that was measured."""
+    return {
+        column: {
+            field: statistics.median(getattr(measured, field) for measured in several)
+            for field in attrs.fields_dict(Measured)
+        }
+        for column, several in turns.items()
+    }
+
+
+def ratios(turns: Turns) -> dict[str, dict[str, Spread]]:
+    """For each column but the relay's, its numbers as multiples of the relay's in the same turn."""
+    return {
+        column: {
+            field: spread(
+                [getattr(one, field) / getattr(base, field) for one, base in zip(several, turns[RELAY], strict=True)]
+            )
+            for field, _, _ in ROWS
+        }
+        for column, several in turns.items()
+        if RELAY in turns and column != RELAY
+    }
+
+
+def table(turns: Turns) -> Iterator[str]:
+    """The lines of the table."""
+    found, compared = medians(turns), ratios(turns)
+    lines = [["median", *turns, *(f"{column} / {RELAY}" for column in compared)]]
+    for field, name, form in ROWS:
+        values = [format(found[column][field], form) for column in turns]
+        lines.append([name, *values, *(str(fields[field]) for fields in compared.values())])
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for name, *cells in lines:
+        yield name.ljust(widths[0]) + "".join(
+            "   " + cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)
+        )
+
+
+def surroundings(machine: Machine) -> Iterator[str]:
+    """Lines about the machine."""
+    yield f"chatd on Python {machine.python} with SQLite {machine.sqlite}: every message synced before its ack"
+    if machine.node:
+        yield f"relay on Node {machine.node} with Socket.IO {machine.socket_io}: nothing stored"
+    yield f"disk: 4 KiB written and synced in {machine.sync_p50:.2f} ms (p50), {machine.sync_p99:.2f} ms (p99)"
+    load = " ".join(f"{number:.2f}" for number in machine.load_average)
+    yield f"{machine.cores} cores; load average before the first turn {load}"
