@@ -66,6 +66,9 @@ class Server:
     data: str = _text("./data", r"^[^\x00]+$", "the path of a folder", "folder for all that is kept")
     grace: float = _number(10.0, 0, 3600, "s, for connections to end at shutdown")
     heartbeat: float = _number(25.0, 1, 3600, "s between pings; a connection silent for twice that is closed")
+    websocket: Literal["trio-websocket", "own"] = _one_of(
+        "trio-websocket", ("trio-websocket", "own"), "what reads WebSocket frames; own: costs less, has been used less"
+    )
 
 
 @attrs.frozen(kw_only=True)

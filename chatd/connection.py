@@ -1,7 +1,7 @@
-"""One WebSocket connection, and the one place that knows trio-websocket: reader, writer, heartbeat, feeder.
+"""One WebSocket connection: reader, writer, heartbeat, feeder, and a bounded end whatever the peer does.
 
-trio-websocket keeps the protocol's state and reads; everything that leaves, its own pongs and close frames included,
-goes through the outbox, in order. Each guard here answers something that was seen to break it (`docs/decisions/`).
+An engine (`engines/`) turns bytes into messages; everything that leaves, its pongs and close frames included, goes
+through the outbox, in order.
 """
 
 import socket
@@ -19,31 +19,22 @@ from protocol.types import RequestId
 
 from .catchup import Feeder
 from .dispatch import dispatch
+from .engines import MakeEngine, PeerLeft
+from .engines.inbound import CHUNK, Inbound
 from .errors import Closing, Refusal
+from .front import Head
 from .limits import TokenBucket
 from .outbox import Cork, Outbox, Transport
 from .services import Services
 from .session import Session
 from .transport import SocketTransport, StreamTransport
-from .wire import PING, WebSocketJson, close_frame
+from .wire import PING, WebSocketJson
 
 log = structlog.get_logger("chatd.connection")
 
 SUBPROTOCOL = "chat.v1.json"
-RECEIVE = 16_384
-"""Bytes read at once."""
-
-QUEUE = 8
-"""Messages that trio-websocket may have parsed ahead: fewer switches between its task and ours."""
-
 LINGER_BYTES = 4 * 1024 * 1024
 """What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
-
-CLOSE = b"\x88"
-"""How a close frame begins."""
-
-GONE = 1006
-"""What stands for a connection that ended without a close frame."""
 
 PATIENCE = 100
 """Requests over the rate limit in a row before the connection is closed."""
@@ -78,65 +69,6 @@ class Rates:
     burst: float
 
 
-class GuardedStream(trio.abc.Stream):
-    """What trio-websocket reads from and writes to: replays the handshake, counts, and sends by the outbox."""
-
-    def __init__(
-        self, raw: trio.abc.Stream, sock: socket.socket | None, replay: bytes, outbox: Outbox, flood: int
-    ) -> None:
-        self._raw = raw
-        self._socket = sock
-        self._replay = replay
-        self._outbox = outbox
-        self._flood = flood
-        self._closed = False
-        self.heard = trio.current_time()
-        self.pending = 0  # bytes since the last complete message
-        self.said_goodbye = False  # a close frame has left
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._closed:
-            raise trio.ClosedResourceError
-        if self._replay:
-            data, self._replay = self._replay[:max_bytes], self._replay[max_bytes or len(self._replay) :]
-            await trio.lowlevel.checkpoint()
-            return data
-        data = await self._receive(max_bytes)
-        now = trio.current_time()
-        # Fragments pin far more memory than they have bytes; a kilobyte a second is left to pings and pongs.
-        self.pending = max(0, self.pending - int((now - self.heard) * 1024)) + len(data)
-        self.heard = now
-        if self.pending > self._flood:
-            raise trio.BrokenResourceError("too many bytes without a complete message")
-        return data
-
-    async def _receive(self, max_bytes: int | None) -> bytes:
-        if self._socket is None:
-            return bytes(await self._raw.receive_some(max_bytes))
-        while True:
-            # Trio's stream asks the kernel first, mostly in vain; this is a third cheaper.
-            await trio.lowlevel.wait_readable(self._socket)
-            try:
-                return self._socket.recv(max_bytes or RECEIVE)
-            except (BlockingIOError, InterruptedError):
-                continue
-            except OSError as error:
-                raise trio.BrokenResourceError from error
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        # Before anything else, as what fails in trio-websocket's reader meanwhile cancels whoever waits here.
-        self._outbox.push(bytes(data))
-        self.said_goodbye |= data[:1] == CLOSE
-        await trio.lowlevel.checkpoint()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def aclose(self) -> None:
-        self._closed = True
-        await trio.lowlevel.checkpoint()
-
-
 class Connection:
     """The life of one connection. `stop` ends it from outside."""
 
@@ -150,8 +82,10 @@ class Connection:
         outbox_bytes: int,
         rates: Rates | None,
         user_bucket: Callable[[str], TokenBucket] | None,
+        make_engine: MakeEngine,
         sock: socket.socket | None = None,
     ) -> None:
+        self._make_engine = make_engine
         self._raw = raw
         self._socket = sock
         self._services = services
@@ -171,22 +105,22 @@ class Connection:
         self._clean = False
         self._log = log.bind(session=self.session.id)
 
-    async def run(self, replay: bytes) -> None:
+    async def run(self, head: Head, replay: bytes) -> None:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
-        flood = 2 * self._services.limits.max_frame_bytes
-        self._stream = GuardedStream(self._raw, self._socket, replay, self.outbox, flood)
+        max_message = self._services.limits.max_frame_bytes
+        inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message)
+        self._engine = self._make_engine(head, inbound, self.outbox, max_message=max_message, subprotocol=SUBPROTOCOL)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.outbox.run)
                 try:
-                    async with trio.open_nursery() as engine:  # with trio-websocket's own reader
-                        websocket = await self._shake_hands(engine)
-                        if websocket is not None:
+                    async with trio.open_nursery() as engine:  # with tasks that the engine may have
+                        if await self._shake_hands(engine):
                             engine.start_soon(self._heartbeat)
                             engine.start_soon(self.feeder.run)
                             with self._body:
-                                await self._read(websocket)
-                            await self._say_goodbye(websocket)
+                                await self._read()
+                            await self._say_goodbye()
                         engine.cancel_scope.cancel()
                 except* Exception as group:
                     self._note_failure(group)
@@ -207,46 +141,33 @@ class Connection:
 
     # -- the parts of its life --
 
-    async def _shake_hands(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection | None:
+    async def _shake_hands(self, nursery: trio.Nursery) -> bool:
         with trio.move_on_after(self._times.handshake):
-            request = await trio_websocket.wrap_server_stream(
-                nursery,
-                self._stream,
-                message_queue_size=QUEUE,
-                max_message_size=self._services.limits.max_frame_bytes,
-                receive_buffer_size=RECEIVE,
-            )
-            chosen = SUBPROTOCOL if SUBPROTOCOL in request.proposed_subprotocols else None
-            return await request.accept(subprotocol=chosen)
-        return None
+            return await self._engine.shake_hands(nursery)
+        return False
 
-    async def _read(self, websocket: trio_websocket.WebSocketConnection) -> None:
+    async def _read(self) -> None:
         deadline = trio.current_time() + self._times.hello
+        receive = self._engine.receive
         try:
             while True:
                 self._receiving = True
                 if self.session.user is None:
                     message: str | bytes | None = None
                     with trio.move_on_at(deadline):
-                        message = await websocket.get_message()
+                        message = await receive()
                     if message is None:
                         raise Closing(CloseCode.NO_HELLO, "no hello")
                 else:
-                    message = await websocket.get_message()
+                    message = await receive()
                 self._receiving = False
-                self._stream.pending = 0
                 if isinstance(message, bytes):
                     raise Closing(CloseCode.BINARY, "text frames only")
                 await self._serve(message)
         except Closing as closing:
             self._closing = closing
-        except trio_websocket.ConnectionClosed as closed:
-            code = closed.reason.code if closed.reason is not None else GONE
-            if code != GONE and not self._stream.said_goodbye:
-                # A frame that breaks the protocol: trio-websocket reports it as the peer's close, and answers nothing.
-                self.outbox.push(close_frame(code, "broken frame"), counts=False)
-            else:
-                self._clean = code not in (GONE, CloseCode.TOO_LARGE)
+        except PeerLeft as left:
+            self._clean = left.clean
         finally:
             self._receiving = True
 
@@ -290,22 +211,17 @@ class Connection:
         while True:
             await trio.sleep(interval)
             # While a request is being served nothing is read, and silence says nothing.
-            if self._receiving and trio.current_time() - self._stream.heard >= 2 * interval:
+            if self._receiving and trio.current_time() - self._engine.heard >= 2 * interval:
                 self.stop(CloseCode.SILENT, "silent")
                 return
             self.outbox.push(PING)
 
-    async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
+    async def _say_goodbye(self) -> None:
         """Close with our code, if it is ours to close, and wait a bounded time for the peer's answer."""
         closing = self._closing
         if closing is not None:
             with trio.move_on_after(self._times.close):
-                if self.outbox.is_cut:
-                    self.outbox.part_with(close_frame(closing.code, closing.reason))
-                await websocket.aclose(closing.code, closing.reason)
-                self._clean = self._stream.said_goodbye
-                if not self._clean:  # the peer broke the protocol meanwhile, and trio-websocket has closed by itself
-                    self.outbox.push(close_frame(closing.code, closing.reason), counts=False)
+                self._clean = await self._engine.say_goodbye(closing.code, closing.reason)
         code = int(closing.code) if closing else None
         self._log.info("closed", code=code, reason=closing.reason if closing else "by the peer")
 
@@ -322,7 +238,7 @@ class Connection:
                 await self._raw.send_eof()
             taken = 0
             while taken < LINGER_BYTES:
-                data = await self._raw.receive_some(RECEIVE)
+                data = await self._raw.receive_some(CHUNK)
                 if not data:
                     return
                 taken += len(data)

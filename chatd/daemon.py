@@ -26,6 +26,9 @@ from storage.contract import Store
 from . import front
 from .config import Config
 from .connection import Connection, Rates, Times
+from .engines import MakeEngine
+from .engines.library import LibraryEngine
+from .engines.own import OwnEngine
 from .gate import Gate, Runner, ThreadRunner
 from .http.app import make_app
 from .http.bridge import GONE, linger, write
@@ -41,6 +44,9 @@ from .rooms import Rooms
 from .services import Services
 
 log = structlog.get_logger("chatd.daemon")
+
+
+ENGINES: dict[str, MakeEngine] = {"trio-websocket": LibraryEngine, "own": OwnEngine}
 
 
 def wall_clock() -> int:
@@ -203,7 +209,7 @@ class Daemon:
                     await write(raw, _FORBIDDEN, timeouts.write)
                     await linger(raw)
                 return
-            await self._serve_websocket(replay, raw, sock)
+            await self._serve_websocket(head, replay, raw, sock)
 
         limits, timeouts = self.config.limits, self.config.timeouts
         await front.serve(
@@ -218,7 +224,9 @@ class Daemon:
             accepting=lambda: not self.stopping,
         )
 
-    async def _serve_websocket(self, replay: bytes, raw: trio.abc.Stream, sock: socket.socket | None) -> None:
+    async def _serve_websocket(
+        self, head: front.Head, replay: bytes, raw: trio.abc.Stream, sock: socket.socket | None
+    ) -> None:
         connection = Connection(
             raw,
             self.services,
@@ -227,11 +235,12 @@ class Daemon:
             outbox_bytes=self.config.limits.outbox_bytes,
             rates=self._rates,
             user_bucket=self._buckets.of if self._buckets is not None else None,
+            make_engine=ENGINES[self.config.server.websocket],
             sock=sock,
         )
         self._connections.add(connection)
         try:
-            await connection.run(replay)
+            await connection.run(head, replay)
         finally:
             self._connections.discard(connection)
 

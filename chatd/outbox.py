@@ -182,7 +182,7 @@ class Outbox:
         self._empty.set()
         self._wake.set()
 
-    def part_with(self, last: bytes) -> None:
-        """After a cut: one more frame, for a peer that may read on."""
+    def say_last(self, last: bytes) -> None:
+        """A close frame: behind what is queued, and also after a cut, for a peer that may read on."""
         self._queue.append((last, False))
         self.flush()

@@ -9,6 +9,9 @@ TEXT = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2)
 PING = b"\x89\x00"
 """A WebSocket ping without payload."""
 
+CLOSE = b"\x88"
+"""How a close frame begins."""
+
 
 class Codec(Protocol):
     """Makes bytes of frames; `name` keys the encodings that an event keeps."""
@@ -39,10 +42,19 @@ def text_frame(payload: bytes) -> bytes:
     return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
 
 
-def close_frame(code: int, reason: str) -> bytes:
-    """A WebSocket close frame from the server; the reason is cut to what fits (123 bytes)."""
-    payload = code.to_bytes(2, "big") + reason.encode()[:123]
-    return bytes((0x88, len(payload))) + payload
+def close_frame(code: int | None, reason: str = "") -> bytes:
+    """A WebSocket close frame from the server (RFC 6455, section 5.5.1); a reason has at most 123 bytes."""
+    payload = b"" if code is None else code.to_bytes(2, "big") + _fitting(reason, 123)
+    return CLOSE + bytes((len(payload),)) + payload
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """The answer to a ping with this payload (at most 125 bytes)."""
+    return b"\x8a" + bytes((len(payload),)) + payload
+
+
+def _fitting(text: str, size: int) -> bytes:
+    return text.encode()[:size].decode(errors="ignore").encode()
 
 
 class Event:

@@ -22,6 +22,7 @@ class CloseCode(IntEnum):
 
     DONE = 1000
     GOING_AWAY = 1001
+    BROKEN = 1002
     BINARY = 1003
     NOT_UTF8 = 1007
     TOO_LARGE = 1009

@@ -114,7 +114,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine() -> None:
         ("server = 5", "server = 5: expected a table, [server]"),
         ("[[server]]\nport = 1", 'server = [{"port": 1}]: expected a table, [server]'),
         ("server.prot = 1", "[server] prot: unknown key; did you mean port?"),
-        ("server.zzz = 1", "[server] zzz: unknown key; allowed: host, port, data, grace, heartbeat"),
+        ("server.zzz = 1", "[server] zzz: unknown key; allowed: host, port, data, grace, heartbeat, websocket"),
         ("[sever]", "sever: unknown table; did you mean server?"),
         ("[zzz]", f"zzz: unknown table; allowed: {TABLES}"),
         ("port = 1", f"port: unknown key outside of a table; allowed: {TABLES}"),

@@ -123,7 +123,7 @@ ENUMS = {
 }
 ERROR_CODES = "bad_request unauthorized forbidden not_found conflict too_large rate_limited unavailable internal"
 COME_BACK = {1001, 1011, 4008, 4010, 4011, 4012, 4013, 4029}
-STAY_AWAY = {1000, 1003, 1007, 1009, 4500, 4501, 4503}
+STAY_AWAY = {1000, 1002, 1003, 1007, 1009, 4500, 4501, 4503}
 
 DOCUMENT = schema()
 

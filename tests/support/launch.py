@@ -1,0 +1,50 @@
+"""Runs `chatd` with something added or broken on purpose: `python -m support.launch FAULT ... -- serve ...`.
+
+- `--unsynced`: SQLite never syncs, and power loss would take acknowledged messages.
+- `--count`: SIGUSR1 prints the number of tasks and of connection objects.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import trio
+
+from chatd.cli import main
+from chatd.connection import Connection
+from storage.sqlite import SqliteStore
+
+
+def never_sync() -> None:
+    connect = SqliteStore._connect
+
+    def unsynced(self: SqliteStore) -> Any:
+        connection = connect(self)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    SqliteStore._connect = unsynced  # type: ignore[method-assign]
+
+
+def count_when_asked() -> None:
+    def count(*_: object) -> None:
+        gc.collect()
+        counts = {
+            "tasks": trio.lowlevel.current_statistics().tasks_living,
+            "connections": sum(isinstance(thing, Connection) for thing in gc.get_objects()),
+        }
+        os.write(1, json.dumps(counts).encode() + b"\n")
+
+    signal.signal(signal.SIGUSR1, count)
+
+
+FAULTS = {"--unsynced": never_sync, "--count": count_when_asked}
+
+if __name__ == "__main__":
+    end = sys.argv.index("--")
+    for fault in sys.argv[1:end]:
+        FAULTS[fault]()
+    main(sys.argv[end + 1 :], prog_name="chatd")

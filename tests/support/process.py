@@ -1,0 +1,174 @@
+"""A real daemon in a process of its own: start it, ask it, kill it, and keep what it wrote on standard error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+ROOT = Path(__file__).parents[2]
+PLAIN = ("-c", "from chatd.cli import main; main(prog_name='chatd')")
+"""The interpreter's arguments for the program as it is."""
+
+
+def command(*flags: str, program: Sequence[str] = PLAIN) -> list[str]:
+    """The command line of `chatd` with these flags, from the tree that the tests are in."""
+    return [sys.executable, *program, *flags]
+
+
+def launcher(*faults: str) -> tuple[str, ...]:
+    """The interpreter's arguments for the program with something added or broken (see `launch.py`)."""
+    return ("-m", "support.launch", *faults, "--")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without what would change the daemon's mind."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("NODE_ENV", "CHATD_ENV")}
+    return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **more}
+
+
+@attrs.define
+class Daemon:
+    """A running daemon. `ready`: s from its start until it said that it listens."""
+
+    process: trio.Process
+    host: str
+    port: int
+    ready: float
+    errors: Path
+    _stdout: bytes = b""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """All that it wrote on standard error."""
+        return self.errors.read_text()
+
+    async def line(self) -> str:
+        """The next line of its standard output."""
+        line, self._stdout = await _line(self.process, self._stdout)
+        return line
+
+    async def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """GET over HTTP: the status, and the JSON of the body."""
+        with trio.fail_after(10):
+            async with await trio.open_tcp_stream(self.host, self.port) as stream:
+                await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+                answer = b"".join([data async for data in stream])
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(body)
+
+    async def is_ready(self) -> bool:
+        """Whether it says that it can acknowledge messages."""
+        return (await self.get("/readyz"))[0] == 200
+
+    async def counts(self) -> dict[str, int]:
+        """Tasks and connection objects, where the launcher counts them."""
+        self.process.send_signal(signal.SIGUSR1)
+        while not (line := await self.line()).startswith("{"):
+            pass
+        found: dict[str, int] = json.loads(line)
+        return found
+
+    @property
+    def descriptors(self) -> int:
+        """Its open files and sockets."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory in use."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def stop(self, *, within: float = 30) -> int:
+        """SIGTERM; the exit code."""
+        self.process.terminate()
+        with trio.fail_after(within):
+            return await self.process.wait()
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], *, within: float) -> None:
+    """Ask again until it holds, for so many seconds."""
+    with trio.fail_after(within):
+        while True:
+            if await holds():
+                return
+            await trio.sleep(0.05)
+
+
+async def _line(process: trio.Process, rest: bytes) -> tuple[str, bytes]:
+    assert process.stdout is not None
+    while b"\n" not in rest:
+        data = await process.stdout.receive_some()
+        assert data, "the daemon closed its standard output"
+        rest += data
+    line, _, rest = rest.partition(b"\n")
+    return line.decode(), rest
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    *flags: str,
+    settings: str | None = None,
+    program: Sequence[str] = PLAIN,
+    data: Path | None = None,
+) -> AsyncIterator[Daemon]:
+    """A daemon in development mode, its data in `folder`/data; killed at the end, if it is not over by then.
+
+    `settings`: TOML, for `chatd.toml`.
+    """
+    if settings is not None:
+        (folder / "chatd.toml").write_text(settings)
+    errors = folder / "stderr.log"
+    began = time.monotonic()
+    with errors.open("ab") as stderr:
+        process = await trio.lowlevel.open_process(
+            command("serve", "--dev", "--port", "0", "--data", str(data or folder / "data"), *flags, program=program),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=folder,
+            env=environment(),
+        )
+    try:
+        with trio.fail_after(30):
+            first, rest = await _line(process, b"")
+        ready = time.monotonic() - began
+        assert first.startswith("listening on http://"), first
+        host, _, port = first.removeprefix("listening on http://").rpartition(":")
+        yield Daemon(process, host, int(port), ready, errors, rest)
+    except BaseException:
+        print(errors.read_text()[-5000:])
+        raise
+    finally:
+        with trio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            assert process.stdout is not None
+            await process.stdout.aclose()
+
+
+def run(
+    *flags: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 30
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of `chatd` that is to end by itself."""
+    return subprocess.run(
+        command(*flags), cwd=cwd, env=environment(**(env or {})), capture_output=True, text=True, timeout=timeout
+    )
