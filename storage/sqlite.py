@@ -56,6 +56,7 @@ CHUNK = 64
 
 _OUT_OF_SPACE = 13  # SQLITE_FULL
 _BUSY = 5  # SQLITE_BUSY
+_NOT_WRITTEN = 778  # SQLITE_IOERR_WRITE: a quota, say; nothing was synced, so nothing is in doubt
 
 Connection = Any  # sqlite3.Connection of whichever module sqlite-utils found
 
@@ -239,7 +240,7 @@ class SqliteStore:
     def _gave_up(self, writer: Connection, error: Exception) -> Unavailable:
         """After a transaction failed: what must come before the next one, and what to raise."""
         clean = self._roll_back(writer)
-        self._refused = clean and _code(error) in (_OUT_OF_SPACE, _BUSY)
+        self._refused = clean and (_code(error) in (_OUT_OF_SPACE, _BUSY) or _extended(error) == _NOT_WRITTEN)
         self._failed = not self._refused
         return Unavailable(_why(error))
 
@@ -552,9 +553,14 @@ def _standing(db: Connection, room: Room | None, user: str, rev: int) -> Standin
     return Standing(now.rev, reset=rev > now.rev or newer > MAX_CHANGED)
 
 
+def _extended(error: BaseException) -> int:
+    """SQLite's extended result code."""
+    return int(getattr(error, "sqlite_errorcode", 0) or 0)
+
+
 def _code(error: BaseException) -> int:
     """SQLite's primary result code."""
-    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+    return _extended(error) & 0xFF
 
 
 def _why(error: BaseException) -> str:
