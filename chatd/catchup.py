@@ -79,42 +79,102 @@ class Feeder:
 
     async def _do(self, job: Job) -> None:
         for conversation, rev in job.revs.items():
+            lag = self._session.behind.get(conversation)
             # A job before this one may have fed it already: it still gets an event of its own.
-            lag = self._session.behind.get(conversation) or self._session.fall_behind(conversation, rev)
+            again = lag is None
+            lag = lag or self._session.fall_behind(conversation, rev)
             while self._session.behind.get(conversation) is lag:
                 async with self._session.turn():
-                    await self._step(conversation, lag)
+                    if not lag.rev:
+                        await self._begin(conversation, lag)
+                    elif not await self._step(conversation, lag):
+                        await self._part(conversation, lag, silently=again)
         if job.re is not None:
             revs = {id: RevState(rev=s.rev, reset=s.reset) for id, s in job.standings.items()}
             self._session.send(SyncOk(re=job.re, revs=revs), counts=False)
 
-    async def _step(self, conversation: str, lag: Lag) -> None:
-        """Read one chunk and send it; live again when nothing is left."""
+    async def _step(self, conversation: str, lag: Lag) -> bool:
+        """Read one chunk and send it; live again when nothing is left. False: it isn't the user's (any more)."""
         session = self._session
         user = session.user_id
         rev = lag.rev
-        lag.reading = True
+        lag.reading, lag.size = True, 0
         try:
             since = await self._gate.read(lambda: self._gate.store.since(conversation, user, rev, limit=CHUNK))
         finally:
             lag.reading = False
         if session.behind.get(conversation) is not lag:
-            return  # an event that starts anew, or the last one after leaving, went out meanwhile
+            return True  # an event that starts anew, or the last one after leaving, went out meanwhile
         if since is None:
-            session.start_anew(conversation)  # not the user's any more
-            return
+            return False
         if lag.rev != rev:
-            return  # a sync from further back came meanwhile
-        live = since.through == since.room.conversation.rev
-        ready = [w for w in lag.waiting if w.is_ok and w.rev <= since.through]
+            return True  # a sync from further back came meanwhile
+        live = since.through == since.room.conversation.rev and lag.size <= session.outbox.limit
+        ready = [w for w in lag.waiting if w.is_ok and w.place <= since.through]
         for data in self._chain(conversation, rev, since, ready):
             session.outbox.push(data, counts=False)
         lag.rev = since.through
-        lag.waiting = [w for w in lag.waiting if w.rev > since.through and (live or w.is_ok)]
+        lag.waiting = [w for w in lag.waiting if w.place > since.through and (live or w.is_ok)]
         if live:
-            del session.behind[conversation]
-            for waiting in lag.waiting:
-                session.outbox.push(waiting.data)
+            self._turn_live(conversation, lag)
+        return True
+
+    def _turn_live(self, conversation: str, lag: Lag) -> None:
+        del self._session.behind[conversation]
+        for waiting in lag.waiting:
+            self._session.outbox.push(waiting.data)
+
+    async def _begin(self, conversation: str, lag: Lag) -> None:
+        """The user came in, and nobody could say so: the whole conversation, as of now."""
+        session, store = self._session, self._gate.store
+        user = session.user_id
+        lag.reading, lag.size = True, 0
+        try:
+            found = await self._gate.read(lambda: store.summary(conversation, user))
+        finally:
+            lag.reading = False
+        if session.behind.get(conversation) is not lag:
+            return
+        if found is None:
+            session.start_anew(conversation)
+            return
+        summary, users = found
+        last = summary.last_message
+        event = Change(
+            conversation=conversation,
+            from_rev=0,
+            rev=summary.room.conversation.rev,
+            info=view.info(summary.room.conversation),
+            participants=tuple(map(view.participant, summary.room.participants)),
+            messages=None if last is None else (view.message(last),),
+            membership=view.membership(summary.membership),
+            users=view.users(users.values()),
+        )
+        session.outbox.push(session.codec.encode(event), counts=False)
+        live = lag.size <= session.outbox.limit
+        lag.rev = event.rev
+        lag.waiting = [w for w in lag.waiting if w.is_ok or (live and w.place > event.rev)]
+        if live:
+            self._turn_live(conversation, lag)
+
+    async def _part(self, conversation: str, lag: Lag, *, silently: bool) -> None:
+        """The user left, and perhaps nobody could say so."""
+        session, store = self._session, self._gate.store
+        row = await self._gate.read(lambda: store.room(conversation))
+        if session.behind.get(conversation) is not lag or (row is not None and row.present(session.user_id)):
+            return
+        session.start_anew(conversation)
+        own = [p for p in row.participants if p.user == session.user_id] if row is not None else []
+        if row is not None and own and not silently:
+            session.send(
+                Change(
+                    conversation=conversation,
+                    from_rev=min(lag.rev, own[0].rev),
+                    rev=own[0].rev,
+                    info=view.info(row.conversation),
+                    participants=(view.participant(own[0]),),
+                )
+            )
 
     def _chain(self, conversation: str, start: int, since: Since, oks: Sequence[Waiting]) -> list[bytes]:
         """The events from `start` to `since.through`, with the `ok`s at their turn, none of them too large."""

@@ -6,9 +6,10 @@ from typing import NoReturn
 
 import click
 
+from protocol.objects import ROLES, Role
 from protocol.schema import render
 
-from . import __version__, logs, serving
+from . import __version__, chat, logs, serving
 from .config import ConfigError, load
 
 UNUSABLE = 2
@@ -58,3 +59,20 @@ def serve(
 def schema() -> None:
     """Print the JSON Schema of every frame."""
     click.echo(render(), nl=False)
+
+
+@main.command("chat")
+@click.option("--as", "user", required=True, metavar="USER", help="Your id.")
+@click.option("--with", "other", required=True, metavar="USER", help="Whom to talk to; need not be there yet.")
+@click.option("--name", help="Your name; by default what the server knows, or your id.")
+@click.option("--role", type=click.Choice(ROLES), help="Your role; by default what the server knows, or patient.")
+@click.option("--server", metavar="URL", default="http://127.0.0.1:3001", help="The server (http://127.0.0.1:3001).")
+def chat_command(user: str, other: str, name: str | None, role: Role | None, server: str) -> None:
+    """Chat in this terminal, with a server in development mode.
+
+    Each line is a message; /quit or Ctrl-D ends.
+    """
+    try:
+        chat.run(server, user, other, name=name, role=role)
+    except chat.CannotChat as error:
+        fail(str(error))

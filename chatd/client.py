@@ -1,46 +1,27 @@
-"""A client for Python programs: keeps a connection, and a copy of the conversations that is always on its way to the truth.
+"""A client for Python programs: keeps a connection, and a copy of the conversations that follows the server's.
 
     async with chatd.client.connect("http://127.0.0.1:3001", user="bot-1", role="staff") as client:
         async for event in client.events():
             ...
 
-It comes back by itself, resumes where it was, closes gaps, and repeats what was not acknowledged; nothing is sent twice.
+It comes back by itself, resumes where it was, closes gaps, and repeats what was not acknowledged; the server takes no
+message twice.
 """
 
 import itertools
 import random
 import secrets
-import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TypeVar
 from weakref import WeakSet
 
-import attrs
 import trio
-import trio_websocket
-from wsproto.utilities import ProtocolError
 
-from protocol.codes import CloseCode, ErrorCode, may_come_back
-from protocol.decode import Malformed, decode_frame
-from protocol.encode import encode
-from protocol.frames import (
-    ChangeOk,
-    Error,
-    Frame,
-    GetOk,
-    GoingAway,
-    HelloOk,
-    HistoryOk,
-    ListOk,
-    Ok,
-    PresenceOk,
-    SyncOk,
-    UserListOk,
-)
-from protocol.objects import Limits, Message, PresenceState, Role, User
+from protocol.codes import CloseCode, ErrorCode
+from protocol.frames import ChangeOk, Frame, GetOk, HelloOk, HistoryOk, ListOk, Ok, PresenceOk, SyncOk, UserListOk
+from protocol.objects import Limits, Message, PresenceState, Role, Summary, User
 from protocol.requests import (
     ConversationGet,
     ConversationLeave,
@@ -57,9 +38,37 @@ from protocol.requests import (
     Sync,
     UserList,
 )
-from protocol.types import RequestId
 
+from .link import FAILURES, Link, LinkLost, Over, RequestFailed, Target, copy
+from .mailbox import (
+    Closed,
+    Connected,
+    ConversationChanged,
+    Disconnected,
+    Event,
+    Events,
+    PresenceChanged,
+    TypingChanged,
+    UserChanged,
+)
 from .replica import Conversation, Effect, Replica
+
+__all__ = [
+    "Client",
+    "Closed",
+    "Connected",
+    "Conversation",
+    "ConversationChanged",
+    "Disconnected",
+    "Event",
+    "Events",
+    "PresenceChanged",
+    "RequestFailed",
+    "Sending",
+    "TypingChanged",
+    "UserChanged",
+    "connect",
+]
 
 CONNECT = 10.0
 """Seconds for each step of connecting: the network, the handshake, `hello`."""
@@ -76,301 +85,15 @@ STEADY = 30.0
 WINDOW = 32
 """Messages of one conversation that may be on their way at once."""
 
-MAX_LISTED = 1000
-"""Messages that wait for a slow consumer of events, of one conversation; after that it is told to look itself."""
-
-MAX_FRAME = 1024 * 1024
-"""Bytes that a frame from the server may have."""
-
-QUEUE = 64
-"""Requests that wait for the network."""
-
 TYPING_EVERY = 3.0
 """Seconds between two `typing` of one conversation."""
 
 PAGE = 200
+"""Items asked for at once in lists."""
 
 Dial = Callable[[], Awaitable[trio.abc.Stream]]
 Token = str | Callable[[], Awaitable[str]]
-O = TypeVar("O", bound=Ok)  # noqa: E741
-
-
-class RequestFailed(Exception):
-    """The server said no. `temporary`: the same may succeed later, in `retry_after` s where that is given."""
-
-    def __init__(self, error: Error) -> None:
-        super().__init__(f"{error.code}: {error.message}")
-        self.code = error.code
-        self.message = error.message
-        self.temporary = error.temporary
-        self.retry_after = error.retry_after
-
-
-class Closed(Exception):
-    """The client is over and does not come back: refused, or told not to. `code`: of the close frame, if there was one."""
-
-    def __init__(self, reason: str, code: int | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.code = code
-
-
-# -- events --
-
-
-@attrs.frozen
-class Connected:
-    """The server said hello; what was missed is on its way."""
-
-    user: User
-
-
-@attrs.frozen
-class Disconnected:
-    """The connection was lost, or there was none to be had; the next attempt is in `retry_in` s."""
-
-    reason: str
-    retry_in: float
-
-
-@attrs.frozen
-class ConversationChanged:
-    """Something durable changed since the last event of this conversation, however much that was.
-
-    `messages`: those new or changed, by seq. `reload`: they are not all, or the conversation began anew: what is held is
-    in the replica, and older messages come by `history`. `dropped`: it is not the user's any more.
-    """
-
-    conversation: str
-    messages: tuple[Message, ...] = ()
-    reload: bool = False
-    dropped: bool = False
-
-
-@attrs.frozen
-class TypingChanged:
-    """Somebody types, or stopped."""
-
-    conversation: str
-    user: str
-    active: bool
-
-
-@attrs.frozen
-class PresenceChanged:
-    """Somebody came or went."""
-
-    user: str
-    online: bool
-
-
-@attrs.frozen
-class UserChanged:
-    """Somebody is new to this client, or has another name, role or picture."""
-
-    user: User
-
-
-Event = Connected | Disconnected | ConversationChanged | TypingChanged | PresenceChanged | UserChanged
-
-
-@attrs.define
-class _Gathered:
-    """What a `ConversationChanged` will say when it is taken."""
-
-    messages: dict[int, Message] = attrs.Factory(dict)
-    reload: bool = False
-    dropped: bool = False
-
-    def add(self, messages: dict[int, Message], *, restarted: bool) -> None:
-        if restarted:
-            self.messages.clear()
-        self.dropped = False
-        self.messages |= messages
-        self.reload = self.reload or restarted or len(self.messages) > MAX_LISTED
-        if len(self.messages) > MAX_LISTED:
-            self.messages.clear()
-
-    def event(self, conversation: str) -> ConversationChanged:
-        messages = tuple(self.messages[seq] for seq in sorted(self.messages))
-        return ConversationChanged(conversation, messages, self.reload, self.dropped)
-
-
-class Events:
-    """What happened, oldest first, for one consumer. Where it is slow, what belongs together becomes one event.
-
-    So it holds no more than one event for each thing that can change, and nothing durable is lost.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, ...], Event | _Gathered] = {}
-        self._news = trio.Event()
-        self._closed: Closed | None = None
-
-    def __aiter__(self) -> "Events":
-        return self
-
-    async def __anext__(self) -> Event:
-        """Raises Closed after the last one."""
-        await trio.lowlevel.checkpoint()
-        while not self._waiting:
-            if self._closed is not None:
-                raise self._closed
-            self._news = trio.Event()
-            await self._news.wait()
-        key = next(iter(self._waiting))
-        event = self._waiting.pop(key)
-        return event.event(key[1]) if isinstance(event, _Gathered) else event
-
-    def put(self, event: Event, *about: str) -> None:
-        self._waiting[type(event).__name__ if about else "connection", *about] = event
-        self._news.set()
-
-    def gather(self, conversation: str) -> _Gathered:
-        gathered = self._waiting.setdefault(("conversation", conversation), _Gathered())
-        assert isinstance(gathered, _Gathered)
-        self._news.set()
-        return gathered
-
-    def close(self, closed: Closed) -> None:
-        self._closed = closed
-        self._news.set()
-
-
-# -- one connection --
-
-
-class _LinkLost(Exception):
-    """The connection ended before the answer came."""
-
-
-class _Over(Exception):
-    """How a connection ended. `wait`: s that the server asked for; `fatal`: for good."""
-
-    def __init__(self, reason: str, *, code: int | None = None, wait: float | None = None, fatal: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.code = code
-        self.wait = wait
-        self.fatal = fatal
-
-
-@attrs.define(eq=False)
-class _Asked:
-    """A request on its way. `reply` is None when the connection was lost."""
-
-    request: Request
-    done: trio.Event = attrs.Factory(trio.Event)
-    reply: Ok | Error | None = None
-
-    async def answer(self) -> Ok:
-        """Raises RequestFailed or _LinkLost."""
-        await self.done.wait()
-        if self.reply is None:
-            raise _LinkLost
-        if isinstance(self.reply, Error):
-            raise RequestFailed(self.reply)
-        return self.reply
-
-
-class _Watched(trio.abc.Stream):
-    """Notes when something was heard, and says so when the peer goes in the middle of the handshake."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-        self.heard = trio.current_time()
-        self.shaking_hands = True
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        data = bytes(await self._stream.receive_some(max_bytes))
-        self.heard = trio.current_time()
-        if not data and self.shaking_hands:
-            raise _Over("the server hung up")  # trio-websocket would wait on
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _Link:
-    """One WebSocket connection: requests out, frames in, in order."""
-
-    def __init__(
-        self, websocket: trio_websocket.WebSocketConnection, take: Callable[[Frame, Request | None], None]
-    ) -> None:
-        self.websocket = websocket
-        self._take = take
-        self._ids = itertools.count(1)
-        self._asked: dict[RequestId, _Asked] = {}
-        self._types: dict[RequestId, str] = {}
-        self._out, self._queue = trio.open_memory_channel[str](QUEUE)
-        self._reconnect_in: float | None = None
-
-    async def start(self, request: Request) -> _Asked:
-        """Send a request. Raises _LinkLost."""
-        id = next(self._ids)
-        asked = _Asked(_with_id(request, id))
-        self._asked[id] = asked
-        self._types[id] = request.TYPE
-        try:
-            await self._out.send(encode(asked.request).decode())
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            raise _LinkLost from None
-        return asked
-
-    async def ask(self, request: Request) -> Ok:
-        """Raises RequestFailed or _LinkLost."""
-        return await (await self.start(request)).answer()
-
-    async def write(self) -> None:
-        """Send what is queued; nobody else may, as a send that is cancelled leaves half a frame."""
-        async with self._queue:
-            async for text in self._queue:
-                await self.websocket.send_message(text)
-
-    async def read(self) -> None:
-        """Take frames in until the end, which is an _Over."""
-        try:
-            while True:
-                text = await self.websocket.get_message()
-                if not isinstance(text, str):
-                    raise Malformed("a binary frame")
-                self._receive(decode_frame(text, self._types))
-        except trio_websocket.ConnectionClosed as closed:
-            raise self._end(closed.reason) from None
-
-    def _receive(self, frame: Frame) -> None:
-        asked = None
-        if isinstance(frame, Ok | Error) and frame.re is not None:
-            asked = self._asked.pop(frame.re, None)
-            self._types.pop(frame.re, None)
-        if isinstance(frame, GoingAway):
-            self._reconnect_in = frame.reconnect_in
-        if not isinstance(frame, Error):
-            self._take(frame, asked.request if asked else None)
-        if asked is not None and isinstance(frame, Ok | Error):
-            asked.reply = frame
-            asked.done.set()
-
-    def _end(self, reason: trio_websocket.CloseReason | None) -> _Over:
-        code = reason.code if reason else None
-        said = (reason.reason if reason else None) or "the connection broke"
-        return _Over(said, code=code, wait=self._reconnect_in, fatal=not may_come_back(code))
-
-    def lost(self) -> None:
-        """Whoever waits for an answer must ask again."""
-        self._out.close()
-        for asked in self._asked.values():
-            asked.done.set()
-
-
-# -- the client --
+K = TypeVar("K", bound=Ok)
 
 
 class Sending:
@@ -412,13 +135,13 @@ class Client:
 
     def __init__(self, url: str, greeting: Hello, token: Token | None, dial: Dial | None, rng: random.Random) -> None:
         self.replica = Replica()
-        self._target = _Target.of(url)
+        self._target = Target.of(url)
         self._dial = dial or self._target.dial
         self._greeting = greeting
         self._token = token
         self._rng = rng
         self._limits = Limits()
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._moved = trio.Event()  # a connection came, or none will any more
         self._closed: Closed | None = None
         self._events: WeakSet[Events] = WeakSet()
@@ -464,7 +187,7 @@ class Client:
             link = await self._linked()
             try:
                 return await link.ask(request)
-            except _LinkLost:
+            except LinkLost:
                 continue
 
     async def open(self, user: str) -> Conversation:
@@ -477,13 +200,13 @@ class Client:
         await self._ask(ConversationGet(conversation=conversation), GetOk)
         return await self._held(conversation)
 
-    async def list(self, *, archived: bool = False) -> list[Conversation]:
+    async def conversations(self, *, archived: bool = False) -> list[Conversation]:
         """All conversations, as the server orders them. Raises RequestFailed, Closed."""
         found: dict[str, None] = {}
         cursor: str | None = None
         while True:
             page = await self._ask(ConversationList(archived=archived, limit=PAGE, cursor=cursor), ListOk)
-            found |= dict.fromkeys(_summary_id(summary) for summary in page.conversations)
+            found |= dict.fromkeys(s.conversation for s in page.conversations if isinstance(s, Summary))
             cursor = page.cursor
             if cursor is None:
                 return [held for id in found if (held := self.conversation(id)) is not None]
@@ -501,7 +224,7 @@ class Client:
     ) -> Sending:
         """Send a message without waiting: in order, now or as soon as there is a connection. Raises Closed."""
         if self._closed is not None:
-            raise self._closed
+            raise self._closed.again()
         assert self._nursery is not None
         request = MessageSend(
             conversation=conversation, client_id=client_id or secrets.token_hex(16), body=body, reply_to=reply_to
@@ -535,7 +258,7 @@ class Client:
     async def typing(self, conversation: str, *, active: bool = True) -> None:
         """Say that the user types (as often as you like), or stopped; forgotten where there is no connection."""
         now = trio.current_time()
-        if self._link is None or (active and now < self._typed.get(conversation, 0) + TYPING_EVERY):
+        if self._link is None or (active and now < self._typed.get(conversation, -TYPING_EVERY) + TYPING_EVERY):
             await trio.lowlevel.checkpoint()
             return
         if active:
@@ -544,7 +267,7 @@ class Client:
             self._typed.pop(conversation, None)
         try:
             await self._link.start(SetTyping(conversation=conversation, active=active))
-        except _LinkLost:
+        except LinkLost:
             return
 
     async def leave(self, conversation: str) -> None:
@@ -569,15 +292,15 @@ class Client:
 
     # -- asking --
 
-    async def _ask(self, request: Request, kind: type[O]) -> O:
+    async def _ask(self, request: Request, kind: type[K]) -> K:
         ok = await self.ask(request)
         assert isinstance(ok, kind)  # the decoder's word
         return ok
 
-    async def _linked(self) -> _Link:
+    async def _linked(self) -> Link:
         while self._link is None:
             if self._closed is not None:
-                raise self._closed
+                raise self._closed.again()
             await self._moved.wait()
         return self._link
 
@@ -594,7 +317,7 @@ class Client:
         while lane:
             try:
                 wait = await self._send_some(await self._linked(), lane)
-            except _LinkLost:
+            except LinkLost:
                 continue
             except Closed as closed:
                 for sending in lane:
@@ -608,8 +331,8 @@ class Client:
                 attempt += 1
         del self._lanes[conversation]
 
-    async def _send_some(self, link: _Link, lane: deque[Sending]) -> float | None:
-        """One window of messages. Where one failed for now it and those after it stay: s to wait (0: any), else None."""
+    async def _send_some(self, link: Link, lane: deque[Sending]) -> float | None:
+        """One window of messages. Those that failed for now stay; then s to wait (0: any), else None."""
         window = list(itertools.islice(lane, WINDOW))
         started = [(sending, await link.start(sending.request)) for sending in window]
         wait: float | None = None
@@ -677,16 +400,17 @@ class Client:
 
     # -- coming back --
 
-    async def run(self) -> None:
+    async def _run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep a connection until told not to come back, or cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._expire_typing)
+            task_status.started()
             attempt = 0
             while True:
                 began = trio.current_time()
                 over = await self._connection()
-                if over.fatal:
+                if over.fatal or (over.code == CloseCode.TOKEN_EXPIRED and not callable(self._token)):
                     break
                 if trio.current_time() - began > STEADY:
                     attempt = 0
@@ -707,54 +431,41 @@ class Client:
         self._moved.set()
         self._moved = trio.Event()
 
-    async def _connection(self) -> _Over:
+    async def _connection(self) -> Over:
         """The life of one connection."""
-        over: BaseException | None = None
         try:
             with trio.fail_after(CONNECT):
                 stream = await self._dial()
-        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
-            return _over_from(error)
+        except (*FAILURES,) as error:
+            return Over.by(error)
+        over: Over | None = None
         try:
             async with trio.open_nursery() as nursery:
-                await self._talk(nursery, _Watched(stream))
-        except* _Over as group:
-            over = _first(group)
-        except* _FAILURES as group:
-            over = over or _first(group)
+                await self._talk(nursery, stream)
+        except* Over as group:
+            over = Over.by(group)
+        except* FAILURES as group:
+            over = over or Over.by(group)
         finally:
             await trio.aclose_forcefully(stream)
         assert over is not None
-        return _over_from(over)
+        return over
 
-    async def _talk(self, nursery: trio.Nursery, stream: _Watched) -> None:
+    async def _talk(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> None:
         with trio.fail_after(CONNECT):
-            websocket = await trio_websocket.wrap_client_stream(
-                nursery,
-                stream,  # type: ignore[arg-type]  # any stream does
-                self._target.netloc,
-                self._target.resource,
-                subprotocols=["chat.v1.json"],
-                message_queue_size=QUEUE,
-                max_message_size=MAX_FRAME + 1,
-            )
-        stream.shaking_hands = False
-        link = _Link(websocket, self._take)
+            link = await Link.over(stream, self._target, nursery, self._take)
         nursery.start_soon(link.write)
-        nursery.start_soon(self._greet, link, stream, nursery)
+        nursery.start_soon(self._greet, link, nursery)
         try:
             await link.read()
         finally:
-            if self._link is link:
-                self._link = None
+            self._link = None
             self._typed.clear()
-            link.lost()
 
-    async def _greet(self, link: _Link, stream: _Watched, nursery: trio.Nursery) -> None:
+    async def _greet(self, link: Link, nursery: trio.Nursery) -> None:
         revs = dict(itertools.islice(self.replica.revs().items(), self._limits.max_revs))
         token = self._token if self._token is None or isinstance(self._token, str) else await self._token()
-        # Outside development mode a token may come from the transport; then there is none here.
-        greeting = _evolve(self._greeting, token=token, epoch=self.replica.epoch, revs=revs or None)
+        greeting = copy(self._greeting, token=token, epoch=self.replica.epoch, revs=revs or None)
         try:
             with trio.fail_after(CONNECT):
                 ok = await link.ask(greeting)
@@ -762,30 +473,31 @@ class Client:
             stale = error.code == ErrorCode.UNAUTHORIZED and not callable(self._token)
             fatal = stale or not error.temporary
             wait = None if error.retry_after is None else error.retry_after + self._backoff(0)
-            raise _Over(error.message, wait=wait, fatal=fatal) from None
-        except _LinkLost:
+            raise Over(error.message, wait=wait, fatal=fatal) from None
+        except LinkLost:
             return  # the reader says how
+        if link.ended.is_set():
+            return
         assert isinstance(ok, HelloOk)
         self._link = link
         self._announce(Connected(ok.user))
         self._wake()
-        nursery.start_soon(self._heartbeat, link, stream, ok.heartbeat)
+        nursery.start_soon(self._heartbeat, link, ok.heartbeat)
         nursery.start_soon(self._mend, link)
 
-    async def _heartbeat(self, link: _Link, stream: _Watched, interval: float) -> None:
+    async def _heartbeat(self, link: Link, interval: float) -> None:
         """Notice a dead link: the server's own pings are heard, too, so mostly there is nothing to ask."""
         while True:
-            await trio.sleep_until(stream.heard + interval)
-            if trio.current_time() < stream.heard + interval:
+            await trio.sleep_until(link.heard + interval)
+            if trio.current_time() < link.heard + interval:
                 continue
             asked = trio.current_time()
-            with trio.move_on_at(asked + ANSWER):
+            with trio.move_on_at(asked + ANSWER), suppress(RequestFailed, LinkLost):  # any answer will do
                 await link.ask(Ping())
-                continue
-            if stream.heard < asked:
-                raise _Over("the server is silent")
+            if link.heard < asked:
+                raise Over("the server is silent")
 
-    async def _mend(self, link: _Link) -> None:
+    async def _mend(self, link: Link) -> None:
         """Ask for what is missing."""
         attempt = 0
         while True:
@@ -799,10 +511,10 @@ class Client:
             except RequestFailed as error:
                 await trio.sleep(error.retry_after or self._backoff(attempt))
                 attempt += 1
-            except _LinkLost:
+            except LinkLost:
                 return
 
-    async def _sync_some(self, link: _Link) -> None:
+    async def _sync_some(self, link: Link) -> None:
         held = self.replica.revs()
         revs = {id: held[id] for id in itertools.islice(sorted(self._to_sync), self._limits.max_revs) if id in held}
         self._to_sync &= held.keys()
@@ -817,7 +529,7 @@ class Client:
             self._to_sync |= revs.keys()
             raise
 
-    async def _get_one(self, link: _Link) -> None:
+    async def _get_one(self, link: Link) -> None:
         self._to_get -= self.replica.conversations.keys()
         if not self._to_get:
             return
@@ -830,11 +542,11 @@ class Client:
             self._publish(self.replica.drop(id))
         self._to_get.discard(id)
 
-    async def goodbye(self) -> None:
+    async def _goodbye(self) -> None:
         """Close the connection in good order, where that is quick."""
         if self._link is not None:
             with trio.move_on_after(1):
-                await self._link.websocket.aclose()
+                await self._link.goodbye()
 
 
 def connect(
@@ -864,91 +576,12 @@ def connect(
 async def _connect(client: Client) -> AsyncIterator[Client]:
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(client.run)
-        await trio.lowlevel.checkpoint()
+        await nursery.start(client._run)
         try:
             yield client
         except Exception as error:  # kept out of the nursery, which would wrap it into a group
             failure = error
-        await client.goodbye()
+        await client._goodbye()
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure
-
-
-_FAILURES = (
-    OSError,
-    trio.BrokenResourceError,
-    trio.ClosedResourceError,
-    trio.TooSlowError,
-    trio_websocket.HandshakeError,
-    trio_websocket.ConnectionClosed,
-    ProtocolError,
-    Malformed,
-)
-"""What ends a connection, but not the client."""
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _over_from(error: BaseException) -> _Over:
-    if isinstance(error, _Over):
-        return error
-    if isinstance(error, trio_websocket.ConnectionRejected):
-        # An answer of HTTP: 408, 429 and what the server is to blame for may pass.
-        status = error.status_code
-        return _Over(f"the server answered {status}", fatal=400 <= status < 500 and status not in (408, 429))
-    if isinstance(error, trio.TooSlowError):
-        return _Over("the server doesn't answer")
-    return _Over(str(error) or type(error).__name__)
-
-
-@attrs.frozen
-class _Target:
-    """Where a URL leads."""
-
-    host: str
-    port: int
-    tls: bool
-    netloc: str
-    resource: str
-
-    @classmethod
-    def of(cls, url: str) -> "_Target":
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-            raise ValueError(f"{url!r} is no URL of a server: expected one like http://127.0.0.1:3001")
-        tls = parts.scheme in ("https", "wss")
-        path = parts.path if parts.path not in ("", "/") else "/ws"
-        resource = f"{path}?{parts.query}" if parts.query else path
-        netloc = parts.netloc.rpartition("@")[2]
-        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, netloc, resource)
-
-    async def dial(self) -> trio.abc.Stream:
-        stream = await trio.open_tcp_stream(self.host, self.port)
-        stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
-        if not self.tls:
-            return stream
-        return trio.SSLStream(
-            stream, ssl.create_default_context(), server_hostname=self.host, https_compatible=True
-        )
-
-
-def _evolve(value: Any, **changed: Any) -> Any:
-    evolve: Any = attrs.evolve  # mypy doesn't know the protocol's classes as attrs'
-    return evolve(value, **changed)
-
-
-def _with_id(request: Request, id: int) -> Request:
-    made: Request = _evolve(request, id=id)
-    return made
-
-
-def _summary_id(summary: Any) -> str:
-    id: str = summary.conversation
-    return id

@@ -77,7 +77,8 @@ class Daemon:
     ) -> None:
         self.config = config
         self.store = store
-        self.gate = Gate(store, write or ThreadRunner(1), read or ThreadRunner(config.storage.readers))
+        write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
+        self.gate = Gate(store, write, read, patience=config.timeouts.commit)
         self.registry = Registry()
         self._cork = Cork()
         self.gate.cork = self._cork

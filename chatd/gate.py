@@ -63,15 +63,19 @@ class Ticket:
 
 
 class Gate:
-    """See the module's text. `problem` says why nothing can be acknowledged now, or is None."""
+    """See the module's text. `problem` says why nothing can be acknowledged now, or is None.
 
-    def __init__(self, store: Store, write: Runner, read: Runner) -> None:
+    `patience`: seconds that a read waits for a commit.
+    """
+
+    def __init__(self, store: Store, write: Runner, read: Runner, *, patience: float = 10.0) -> None:
         self.store = store
         self.problem: str | None = None
         self.on_reopened: Callable[[], None] = lambda: None
         self.cork: AbstractContextManager[None] = nullcontext()  # what is published leaves in one write
         self._write = write
         self._read = read
+        self._patience = patience
         self._waiting: deque[Ticket] = deque()
         self._wake = trio.Event()
         self._turn: trio.Event | None = None  # set when the commit that runs now is published
@@ -99,7 +103,10 @@ class Gate:
         found = await self._read(work)
         # The read can only have seen commits that had begun by now; at most one of them is still to be published.
         if self._turn is not None:
-            await self._turn.wait()
+            with trio.move_on_after(self._patience) as waiting:
+                await self._turn.wait()
+            if waiting.cancelled_caught:
+                raise Unavailable("a commit takes too long")
         return found
 
     async def run(self) -> None:

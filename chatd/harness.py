@@ -7,7 +7,7 @@ and the wall clock follows Trio's, so that under a virtual clock everything repe
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from protocol.types import RequestId
 from storage.contract import Store
 from storage.memory import MemoryStore
 
+from .client import Client, connect
 from .config import Config
 from .daemon import Daemon
 from .gate import run_inline
@@ -269,6 +270,16 @@ class Server:
             await client.hello(user, **hello)
         return client
 
+    def client(self, user: str, **options: Any) -> AbstractAsyncContextManager[Client]:
+        """A `chatd.client.connect` to this daemon, with these options."""
+        given: dict[str, Any] = {"dial": self.open, "rng": random.Random(0), **options}
+        return connect("http://127.0.0.1", user=user, **given)
+
+    async def open(self) -> trio.abc.Stream:
+        """What `chatd.client.connect` takes as `dial`."""
+        await trio.lowlevel.checkpoint()
+        return self.dial()
+
     def dial(
         self, pair: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair
     ) -> trio.abc.Stream:
@@ -309,10 +320,15 @@ async def daemon(
     if store is None:
         store = MemoryStore(epoch="epoch-1", development=development)
     made = Daemon(config or Config(), store, development=development, **(deterministic | parts))
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         await nursery.start(made.run, [])
         server = Server(made, made.services.now, nursery)
-        yield server
+        try:
+            yield server
+        except Exception as error:  # kept out of the nursery, which would wrap it into a group
+            failure = error
+            nursery.cancel_scope.cancel()  # whatever state the daemon is in
         # Clients first: a daemon that has connections waits for their goodbye, and a virtual clock may stand still.
         for client in server.clients:
             await client.abort()
@@ -320,6 +336,8 @@ async def daemon(
         # What is left has a bound of its own: the grace of the configuration.
     for client in server.clients:
         client.check()
+    if failure is not None:
+        raise failure
 
 
 def _plain(fields: Mapping[str, Any]) -> Frame:

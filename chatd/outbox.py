@@ -63,7 +63,7 @@ class Outbox:
     ) -> None:
         self._transport = transport
         self._cork = cork
-        self._limit = limit
+        self.limit = limit
         self._stalled = stalled
         self._on_cut = on_cut
         self._queue: deque[tuple[bytes, bool]] = deque()  # a frame, and whether it counts
@@ -89,9 +89,9 @@ class Outbox:
                 self._cork.gather(self)
         elif len(queue) == 1:
             self.flush()
-        if self._counted > self._limit:
+        if self._counted > self.limit:
             self.flush()
-            if self._counted > self._limit:
+            if self._counted > self.limit:
                 self.cut("too slow")
 
     def flush(self) -> None:

@@ -4,7 +4,7 @@ Whoever has the connection applies every frame in the order received, and then a
 Messages that are only on their way are not in here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import attrs
@@ -59,8 +59,8 @@ class Effect:
 class Conversation:
     """What is held of one conversation. `rev` is the cursor.
 
-    All messages from `low` on are held, as of `rev`; `low` is 1 when none is missing. While a catch-up is under way,
-    some may be there before those between. `last_seq` is the newest seq that the cursor and `membership` account for.
+    All messages from `low` to `last_seq` are held, as of `rev`; `low` is 1 when none is missing. (Within a catch-up of
+    several events, one that was changed lately may come after those that follow it.)
     """
 
     rev: int
@@ -250,19 +250,19 @@ class Replica:
         return current
 
     def _summary(self, summary: Summary | GetOk, effect: Effect) -> Conversation:
-        last = [summary.last_message] if summary.last_message is not None else []
         conversation = self.conversations.get(summary.conversation)
         if conversation is None:
+            last = [summary.last_message] if summary.last_message is not None else []
             conversation = self._begin(summary.info.rev, summary.info, summary.membership, last, effect)
+        # Where it is ahead of the cursor, a catch-up brings the messages: the last one alone would leave a hole.
         conversation.take_info(summary.info)
         conversation.take_participants(summary.participants)
         conversation.membership = summary.membership
-        conversation.last_seq = max(conversation.last_seq, summary.info.last_seq)
-        self._note(conversation, conversation.take_messages(last), effect)
+        self._note(conversation, {}, effect)
         return conversation
 
     def _begin(
-        self, rev: int, info: Info, membership: Membership, messages: Iterable[Message], effect: Effect
+        self, rev: int, info: Info, membership: Membership, messages: Sequence[Message], effect: Effect
     ) -> Conversation:
         """Start a conversation (anew), with the newest messages where there are some."""
         seqs = {message.seq for message in messages}
@@ -273,7 +273,7 @@ class Replica:
         effect.restarted.add(info.id)
         effect.dropped.discard(info.id)
         effect.get.discard(info.id)
-        self._note(conversation, {}, effect)
+        self._note(conversation, conversation.take_messages(messages), effect)
         return conversation
 
     def _history(self, page: HistoryOk, request: MessageHistory, effect: Effect) -> None:
@@ -318,10 +318,8 @@ class Replica:
         if not whole or frame.info is None or frame.membership is None or not frame.participants:
             effect.get.add(frame.conversation)
             return
-        messages = frame.messages or ()
-        conversation = self._begin(frame.rev, frame.info, frame.membership, messages, effect)
+        conversation = self._begin(frame.rev, frame.info, frame.membership, frame.messages or (), effect)
         conversation.take_participants(frame.participants)
-        self._note(conversation, conversation.take_messages(messages), effect)
 
     def _take_change(self, conversation: Conversation, frame: Change | ChangeOk, effect: Effect) -> None:
         messages = frame.messages or ()

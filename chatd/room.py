@@ -105,10 +105,10 @@ class Room:
         self._space = trio.Event()
         self._typing: dict[str, tuple[float, Session]] = {}
         self._stale = False
-        self._crashed = False
         self._stopped = False
         self._used = trio.current_time()
         self._adopt(row)
+        self._told = self.rev  # everyone has surely been told up to here
 
     def _adopt(self, row: records.Room) -> None:
         self.rev = row.conversation.rev
@@ -133,7 +133,7 @@ class Room:
             with trio.move_on_at(command.deadline):
                 while len(self._inbox) >= self._services.inbox:
                     await self._space.wait()
-            if self._crashed or len(self._inbox) >= self._services.inbox:
+            if len(self._inbox) >= self._services.inbox:
                 raise unavailable()
         self._inbox.append(command)
         command.session.asked()
@@ -241,8 +241,12 @@ class Room:
             await trio.sleep(1)
             return
         if row is not None and row.conversation.rev >= self.rev:
+            before = self.present
             self._adopt(row)
             self._services.presence.moved(self.id, self.rev, frozenset(self.present))
+            for user in set(self.present).difference(before):
+                for session in self._services.registry.of(user):
+                    session.feed({self.id: 0})
 
     def stop(self) -> None:
         """Let an idle room's task end: its place is needed."""
@@ -251,20 +255,19 @@ class Room:
 
     def crashed(self) -> None:
         """The task ended with a bug: nobody waits in vain, and everyone reads on from the store."""
-        self._crashed = True
         for command in (*self._batch, *self._inbox):
             command.refuse(Refusal(ErrorCode.INTERNAL, "something went wrong; try again"))
         self._batch, self._inbox = [], deque()
         self._space.set()
         for user in list(self._typing):
             self._stop_typing(user)
-        self.resync()
+        self.resync(self._told)
 
-    def resync(self) -> None:
-        """What the store has may differ from what was published: everyone catches up from there."""
+    def resync(self, rev: int | None = None) -> None:
+        """What the store has may differ from what was published: everyone catches up from there (or from `rev`)."""
         self._stale = True
         for _, session in self._sessions():
-            session.feed({self.id: self.rev})
+            session.feed({self.id: self.rev if rev is None else rev})
         self._wake.set()
 
     # -- publishing: synchronous, in commit order --
@@ -276,6 +279,7 @@ class Room:
                 yield user, session
 
     def _publish(self, batch: Sequence[Command], outcomes: Sequence[Outcome]) -> None:
+        self._told = self.rev
         run: list[Step] = []
         following = iter(outcomes)
         for command in batch:
@@ -406,6 +410,9 @@ class Room:
 
     def _set_typing(self, command: Command) -> None:
         user = command.session.user_id
+        if command.done or command.session.outbox.is_cut:
+            command.finish()  # too late: it was refused, or the connection is lost
+            return
         if not self.is_present(user):
             command.refuse(not_found())
             return

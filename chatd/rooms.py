@@ -17,6 +17,9 @@ from .session import Session
 
 log = structlog.get_logger("chatd.rooms")
 
+RESTART = 1.0
+"""Seconds after a crash until the room serves again: one that crashes at once must not spin."""
+
 
 class Rooms:
     """`limit`: loaded rooms at once."""
@@ -139,6 +142,13 @@ class Rooms:
         log.debug("room loaded", conversation=room.id, rooms=len(self._loaded))
         return room
 
+    def _start_to_tell(self, row: records.Room) -> Room:
+        """It has happened and is to be told, even where there is no place for one more room."""
+        try:
+            return self._start(row)
+        except Refusal:
+            return Room(row, self._services, self._unload)
+
     def _make_place(self) -> None:
         idle = [room for room in self._loaded.values() if room.idle]
         if not idle:
@@ -154,12 +164,14 @@ class Rooms:
         return True
 
     async def _supervise(self, room: Room) -> None:
-        try:
-            await room.run()
-        except* Exception as group:
-            log.error("room crashed", conversation=room.id, exc_info=group)
-            self._unload(room)
-            room.crashed()
+        while True:
+            try:
+                await room.run()
+                return
+            except* Exception as group:
+                log.error("room crashed", conversation=room.id, exc_info=group)
+                room.crashed()
+            await trio.sleep(RESTART)
 
     def _resync_all(self) -> None:
         for room in self._loaded.values():
@@ -178,7 +190,7 @@ class Rooms:
             answer(command, id, view.unchanged_fields(outcome, command.session.user_id), outcome)
             return
         self._doubtful.discard(pair)
-        room = self._loaded.get(id) or self._start(room_of(outcome))
+        room = self._loaded.get(id) or self._start_to_tell(room_of(outcome))
         if outcome.created:
             log.info("conversation created", conversation=id, kind=outcome.room.kind, by=command.session.user_id)
         if room.rev not in (outcome.from_rev, outcome.rev):
@@ -187,7 +199,7 @@ class Rooms:
 
     def _tell_again(self, outcome: Unchanged) -> None:
         """An open that seemed to fail had happened, and nothing since: tell everyone as if it happened now."""
-        room = self._loaded.get(outcome.room.id) or self._start(room_of(outcome))
+        room = self._loaded.get(outcome.room.id) or self._start_to_tell(room_of(outcome))
         present = tuple(p.user for p in outcome.everyone if p.present)
         again = Changed(
             outcome.room,

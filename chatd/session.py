@@ -27,6 +27,11 @@ class Waiting:
     data: bytes
     is_ok: bool
 
+    @property
+    def place(self) -> int:
+        """Its place among reads: one as of this rev shows it."""
+        return _place(self.from_rev, self.rev)
+
 
 @attrs.define(eq=False)
 class Lag:
@@ -35,11 +40,12 @@ class Lag:
     rev: int
     reading: bool = False
     waiting: list[Waiting] = attrs.Factory(list)
+    size: int = 0  # bytes of events that came during this read; beyond the outbox's limit they are only marked
 
 
 @attrs.define
 class Hold:
-    """What left while a reply was being read, in order, with its conversation and rev; then the reply itself.
+    """What left while a reply was being read, in order, with its conversation and place; then the reply itself.
 
     `revs`: the conversations that the reply shows, and as of which rev. `first`: nothing may come before the reply.
     """
@@ -48,6 +54,12 @@ class Hold:
     held: list[tuple[str | None, int, bytes]] = attrs.Factory(list)
     revs: Mapping[str, int] = attrs.Factory(dict)
     reply: bytes | None = None
+    size: int = 0  # bytes held
+
+
+def _place(from_rev: int, rev: int) -> int:
+    """As of which rev a read surely shows a change: settings take no rev, so one as of the same may be older."""
+    return rev if from_rev < rev else rev + 1
 
 
 class Session:
@@ -87,9 +99,12 @@ class Session:
         """A `change` in its conversation's order."""
         lag = self.behind.get(conversation)
         if lag is None:
-            self._leave(conversation, rev, event.bytes_for(self.codec))
+            self._leave(conversation, _place(from_rev, rev), event.bytes_for(self.codec))
         elif lag.reading:
-            lag.waiting.append(Waiting(from_rev, rev, event.bytes_for(self.codec), is_ok=False))
+            data = event.bytes_for(self.codec)
+            lag.size += len(data)
+            if lag.size <= self.outbox.limit:
+                lag.waiting.append(Waiting(from_rev, rev, data, is_ok=False))
 
     def answer(self, conversation: str, frame: ChangeOk) -> None:
         """An `ok` in its conversation's order."""
@@ -118,6 +133,10 @@ class Session:
     def _leave(self, conversation: str | None, rev: int, data: bytes, *, counts: bool = True) -> None:
         if self._hold is not None:
             self._hold.held.append((conversation, rev, data))
+            self._hold.size += len(data)
+            if self._hold.size > self.outbox.limit:
+                self.outbox.cut("too slow")
+                self._hold.held.clear()
         else:
             self.outbox.push(data, counts=counts)
 

@@ -3,6 +3,7 @@
 from protocol.codes import ErrorCode
 from protocol.frames import GetOk, ListOk
 from protocol.requests import ConversationGet, ConversationLeave, ConversationList, ConversationOpen, MembershipSet
+from protocol.types import Mark
 from storage.changes import Leave, OpenDirect, SetMembership
 
 from .. import view
@@ -30,7 +31,7 @@ async def open_direct(call: Call[ConversationOpen]) -> None:
 async def list_page(call: Call[ConversationList]) -> Read:
     """A page of the caller's conversations: pinned first, then by newest message."""
     request, store, user = call.request, call.services.store, call.user.id
-    after = key_of(request.cursor, tuple[int, int, str])
+    after = key_of(request.cursor, tuple[Mark, Mark, str])  # a forged one may hold what no store takes
     limit = request.limit or DEFAULT_PAGE
     page = await call.services.gate.read(
         lambda: store.summaries(user, archived=bool(request.archived), after=after, limit=limit)

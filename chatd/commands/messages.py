@@ -42,4 +42,5 @@ async def history(call: Call[MessageHistory]) -> Read:
     more = page.more or len(encoded) < len(messages)
     if r.after is None:
         encoded = encoded[::-1]
-    return Read(HistoryOk(re=r.id, conversation=r.conversation, messages=encoded, more=more))
+    # What was told meanwhile comes after the page: a client forgets changes of messages that it hasn't loaded.
+    return Read(HistoryOk(re=r.id, conversation=r.conversation, messages=encoded, more=more), {r.conversation: 0})

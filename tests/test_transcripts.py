@@ -1,0 +1,53 @@
+"""The protocol as dialogues (`transcripts/`, notation in `support/dialogue.py`), played against every store."""
+
+from pathlib import Path
+
+import pytest
+from trio.testing import MockClock
+
+from chatd.testing import daemon
+from protocol.requests import REQUESTS
+from support import dialogue, stores
+
+NAMES = sorted(path.stem for path in dialogue.FOLDER.glob("*.txt") if " in a " not in path.stem)
+KINDS = [kind for kind in stores.KINDS if kind.name != "sqlite-single"]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("name", NAMES)
+async def test_transcript(name: str, kind: stores.Kind, tmp_path: Path, autojump_clock: MockClock) -> None:
+    store = kind.open(tmp_path)
+    try:
+        async with daemon(store=store) as server:
+            wrong = await dialogue.perform(server, dialogue.read(name))
+        assert wrong is None, wrong
+    finally:
+        store.close()
+
+
+def test_every_request_is_in_some_transcript() -> None:
+    text = "".join(path.read_text() for path in dialogue.FOLDER.glob("*.txt"))
+    assert [name for name in REQUESTS if f'"type": "{name}"' not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('ada < {"re": 2}', "re: 1, not 2"),
+        ('ada < {"server_time": "absent"}', "server_time: it is there"),
+        ('ada < {"nonsense": "..."}', "nonsense: absent"),
+        ('ada <= {"type": "ok", "re": 1}', "it has server_time, too"),
+        ("ada < nothing", '"re": 1'),
+        ("bo < nothing", "at the end ada has"),
+        ("ada is closed with 4010", "came:"),
+        ("bo is closed with 4010", "it is open"),
+        ("ada sings", "not a line of a dialogue"),
+    ],
+)
+async def test_a_wrong_line_fails(line: str, complaint: str, autojump_clock: MockClock) -> None:
+    lines = [dialogue.Line(text, "here:1") for text in ("ada signs in as pat-1, patient",
+                                                        'ada > {"type": "ping", "id": 1}', line)]  # fmt: skip
+    async with daemon() as server:
+        wrong = await dialogue.perform(server, lines)
+    assert wrong is not None
+    assert complaint in wrong
