@@ -21,6 +21,9 @@ log = structlog.get_logger("chatd.gate")
 MAX_BATCH = 1000
 """Changes in one transaction."""
 
+BUSY = 4
+"""Batches in one transaction from which on the gate counts as busy."""
+
 REPAIR_INTERVAL = 1.0
 """Seconds between attempts to bring a failed store back."""
 
@@ -65,10 +68,13 @@ class Ticket:
 class Gate:
     """See the module's text. `problem` says why nothing can be acknowledged now, or is None.
 
-    `patience`: seconds that a read waits for a commit.
+    `patience`: seconds that a read waits for a commit. `gather`: seconds that a busy gate lets batches gather before
+    it commits: a transaction costs the same whatever it holds.
     """
 
-    def __init__(self, store: Store, write: Runner, read: Runner, *, patience: float = 10.0) -> None:
+    def __init__(
+        self, store: Store, write: Runner, read: Runner, *, patience: float = 10.0, gather: float = 0.0
+    ) -> None:
         self.store = store
         self.problem: str | None = None
         self.on_reopened: Callable[[], None] = lambda: None
@@ -76,6 +82,8 @@ class Gate:
         self._write = write
         self._read = read
         self._patience = patience
+        self._gather = gather
+        self._busy = False
         self._waiting: deque[Ticket] = deque()
         self._wake = trio.Event()
         self._turn: trio.Event | None = None  # set when the commit that runs now is published
@@ -120,7 +128,11 @@ class Gate:
                     self._wake = trio.Event()
                     await self._wake.wait()
                     continue
-                await self._one_turn(self._take())
+                if self._busy and self._gather:
+                    await trio.sleep(self._gather)
+                tickets = self._take()
+                self._busy = len(tickets) >= BUSY
+                await self._one_turn(tickets)
             nursery.cancel_scope.cancel()
 
     def close(self) -> None:
