@@ -98,11 +98,8 @@ class Feeder:
         session = self._session
         user = session.user_id
         rev = lag.rev
-        lag.reading, lag.size = True, 0
-        try:
+        with lag.being_read():
             since = await self._gate.read(lambda: self._gate.store.since(conversation, user, rev, limit=CHUNK))
-        finally:
-            lag.reading = False
         if session.behind.get(conversation) is not lag:
             return True  # an event that starts anew, or the last one after leaving, went out meanwhile
         if since is None:
@@ -128,11 +125,8 @@ class Feeder:
         """The user came in, and nobody could say so: the whole conversation, as of now."""
         session, store = self._session, self._gate.store
         user = session.user_id
-        lag.reading, lag.size = True, 0
-        try:
+        with lag.being_read():
             found = await self._gate.read(lambda: store.summary(conversation, user))
-        finally:
-            lag.reading = False
         if session.behind.get(conversation) is not lag:
             return
         if found is None:
@@ -150,10 +144,13 @@ class Feeder:
             membership=view.membership(summary.membership),
             users=view.users(users.values()),
         )
+        for waiting in lag.waiting:
+            if waiting.is_ok and waiting.place <= event.rev:
+                session.outbox.push(waiting.data)
         session.outbox.push(session.codec.encode(event), counts=False)
         live = lag.size <= session.outbox.limit
         lag.rev = event.rev
-        lag.waiting = [w for w in lag.waiting if w.is_ok or (live and w.place > event.rev)]
+        lag.waiting = [w for w in lag.waiting if w.place > event.rev and (live or w.is_ok)]
         if live:
             self._turn_live(conversation, lag)
 

@@ -22,7 +22,7 @@ from .dispatch import dispatch
 from .engines import MakeEngine, PeerLeft
 from .engines.inbound import CHUNK, Inbound
 from .errors import Closing, Refusal
-from .front import Head
+from .head import Head
 from .limits import TokenBucket
 from .outbox import Cork, Outbox, Transport
 from .services import Services

@@ -15,7 +15,7 @@ from storage.contract import Unavailable
 from .call import Call
 from .catchup import Feeder
 from .commands import conversations, hello, messages, receipts, signals, sync, users
-from .errors import Closing, Refusal, not_yet, unavailable
+from .errors import Closing, Refusal, internal, not_yet, unavailable
 from .replies import Read
 from .services import Services
 from .session import Session
@@ -133,4 +133,4 @@ async def dispatch(services: Services, session: Session, feeder: Feeder, request
         session.send(unavailable().frame(request.id))
     except Exception:
         log.exception("request failed", request=request.TYPE, user=session.user.id if session.user else None)
-        session.send(Refusal(ErrorCode.INTERNAL, "something went wrong; try again").frame(request.id))
+        session.send(internal().frame(request.id))

@@ -39,6 +39,11 @@ def not_found(what: str = "conversation") -> Refusal:
     return Refusal(ErrorCode.NOT_FOUND, f"no such {what}")
 
 
+def internal() -> Refusal:
+    """A bug of ours; it is in the log."""
+    return Refusal(ErrorCode.INTERNAL, "something went wrong; try again")
+
+
 def unavailable() -> Refusal:
     """The store can't answer now. The reason is the operator's business: it is in the log and at /readyz."""
     return Refusal(ErrorCode.UNAVAILABLE, "the server can't save or read messages at the moment; try again")

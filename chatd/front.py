@@ -3,35 +3,15 @@
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
-import attrs
 import h11
 import trio
 from starlette.types import ASGIApp
 
-from chatd.http.bridge import CHUNK, GONE, Exchange, linger, refusal, split_target, write
+from .head import Head
+from .http.bridge import CHUNK, GONE, Exchange, linger, refusal, split_target, write
 
 MAX_HEAD: Final = 32 * 1024
 """Bytes of a request's line and headers."""
-
-
-@attrs.frozen
-class Head:
-    """A request without its body. `target` is as sent, `path` decoded and without the query."""
-
-    method: str
-    target: str
-    path: str
-    headers: list[tuple[bytes, bytes]]
-    """In the order sent, names in lower case."""
-
-    def get(self, name: bytes) -> bytes | None:
-        """Return the first header called `name` (lower case), if any."""
-        return next((value for key, value in self.headers if key == name), None)
-
-    def has_token(self, name: bytes, token: bytes) -> bool:
-        """Whether a list-valued header contains `token` (lower case), in any of its lines."""
-        values = b",".join(value for key, value in self.headers if key == name)
-        return token in (part.strip() for part in values.lower().split(b","))
 
 
 OnWebSocket = Callable[[Head, bytes, trio.abc.Stream], Awaitable[None]]

@@ -4,7 +4,7 @@ and `Host` tell."""
 import ipaddress
 from urllib.parse import urlsplit
 
-from .front import Head
+from .head import Head
 
 
 class Origins:

@@ -20,7 +20,7 @@ from storage.changes import Changed, OpenDirect, Outcome, Refused, RoomChange, S
 from storage.contract import Unavailable
 
 from . import view
-from .errors import Refusal, not_found, unavailable
+from .errors import Refusal, internal, not_found, unavailable
 from .gate import Gate
 from .presence import Presence
 from .registry import Registry
@@ -34,6 +34,9 @@ TYPING = 6.0
 
 BATCH_CHARS = 65_536
 """Characters of text in one batch, or little more: JSON makes at most six bytes of one, and a frame has 1 MiB."""
+
+ENVELOPE_CHARS = 150
+"""What a message has besides its text, in the same measure."""
 
 
 @attrs.define
@@ -197,7 +200,7 @@ class Room:
             command = self._inbox.popleft()
             batch.append(command)
             if isinstance(command.change, SendMessage):
-                size += len(command.change.body)
+                size += len(command.change.body) + ENVELOPE_CHARS
         self._space.set()
         self._space = trio.Event()
         return batch
@@ -256,7 +259,7 @@ class Room:
     def crashed(self) -> None:
         """The task ended with a bug: nobody waits in vain, and everyone reads on from the store."""
         for command in (*self._batch, *self._inbox):
-            command.refuse(Refusal(ErrorCode.INTERNAL, "something went wrong; try again"))
+            command.refuse(internal())
         self._batch, self._inbox = [], deque()
         self._space.set()
         for user in list(self._typing):
@@ -269,6 +272,11 @@ class Room:
         for _, session in self._sessions():
             session.feed({self.id: self.rev if rev is None else rev})
         self._wake.set()
+
+    def notice(self, rev: int) -> None:
+        """The store is at `rev`: where that is newer than what was published, somebody else wrote."""
+        if rev > self.rev:
+            self.resync()
 
     # -- publishing: synchronous, in commit order --
 
@@ -292,9 +300,13 @@ class Room:
                 self._publish_change(command, outcome, run)
             elif isinstance(outcome, Refused):
                 command.refuse(_refusal(outcome))
+                if outcome.reason == "not_found" and self.is_present(command.session.user_id):
+                    self._tell_run(run)
+                    self.resync()  # somebody else took the user out
             else:
                 assert isinstance(outcome, Unchanged)
                 self._tell_run(run)
+                self.notice(outcome.room.rev)
                 answer(command, self.id, view.unchanged_fields(outcome, command.session.user_id), outcome)
         self._tell_run(run)
 

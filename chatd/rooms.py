@@ -11,7 +11,7 @@ from storage import records
 from storage.changes import Changed, OpenDirect, Outcome, Refused, RoomChange, Unchanged, room_of
 
 from . import view
-from .errors import Refusal, not_found, unavailable
+from .errors import Refusal, internal, not_found, unavailable
 from .room import Command, Room, Services, answer
 from .session import Session
 
@@ -56,8 +56,15 @@ class Rooms:
         """Put a request into its room's inbox. Raises Refusal: `not_found`, or `unavailable` when there is no place."""
         room = self._loaded.get(conversation) or await self._load(conversation, session.user_id)
         if not room.is_present(session.user_id):
-            raise not_found()
+            await self._ask_store(room, session.user_id)
         await room.put(Command(session, re, change, active=active))
+
+    async def _ask_store(self, room: Room, user: str) -> None:
+        """Somebody else may have brought the user in, unseen by the room. Raises Refusal."""
+        row = await self._services.gate.read(lambda: self._services.gate.store.room(room.id))
+        if row is None or not row.present(user):
+            raise not_found()
+        room.notice(row.conversation.rev)
 
     async def present(self, conversation: str, user: str) -> bool:
         """Whether the user takes part."""
@@ -183,6 +190,8 @@ class Rooms:
         id = outcome.room.id
         pair = outcome.room.pair or ""
         if isinstance(outcome, Unchanged):
+            if id in self._loaded:
+                self._loaded[id].notice(outcome.room.rev)
             if pair in self._doubtful:
                 self._doubtful.discard(pair)
                 if not outcome.room.last_seq:
@@ -195,7 +204,15 @@ class Rooms:
             log.info("conversation created", conversation=id, kind=outcome.room.kind, by=command.session.user_id)
         if room.rev not in (outcome.from_rev, outcome.rev):
             room.resync()
-        room.tell(view.Seen(outcome, crowd=False), command)
+        try:
+            room.tell(view.Seen(outcome, crowd=False), command)
+        except Exception:
+            log.exception("telling failed", conversation=id)
+            command.refuse(internal())
+            room.resync(outcome.from_rev)
+            for user in outcome.entered:
+                for session in self._services.registry.of(user):
+                    session.feed({id: 0})
 
     def _tell_again(self, outcome: Unchanged) -> None:
         """An open that seemed to fail had happened, and nothing since: tell everyone as if it happened now."""

@@ -42,6 +42,16 @@ class Lag:
     waiting: list[Waiting] = attrs.Factory(list)
     size: int = 0  # bytes of events that came during this read; beyond the outbox's limit they are only marked
 
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """While the store is read, events are kept: they may be newer than what is read."""
+        self.waiting = [waiting for waiting in self.waiting if waiting.is_ok]
+        self.reading, self.size = True, 0
+        try:
+            yield
+        finally:
+            self.reading = False
+
 
 @attrs.define
 class Hold:
@@ -160,10 +170,11 @@ class Session:
             yield hold
         finally:
             self._hold = None
-            later = []
+            later = list[bytes]()
             for conversation, rev, data in hold.held:
                 shown = conversation is not None and rev <= hold.revs.get(conversation, 0)
-                if hold.reply is None or not (hold.first or (conversation in hold.revs and not shown)):
+                newer = bool(later) if conversation is None else conversation in hold.revs and not shown
+                if hold.reply is None or not (hold.first or newer):
                     self.outbox.push(data)
                 elif not (hold.first and shown):
                     later.append(data)

@@ -12,7 +12,8 @@ import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trio.testing import MockClock, memory_stream_pair
 
-from chatd.front import MAX_HEAD, Head, serve
+from chatd.front import MAX_HEAD, serve
+from chatd.head import Head
 
 UPGRADE = (
     b"GET /ws?v=1 HTTP/1.1\r\nHost: clinic\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"

@@ -329,7 +329,7 @@ async def test_broken_rules_and_their_codes(tmp_path: Path) -> None:
 
 
 STAGES = ("nothing", "handshake", "hello")
-STREAMS = 1000
+STREAMS = 334
 """Random streams at each stage, of each ending."""
 
 

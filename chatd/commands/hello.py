@@ -37,10 +37,10 @@ async def hello(call: Call[Hello]) -> None:
         raise Refusal(ErrorCode.BAD_REQUEST, "`id`: hello needs one")
     try:
         user, renamed = await _sign_in(call)
-        if len(services.registry.of(user.id)) >= services.connections_per_user:
-            raise Refusal(ErrorCode.RATE_LIMITED, "too many connections of this user", close=CloseCode.TOO_MANY)
         revs = dict(request.revs or {})
         async with session.turn():
+            if len(services.registry.of(user.id)) >= services.connections_per_user:
+                raise Refusal(ErrorCode.RATE_LIMITED, "too many connections of this user", close=CloseCode.TOO_MANY)
             with session.hold(first=True) as hold:
                 session.user = user
                 services.registry.add(user.id, session)

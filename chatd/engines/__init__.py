@@ -6,7 +6,7 @@ import trio
 
 from protocol.codes import CloseCode
 
-from ..front import Head
+from ..head import Head
 from ..outbox import Outbox
 from .inbound import Inbound
 

@@ -8,7 +8,7 @@ import trio_websocket
 
 from protocol.codes import CloseCode
 
-from ..front import Head
+from ..head import Head
 from ..outbox import Outbox
 from ..wire import CLOSE, close_frame
 from . import PeerLeft

@@ -5,7 +5,7 @@ import trio
 from protocol.codes import CloseCode
 
 from ..errors import Closing
-from ..front import Head
+from ..head import Head
 from ..outbox import Outbox
 from ..wire import close_frame, pong_frame
 from . import PeerLeft

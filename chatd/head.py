@@ -1,0 +1,23 @@
+"""The head of a request: who asks for what, before anything of it is served."""
+
+import attrs
+
+
+@attrs.frozen
+class Head:
+    """A request without its body. `target` is as sent, `path` decoded and without the query."""
+
+    method: str
+    target: str
+    path: str
+    headers: list[tuple[bytes, bytes]]
+    """In the order sent, names in lower case."""
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first header called `name` (lower case), if any."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def has_token(self, name: bytes, token: bytes) -> bool:
+        """Whether a list-valued header contains `token` (lower case), in any of its lines."""
+        values = b",".join(value for key, value in self.headers if key == name)
+        return token in (part.strip() for part in values.lower().split(b","))

@@ -1,0 +1,250 @@
+"""Group commit, reads that wait for what they may have seen, failures and recovery, all by hand-held calls."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from chatd.gate import MAX_BATCH, Gate
+from storage.changes import Change, Outcome, PutUser, UserSaved
+from storage.contract import Unavailable
+from support.steering import Runner, WatchedStore
+
+
+def put(name: str) -> PutUser:
+    return PutUser(name, None, None, 0)
+
+
+class Guarded(WatchedStore):
+    """A store with a bug, and whose repair can be watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.repairs = 0
+
+    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        if any(isinstance(change, PutUser) and change.user == "poison" for change in changes):
+            raise ZeroDivisionError("a bug")
+        return super().commit(changes)
+
+    def repair(self) -> None:
+        self.repairs += 1
+
+
+class Desk:
+    """A gate that runs, and what it published, in order."""
+
+    def __init__(self) -> None:
+        self.store = Guarded()
+        self.writes, self.reads = Runner(), Runner()
+        self.gate = Gate(self.store, self.writes, self.reads)
+        self.published: list[str] = []
+
+    def submit(self, *names: str) -> Any:
+        def publish(outcomes: Sequence[Outcome]) -> None:
+            for outcome in outcomes:
+                assert isinstance(outcome, UserSaved)
+                self.published.append(outcome.user.id)
+
+        return self.gate.submit([put(name) for name in names], publish)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Desk]:
+    """At the end everything that was submitted must be done."""
+    desk = Desk()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.gate.run)
+        yield desk
+        desk.writes.release()
+        desk.reads.release()
+        desk.gate.close()
+
+
+async def test_what_waits_becomes_one_transaction() -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        first = desk.submit("a")
+        await wait_all_tasks_blocked()
+        others = [desk.submit("b", "c"), desk.submit("d"), desk.submit("e")]
+        await wait_all_tasks_blocked()
+        assert not first.done.is_set()
+        desk.writes.release()
+        for ticket in (first, *others):
+            await ticket.done.wait()
+        assert [len(batch) for batch in desk.store.batches] == [1, 4]
+        assert desk.published == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_transaction_has_an_end() -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        names = [f"n{n}" for n in range(MAX_BATCH)]
+        tickets = [desk.submit("b"), desk.submit(*names), desk.submit(*names, "one-more"), desk.submit("z")]
+        desk.writes.release()
+        for ticket in tickets:
+            await ticket.done.wait()
+        assert [len(batch) for batch in desk.store.batches] == [1, 1, MAX_BATCH, MAX_BATCH + 1, 1]
+        assert desk.published == ["a", "b", *names, *names, "one-more", "z"]
+
+
+async def test_commit_hands_back_the_outcomes() -> None:
+    async with running() as desk:
+        (outcome,) = await desk.gate.commit([put("a")])
+        assert isinstance(outcome, UserSaved)
+        desk.writes.fail("before")
+        with pytest.raises(Unavailable):
+            await desk.gate.commit([put("b")])
+
+
+@pytest.mark.parametrize("held", ["before", "after"])
+async def test_a_read_returns_when_what_it_may_have_seen_is_published(held: Any) -> None:
+    async with running() as desk:
+        desk.writes.hold(held)
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        seen: list[tuple[bool, bool]] = []
+
+        async def read() -> None:
+            user = await desk.gate.read(lambda: desk.store.user("a"))
+            seen.append((user is not None, bool(desk.published)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await wait_all_tasks_blocked()
+            assert seen == []
+            desk.writes.release()
+        assert seen == [(held == "after", True)]
+
+
+async def test_a_read_waits_for_no_later_commit() -> None:
+    async with running() as desk:
+        desk.reads.hold("after")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(desk.gate.read, lambda: desk.store.user("a"))
+            await wait_all_tasks_blocked()
+            desk.reads.release()
+            with trio.fail_after(1):
+                await desk.gate.read(lambda: None)
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+
+
+async def test_a_read_has_patience_but_not_for_ever(autojump_clock: MockClock) -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        with pytest.raises(Unavailable):
+            await desk.gate.read(lambda: desk.store.user("a"))
+        assert trio.current_time() - began == pytest.approx(10)
+
+
+async def test_a_failure_fails_those_who_were_in_it() -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        desk.writes.fail("before")
+        failed = desk.submit("a")
+        await wait_all_tasks_blocked()
+        fine = desk.submit("b")
+        desk.writes.release()
+        await failed.done.wait()
+        assert isinstance(failed.error, Unavailable)
+        await fine.done.wait()
+        assert (fine.error, desk.published, desk.gate.problem) == (None, ["b"], None)
+
+
+async def test_a_failed_store_is_brought_back_though_nobody_writes(autojump_clock: MockClock) -> None:
+    async with running() as desk:
+        desk.writes.fail("before")
+        ticket = desk.submit("a")
+        await ticket.done.wait()
+        assert desk.gate.problem == "the disk is full"
+        desk.writes.fail("before")
+        await trio.sleep(1.5)
+        assert (desk.gate.problem, desk.store.repairs) == ("the disk is full", 0)
+        await trio.sleep(1)
+        assert not desk.gate.problem
+        assert desk.store.repairs == 1
+        await trio.sleep(10)
+        assert desk.store.repairs == 1
+
+
+async def test_poison_harms_nobody_else() -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        tickets = [desk.submit("b"), desk.submit("poison"), desk.submit("c")]
+        desk.writes.release()
+        for ticket in tickets:
+            await ticket.done.wait()
+        assert [type(ticket.error) for ticket in tickets] == [type(None), ZeroDivisionError, type(None)]
+        assert desk.published == ["a", "b", "c"]
+        assert desk.gate.problem is None
+
+
+async def test_a_bug_in_publishing_is_its_owners() -> None:
+    async with running() as desk:
+
+        def publish(outcomes: Sequence[Outcome]) -> None:
+            raise ZeroDivisionError("a bug")
+
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        wrong, right = desk.gate.submit([put("b")], publish), desk.submit("c")
+        desk.writes.release()
+        await right.done.wait()
+        assert isinstance(wrong.error, ZeroDivisionError)
+        assert (right.error, desk.published) == (None, ["a", "c"])
+
+
+async def test_who_must_know_hears_that_the_store_was_reopened() -> None:
+    async with running() as desk:
+        heard: list[list[str]] = []
+        desk.gate.on_reopened = lambda: heard.append([*desk.published])
+        await desk.submit("a").done.wait()
+        assert heard == []
+        desk.writes.fail("after", and_then=desk.store.reopen)
+        await desk.submit("b").done.wait()
+        await desk.submit("c").done.wait()
+        await wait_all_tasks_blocked()
+        assert heard == [["a"]]
+
+
+async def test_what_is_published_leaves_under_the_cork() -> None:
+    async with running() as desk:
+        corked = [False]
+        seen: list[bool] = []
+
+        @contextmanager
+        def cork() -> Any:
+            corked[0] = True
+            yield
+            corked[0] = False
+
+        desk.gate.cork = cork()
+        await desk.gate.submit([put("a")], lambda outcomes: seen.append(corked[0])).done.wait()
+        assert (seen, corked) == ([True], [False])
+
+
+async def test_closing_waits_for_all_that_was_submitted() -> None:
+    desk = Desk()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.gate.run)
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        desk.submit("b")
+        desk.gate.close()
+        await wait_all_tasks_blocked()
+        desk.writes.release()
+    assert desk.published == ["a", "b"]
