@@ -66,8 +66,8 @@ class Server:
     data: str = _text("./data", r"^[^\x00]+$", "the path of a folder", "folder for all that is kept")
     grace: float = _number(10.0, 0, 3600, "s, for connections to end at shutdown")
     heartbeat: float = _number(25.0, 1, 3600, "s between pings; a connection silent for twice that is closed")
-    websocket: Literal["trio-websocket", "own"] = _one_of(
-        "trio-websocket", ("trio-websocket", "own"), "what reads WebSocket frames; own: costs less, has been used less"
+    websocket: Literal["own", "trio-websocket"] = _one_of(
+        "own", ("own", "trio-websocket"), "what reads WebSocket frames; the library costs twice as much"
     )
 
 

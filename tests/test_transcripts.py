@@ -1,10 +1,12 @@
 """The protocol as dialogues (`transcripts/`, notation in `support/dialogue.py`), played against every store."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from trio.testing import MockClock
 
+from chatd.config import Config, Server
 from chatd.testing import daemon
 from protocol.requests import REQUESTS
 from support import dialogue, stores
@@ -15,10 +17,14 @@ KINDS = [kind for kind in stores.KINDS if kind.name != "sqlite-single"]
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("name", NAMES)
-async def test_transcript(name: str, kind: stores.Kind, tmp_path: Path, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("engine", ["own", "trio-websocket"])
+async def test_transcript(
+    name: str, kind: stores.Kind, engine: Literal["own", "trio-websocket"], tmp_path: Path, autojump_clock: MockClock
+) -> None:
     store = kind.open(tmp_path)
     try:
-        async with daemon(store=store) as server:
+        config = Config(server=Server(websocket=engine))
+        async with daemon(store=store, config=config) as server:
             wrong = await dialogue.perform(server, dialogue.read(name))
         assert wrong is None, wrong
     finally:
