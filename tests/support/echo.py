@@ -1,0 +1,69 @@
+"""An echo server on one of the engines, for programs that check WebSocket conformance. Prints its port."""
+
+import socket
+import sys
+
+import trio
+
+from chatd import front
+from chatd.daemon import ENGINES
+from chatd.engines import PeerLeft
+from chatd.engines.inbound import Inbound
+from chatd.errors import Closing
+from chatd.head import Head
+from chatd.http.app import make_app
+from chatd.outbox import Cork, Outbox
+from chatd.transport import SocketTransport
+from chatd.wire import text_frame
+
+MAX_MESSAGE = 64 * 1024 * 1024
+
+
+async def echo(name: str, sock: socket.socket) -> None:
+    """Serve one connection."""
+    raw = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+
+    async def on_websocket(head: Head, replay: bytes, _stream: trio.abc.Stream) -> None:
+        outbox = Outbox(SocketTransport(sock), Cork(), limit=MAX_MESSAGE, stalled=10, on_cut=lambda reason: None)
+        inbound = Inbound(raw, sock, replay, flood=MAX_MESSAGE)
+        engine = ENGINES[name](head, inbound, outbox, max_message=MAX_MESSAGE, subprotocol="none")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbox.run)
+            if await engine.shake_hands(nursery):
+                try:
+                    while True:
+                        message = await engine.receive()
+                        data = text_frame(message.encode() if isinstance(message, str) else message)
+                        outbox.push(data if isinstance(message, str) else b"\x82" + data[1:], counts=False)
+                except PeerLeft:
+                    pass
+                except Closing as closing:
+                    with trio.move_on_after(1):
+                        await engine.say_goodbye(closing.code, closing.reason)
+            with trio.move_on_after(1):
+                await outbox.drained()
+            nursery.cancel_scope.cancel()
+
+    try:
+        await front.serve(raw, make_app(lambda: None), on_websocket, accepting=lambda: True)
+    except* Exception:
+        pass  # a peer that breaks the protocol ends its own connection only
+    finally:
+        await trio.aclose_forcefully(raw)
+
+
+async def main(name: str) -> None:
+    """Accept until killed."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    print(listener.getsockname()[1], flush=True)
+    async with trio.open_nursery() as nursery:
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            sock, _ = listener.accept()
+            sock.setblocking(False)
+            nursery.start_soon(echo, name, sock)
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1])
