@@ -19,6 +19,7 @@ from protocol.objects import ROLES, Role
 
 DEFAULT_FILE = Path("chatd.toml")
 DATABASE_FILE = "chatd.db"
+SECRET_FILE = "secret"
 
 
 class ConfigError(Exception):
@@ -53,6 +54,10 @@ def _one_of(default: str, choices: tuple[str, ...], help_: str) -> Any:
     return _field(default, Literal[choices], "one of " + ", ".join(map(_toml, choices)), help_)
 
 
+def _texts(pattern: str, expects: str, help_: str) -> Any:
+    return _field((), tuple[Annotated[str, msgspec.Meta(pattern=pattern)], ...], expects, help_)
+
+
 def _roles(default: tuple[Role, ...], help_: str) -> Any:
     return _field(default, tuple[Role, ...], "a list of " + ", ".join(map(_toml, ROLES)), help_)
 
@@ -64,11 +69,49 @@ class Server:
     host: str = _text("127.0.0.1", r"^[^\s\x00]+$", "an address or a host name", "address to listen on")
     port: int = _whole(3001, 0, 65535, "TCP port to listen on; 0 takes any free one")
     data: str = _text("./data", r"^[^\x00]+$", "the path of a folder", "folder for all that is kept")
+    public_url: str = _text(
+        "", r"^(https?://[^/\s\x00]+)?$", "an address like https://chat.example.org, without a path",
+        "where browsers find this server; its pages may connect"
+    )  # fmt: skip
+    allowed_origins: tuple[str, ...] = _texts(
+        r"^https?://[^/\s\x00]+$",
+        'a list of origins like "https://www.example.org"',
+        "other sites whose pages may connect",
+    )
+    allowed_hosts: tuple[str, ...] = _field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        tuple[Annotated[str, msgspec.Meta(pattern=r"^[^/\s\x00]+$")], ...],
+        "a list of host names without ports",
+        "names of this server whose own pages may connect",
+    )
+    trusted_proxies: tuple[str, ...] = _texts(
+        r"^[0-9A-Fa-f.:]+(/\d+)?$",
+        'a list of addresses or networks like "10.0.0.0/8"',
+        "who may say whom they speak for (X-Forwarded-For, X-Forwarded-Proto)",
+    )
     grace: float = _number(10.0, 0, 3600, "s, for connections to end at shutdown")
     heartbeat: float = _number(25.0, 1, 3600, "s between pings; a connection silent for twice that is closed")
     websocket: Literal["own", "trio-websocket"] = _one_of(
         "own", ("own", "trio-websocket"), "what reads WebSocket frames; the library costs twice as much"
     )
+
+
+@attrs.frozen(kw_only=True)
+class Tls:
+    """Certificates, where no proxy sees to them. Both or neither; read again at SIGHUP."""
+
+    certificate: str = _text("", r"^[^\x00]*$", "the path of a PEM file", "certificate with its chain; empty: no TLS")
+    key: str = _text("", r"^[^\x00]*$", "the path of a PEM file", "the certificate's private key")
+
+
+@attrs.frozen(kw_only=True)
+class Auth:
+    """How users prove who they are."""
+
+    secret_file: str = _text(
+        "", r"^[^\x00]*$", "the path of a file", f"what signs tokens; empty: the file {SECRET_FILE} in the data folder"
+    )
+    token_lifetime: float = _number(30.0, 0.001, 3650, "days that a token is good for, where nothing else is said")
 
 
 @attrs.frozen(kw_only=True)
@@ -149,6 +192,8 @@ class Config:
     """All settings of one daemon."""
 
     server: Server = attrs.field(factory=Server)
+    tls: Tls = attrs.field(factory=Tls)
+    auth: Auth = attrs.field(factory=Auth)
     storage: Storage = attrs.field(factory=Storage)
     limits: Limits = attrs.field(factory=Limits)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
@@ -158,6 +203,11 @@ class Config:
     def data_path(self) -> Path:
         """The data folder, absolute; `~` is the home folder. It may not exist yet."""
         return Path(self.server.data).expanduser().absolute()
+
+    def secret_path(self) -> Path:
+        """The file with what signs tokens, absolute. It may not exist yet."""
+        file = self.auth.secret_file
+        return Path(file).expanduser().absolute() if file else self.data_path() / SECRET_FILE
 
     def database_path(self) -> Path:
         """The SQLite file, absolute. It may not exist yet."""

@@ -9,7 +9,7 @@ from chatd.config import Config, ConfigError, Limits, Logs, Policy, Server, exam
 ROOT = Path(__file__).parent.parent
 DATABASE = '"", "sqlite:///relative.db" or "sqlite:////absolute.db"; mysql:// is not available yet'
 ROLES = '"patient", "dentist", "staff", "admin"'
-TABLES = "server, storage, limits, timeouts, policy, logs"
+TABLES = "server, tls, auth, storage, limits, timeouts, policy, logs"
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine() -> None:
         ("server = 5", "server = 5: expected a table, [server]"),
         ("[[server]]\nport = 1", 'server = [{"port": 1}]: expected a table, [server]'),
         ("server.prot = 1", "[server] prot: unknown key; did you mean port?"),
-        ("server.zzz = 1", "[server] zzz: unknown key; allowed: host, port, data, grace, heartbeat, websocket"),
+        ("tls.zzz = 1", "[tls] zzz: unknown key; allowed: certificate, key"),
         ("[sever]", "sever: unknown table; did you mean server?"),
         ("[zzz]", f"zzz: unknown table; allowed: {TABLES}"),
         ("port = 1", f"port: unknown key outside of a table; allowed: {TABLES}"),

@@ -1,0 +1,15 @@
+"""How a command says that it can't run."""
+
+import sys
+from typing import NoReturn
+
+import click
+
+UNUSABLE = 2
+"""Exit code: something must be mended before the command can run."""
+
+
+def fail(message: str) -> NoReturn:
+    """One clear line, exit 2."""
+    click.echo(f"chatd: {message}", err=True)
+    sys.exit(UNUSABLE)
