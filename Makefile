@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 CODE := chatd protocol storage tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: serve test lint types check bench soak clean help
+.PHONY: serve test lint types check bench binary soak clean help
 
 serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
@@ -28,6 +28,10 @@ check: lint types test ## all that must pass before a change is proposed
 
 bench: $(VENV)/.dev ## measure the daemon against a relay that stores nothing
 	@$(BIN)/python -m bench $(ARGS)
+
+binary: $(VENV)/.binary ## dist/chatd: one file that runs without Python
+	@$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec
+	@echo "dist/chatd $$(dist/chatd --version | grep -o '[0-9].*'), $$(du -h dist/chatd | cut -f 1)"
 
 soak: $(VENV)/.dev ## the long tests
 	@$(BIN)/python -m pytest -m slow -o faulthandler_timeout=0 $(ARGS)
@@ -57,4 +61,8 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.made
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/.runtime $@
+
+$(VENV)/.binary: pyproject.toml | $(VENV)/.made
+	@$(PIP) -e '.[binary]'
 	@touch $(VENV)/.runtime $@

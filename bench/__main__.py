@@ -1,7 +1,6 @@
 """`python -m bench`: run chatd and a relay that stores nothing side by side, load them in turn, and compare."""
 
 import signal
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -10,10 +9,19 @@ from pathlib import Path
 import click
 import msgspec
 
+from chatd.bench.figures import Workload
+from chatd.bench.members import Conversations, by_name
+from chatd.bench.peer import Address, Lost
+from chatd.bench.private import CannotStart, Server, chatd_server
+from chatd.bench.run import Crowd, Job, run
+
 from . import report, servers
-from .load import Job, Measured
 from .machine import inspect
-from .servers import CannotStart, Server
+from .report import Measured
+from .socketio import Pairs
+
+BODY_BYTES = 95
+WARM_UP = 1.5
 
 
 @click.command()
@@ -40,7 +48,7 @@ def main(
         except CannotStart as error:
             click.echo(f"chatd alone, without the relay: {error}")
         try:
-            columns[report.CHATD] = stack.enter_context(servers.chatd(folder))
+            columns[report.CHATD] = stack.enter_context(chatd_server(folder))
         except CannotStart as error:
             raise click.ClickException(str(error)) from None
         if receipts:
@@ -53,16 +61,17 @@ def main(
         measured: dict[str, list[Measured]] = {column: [] for column in columns}
         for turn in range(1, turns + 1):
             for column, server in columns.items():
-                job = Job(
-                    protocol=server.protocol,
-                    address=server.address,
-                    pid=server.pid,
-                    pairs=pairs,
+                workload = Workload(
+                    conversations=pairs,
+                    members=2,
+                    senders=1,
                     window=window,
-                    seconds=seconds,
+                    body_bytes=BODY_BYTES,
                     receipts=column == report.RECEIPTS,
+                    seconds=seconds,
+                    warm_up=min(WARM_UP, seconds),
                 )
-                found = loaded(job)
+                found = loaded(column, server, workload)
                 measured[column].append(found)
                 click.echo(
                     f"turn {turn}   {column:14} {found.acknowledged:8,.0f}/s {found.cpu:7.1f} us   "
@@ -81,14 +90,19 @@ def main(
         Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(everything)) + b"\n")
 
 
-def loaded(job: Job) -> Measured:
-    """Do a job in a process of its own."""
-    load = subprocess.run(
-        (sys.executable, "-m", "bench.load"), input=msgspec.json.encode(job), stdout=subprocess.PIPE, cwd=servers.ROOT
-    )
-    if load.returncode:
-        raise click.ClickException(f"the load on {job.protocol} failed")
-    return msgspec.json.decode(load.stdout, type=Measured)
+def loaded(column: str, server: Server, workload: Workload) -> Measured:
+    """Load a server for one turn."""
+    address = Address.of(server.url)
+    crowd: Crowd = Pairs(address, workload) if column == report.RELAY else Conversations(address, workload, by_name)
+    job = Job(server=server.url, private=True, workload=workload, pid=server.pid)
+    try:
+        figures = run(job, crowd, lambda _: None)
+    except Lost as lost:
+        raise click.ClickException(f"the load on {column}: {lost}") from None
+    for wrong in ("interrupted" if figures.interrupted else None, figures.failure, *figures.discrepancies):
+        if wrong:
+            raise click.ClickException(f"the load on {column}: {wrong}")
+    return Measured.of(figures)
 
 
 if __name__ == "__main__":

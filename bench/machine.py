@@ -4,18 +4,15 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
-import time
 from pathlib import Path
 
 import attrs
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from .servers import RELAY
+from chatd.bench.machine import syncs
 
-SYNCS = 200
-BLOCK = 4096
+from .servers import RELAY
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +33,7 @@ class Machine:
 def inspect(folder: Path, *, with_relay: bool) -> Machine:
     """Look at this machine, and at the disk that the folder is on."""
     load_average = os.getloadavg()
-    syncs = _syncs(folder / "syncs")
+    taken = syncs(folder)
     return Machine(
         cores=os.cpu_count() or 1,
         load_average=load_average,
@@ -44,21 +41,9 @@ def inspect(folder: Path, *, with_relay: bool) -> Machine:
         sqlite=sqlite3.sqlite_version,
         node=_node() if with_relay else None,
         socket_io=_socket_io() if with_relay else None,
-        sync_p50=statistics.median(syncs),
-        sync_p99=sorted(syncs)[SYNCS * 99 // 100],
+        sync_p50=taken.p50,
+        sync_p99=taken.p99,
     )
-
-
-def _syncs(file: Path) -> list[float]:
-    """ms of each of some writes to the end of a file, with what makes it durable."""
-    taken = []
-    with file.open("wb", buffering=0) as log:
-        for _ in range(SYNCS):
-            began = time.perf_counter()
-            log.write(bytes(BLOCK))
-            os.fdatasync(log.fileno())
-            taken.append((time.perf_counter() - began) * 1e3)
-    return taken
 
 
 def _node() -> str:

@@ -5,10 +5,43 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from .load import Measured
+from chatd.bench.figures import Figures
+
 from .machine import Machine
 
 RELAY, CHATD, RECEIPTS = "relay", "chatd", "chatd+receipts"
+
+
+@attrs.frozen(kw_only=True)
+class Measured:
+    """What a server did in one turn."""
+
+    acknowledged: float
+    """Messages/s that their sender knows to be taken."""
+    received: float
+    """Messages/s that reached the other side."""
+    cpu: float
+    """us of CPU time of the server for each acknowledged message."""
+    p50: float
+    """ms from sending to the acknowledgement."""
+    p99: float
+    generator: float
+    """CPU time of this program, in % of one core: near 100 it is what limits `acknowledged`."""
+
+    @classmethod
+    def of(cls, figures: Figures) -> "Measured":
+        assert figures.cost is not None
+        assert figures.cost.cpu_us_per_message is not None
+        assert figures.ack_ms is not None
+        return cls(
+            acknowledged=figures.acknowledged_per_second,
+            received=figures.delivered_per_second,
+            cpu=figures.cost.cpu_us_per_message,
+            p50=figures.ack_ms.p50,
+            p99=figures.ack_ms.p99,
+            generator=figures.load_cpu_percent,
+        )
+
 
 Turns = Mapping[str, Sequence[Measured]]
 """What was measured, turn by turn, for each column of the table."""

@@ -8,6 +8,7 @@ from protocol.requests import Request
 from storage.records import User
 
 from .catchup import Feeder
+from .rights import Relations
 from .services import Services
 from .session import Session
 
@@ -16,12 +17,13 @@ R = TypeVar("R", bound=Request)
 
 @attrs.frozen(slots=False)
 class Call(Generic[R]):
-    """A request, who asks, and what commands work with."""
+    """A request, who asks, and what commands work with. `by`: what the caller must be to its subject (`rights.py`)."""
 
     services: Services
     session: Session
     feeder: Feeder
     request: R
+    by: Relations
 
     @property
     def user(self) -> User:

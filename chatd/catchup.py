@@ -106,6 +106,8 @@ class Feeder:
             return False
         if lag.rev != rev:
             return True  # a sync from further back came meanwhile
+        if since.room.conversation.kind == "group" and len(since.room.participants) > view.CROWD:
+            since = _for_one_in_a_crowd(since, user, lag)
         live = since.through == since.room.conversation.rev and lag.size <= session.outbox.limit
         ready = [w for w in lag.waiting if w.is_ok and w.place <= since.through]
         for data in self._chain(conversation, rev, since, ready):
@@ -229,3 +231,18 @@ class Feeder:
             membership=view.membership(since.membership),
             users=view.users(u for id, u in since.users.items() if id in named) or None,
         )
+
+
+def _for_one_in_a_crowd(since: Since, viewer: str, lag: Lag) -> Since:
+    """Without those others of whom only watermarks moved: whoever came or went is named by a message of that change.
+
+    Whose row is newer than that message comes with it or after it. An heir is an owner.
+    """
+    if sum(p.present for p in since.room.participants) <= view.CROWD:
+        return since
+    for message in since.messages:
+        data = message.data or {}
+        if data.get("event") in ("added", "removed", "left"):
+            lag.moved.add(data.get("user", data["by"]))
+    listed = tuple(p for p in since.participants if p.user == viewer or p.role == "owner" or p.user in lag.moved)
+    return attrs.evolve(since, participants=listed)

@@ -7,6 +7,7 @@ was sent is acknowledged.
 import codecs
 import os
 import signal
+import ssl
 import sys
 import unicodedata
 from collections.abc import AsyncIterator, Callable
@@ -62,23 +63,32 @@ class _Gone(Exception):
     """Nobody reads what we write."""
 
 
-def run(server: str, user: str, other: str, *, name: str | None = None, role: Role | None = None) -> None:
-    """Chat until the end of the input, `/quit`, or a signal. Raises CannotChat."""
+def run(
+    server: str,
+    other: str,
+    *,
+    user: str | None = None,
+    name: str | None = None,
+    role: Role | None = None,
+    token: str | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> None:
+    """Chat until the end of the input, `/quit`, or a signal; as `user`, or as the token's. Raises CannotChat."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ticks gets "?"
     try:
-        connection = connect(server, user=user, name=name, role=role)
+        connection = connect(server, user=user, name=name, role=role, token=token, ssl_context=ssl_context)
     except ValueError as error:
         raise CannotChat(str(error)) from None
     try:
-        trio.run(_main, connection, server, user, other)
+        trio.run(_main, connection, server, other)
     except _Gone:
         # Python flushes once more at exit, and must not complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def _main(connection: AbstractAsyncContextManager[Client], server: str, user: str, other: str) -> None:
+async def _main(connection: AbstractAsyncContextManager[Client], server: str, other: str) -> None:
     failure: Exception | None = None
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -87,7 +97,7 @@ async def _main(connection: AbstractAsyncContextManager[Client], server: str, us
                 async with connection as client:
                     typed, lines = trio.open_memory_channel[str](0)
                     nursery.start_soon(read_lines, sys.stdin.fileno(), typed)
-                    await Chat(client, user, other, server, write, echo=not sys.stdin.isatty()).run(lines)
+                    await Chat(client, other, server, write, echo=not sys.stdin.isatty()).run(lines)
                 nursery.cancel_scope.cancel()
     except* (Closed, RequestFailed, _Gone) as group:
         failure = leaf(group)
@@ -149,7 +159,6 @@ class Chat:
     """A conversation on its way to the screen and back. `echo`: show what is typed, too, as no terminal does it."""
 
     client: Client
-    user: str
     other: str
     server: str
     write: Callable[[str], None]
@@ -163,6 +172,7 @@ class Chat:
     _unsent: int = 0
     _lost: bool = False
     _online: bool | None = None  # what was said of the other
+    _said: dict[int, Message] = attrs.Factory(dict)  # messages as they were when they were last spoken of
 
     async def run(self, lines: trio.MemoryReceiveChannel[str]) -> None:
         """Chat until the end of `lines`. Raises Closed and RequestFailed, in a group."""
@@ -242,7 +252,7 @@ class Chat:
             await self._found.wait()
             held = self.client.conversation(self._conversation or "")
             drawn = self._drawn
-            if held is None or self._shown <= held.participants[self.user].read_seq:
+            if held is None or self._shown <= held.participants[self._me].read_seq:
                 await drawn.wait()
                 continue
             try:
@@ -303,7 +313,8 @@ class Chat:
         """Write what follows on what is on the screen."""
         while (message := held.messages.get(self._shown + 1)) is not None:
             self._shown += 1
-            mine = message.sender == self.user
+            self._said[message.seq] = message
+            mine = message.sender == self._me
             state = held.status(message)
             if mine:
                 self._ticks[message.seq] = state if status else "sent"
@@ -329,10 +340,19 @@ class Chat:
                 self.write(f"        {TICKS[state]}: {which}")
 
     def _tell_again(self, message: Message) -> None:
+        """Say what became of a message that is on the screen."""
+        before = self._said.get(message.seq)
+        self._said[message.seq] = message
         if message.deleted_at is not None:
-            self._note(f"{self._name(message.sender)} deleted a message of {clock(message.sent_at)}")
-        elif message.edited_at is not None:
+            self._note(f"deleted: a message of {self._name(message.sender)}, {clock(message.sent_at)}")
+            return
+        if message.edited_at is not None and (before is None or before.edited_at != message.edited_at):
             self._note(f"{self._name(message.sender)} edited: {printable(message.body)}")
+        now, then = _reactions(message), _reactions(before) if before is not None else []
+        for user, emoji in [each for each in now if each not in then]:
+            self._note(f"{self._name(user)} reacted {printable(emoji, ' ')} to: {preview(message.body)}")
+        for user, emoji in [each for each in then if each not in now]:
+            self._note(f"{self._name(user)} took back {printable(emoji, ' ')} from: {preview(message.body)}")
 
     def _tell_presence(self) -> None:
         online = self.client.replica.online(self.other)
@@ -342,8 +362,17 @@ class Chat:
 
     def _line(self, message: Message) -> str:
         if message.deleted_at is not None:
-            return f"{clock(message.sent_at)} {self._name(message.sender)} deleted this message"
-        return f"{clock(message.sent_at)} {self._name(message.sender)}: {printable(message.body)}"
+            return f"{clock(message.sent_at)} {self._name(message.sender)}: (deleted)"
+        edited = " (edited)" if message.edited_at is not None else ""
+        emoji = "".join(f" {printable(r.emoji, ' ')}{r.count if r.count > 1 else ''}" for r in message.reactions)
+        line = f"{clock(message.sent_at)} {self._name(message.sender)}: {printable(message.body)}{edited}"
+        return f"{line}  [{emoji.strip()}]" if emoji else line
+
+    @property
+    def _me(self) -> str:
+        """Who is signed in: somebody is, where a conversation is held."""
+        assert self.client.user is not None
+        return self.client.user.id
 
     def _note(self, text: str) -> None:
         self.write(f"-- {text}")
@@ -353,6 +382,11 @@ class Chat:
             return "(chat)"
         known = self.client.replica.users.get(user)
         return printable(known.name if known else user, " ")
+
+
+def _reactions(message: Message) -> list[tuple[str, str]]:
+    """Who reacted, and with what."""
+    return [(user, reaction.emoji) for reaction in message.reactions for user in reaction.users]
 
 
 def preview(body: str) -> str:

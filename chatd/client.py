@@ -8,37 +8,38 @@ It comes back by itself, resumes where it was, closes gaps, and repeats what was
 message twice.
 """
 
+import functools
 import itertools
 import random
 import secrets
+import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TypeVar
 from weakref import WeakSet
 
 import trio
 
 from protocol.codes import CloseCode, ErrorCode
-from protocol.frames import ChangeOk, Frame, GetOk, HelloOk, HistoryOk, ListOk, Ok, PresenceOk, SyncOk, UserListOk
-from protocol.objects import Limits, Message, PresenceState, Role, Summary, User
+from protocol.frames import (
+    ChangeOk,
+    Frame,
+    HelloOk,
+    Ok,
+    SyncOk,
+)
+from protocol.objects import Limits, Message, Role, User
 from protocol.requests import (
     ConversationGet,
-    ConversationLeave,
-    ConversationList,
-    ConversationOpen,
     Hello,
-    MessageHistory,
     MessageSend,
     Ping,
-    PresenceGet,
-    Receipt,
     Request,
     SetTyping,
     Sync,
-    UserList,
 )
 
+from .asking import Asking
 from .link import FAILURES, Link, LinkLost, Over, RequestFailed, Target, copy
 from .mailbox import (
     Closed,
@@ -52,6 +53,7 @@ from .mailbox import (
     UserChanged,
 )
 from .replica import Conversation, Effect, Replica
+from .sending import Sending
 
 __all__ = [
     "Client",
@@ -88,55 +90,25 @@ WINDOW = 32
 TYPING_EVERY = 3.0
 """Seconds between two `typing` of one conversation."""
 
-PAGE = 200
-"""Items asked for at once in lists."""
-
 Dial = Callable[[], Awaitable[trio.abc.Stream]]
 Token = str | Callable[[], Awaitable[str]]
-K = TypeVar("K", bound=Ok)
 
 
-class Sending:
-    """A message on its way; it is repeated until the server has answered."""
-
-    def __init__(self, request: MessageSend) -> None:
-        self.conversation = request.conversation
-        self.client_id = request.client_id
-        self.body = request.body
-        self.request = request
-        self._done = trio.Event()
-        self._message: Message | None = None
-        self._error: RequestFailed | Closed | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether the server has answered, or never will."""
-        return self._done.is_set()
-
-    async def acknowledged(self) -> Message:
-        """Wait until the message is kept for good. Raises RequestFailed (it was refused) or Closed."""
-        await self._done.wait()
-        if self._error is not None:
-            raise self._error
-        assert self._message is not None
-        return self._message
-
-    def succeed(self, message: Message) -> None:
-        self._message = message
-        self._done.set()
-
-    def fail(self, error: RequestFailed | Closed) -> None:
-        self._error = error
-        self._done.set()
-
-
-class Client:
+class Client(Asking):
     """See the module's text; made by `connect`. `replica`: all that is known, kept up to date; only to be read."""
 
-    def __init__(self, url: str, greeting: Hello, token: Token | None, dial: Dial | None, rng: random.Random) -> None:
+    def __init__(
+        self,
+        url: str,
+        greeting: Hello,
+        token: Token | None,
+        dial: Dial | None,
+        ssl_context: ssl.SSLContext | None,
+        rng: random.Random,
+    ) -> None:
         self.replica = Replica()
         self._target = Target.of(url)
-        self._dial = dial or self._target.dial
+        self._dial = dial or functools.partial(self._target.dial, ssl_context)
         self._greeting = greeting
         self._token = token
         self._rng = rng
@@ -190,35 +162,6 @@ class Client:
             except LinkLost:
                 continue
 
-    async def open(self, user: str) -> Conversation:
-        """The one direct conversation with a user, new if need be. Raises RequestFailed (`not_found`), Closed."""
-        ok = await self._ask(ConversationOpen(other=user), ChangeOk)
-        return await self._held(ok.conversation)
-
-    async def get(self, conversation: str) -> Conversation:
-        """Load a conversation. Raises RequestFailed (`not_found`), Closed."""
-        await self._ask(ConversationGet(conversation=conversation), GetOk)
-        return await self._held(conversation)
-
-    async def conversations(self, *, archived: bool = False) -> list[Conversation]:
-        """All conversations, as the server orders them. Raises RequestFailed, Closed."""
-        found: dict[str, None] = {}
-        cursor: str | None = None
-        while True:
-            page = await self._ask(ConversationList(archived=archived, limit=PAGE, cursor=cursor), ListOk)
-            found |= dict.fromkeys(s.conversation for s in page.conversations if isinstance(s, Summary))
-            cursor = page.cursor
-            if cursor is None:
-                return [held for id in found if (held := self.conversation(id)) is not None]
-
-    async def history(
-        self, conversation: str, *, before: int | None = None, after: int | None = None, limit: int = 50
-    ) -> tuple[list[Message], bool]:
-        """A page of messages, ascending, and whether there are more further on. Raises RequestFailed, Closed."""
-        request = MessageHistory(conversation=conversation, before=before, after=after, limit=limit)
-        page = await self._ask(request, HistoryOk)
-        return [message for message in page.messages if isinstance(message, Message)], page.more
-
     def post(
         self, conversation: str, body: str, *, reply_to: int | None = None, client_id: str | None = None
     ) -> Sending:
@@ -251,10 +194,6 @@ class Client:
         """The messages still on their way, oldest first within a conversation."""
         return tuple(sending for lane in self._lanes.values() for sending in lane)
 
-    async def receipt(self, conversation: str, *, delivered: int | None = None, read: int | None = None) -> None:
-        """Say up to which seq messages have come, or were read. Raises RequestFailed, Closed."""
-        await self._ask(Receipt(conversation=conversation, delivered=delivered, read=read), ChangeOk)
-
     async def typing(self, conversation: str, *, active: bool = True) -> None:
         """Say that the user types (as often as you like), or stopped; forgotten where there is no connection."""
         now = trio.current_time()
@@ -270,32 +209,7 @@ class Client:
         except LinkLost:
             return
 
-    async def leave(self, conversation: str) -> None:
-        """Leave a conversation. Raises RequestFailed, Closed."""
-        await self._ask(ConversationLeave(conversation=conversation), ChangeOk)
-
-    async def users(self, query: str | None = None, *, role: Role | None = None) -> list[User]:
-        """All users who can be reached, by name. Raises RequestFailed, Closed."""
-        found: list[User] = []
-        cursor: str | None = None
-        while True:
-            page = await self._ask(UserList(query=query, role=role, limit=PAGE, cursor=cursor), UserListOk)
-            found += page.users
-            cursor = page.cursor
-            if cursor is None:
-                return found
-
-    async def presence(self, users: Iterable[str]) -> dict[str, PresenceState]:
-        """Who of these is online, as far as they share a conversation. Raises RequestFailed, Closed."""
-        ok = await self._ask(PresenceGet(users=[*users]), PresenceOk)
-        return {state.user: state for state in ok.presence}
-
     # -- asking --
-
-    async def _ask(self, request: Request, kind: type[K]) -> K:
-        ok = await self.ask(request)
-        assert isinstance(ok, kind)  # the decoder's word
-        return ok
 
     async def _linked(self) -> Link:
         while self._link is None:
@@ -303,13 +217,6 @@ class Client:
                 raise self._closed.again()
             await self._moved.wait()
         return self._link
-
-    async def _held(self, conversation: str) -> Conversation:
-        held = self.conversation(conversation)
-        while held is None:  # dropped or reset within the same breath
-            await self._ask(ConversationGet(conversation=conversation), GetOk)
-            held = self.conversation(conversation)
-        return held
 
     async def _work_off(self, conversation: str, lane: deque[Sending]) -> None:
         """Send a conversation's messages: in order, each until it is answered."""
@@ -558,18 +465,20 @@ def connect(
     token: Token | None = None,
     device: str | None = None,
     dial: Dial | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     rng: random.Random | None = None,
 ) -> AbstractAsyncContextManager[Client]:
     """A client of the server at `url` (http, https, ws or wss), for the length of an `async with`.
 
     It is entered at once: requests wait for the connection, and `events` tell of it. Sign in by `user` (development
-    mode) or `token`, which may be a function that fetches a fresh one. `dial` opens a stream to the server in place of
-    the network. At the end of the block what isn't acknowledged is forgotten (see `Client.unacknowledged`).
+    mode) or `token`, which may be a function that fetches a fresh one. `ssl_context`: for certificates that the system
+    doesn't trust. `dial` opens a stream to the server in place of the network. At the end of the block what isn't
+    acknowledged is forgotten (see `Client.unacknowledged`).
 
     Raises ValueError for a URL of another kind.
     """
     greeting = Hello(id=0, user=user, name=name, role=role, device=device)
-    return _connect(Client(url, greeting, token, dial, rng or random.Random()))
+    return _connect(Client(url, greeting, token, dial, ssl_context, rng or random.Random()))
 
 
 @asynccontextmanager

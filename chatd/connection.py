@@ -15,8 +15,10 @@ from wsproto.utilities import ProtocolError
 
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request
+from protocol.requests import Hello
 from protocol.types import RequestId
 
+from .auth.offered import offered
 from .catchup import Feeder
 from .dispatch import dispatch
 from .engines import MakeEngine, PeerLeft
@@ -95,6 +97,7 @@ class Connection:
         self.session = Session(services.new_id(), self.outbox, WebSocketJson())
         self.feeder = Feeder(self.session, services.gate)
         self.session.feed = self.feeder.feed
+        self.session.stop = self.stop
         self.ended = trio.Event()
         self._body = trio.CancelScope()
         self._closing: Closing | None = None
@@ -108,6 +111,7 @@ class Connection:
     async def run(self, head: Head, replay: bytes) -> None:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
         max_message = self._services.limits.max_frame_bytes
+        self.session.offered = offered(head)
         inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message)
         self._engine = self._make_engine(head, inbound, self.outbox, max_message=max_message, subprotocol=SUBPROTOCOL)
         try:
@@ -120,6 +124,8 @@ class Connection:
                             engine.start_soon(self.feeder.run)
                             with self._body:
                                 await self._read()
+                            if self._body.cancelled_caught and self._closing is None:
+                                self._closing = Closing(CloseCode.TOKEN_EXPIRED, "the token has expired")
                             await self._say_goodbye()
                         engine.cancel_scope.cancel()
                 except* Exception as group:
@@ -137,6 +143,8 @@ class Connection:
         """Close with this code, unless it is closing already."""
         if self._closing is None:
             self._closing = Closing(code, reason)
+            if code == CloseCode.REVOKED:
+                self.outbox.cut("revoked")  # nothing more is theirs to see, not even what waits
             self._body.cancel()
 
     # -- the parts of its life --
@@ -186,9 +194,17 @@ class Connection:
         self._refused = 0
         known = self.session.user
         await dispatch(self._services, self.session, self.feeder, request)
+        if isinstance(request, Hello):
+            self._end_with_token()
         if known is None and self.session.user is not None:
             self._log = self._log.bind(user=self.session.user.id)
             self._log.info("signed in", connections=len(self._services.registry.of(self.session.user.id)))
+
+    def _end_with_token(self) -> None:
+        """Let the connection's body end when the token does; a fresh token moves that."""
+        expires = self.session.expires_at
+        if expires is not None:
+            self._body.deadline = trio.current_time() + (expires - self._services.now()) / 1000
 
     def _refuse(self, refusal: Refusal | None, re: RequestId | None, wait: float) -> None:
         """Answer with the refusal, or that there are too many requests; whoever goes on and on is cut off."""
@@ -210,6 +226,7 @@ class Connection:
         interval = self._times.heartbeat
         while True:
             await trio.sleep(interval)
+            self._end_with_token()  # the clock may have been set, or the machine have slept
             # While a request is being served nothing is read, and silence says nothing.
             if self._receiving and trio.current_time() - self._engine.heard >= 2 * interval:
                 self.stop(CloseCode.SILENT, "silent")
@@ -218,6 +235,7 @@ class Connection:
 
     async def _say_goodbye(self) -> None:
         """Close with our code, if it is ours to close, and wait a bounded time for the peer's answer."""
+        self._deregister()  # no event may follow the close frame
         closing = self._closing
         if closing is not None:
             with trio.move_on_after(self._times.close):
@@ -250,13 +268,16 @@ class Connection:
             self._log.error("connection failed", exc_info=ours)
 
     def _on_cut(self, reason: str) -> None:
-        if reason != "gone":
+        if reason not in ("gone", "revoked"):
             self._log.warning("cut", reason=reason)
         self.stop(CloseCode.TOO_SLOW, "too slow")
 
     def _forget(self) -> None:
-        user = self.session.user
         self.outbox.cut("gone")
+        self._deregister()
+
+    def _deregister(self) -> None:
+        user = self.session.user
         if user is not None and self.session in self._services.registry.of(user.id):
             last = self._services.registry.remove(user.id, self.session)
             self._services.rooms.lost(self.session)

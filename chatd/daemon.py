@@ -1,7 +1,7 @@
 """The composition root, and the daemon's whole life, top to bottom: start, serve, shut down.
 
     daemon   store and gate (ended last)
-     |- background: presence
+     |- background: presence, search index
      `- rooms                      outlive connections
          `- connections            at shutdown: deadline = now + grace
              `- accept             ended first
@@ -9,6 +9,7 @@
 
 import random
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,9 +22,10 @@ import uuid_utils
 from protocol.codes import CloseCode
 from protocol.frames import GoingAway
 from protocol.objects import Limits
-from storage.contract import Store
+from storage.contract import Shared, Store
 
-from . import front
+from . import front, tls
+from .auth.tokens import Tokens
 from .config import Config
 from .connection import Connection, Rates, Times
 from .engines import MakeEngine
@@ -33,13 +35,17 @@ from .gate import Gate, Runner, ThreadRunner
 from .head import Head
 from .http.app import make_app
 from .http.bridge import GONE, linger, write
+from .indexer import Indexer
 from .limits import Buckets
 from .listen import TooMany, accept_from
 from .origins import Origins
 from .outbox import Cork
+from .outside import Outside
 from .policy import Policy
 from .presence import Presence
+from .proxies import Client, Proxies, Scheme
 from .registry import Registry
+from .rights import Windows
 from .room import Services as RoomServices
 from .rooms import Rooms
 from .services import Services
@@ -64,7 +70,10 @@ def new_id() -> str:
 
 
 class Daemon:
-    """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected."""
+    """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected.
+
+    `tokens`: None in development mode, and only there.
+    """
 
     def __init__(
         self,
@@ -73,17 +82,24 @@ class Daemon:
         *,
         development: bool = False,
         exposed: bool = False,
+        encryption: ssl.SSLContext | None = None,
+        tokens: Tokens | None = None,
         write: Runner | None = None,
         read: Runner | None = None,
         now: Callable[[], int] = wall_clock,
         new_id: Callable[[], str] = new_id,
         rng: random.Random | None = None,
     ) -> None:
-        self.config = config
+        if development != (tokens is None):
+            raise ValueError("tokens are for a daemon that is not in development mode, and it needs them")
         self.store = store
+        self._development = development
+        self._exposed = exposed
         gather = GATHER if write is None else 0.0  # on a virtual clock nothing is gained by waiting
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
         self.gate = Gate(store, write, read, patience=config.timeouts.commit, gather=gather)
+        self._indexer = Indexer(self.gate)
+        self.gate.on_committed = self._indexer.committed
         self.registry = Registry()
         self._cork = Cork()
         self.gate.cork = self._cork
@@ -93,7 +109,6 @@ class Daemon:
         self._rng = rng or random.Random()
         self._nursery: trio.Nursery | None = None
         limits, timeouts = config.limits, config.timeouts
-        self._origins = Origins(development=development, exposed=exposed)
         presence = Presence(self.registry, self.gate, now)
         self.rooms = Rooms(
             RoomServices(
@@ -107,7 +122,8 @@ class Daemon:
             registry=self.registry,
             presence=presence,
             rooms=self.rooms,
-            policy=Policy(attrs.asdict(config.policy)),
+            policy=Policy({}),
+            windows=Windows(0, 0),
             limits=Limits(
                 max_frame_bytes=limits.max_frame_bytes,
                 max_body_chars=limits.max_body_chars,
@@ -119,20 +135,46 @@ class Daemon:
             now=now,
             new_id=new_id,
             heartbeat=config.server.heartbeat,
-            development=development,
+            tokens=tokens,
             draining=lambda: self.stopping,
             connections_per_user=limits.connections if development else limits.connections_per_user,
         )
+        self._outside: Outside | None = None
+        if isinstance(store, Shared):
+            self._outside = Outside(self.services, store, interval=config.mysql.poll)
         self._times = Times(
             timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close
         )
-        self._rates = None if development else Rates(limits.requests_per_second, limits.request_burst)
-        self._buckets = None if development else Buckets(limits.user_requests_per_second, limits.user_request_burst)
         self._app = make_app(self.problem)
+        self.apply(config, encryption)
+
+    def apply(self, config: Config, encryption: ssl.SSLContext | None) -> None:
+        """Go on with these settings, of which only those in `reload.LIVE` may differ from the ones before."""
+        self.config = config
+        self._encryption = encryption
+        server, limits = config.server, config.limits
+        self._proxies = Proxies(server.trusted_proxies)
+        self._origins = Origins(
+            development=self._development,
+            exposed=self._exposed,
+            allowed={*server.allowed_origins, *filter(None, [server.public_url])},
+            hosts=server.allowed_hosts,
+        )
+        self.services.policy.replace(attrs.asdict(config.policy))
+        self.services.windows.replace(config.messages.edit_within, config.messages.delete_within)
+        limited = not self._development
+        self._rates = Rates(limits.requests_per_second, limits.request_burst) if limited else None
+        per_user = Buckets(limits.user_requests_per_second, limits.user_request_burst)
+        self._buckets = per_user if limited else None
 
     def problem(self) -> str | None:
         """Why nothing can be acknowledged now, or None."""
         return "shutting down" if self.stopping else self.gate.problem
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether new connections speak TLS."""
+        return self._encryption is not None
 
     @property
     def stopping(self) -> bool:
@@ -151,6 +193,9 @@ class Daemon:
             daemon.start_soon(self.gate.run)
             async with trio.open_nursery() as background:
                 background.start_soon(self.services.presence.run)
+                background.start_soon(self._indexer.run)
+                if self._outside is not None:
+                    background.start_soon(self._outside.run)
                 await background.start(self.rooms.run)
                 async with trio.open_nursery() as connections:
                     self._nursery = connections
@@ -207,17 +252,30 @@ class Daemon:
     async def _serve(
         self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None
     ) -> None:
+        limits, timeouts = self.config.limits, self.config.timeouts
+        scheme: Scheme = "http"
+        if self._encryption is not None and isinstance(stream, trio.SocketStream) and sock is not None:
+            secure = await tls.accept(stream, sock, self._encryption, patience=timeouts.handshake)
+            if secure is None:
+                return
+            stream, sock, scheme = secure, None, "https"
+
+        def client(head: Head) -> Client:
+            return self._proxies.client(head, peer, scheme)
+
         async def on_websocket(head: Head, replay: bytes, raw: trio.abc.Stream) -> None:
-            refusal = self._origins.refusal(head)
+            who = client(head)
+            address = who.address[0] if who.address else None
+            refusal = self._origins.refusal(head, who.scheme)
             if refusal is not None:
-                log.warning("handshake refused", reason=refusal)
+                asked = {name: (head.get(name.encode()) or b"").decode("latin-1") for name in ("origin", "host")}
+                log.warning("handshake refused", reason=refusal, scheme=who.scheme, **asked, address=address)
                 with suppress(trio.TooSlowError, *GONE):
                     await write(raw, _FORBIDDEN, timeouts.write)
                     await linger(raw)
                 return
-            await self._serve_websocket(head, replay, raw, sock)
+            await self._serve_websocket(head, replay, raw, sock, address)
 
-        limits, timeouts = self.config.limits, self.config.timeouts
         await front.serve(
             stream,
             self._app,
@@ -226,12 +284,12 @@ class Daemon:
             keep_alive=timeouts.keep_alive,
             write_timeout=timeouts.write,
             max_body=limits.http_body_bytes,
-            peer=peer,
+            client=client,
             accepting=lambda: not self.stopping,
         )
 
     async def _serve_websocket(
-        self, head: Head, replay: bytes, raw: trio.abc.Stream, sock: socket.socket | None
+        self, head: Head, replay: bytes, raw: trio.abc.Stream, sock: socket.socket | None, address: str | None
     ) -> None:
         connection = Connection(
             raw,
@@ -244,6 +302,7 @@ class Daemon:
             make_engine=ENGINES[self.config.server.websocket],
             sock=sock,
         )
+        log.info("connected", session=connection.session.id, address=address)
         self._connections.add(connection)
         try:
             await connection.run(head, replay)

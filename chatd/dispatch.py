@@ -1,9 +1,8 @@
-"""Who may ask what: one table of all requests, their preconditions as data, and the one place that answers errors."""
+"""How each request is run: one table of them all, and the one place that answers errors. Who may: `rights.py`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import attrs
 import structlog
 
 from protocol.codes import ErrorCode
@@ -14,23 +13,16 @@ from storage.contract import Unavailable
 
 from .call import Call
 from .catchup import Feeder
-from .commands import conversations, hello, messages, receipts, signals, sync, users
-from .errors import Closing, Refusal, internal, not_yet, unavailable
+from .commands import conversations, groups, hello, messages, receipts, search, signals, sync, users
+from .errors import Closing, Refusal, internal, unavailable
 from .replies import Read
+from .rights import ANONYMOUS, RIGHTS, relations
 from .services import Services
 from .session import Session
 
 log = structlog.get_logger("chatd.dispatch")
 
 Run = Callable[[Call[Any]], Awaitable[None]]
-
-
-@attrs.frozen
-class Entry:
-    """How a request is run; `before_hello`: also when nobody has signed in."""
-
-    run: Run
-    before_hello: bool = False
 
 
 def at_once(command: Callable[[Call[Any]], Frame | None]) -> Run:
@@ -75,56 +67,83 @@ def in_room(command: Callable[[Call[Any]], RoomChange]) -> Run:
     """A command that makes a change; the conversation's room answers when it is kept."""
 
     async def run(call: Call[Any]) -> None:
-        change = command(call)
-        await call.services.rooms.post(call.session, call.request.id, change.conversation, change)
+        await _post(call, command(call))
 
     return run
 
 
-async def refuse_for_now(_call: Call[Any]) -> None:
-    """A request of the protocol that this version doesn't serve."""
-    raise not_yet()
+def looking_first(command: Callable[[Call[Any]], Awaitable[RoomChange]]) -> Run:
+    """The same, where something has to be read before."""
+
+    async def run(call: Call[Any]) -> None:
+        await _post(call, await command(call))
+
+    return run
 
 
-LATER = Entry(refuse_for_now)
+async def _post(call: Call[Any], change: RoomChange) -> None:
+    await call.services.rooms.post(call.session, call.request.id, change.conversation, change)
 
-TABLE: dict[str, Entry] = {
-    "hello": Entry(waiting(hello.hello), before_hello=True),
-    "ping": Entry(at_once(hello.ping)),
-    "conversation.open": Entry(waiting(conversations.open_direct)),
-    "conversation.create": LATER,
-    "conversation.list": Entry(reading(conversations.list_page)),
-    "conversation.get": Entry(reading(conversations.get)),
-    "conversation.update": LATER,
-    "conversation.add": LATER,
-    "conversation.remove": LATER,
-    "conversation.leave": Entry(in_room(conversations.leave)),
-    "membership.set": Entry(in_room(conversations.set_membership)),
-    "message.send": Entry(in_room(messages.send)),
-    "message.edit": LATER,
-    "message.delete": LATER,
-    "message.react": LATER,
-    "message.history": Entry(reading(messages.history)),
-    "message.search": LATER,
-    "receipt": Entry(in_room(receipts.advance)),
-    "sync": Entry(waiting(sync.sync)),
-    "typing": Entry(waiting(signals.typing)),
-    "focus": Entry(waiting(signals.focus)),
-    "user.list": Entry(reading(users.list_page)),
-    "presence.get": Entry(reading(users.presence)),
+
+TABLE: dict[str, Run] = {
+    "hello": waiting(hello.hello),
+    "ping": at_once(hello.ping),
+    "conversation.open": waiting(conversations.open_direct),
+    "conversation.create": waiting(groups.create),
+    "conversation.list": reading(conversations.list_page),
+    "conversation.get": reading(conversations.get),
+    "conversation.update": in_room(groups.update),
+    "conversation.add": looking_first(groups.add),
+    "conversation.remove": in_room(groups.remove),
+    "conversation.leave": in_room(conversations.leave),
+    "membership.set": in_room(conversations.set_membership),
+    "message.send": in_room(messages.send),
+    "message.edit": in_room(messages.edit),
+    "message.delete": in_room(messages.delete),
+    "message.react": in_room(messages.react),
+    "message.history": reading(messages.history),
+    "message.search": reading(search.search),
+    "receipt": in_room(receipts.advance),
+    "sync": waiting(sync.sync),
+    "typing": waiting(signals.typing),
+    "focus": waiting(signals.focus),
+    "user.list": reading(users.list_page),
+    "presence.get": reading(users.presence),
 }
-assert TABLE.keys() == REQUESTS.keys()
+assert TABLE.keys() == RIGHTS.keys() == REQUESTS.keys()
+
+
+async def _run(call: Call[Any]) -> None:
+    """Once more, where what was not found turns out to be there."""
+    run = TABLE[call.request.TYPE]
+    try:
+        await run(call)
+    except Refusal as refusal:
+        conversation = getattr(call.request, "conversation", None)
+        if refusal.code is not ErrorCode.NOT_FOUND or conversation is None:
+            raise
+        if not await call.services.rooms.look_up(conversation):
+            raise
+        await run(call)
+
+
+def _say_hello() -> Refusal:
+    return Refusal(ErrorCode.UNAUTHORIZED, "say hello first")
+
+
+def _not_for_this_role() -> Refusal:
+    return Refusal(ErrorCode.FORBIDDEN, "your role may not do this")
 
 
 async def dispatch(services: Services, session: Session, feeder: Feeder, request: Request) -> None:
     """Run a request; whatever goes wrong becomes its `error`. Raises Closing where the connection ends with it."""
-    entry = TABLE[request.TYPE]
     try:
-        if session.user is None and not entry.before_hello:
-            raise Refusal(ErrorCode.UNAUTHORIZED, "say hello first")
+        by = relations(request.TYPE, ANONYMOUS if session.user is None else session.user.role)
+        if by is None:
+            raise _say_hello() if session.user is None else _not_for_this_role()
         if services.draining():
             raise Refusal(ErrorCode.UNAVAILABLE, "the server is shutting down; reconnect in a moment")
-        await entry.run(Call(services, session, feeder, request))
+        await _run(Call(services, session, feeder, request, by))
     except Refusal as refusal:
         session.send(refusal.frame(request.id))
         if refusal.close is not None:

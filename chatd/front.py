@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from .head import Head
 from .http.bridge import CHUNK, GONE, Exchange, linger, refusal, split_target, write
+from .proxies import Client
 
 MAX_HEAD: Final = 32 * 1024
 """Bytes of a request's line and headers."""
@@ -28,16 +29,15 @@ async def serve(
     keep_alive: float = 15,
     write_timeout: float = 10,
     max_body: int = 65536,
-    scheme: str = "http",
-    peer: tuple[str, int] | None = None,
+    client: Callable[[Head], Client] = lambda head: Client(None, "http"),
     accepting: Callable[[], bool],
 ) -> None:
     """Serve one connection until it is over; the caller closes `stream`.
 
     A head must be complete `head_timeout` seconds after the connection began or, on a kept-alive one, after the head's
     first byte, for which `keep_alive` seconds are given. A peer that does not take 64 KiB of an answer within
-    `write_timeout` seconds is given up. `max_body` is in bytes. Once `accepting()` is false, handshakes get 503 and
-    connections end with the answer under way.
+    `write_timeout` seconds is given up. `max_body` is in bytes. `client` says who a request is from. Once `accepting()`
+    is false, handshakes get 503 and connections end with the answer under way.
 
     Peers that leave or reset raise nothing here. What `on_websocket` raises passes through.
     """
@@ -54,7 +54,8 @@ async def serve(
                 await write(stream, answer, write_timeout)
                 return
             exchange = Exchange(conn, request, stream, max_body=max_body, patience=write_timeout, accepting=accepting)
-            rest = await exchange.run(app, scheme, peer)
+            asking = client(head)
+            rest = await exchange.run(app, asking.scheme, asking.address)
             if rest is None or not accepting():
                 return
             raw = rest or await _receive(stream, trio.current_time() + keep_alive)

@@ -78,15 +78,18 @@ class Gate:
         self.store = store
         self.problem: str | None = None
         self.on_reopened: Callable[[], None] = lambda: None
+        self.on_committed: Callable[[int], None] = lambda changes: None
         self.cork: AbstractContextManager[None] = nullcontext()  # what is published leaves in one write
         self._write = write
         self._read = read
         self._patience = patience
         self._gather = gather
         self._busy = False
+        self._searching = trio.Semaphore(1)
         self._waiting: deque[Ticket] = deque()
         self._wake = trio.Event()
         self._turn: trio.Event | None = None  # set when the commit that runs now is published
+        self._committing: float | None = None  # since when the store works on a commit
         self._closing = False
         self._generation = store.generation
 
@@ -117,6 +120,15 @@ class Gate:
                 raise Unavailable("a commit takes too long")
         return found
 
+    async def search(self, work: Callable[[], T]) -> T:
+        """A read that takes long: one at a time, so that there is a connection for the others. Raises Unavailable."""
+        async with self._searching:
+            return await self.read(work)
+
+    async def maintain(self, work: Callable[[], T]) -> T:
+        """Let the store do something for itself, between two commits. Raises Unavailable."""
+        return await self._write(work)
+
     async def run(self) -> None:
         """Commit what is submitted, until `close` is called and nothing waits any more."""
         async with trio.open_nursery() as nursery:
@@ -134,6 +146,10 @@ class Gate:
                 self._busy = len(tickets) >= BUSY
                 await self._one_turn(tickets)
             nursery.cancel_scope.cancel()
+
+    def stuck(self, patience: float) -> bool:
+        """Whether a commit has been under way for more than so many seconds: it may never return."""
+        return self._committing is not None and trio.current_time() - self._committing > patience
 
     def close(self) -> None:
         """Let `run` end when everything submitted is done."""
@@ -164,7 +180,11 @@ class Gate:
         changes = [change for ticket in tickets for change in ticket.changes]
         work = (lambda: self.store.commit(changes)) if changes else self._repaired
         try:
-            outcomes = await self._write(work)
+            self._committing = trio.current_time()
+            try:
+                outcomes = await self._write(work)
+            finally:
+                self._committing = None
         except Unavailable as error:
             self._fail(tickets, error)
         except Exception as error:
@@ -179,6 +199,7 @@ class Gate:
             self._succeeded()
             with self.cork:
                 self._publish(tickets, outcomes)
+            self.on_committed(len(changes))
 
     def _publish(self, tickets: list[Ticket], outcomes: list[Outcome]) -> None:
         start = 0

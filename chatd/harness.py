@@ -22,6 +22,7 @@ from protocol.types import RequestId
 from storage.contract import Store
 from storage.memory import MemoryStore
 
+from .auth.tokens import Tokens
 from .client import Client, connect
 from .config import Config
 from .daemon import Daemon
@@ -29,6 +30,9 @@ from .gate import run_inline
 
 Frame = dict[str, Any]
 """A frame as JSON has it."""
+
+SECRET = b"the tests' own, known to everybody"
+"""What signs tokens where the daemon is not in development mode."""
 
 START = from_rfc3339("2026-01-01T00:00:00.000Z")
 """The wall clock's time, ms, when a daemon starts."""
@@ -69,7 +73,8 @@ class TestClient:
 
     __test__ = False  # not a class of tests, whatever its name looks like to pytest
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, headers: Mapping[str, str] | None = None) -> None:
+        self._headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         self.received: list[Frame] = []
         """All frames, in the order they came."""
         self.user: Frame | None = None
@@ -89,20 +94,24 @@ class TestClient:
 
     async def hello(
         self,
-        user: str,
+        user: str | None = None,
         *,
         name: str | None = None,
         role: str | None = None,
+        token: str | None = None,
         revs: Mapping[str, int] | None = None,
         epoch: str | None = None,
         **fields: Any,
     ) -> Frame:
-        """Sign in (in development mode); returns the `ok`. `epoch` is the server's own unless given.
+        """Sign in: by `user` in development mode, else by `token`, or with what the connection came with.
+
+        Returns the `ok`. `epoch` is the server's own unless given.
 
         Raises Refused or Disconnected.
         """
-        given = {"name": name, "role": role, "revs": revs, "epoch": epoch or (revs and self.epoch), **fields}
-        ok = await self.ask("hello", user=user, **{key: value for key, value in given.items() if value is not None})
+        given = {"user": user, "name": name, "role": role, "token": token, "revs": revs, **fields}
+        given["epoch"] = epoch or (revs and self.epoch)
+        ok = await self.ask("hello", **{key: value for key, value in given.items() if value is not None})
         self.user, self.epoch = ok["user"], ok["epoch"]
         return ok
 
@@ -198,6 +207,7 @@ class TestClient:
                     "127.0.0.1",
                     "/ws",
                     subprotocols=["chat.v1.json"],
+                    extra_headers=self._headers,
                     max_message_size=MAX_FRAME + 1,
                 )
             task_status.started()
@@ -261,16 +271,27 @@ class Server:
         self.clients: list[TestClient] = []
         self._nursery = nursery
 
-    async def connect(self, user: str | None = None, **hello: Any) -> TestClient:
-        """A new WebSocket connection; with `user` it has said `hello` already, with these fields."""
-        client = TestClient(self.dial())
+    async def connect(
+        self, user: str | None = None, *, headers: Mapping[str, str] | None = None, **hello: Any
+    ) -> TestClient:
+        """A new WebSocket connection; with `user` or other fields it has said `hello` already, with these.
+
+        `headers` go with its handshake.
+        """
+        client = TestClient(self.dial(), headers)
         self.clients.append(client)
         await self._nursery.start(client.run)
-        if user is not None:
+        if user is not None or hello:
             await client.hello(user, **hello)
         return client
 
-    def client(self, user: str, **options: Any) -> AbstractAsyncContextManager[Client]:
+    def token(self, user: str, *, lifetime: int = 3600) -> str:
+        """A token that lets a known user in for so many seconds, where the daemon is not in development mode."""
+        tokens = self.daemon.services.tokens
+        assert tokens is not None
+        return tokens.issue(user, self.daemon.services.new_id(), self.now(), lifetime)[0]
+
+    def client(self, user: str | None = None, **options: Any) -> AbstractAsyncContextManager[Client]:
         """A `chatd.client.connect` to this daemon, with these options."""
         given: dict[str, Any] = {"dial": self.open, "rng": random.Random(0), **options}
         return connect("http://127.0.0.1", user=user, **given)
@@ -316,6 +337,7 @@ async def daemon(
         "now": now,
         "new_id": lambda: f"id-{next(ids):06d}",
         "rng": random.Random(seed),
+        "tokens": None if development else Tokens(SECRET),
     }
     if store is None:
         store = MemoryStore(epoch="epoch-1", development=development)

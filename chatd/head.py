@@ -17,7 +17,11 @@ class Head:
         """Return the first header called `name` (lower case), if any."""
         return next((value for key, value in self.headers if key == name), None)
 
+    def all(self, name: bytes) -> list[bytes]:
+        """Return the values of every header called `name` (lower case)."""
+        return [value for key, value in self.headers if key == name]
+
     def has_token(self, name: bytes, token: bytes) -> bool:
         """Whether a list-valued header contains `token` (lower case), in any of its lines."""
-        values = b",".join(value for key, value in self.headers if key == name)
+        values = b",".join(self.all(name))
         return token in (part.strip() for part in values.lower().split(b","))

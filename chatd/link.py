@@ -265,14 +265,22 @@ class Target:
         resource = f"{path}?{parts.query}" if parts.query else path
         return cls(parts.hostname, parts.port or (443 if tls else 80), tls, parts.netloc.rpartition("@")[2], resource)
 
-    async def dial(self) -> trio.abc.Stream:
-        """Connect. Raises OSError."""
+    async def dial(self, context: ssl.SSLContext | None = None) -> trio.abc.Stream:
+        """Connect; `context`: how a server's certificate is judged, where not by the system's rules. Raises OSError."""
         stream = await trio.open_tcp_stream(self.host, self.port)
         stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
         if not self.tls:
             return stream
-        context = ssl.create_default_context()
-        return trio.SSLStream(stream, context, server_hostname=self.host, https_compatible=True)
+        context = context or ssl.create_default_context()
+        encrypted = trio.SSLStream(stream, context, server_hostname=self.host, https_compatible=True)
+        try:
+            await encrypted.do_handshake()
+        except trio.BrokenResourceError as error:
+            await trio.aclose_forcefully(stream)
+            if isinstance(error.__cause__, ssl.SSLError):  # an OSError that says why, of a certificate above all
+                raise error.__cause__ from None
+            raise
+        return encrypted
 
 
 def copy(request: Request, **changed: Any) -> Request:

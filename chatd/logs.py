@@ -28,6 +28,8 @@ _MAX_DEPTH = 4  # of nested fields
 _MAX_ITEMS = 50  # of one nested field
 _MAX_CHAIN = 10  # exceptions within and behind one another
 _MAX_LINES = 200  # of a traceback
+_SEVERITY = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
+_least = _SEVERITY["info"]
 
 
 def configure(
@@ -39,8 +41,10 @@ def configure(
     output = sys.stderr if stream is None else stream
     terminal = _is_terminal(output)
     human = format == "human" or (format == "auto" and terminal)
+    set_level(level)
     structlog.configure(
         processors=[
+            _drop_minor,
             _guard,
             _exception,
             structlog.processors.add_log_level,
@@ -48,10 +52,23 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _console(colors=terminal) if human else _json,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
         logger_factory=lambda name="chatd": _Lines(name, output),
         cache_logger_on_first_use=True,
     )
+
+
+def set_level(level: Literal["debug", "info", "warning", "error"]) -> None:
+    """Log what is at least so severe from now on, in loggers that exist already, too."""
+    global _least
+    _least = _SEVERITY[level]
+
+
+def _drop_minor(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    # Not by structlog's wrapper class: loggers keep the one that they began with.
+    if _SEVERITY[method] < _least:
+        raise structlog.DropEvent
+    return event
 
 
 @attrs.frozen

@@ -2,35 +2,65 @@
 and `Host` tell."""
 
 import ipaddress
+from collections.abc import Collection
+from typing import Final
 from urllib.parse import urlsplit
 
 from .head import Head
 
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
 
 class Origins:
-    """In development mode anybody is whoever they say: so only pages of this machine, under a name of this machine.
+    """Origins are compared as browsers send them (RFC 6454, section 6.2), byte by byte; what differs is refused.
 
-    `exposed`: any host name is taken, and pages of that same host.
+    `allowed`: origins of other sites. `hosts`: names under which this server's own pages are known; a name that an
+    attacker's DNS points here is not among them. In development mode anybody is whoever they say: so this server
+    answers to names of this machine only, and to its pages. `exposed`: any name is taken, and pages of that same host.
     """
 
-    def __init__(self, *, development: bool, exposed: bool) -> None:
+    def __init__(
+        self,
+        *,
+        development: bool = False,
+        exposed: bool = False,
+        allowed: Collection[str] = (),
+        hosts: Collection[str] = (),
+    ) -> None:
         self._development = development
         self._exposed = exposed
+        self._allowed = frozenset(allowed)
+        self._hosts = frozenset(hosts)
 
-    def refusal(self, head: Head) -> str | None:
-        """Why the handshake is refused, or None."""
+    def refusal(self, head: Head, scheme: str) -> str | None:
+        """Why the handshake is refused, or None. `scheme`: by which the browser reached us."""
+        for name in (b"host", b"origin"):
+            if len(head.all(name)) > 1:
+                return f"two {name.decode()} headers"
         host = (head.get(b"host") or b"").decode("latin-1")
-        origin = head.get(b"origin")
+        found = head.get(b"origin")
         if self._development and not self._exposed and not _is_local(_name(f"//{host}")):
             return "development mode serves this machine only, by its loopback address or localhost"
-        if origin is None:
+        if found is None:
             return None  # not a browser's page
-        page = _name(origin.decode("latin-1"))
-        if _is_local(page) and self._development:
+        origin = found.decode("latin-1")
+        if origin in self._allowed:
             return None
-        if page and urlsplit(origin.decode("latin-1")).netloc.lower() == host.lower():
-            return None
-        return "the page's origin is not allowed"
+        own = self._is_of_development(origin, host) if self._development else self._is_own(origin, host, scheme)
+        return None if own else "the page's origin is not allowed"
+
+    def _is_own(self, origin: str, host: str, scheme: str) -> bool:
+        shown = host.removesuffix(DEFAULT_PORTS[scheme])  # browsers leave it out, some proxies put it in
+        return origin == f"{scheme}://{shown}" and _without_port(host) in self._hosts
+
+    def _is_of_development(self, origin: str, host: str) -> bool:
+        page = _name(origin)
+        return _is_local(page) or bool(page and urlsplit(origin).netloc.lower() == host.lower())
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isascii() and port.isdigit() else host
 
 
 def _name(url: str) -> str:

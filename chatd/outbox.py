@@ -14,6 +14,9 @@ import trio
 CHUNK = 65_536
 """Bytes joined for one write."""
 
+BURST = 8
+"""Times its bound that may be queued while the peer still reads, and only the writer task had no turn yet."""
+
 
 class Transport(Protocol):
     """Where bytes leave."""
@@ -25,6 +28,10 @@ class Transport(Protocol):
 
     def try_write(self, data: bytes) -> int:
         """Take what goes without waiting, and say how many bytes. Raises OSError where the peer is gone."""
+        ...
+
+    def blocked(self) -> bool:
+        """Whether what waits waits for the peer to read, and not for a turn of the writer task."""
         ...
 
     async def writable(self) -> None:
@@ -91,13 +98,13 @@ class Outbox:
             self.flush()
         if self._counted > self.limit:
             self.flush()
-            if self._counted > self.limit:
+            if self._counted > self.limit * BURST or (self._counted > self.limit and self._transport.blocked()):
                 self.cut("too slow")
 
     def flush(self) -> None:
         """Give the transport what it takes at once; the writer task sees to the rest."""
         self._gathering = False
-        while self._queue:
+        while self._queue and not self._transport.busy:
             data = self._next()
             try:
                 taken = self._transport.try_write(data)

@@ -9,7 +9,9 @@ import msgspec
 from protocol.codes import ErrorCode
 from protocol.encode import encode_object
 from protocol.objects import Encoded
+from storage.records import SummaryPage, User
 
+from . import view
 from .errors import Refusal
 
 BUDGET = 700 * 1024
@@ -45,3 +47,27 @@ def fit(items: Iterable[Any], budget: int = BUDGET) -> tuple[Encoded, ...]:
             break
         found.append(encoded)
     return tuple(found)
+
+
+ONLINE = 64
+"""Bytes that `presence` in `hello` has of one person, besides the id."""
+
+
+def fit_summaries(page: SummaryPage, viewer: str) -> tuple[tuple[Encoded, ...], list[User]]:
+    """The page's conversations as JSON, as many as a frame holds with their people, but at least one; and the people.
+
+    A group may have hundreds, and a page of groups more than a frame can name.
+    """
+    found: list[Encoded] = []
+    people: dict[str, User] = {}
+    size = 0
+    for summary in page.summaries:
+        encoded = encode_object(view.summary(summary, viewer))
+        ids = (p.user for p in summary.room.participants)
+        new = {id: page.users[id] for id in ids if id in page.users and id not in people}
+        size += len(encoded) + 1 + sum(len(encode_object(view.user(u))) + len(u.id) + ONLINE for u in new.values())
+        if size > BUDGET and found:
+            break
+        found.append(encoded)
+        people |= new
+    return tuple(found), list(people.values())

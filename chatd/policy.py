@@ -9,6 +9,10 @@ class Policy:
     """`reach`: for each role the roles that it reaches. Denied by default."""
 
     def __init__(self, reach: Mapping[str, Sequence[str]]) -> None:
+        self.replace(reach)
+
+    def replace(self, reach: Mapping[str, Sequence[str]]) -> None:
+        """Decide by other settings from now on."""
         self._reach = {role: frozenset(others) for role, others in reach.items()}
 
     def roles_for(self, caller: User) -> frozenset[str]:

@@ -36,6 +36,7 @@ class Presence:
         self._leaving: deque[tuple[float, str, int]] = deque()  # when, who, last seen (ms); in order: one delay for all
         self._lost: dict[str, float] = {}  # who -> when offline is due; the newest loss counts
         self._wake = trio.Event()
+        self.on_found: Callable[[dict[str, int]], None] = lambda revs: None
 
     async def arrive(self, user: str) -> None:
         """A session of the user was registered: fill the index, tell the peers. Raises Unavailable."""
@@ -47,6 +48,7 @@ class Presence:
         except BaseException:
             self._forget(user)
             raise
+        self.on_found({conversation: rev for conversation, rev, _ in loaded})
         for conversation, rev, members in loaded:
             self.moved(conversation, rev, members)
         self._gate.submit([SeeUser(user, self._now())])
@@ -75,6 +77,11 @@ class Presence:
         else:
             self._members.pop(conversation, None)
 
+    def members(self, conversation: str) -> frozenset[str]:
+        """Who is present there, as far as anybody who is online needs to know."""
+        known = self._members.get(conversation)
+        return known[1] if known is not None else frozenset()
+
     def peers(self, user: str) -> set[str]:
         """Everyone who shares a conversation with an online user."""
         found: set[str] = set()
@@ -100,7 +107,10 @@ class Presence:
 
     def user_changed(self, event: Event, user: str) -> None:
         """Tell everyone who shares a conversation, and the user's own sessions."""
-        for peer in (*self.peers(user), user):
+        peers = self.peers(user)
+        if not self.online(user):  # an operator's change: rare enough to look everywhere
+            peers = set().union(*(members for _, members in self._members.values() if user in members)) - {user}
+        for peer in (*peers, user):
             for session in self._registry.of(peer):
                 session.notify(event)
 

@@ -5,22 +5,31 @@ only then does memory change, are requests answered, and is everyone told. While
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import attrs
 import structlog
 import trio
 
-from protocol.codes import ErrorCode
-from protocol.frames import Change, ChangeOk, Ok, Typing
-from protocol.types import RequestId
+from protocol.frames import Ok, Typing
 from storage import records
-from storage.changes import Changed, OpenDirect, Outcome, Refused, RoomChange, SendMessage, Unchanged
+from storage.changes import (
+    Changed,
+    DeleteMessage,
+    EditMessage,
+    Leave,
+    Outcome,
+    React,
+    Refused,
+    SendMessage,
+    Unchanged,
+)
 from storage.contract import Unavailable
 
 from . import view
-from .errors import Refusal, internal, not_found, unavailable
+from .audience import Audience, Step
+from .command import Command, answer, refusal
+from .errors import internal, not_found, unavailable
 from .gate import Gate
 from .presence import Presence
 from .registry import Registry
@@ -33,7 +42,10 @@ TYPING = 6.0
 """Seconds after the last `typing` until it ends by itself."""
 
 BATCH_CHARS = 65_536
-"""Characters of text in one batch, or little more: JSON makes at most six bytes of one, and a frame has 1 MiB."""
+"""Characters of new text in one batch, or little more: JSON makes at most six bytes of one, and a frame has 1 MiB."""
+
+EVENT_BYTES = 512 * 1024
+"""Bytes of messages in one event, or those of one message: with its reactions a changed one is larger than its text."""
 
 ENVELOPE_CHARS = 150
 """What a message has besides its text, in the same measure."""
@@ -51,50 +63,8 @@ class Services:
     inbox: int
 
 
-class Command:
-    """A request on its way through a room: a change for the store, or typing (`active`)."""
-
-    __slots__ = ("active", "change", "deadline", "done", "re", "session")
-
-    def __init__(
-        self, session: Session, re: RequestId | None, change: RoomChange | None, *, active: bool = False
-    ) -> None:
-        self.session = session
-        self.re = re
-        self.change = change
-        self.active = active
-        self.deadline = float("inf")
-        self.done = False
-
-    @property
-    def wants_ok(self) -> bool:
-        """Whether the outcome goes to the asker as an `ok` (else as the event that all others get)."""
-        return self.re is not None and not self.done
-
-    def finish(self) -> None:
-        """The request is answered, or needs no answer."""
-        if not self.done:
-            self.done = True
-            self.session.answered()
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with an error."""
-        if not self.done:
-            self.session.send(refusal.frame(self.re))
-            self.finish()
-
-
-@attrs.frozen(slots=False)
-class Step:
-    """A plain change of a batch, and who asked for it."""
-
-    seen: view.Seen
-    asker: Session | None  # None where no ok is wanted
-    command: Command
-
-
 class Room:
-    """See the module's text. `rev`: the newest that was published."""
+    """See the module's text."""
 
     def __init__(self, row: records.Room, services: Services, on_idle: Callable[["Room"], bool]) -> None:
         self.id = row.conversation.id
@@ -110,22 +80,17 @@ class Room:
         self._stale = False
         self._stopped = False
         self._used = trio.current_time()
-        self._adopt(row)
+        self._audience = Audience(row, services.registry)
         self._told = self.rev  # everyone has surely been told up to here
 
-    def _adopt(self, row: records.Room) -> None:
-        self.rev = row.conversation.rev
-        self._participants = {p.user: p for p in row.participants}
-        self._count_present()
-
-    def _count_present(self) -> None:
-        self.present = tuple(p.user for p in self._participants.values() if p.present)
-        self._crowd = len(self.present) > view.CROWD
+    @property
+    def rev(self) -> int:
+        """The newest rev that was published."""
+        return self._audience.rev
 
     def is_present(self, user: str) -> bool:
         """Whether the user takes part, as far as published."""
-        row = self._participants.get(user)
-        return row is not None and row.left_at is None
+        return self._audience.is_present(user)
 
     # -- the inbox --
 
@@ -152,7 +117,7 @@ class Room:
     @property
     def idle(self) -> bool:
         """Whether nobody would notice if the room were unloaded now."""
-        return not self._inbox and not self._batch and not self._typing
+        return not (self._inbox or self._batch or self._typing or self._audience.gathered_until < float("inf"))
 
     @property
     def _unused(self) -> bool:
@@ -176,6 +141,7 @@ class Room:
         while True:
             await self._wait()
             self._expire_typing()
+            self._audience.tell_gathered()
             if self._stale:
                 await self._reload()
             if self._inbox:
@@ -188,6 +154,7 @@ class Room:
         if self._inbox or self._stale or self._stopped:
             return
         deadline = min((when for when, _ in self._typing.values()), default=self._used + self._services.idle)
+        deadline = min(deadline, self._audience.gathered_until)
         self._wake = trio.Event()
         with trio.move_on_at(deadline):
             await self._wake.wait()
@@ -199,7 +166,7 @@ class Room:
         while self._inbox and size < BATCH_CHARS:
             command = self._inbox.popleft()
             batch.append(command)
-            if isinstance(command.change, SendMessage):
+            if isinstance(command.change, SendMessage | EditMessage):
                 size += len(command.change.body) + ENVELOPE_CHARS
         self._space.set()
         self._space = trio.Event()
@@ -244,10 +211,11 @@ class Room:
             await trio.sleep(1)
             return
         if row is not None and row.conversation.rev >= self.rev:
-            before = self.present
-            self._adopt(row)
-            self._services.presence.moved(self.id, self.rev, frozenset(self.present))
-            for user in set(self.present).difference(before):
+            before = self._audience.present
+            self._audience.adopt(row)
+            now = self._audience.present
+            self._services.presence.moved(self.id, self.rev, frozenset(now))
+            for user in set(now).difference(before):
                 for session in self._services.registry.of(user):
                     session.feed({self.id: 0})
 
@@ -269,8 +237,7 @@ class Room:
     def resync(self, rev: int | None = None) -> None:
         """What the store has may differ from what was published: everyone catches up from there (or from `rev`)."""
         self._stale = True
-        for _, session in self._sessions():
-            session.feed({self.id: self.rev if rev is None else rev})
+        self._audience.feed(self.rev if rev is None else rev)
         self._wake.set()
 
     def notice(self, rev: int) -> None:
@@ -280,123 +247,60 @@ class Room:
 
     # -- publishing: synchronous, in commit order --
 
-    def _sessions(self) -> Iterator[tuple[str, Session]]:
-        of = self._services.registry.of
-        for user in self.present:
-            for session in of(user):
-                yield user, session
-
     def _publish(self, batch: Sequence[Command], outcomes: Sequence[Outcome]) -> None:
         self._told = self.rev
         run: list[Step] = []
         following = iter(outcomes)
         for command in batch:
             if command.change is None:
-                self._tell_run(run)
+                self._audience.tell_run(run)
                 self._set_typing(command)
                 continue
             outcome = next(following)
             if isinstance(outcome, Changed):
                 self._publish_change(command, outcome, run)
             elif isinstance(outcome, Refused):
-                command.refuse(_refusal(outcome))
-                if outcome.reason == "not_found" and self.is_present(command.session.user_id):
-                    self._tell_run(run)
+                command.refuse(refusal(outcome))
+                if outcome.message == not_found().message and self.is_present(command.session.user_id):
+                    self._audience.tell_run(run)
                     self.resync()  # somebody else took the user out
             else:
                 assert isinstance(outcome, Unchanged)
-                self._tell_run(run)
+                self._audience.tell_run(run)
                 self.notice(outcome.room.rev)
                 answer(command, self.id, view.unchanged_fields(outcome, command.session.user_id), outcome)
-        self._tell_run(run)
+        self._audience.tell_run(run)
 
     def _publish_change(self, command: Command, outcome: Changed, run: list[Step]) -> None:
         if outcome.from_rev != (run[-1].seen.outcome.rev if run else self.rev):
-            self._tell_run(run)
+            self._audience.tell_run(run)
             self.resync()  # somebody else wrote in between
-        seen = view.Seen(outcome, crowd=self._crowd)
-        typist = command.session.user_id if outcome.messages else None
+        seen = view.Seen(outcome, crowd=self._audience.crowd)
+        typist = command.session.user_id if isinstance(command.change, SendMessage | Leave) else None
         if seen.plain and typist not in self._typing:
+            if isinstance(command.change, EditMessage | DeleteMessage | React):
+                self._keep_small(run, seen)
             run.append(Step(seen, command.session if command.wants_ok else None, command))
             return
-        self._tell_run(run)
+        self._audience.tell_run(run)
         if typist in self._typing:
             self._stop_typing(typist)
         self.tell(seen, command)
 
-    def _tell_run(self, run: list[Step]) -> None:
-        """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""
-        if not run:
-            return
-        self._apply(run[0].seen.outcome, run[-1].seen.outcome, run)
-        askers = {step.asker for step in run}
-        whole = [step.seen for step in run]
-        first, last = run[0].seen.outcome.from_rev, run[-1].seen.outcome.rev
-        shared: Event | None = None
-        for user, session in self._sessions():
-            if session in askers:
-                self._tell_asker(session, user, run)
-            elif self._crowd:
-                session.deliver(self.id, first, last, Event(view.merged(self.id, whole, user)))
-            else:
-                if shared is None:
-                    shared = Event(view.merged(self.id, whole))
-                session.deliver(self.id, first, last, shared)
-        for step in run:
-            if not step.command.done:  # it wanted no ok, or its connection is gone
-                answer(step.command, self.id, step.seen.fields_for(step.command.session.user_id), step.seen.outcome)
-        run.clear()
-
-    def _tell_asker(self, session: Session, user: str, run: Sequence[Step]) -> None:
-        others: list[view.Seen] = []
-
-        def tell_others() -> None:
-            if others:
-                event = Event(view.merged(self.id, others, user))
-                session.deliver(self.id, others[0].outcome.from_rev, others[-1].outcome.rev, event)
-                others.clear()
-
-        for step in run:
-            if step.asker is session:
-                tell_others()
-                answer(step.command, self.id, step.seen.fields_for(user), step.seen.outcome)
-            else:
-                others.append(step.seen)
-        tell_others()
+    def _keep_small(self, run: list[Step], seen: view.Seen) -> None:
+        """What is told at once fits into a frame."""
+        if sum(len(data) for each in (*(step.seen for step in run), seen) for data in each.messages) > EVENT_BYTES:
+            self._audience.tell_run(run)
 
     def tell(self, seen: view.Seen, command: Command | None) -> None:
-        """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
+        """Tell everyone of one change that isn't plain; who comes and who goes is known at once."""
+        self._audience.tell(seen, command)
         outcome = seen.outcome
-        self._apply(outcome, outcome, ())
-        asker = command.session if command is not None and command.wants_ok else None
-        only = {m.user for m in outcome.memberships} if outcome.rev == outcome.from_rev else None
-        for user in dict.fromkeys((*self.present, *outcome.left)):
-            if only is not None and user not in only:
-                continue
-            fields = seen.fields_for(user)
-            event = Event(Change(conversation=self.id, **fields))
-            for session in self._services.registry.of(user):
-                if user in outcome.entered:
-                    session.start_anew(self.id)
-                elif user in outcome.left:
-                    self._part(session)
-                if session is asker:
-                    assert command is not None
-                    answer(command, self.id, dict(fields), outcome)
-                else:
-                    session.deliver(self.id, fields["from_rev"], outcome.rev, event)
-        if command is not None and not command.done:
-            answer(command, self.id, seen.fields_for(command.session.user_id), outcome)
         if outcome.entered or outcome.left:
             self._note_movement(outcome)
 
-    def _part(self, session: Session) -> None:
-        session.start_anew(self.id)
-        if session.focus == self.id:
-            session.focus = None
-
     def _note_movement(self, outcome: Changed) -> None:
-        self._services.presence.moved(self.id, outcome.rev, frozenset(self.present))
+        self._services.presence.moved(self.id, outcome.rev, frozenset(self._audience.present))
         online = self._services.registry.online
         for user in outcome.entered:
             self._log.info("entered", user=user, reached=online(user))
@@ -404,19 +308,6 @@ class Room:
             self._log.info("left", user=user)
             if user in self._typing:
                 self._stop_typing(user)
-
-    def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
-        """Memory moves, now that the store has answered."""
-        self.rev = last.rev
-        outcomes = [step.seen.outcome for step in run] or [last]
-        moved = False
-        for outcome in outcomes:
-            for p in outcome.everyone or outcome.participants:
-                self._participants[p.user] = p
-            moved = moved or bool(outcome.entered or outcome.left)
-        if moved:
-            self._count_present()
-        self._log.debug("delivered", rev=last.rev, changes=last.rev - first.from_rev)
 
     # -- typing: never stored --
 
@@ -452,24 +343,6 @@ class Room:
 
     def _tell_typing(self, user: str, *, active: bool) -> None:
         event = Event(Typing(conversation=self.id, user=user, active=active))
-        for other, session in self._sessions():
+        for other, session in self._audience.sessions():
             if other != user:
                 session.notify(event)
-
-
-def answer(command: Command, conversation: str, fields: dict[str, Any], outcome: Changed | Unchanged) -> None:
-    """The `ok` of a changing request, where one is wanted; it stands for the event on the asker's connection."""
-    if command.wants_ok:
-        assert command.re is not None
-        if isinstance(command.change, SendMessage):
-            fields["duplicate"] = isinstance(outcome, Unchanged)
-        elif isinstance(command.change, OpenDirect):
-            fields |= view.opened_fields(outcome)
-        command.session.answer(conversation, ChangeOk(re=command.re, conversation=conversation, **fields))
-    command.finish()
-
-
-def _refusal(outcome: Refused) -> Refusal:
-    if outcome.reason == "not_found":
-        return not_found()
-    return Refusal(ErrorCode(outcome.reason), outcome.message)

@@ -1,24 +1,41 @@
 """All loaded rooms: loaded when somebody asks for one, unloaded when idle, started again after a crash."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 import trio
 
-from protocol.codes import ErrorCode
 from protocol.types import RequestId
 from storage import records
-from storage.changes import Changed, OpenDirect, Outcome, Refused, RoomChange, Unchanged, room_of
+from storage.changes import Changed, CreateGroup, OpenDirect, Outcome, Refused, RoomChange, Unchanged, room_of
 
 from . import view
+from .command import Command, answer, refusal
 from .errors import Refusal, internal, not_found, unavailable
-from .room import Command, Room, Services, answer
+from .room import Room, Services
 from .session import Session
 
 log = structlog.get_logger("chatd.rooms")
 
 RESTART = 1.0
 """Seconds after a crash until the room serves again: one that crashes at once must not spin."""
+
+
+Begin = OpenDirect | CreateGroup
+Key = tuple[str, str, str | None]
+"""What makes a beginning the same when it is asked for again."""
+
+
+def key_of(change: Begin) -> Key:
+    """Which beginning this is."""
+    if isinstance(change, OpenDirect):
+        return "open", records.pair_of(change.user, change.other), None
+    return "create", change.user, change.client_id
+
+
+async def _nothing_new(conversation: str) -> bool:  # noqa: ARG001
+    """What is known of a conversation is all there is."""
+    return False
 
 
 class Rooms:
@@ -30,12 +47,19 @@ class Rooms:
         self._loaded: dict[str, Room] = {}
         self._loading: dict[str, trio.Event] = {}
         self._nursery: trio.Nursery | None = None
-        # Opens whose outcome was never heard: the next one tells the other side, too.
-        self._doubtful: set[str] = set()
+        # Those begun whose outcome was never heard: who asks again tells the other side, too.
+        self._doubtful: set[Key] = set()
+        # For a store that others write to, too (`outside.py`):
+        self.look_up: Callable[[str], Awaitable[bool]] = _nothing_new
+        self.on_load: Callable[[records.Room], None] = lambda row: None
         services.gate.on_reopened = self._resync_all
 
     def __len__(self) -> int:
         return len(self._loaded)
+
+    def loaded(self, conversation: str) -> Room | None:
+        """The conversation's room, where there is one."""
+        return self._loaded.get(conversation)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The nursery of all rooms, until cancelled."""
@@ -74,8 +98,8 @@ class Rooms:
         row = await self._services.gate.read(lambda: self._services.gate.store.room(conversation))
         return row is not None and row.present(user)
 
-    async def open(self, session: Session, re: RequestId | None, change: OpenDirect) -> None:
-        """Find or make a direct conversation, and answer. Raises Refusal or Unavailable.
+    async def begin(self, session: Session, re: RequestId | None, change: Begin) -> None:
+        """Find or make a conversation, and answer. Raises Refusal or Unavailable.
 
         It goes by no room's inbox, as the room isn't known before; its outcome is published in commit order too.
         """
@@ -89,9 +113,8 @@ class Rooms:
                 refused.append(outcome)
             else:
                 assert isinstance(outcome, Changed | Unchanged)
-                self._publish_open(command, outcome)
+                self._publish_begun(command, outcome, key_of(change))
 
-        pair = records.pair_of(change.user, change.other)
         try:
             ticket = self._services.gate.submit([change], publish)
             with trio.move_on_after(self._services.commit_timeout):
@@ -101,16 +124,16 @@ class Rooms:
             if not ticket.done.is_set():
                 raise unavailable()
         except BaseException:
-            self._doubt(pair)
+            self._doubt(key_of(change))
             raise
         finally:
             command.finish()
         if refused:
-            raise Refusal(ErrorCode(refused[0].reason), refused[0].message)
+            raise refusal(refused[0])
 
-    def _doubt(self, pair: str) -> None:
+    def _doubt(self, key: Key) -> None:
         if len(self._doubtful) < self._limit:
-            self._doubtful.add(pair)
+            self._doubtful.add(key)
 
     def lost(self, session: Session) -> None:
         """A connection is gone."""
@@ -129,6 +152,7 @@ class Rooms:
             return room
         done = self._loading[conversation] = trio.Event()
         try:
+            await self.look_up(conversation)
             row = await self._services.gate.read(lambda: self._services.gate.store.room(conversation))
         finally:
             del self._loading[conversation]
@@ -138,6 +162,7 @@ class Rooms:
             return room
         if row is None or not row.present(user):
             raise not_found()
+        self.on_load(row)
         return self._start(row)
 
     def _start(self, row: records.Room) -> Room:
@@ -184,21 +209,20 @@ class Rooms:
         for room in self._loaded.values():
             room.resync()
 
-    # -- opens --
+    # -- conversations that begin --
 
-    def _publish_open(self, command: Command, outcome: Changed | Unchanged) -> None:
+    def _publish_begun(self, command: Command, outcome: Changed | Unchanged, key: Key) -> None:
         id = outcome.room.id
-        pair = outcome.room.pair or ""
         if isinstance(outcome, Unchanged):
             if id in self._loaded:
                 self._loaded[id].notice(outcome.room.rev)
-            if pair in self._doubtful:
-                self._doubtful.discard(pair)
+            if key in self._doubtful:
+                self._doubtful.discard(key)
                 if not outcome.room.last_seq:
                     self._tell_again(outcome)
             answer(command, id, view.unchanged_fields(outcome, command.session.user_id), outcome)
             return
-        self._doubtful.discard(pair)
+        self._doubtful.discard(key)
         room = self._loaded.get(id) or self._start_to_tell(room_of(outcome))
         if outcome.created:
             log.info("conversation created", conversation=id, kind=outcome.room.kind, by=command.session.user_id)
@@ -215,7 +239,7 @@ class Rooms:
                     session.feed({id: 0})
 
     def _tell_again(self, outcome: Unchanged) -> None:
-        """An open that seemed to fail had happened, and nothing since: tell everyone as if it happened now."""
+        """What seemed to fail had happened, and nothing since: tell everyone as if it happened now."""
         room = self._loaded.get(outcome.room.id) or self._start_to_tell(room_of(outcome))
         present = tuple(p.user for p in outcome.everyone if p.present)
         again = Changed(

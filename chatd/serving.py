@@ -4,44 +4,97 @@ import errno
 import gc
 import ipaddress
 import os
-import shutil
-import signal
-import socket
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import Callable
+from contextlib import closing
 
 import click
 import structlog
 import trio
 
-from storage.contract import StoreError
-from storage.sqlite import SqliteStore
+from storage.contract import Store, StoreError
 
+from . import database, tls
+from .admin.control import Control
+from .auth.secret import BadSecret, ensure
+from .auth.tokens import Tokens
 from .config import Config
 from .daemon import Daemon, new_id
 from .listen import listen
+from .lock import Held, Lock
+from .notify import Notifier
+from .program import program
+from .service import Service
 
 log = structlog.get_logger("chatd.serving")
+
+
+PATIENCE = 10.0
+"""Seconds that a daemon waits for a command that has the store."""
 
 
 class CannotServe(Exception):
     """Something must be mended first; the message says what, in one line."""
 
 
-def serve(config: Config, *, development: bool, exposed: bool) -> None:
-    """Run the daemon until SIGTERM or SIGINT. Raises CannotServe."""
+def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[], Config]) -> None:
+    """Run the daemon until SIGTERM or SIGINT. `read`: the settings as they are at a SIGHUP. Raises CannotServe."""
+    notifier = Notifier.from_environment()
     if development:
         _check_development(config, exposed=exposed)
-    store = _open_store(config, development=development)
     try:
+        encryption = tls.load(config.tls)
+    except tls.BadCertificate as error:
+        raise CannotServe(str(error)) from None
+    with closing(_lock(config)), closing(_open_store(config, development=development)) as store:
+        tokens = None if development else _tokens(config)
         try:
             listeners = listen(config.server.host, config.server.port)
         except OSError as error:
             raise CannotServe(_cannot_listen(config, error)) from None
         _calm_collector()
-        trio.run(_serve, Daemon(config, store, development=development, exposed=exposed), listeners)
-    finally:
-        store.close()
+        daemon = Daemon(config, store, development=development, exposed=exposed, encryption=encryption, tokens=tokens)
+        with closing(_control(config)) as control:
+            service = Service(daemon, listeners, notifier, read, control)
+            trio.run(service.run, lambda: _announce(daemon, service.url))
+
+
+def _lock(config: Config) -> Lock:
+    """Make this process the one that has the data folder and the database."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return Lock(config.data_path(), config.database_path() if config.database_is_file() else None, daemon=True)
+        except Held as held:
+            if not held.daemon and time.monotonic() < until:
+                time.sleep(0.05)  # a command of the operator, done in a moment
+                continue
+            what = "a chatd that runs already" if held.daemon else "a command of chatd"
+            raise CannotServe(f"{held.what} is in use by {held.who}, {what}: stop it, or use another --data") from None
+        except OSError as error:
+            raise CannotServe(
+                f"{database.place_of(config)}: cannot be used as the database: {error.filename}: {error.strerror}"
+            ) from None
+
+
+def _tokens(config: Config) -> Tokens:
+    try:
+        secret, made = ensure(config)
+    except BadSecret as error:
+        raise CannotServe(str(error)) from None
+    if made is not None:
+        log.info("made a secret that signs tokens", file=str(made))
+    return Tokens(secret)
+
+
+def _control(config: Config) -> Control:
+    try:
+        return Control(config.data_path())
+    except OSError as error:
+        raise CannotServe(
+            f"{config.data_path()}: cannot listen for commands there: {error.strerror or error}"
+        ) from None
 
 
 def _calm_collector() -> None:
@@ -74,27 +127,22 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _open_store(config: Config, *, development: bool) -> SqliteStore:
+def _open_store(config: Config, *, development: bool) -> Store:
     try:
-        store = SqliteStore(
-            config.database_path(),
-            new_epoch=new_id,
-            development=development,
-            durability=config.storage.durability,
-            readers=config.storage.readers,
-        )
+        place = database.place_of(config)
+        store, warnings = database.open_store(config, new_epoch=new_id, development=development)
     except StoreError as error:
         raise CannotServe(str(error)) from None
     if development and not store.development:
         store.close()
         raise CannotServe(
-            f"{store.path} was not made in development mode, where anybody may be anyone: "
+            f"{place} was not made in development mode, where anybody may be anyone: "
             "use another folder (--data ./data-dev), or start without --dev"
         )
     if store.development and not development:
         log.warning("this store was made in development mode: its users were never checked")
-    if store.single:
-        log.warning("this SQLite is too old for several connections: reads and writes share one")
+    for warning in warnings:
+        log.warning(warning)
     return store
 
 
@@ -107,40 +155,12 @@ def _cannot_listen(config: Config, error: OSError) -> str:
     return f"{where}: {error.strerror or error}"
 
 
-async def _serve(daemon: Daemon, listeners: list[socket.socket]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_at_signal, daemon, signals, nursery.cancel_scope)
-            async with trio.open_nursery() as running:
-                await running.start(daemon.run, listeners)
-                _announce(daemon, listeners)
-            nursery.cancel_scope.cancel()
-
-
-async def _stop_at_signal(daemon: Daemon, signals: AsyncIterator[int], everything: trio.CancelScope) -> None:
-    async for _ in signals:
-        if daemon.stopping:
-            everything.cancel()  # a second one cuts it short
-        daemon.stop()
-
-
-def _announce(daemon: Daemon, listeners: list[socket.socket]) -> None:
-    host, port = listeners[0].getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _announce(daemon: Daemon, url: str) -> None:
     click.echo(f"listening on {url}")
     if daemon.services.development:
-        command = f"{_program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
+        command = f"{program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
         click.echo("Development mode. To make a patient and a dentist talk, each in a terminal of their own:")
         click.echo(f"  {command} --as pat-1 --name Ada --with den-1")
         click.echo(f"  {command} --as den-1 --name 'Dr. Bo' --role dentist --with pat-1")
     sys.stdout.flush()
-    log.info("started", store=str(getattr(daemon.store, "path", "")), pid=os.getpid())
-
-
-def _program() -> str:
-    """What to type to run this program from here."""
-    called = sys.argv[0]
-    if shutil.which("chatd") or os.path.sep not in called:
-        return "chatd"
-    relative = os.path.relpath(called)
-    return called if relative.startswith("..") else relative
+    log.info("started", store=database.place_of(daemon.config), pid=os.getpid())

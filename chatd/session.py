@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 import attrs
 import trio
 
-from protocol.frames import ChangeOk, Frame
+from protocol.codes import CloseCode
+from protocol.frames import Change, ChangeOk, Frame
 from storage.records import User
 
 from .outbox import Outbox
@@ -35,12 +36,16 @@ class Waiting:
 
 @attrs.define(eq=False)
 class Lag:
-    """A conversation that this connection is behind in. `rev`: what the client has; `reading`: a read is under way."""
+    """A conversation that this connection is behind in. `rev`: what the client has; `reading`: a read is under way.
+
+    `moved`: who came or went, as far as was read.
+    """
 
     rev: int
     reading: bool = False
     waiting: list[Waiting] = attrs.Factory(list)
     size: int = 0  # bytes of events that came during this read; beyond the outbox's limit they are only marked
+    moved: set[str] = attrs.Factory(set)
 
     @contextmanager
     def being_read(self) -> Iterator[None]:
@@ -72,6 +77,10 @@ def _place(from_rev: int, rev: int) -> int:
     return rev if from_rev < rev else rev + 1
 
 
+def _empty(conversation: str, from_rev: int, rev: int) -> Change:
+    return Change(conversation=conversation, from_rev=from_rev, rev=rev)
+
+
 class Session:
     """See the module's text. `user` is None until `hello`."""
 
@@ -80,10 +89,15 @@ class Session:
         self.outbox = outbox
         self.codec = codec
         self.user: User | None = None
+        self.offered: str | None = None  # the token that the connection came with, until `hello`
+        self.jti: str | None = None  # of the token that signed in
+        self.expires_at: int | None = None  # ms; the connection ends then
+        self.stop: Callable[[CloseCode, str], None]  # of the connection: close it
         self.focus: str | None = None
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
         self.behind: dict[str, Lag] = {}
         self.feed: Callable[[Mapping[str, int]], None]  # of the connection's feeder
+        self._gathered: dict[str, tuple[int, int]] = {}  # conversation -> from, rev of what is still to be told
         self._hold: Hold | None = None
         self._turn = trio.Lock()
         self._unanswered = 0
@@ -107,6 +121,8 @@ class Session:
 
     def deliver(self, conversation: str, from_rev: int, rev: int, event: Event) -> None:
         """A `change` in its conversation's order."""
+        if self._gathered:
+            self.tell_gathered(conversation)
         lag = self.behind.get(conversation)
         if lag is None:
             self._leave(conversation, _place(from_rev, rev), event.bytes_for(self.codec))
@@ -118,6 +134,8 @@ class Session:
 
     def answer(self, conversation: str, frame: ChangeOk) -> None:
         """An `ok` in its conversation's order."""
+        if self._gathered:
+            self.tell_gathered(conversation)
         lag = self.behind.get(conversation)
         data = self.codec.encode(frame)
         if lag is None:
@@ -125,8 +143,26 @@ class Session:
         else:
             lag.waiting.append(Waiting(frame.from_rev, frame.rev, data, is_ok=True))
 
+    def gather(self, conversation: str, from_rev: int, rev: int) -> None:
+        """A `change` with nothing in it but the revs: told as one with those that follow, by `tell_gathered` or before
+        anything else of the conversation.
+        """
+        if self._hold is not None or conversation in self.behind:
+            # Each at its own place: between two of them may be the place of what is being read.
+            self.deliver(conversation, from_rev, rev, Event(_empty(conversation, from_rev, rev)))
+        else:
+            first, _ = self._gathered.get(conversation, (from_rev, rev))
+            self._gathered[conversation] = (first, rev)
+
+    def tell_gathered(self, conversation: str) -> None:
+        """Tell what was gathered of the conversation, if anything."""
+        gathered = self._gathered.pop(conversation, None)
+        if gathered is not None:
+            self._leave(conversation, gathered[1], self.codec.encode(_empty(conversation, *gathered)))
+
     def start_anew(self, conversation: str) -> None:
         """The next event of the conversation stands for all before it: forget any lag."""
+        self._gathered.pop(conversation, None)
         lag = self.behind.pop(conversation, None)
         for waiting in lag.waiting if lag else ():
             if waiting.is_ok:
@@ -134,6 +170,9 @@ class Session:
 
     def fall_behind(self, conversation: str, rev: int) -> Lag:
         """From now on the client has the conversation up to `rev`; somebody must feed it."""
+        gathered = self._gathered.pop(conversation, None)
+        if gathered is not None:
+            rev = min(rev, gathered[0])
         lag = self.behind.get(conversation)
         if lag is None:
             lag = self.behind[conversation] = Lag(rev)
@@ -165,6 +204,8 @@ class Session:
 
         Where the reply is to come first, what it shows already is left out instead.
         """
+        for gathered in list(self._gathered):
+            self.tell_gathered(gathered)
         hold = self._hold = Hold(first=first)
         try:
             yield hold

@@ -4,6 +4,8 @@ import socket
 
 import trio
 
+from .tls import TlsStream
+
 
 class SocketTransport:
     """Writes straight to a non-blocking socket: a third of the cost of going through a task and a stream."""
@@ -12,6 +14,9 @@ class SocketTransport:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+
+    def blocked(self) -> bool:
+        return True  # whatever waits, the kernel has refused
 
     def try_write(self, data: bytes) -> int:
         try:
@@ -34,6 +39,9 @@ class StreamTransport:
     def __init__(self, stream: trio.abc.SendStream) -> None:
         self._stream = stream
         self._chunk = b""
+
+    def blocked(self) -> bool:
+        return not isinstance(self._stream, TlsStream) or self._stream.would_block()
 
     @property
     def busy(self) -> bool:

@@ -13,6 +13,11 @@ from storage.changes import Changed, Unchanged
 CROWD = 50
 """In a larger conversation changes don't list other people's watermark moves."""
 
+MAX_LISTED = 100
+"""Users that a reaction lists; `count` says how many there are."""
+
+NOBODY: frozenset[str] = frozenset()
+
 
 def _time(ms: int | None) -> str | None:
     return None if ms is None else to_rfc3339(ms)
@@ -62,6 +67,11 @@ def membership(m: records.Membership) -> objects.Membership:
     return objects.Membership(muted=m.muted, pinned=m.pinned, archived=m.archived, unread=m.unread)
 
 
+def reaction(r: records.Reaction) -> objects.Reaction:
+    """An emoji on a message."""
+    return objects.Reaction(emoji=r.emoji, count=r.count, users=r.users[:MAX_LISTED])
+
+
 def message(m: records.Message, *, status: Any = None) -> objects.Message:
     """One entry; `status` only in replies, to its sender."""
     return objects.Message(
@@ -75,6 +85,7 @@ def message(m: records.Message, *, status: Any = None) -> objects.Message:
         sent_at=to_rfc3339(m.sent_at),
         client_id=m.client_id,
         reply_to=m.reply_to,
+        reactions=tuple(map(reaction, m.reactions)) if m.reactions else (),
         edited_at=_time(m.edited_at),
         deleted_at=_time(m.deleted_at),
         status=status,
@@ -101,65 +112,91 @@ def summary(s: records.Summary, viewer: str) -> objects.Summary:
 
 
 class Seen:
-    """One outcome as it may be shown: each part becomes an object once, whoever sees it."""
+    """One outcome as it may be shown: each part becomes an object once, whoever sees it.
 
-    __slots__ = ("crowd", "messages", "outcome", "plain")
+    `quiet`: there is nothing in it for those whom it doesn't concern. `plain`: it may be merged with its neighbours
+    into one event. `concerned`: those to whom it shows more or less than to the others.
+    """
+
+    __slots__ = ("_whole", "concerned", "crowd", "messages", "outcome", "plain", "quiet")
 
     def __init__(self, outcome: Changed, *, crowd: bool) -> None:
-        self.outcome = outcome
-        self.crowd = crowd and not outcome.entered and not outcome.left
-        self.messages = tuple(encode_object(message(m)) for m in outcome.messages)
-        # Everyone sees the same: such outcomes may be merged into one event.
-        self.plain = not (outcome.entered or outcome.left or outcome.memberships)
+        o = outcome
+        self.outcome = o
+        self.messages = tuple(encode_object(message(m)) for m in o.messages)
+        self.crowd = self.quiet = False
+        self.plain = not (o.entered or o.left or o.titled or o.memberships)
+        self.concerned = NOBODY
+        if crowd or not self.plain:  # not the hot path
+            self._look_closer(crowd=crowd)
+
+    def _look_closer(self, *, crowd: bool) -> None:
+        o = self.outcome
+        self.crowd = crowd and not (o.entered or o.left)
+        self.quiet = self.crowd and o.rev > o.from_rev and not (o.messages or o.titled)
+        self.plain = self.plain or self.quiet
+        watermarks = o.participants if self.crowd else ()
+        own = (*(p.user for p in watermarks), *(m.user for m in o.memberships))
+        self.concerned = frozenset((*own, *o.entered, *o.left))
+        self._whole: dict[str, Any] | None = None
 
     def participants_for(self, viewer: str | None) -> tuple[objects.Participant, ...]:
         """The participants that it lists for this viewer; None: for those it does not concern."""
         return tuple(participant(p) for p in self.outcome.participants if not self.crowd or p.user == viewer)
 
+    def membership_for(self, viewer: str | None) -> objects.Membership | None:
+        """The viewer's own settings and unread count, where they moved."""
+        return next((membership(m) for m in self.outcome.memberships if m.user == viewer), None)
+
     def fields_for(self, viewer: str) -> dict[str, Any]:
         """The fields of its `ok` or `change` for one user."""
         o = self.outcome
-        if self.plain:  # the hot path
-            fields: dict[str, Any] = {"from_rev": o.from_rev, "rev": o.rev}
-            if self.messages:
-                fields["messages"] = self.messages
-            if o.participants:
-                fields["participants"] = self.participants_for(viewer) or None
-            return fields
-        own = next((membership(m) for m in o.memberships if m.user == viewer), None)
+        fields: dict[str, Any] = {"from_rev": o.from_rev, "rev": o.rev}
         if viewer in o.entered:
-            return {
-                "from_rev": 0,
-                "rev": o.rev,
-                "info": info(o.room),
-                "participants": tuple(map(participant, o.everyone)),
-                "messages": self.messages or None,
-                "membership": own,
-                "users": users(o.users),
-            }
+            return fields | {"from_rev": 0, "membership": self.membership_for(viewer)} | self._everything()
         if viewer in o.left:
             gone = tuple(participant(p) for p in o.participants if p.user == viewer)
-            return {"from_rev": o.from_rev, "rev": o.rev, "info": info(o.room), "participants": gone}
-        return {
-            "from_rev": o.from_rev,
-            "rev": o.rev,
-            "participants": self.participants_for(viewer) or None,
-            "messages": self.messages or None,
-            "membership": own,
-            "users": users(u for u in o.users if u.id in o.entered) or None,
-        }
+            return fields | {"info": info(o.room), "participants": gone}
+        if self.messages:
+            fields["messages"] = self.messages
+        if o.participants:
+            fields["participants"] = self.participants_for(viewer) or None
+        if not self.plain or self.quiet:
+            fields["membership"] = self.membership_for(viewer)
+            fields["info"] = info(o.room) if o.titled else None
+            fields["users"] = users(u for u in o.users if u.id in o.entered) or None
+        return fields
+
+    def _everything(self) -> dict[str, Any]:
+        """What those see who come in: the same for all of them, and in a large group much to encode."""
+        if self._whole is None:
+            o = self.outcome
+            self._whole = {
+                "info": info(o.room),
+                "participants": tuple(encode_object(participant(p)) for p in o.everyone),
+                "messages": self.messages or None,
+                "users": tuple(encode_object(user(u)) for u in o.users),
+            }
+        return self._whole
 
 
 def merged(conversation: str, run: Sequence[Seen], viewer: str | None = None) -> Change:
-    """Neighbouring plain changes as one event: each participant once, as it is after the last."""
+    """Neighbouring plain changes as one event: each object once, as it is after the last.
+
+    Where they move the viewer's membership, it is the last of them that does.
+    """
     participants = {p.user: p for seen in run for p in seen.participants_for(viewer)}
-    messages = [m for seen in run for m in seen.messages]
+    messages = run[0].messages
+    if len(run) > 1:
+        each = [pair for seen in run for pair in zip(seen.outcome.messages, seen.messages, strict=True)]
+        messages = tuple({message.seq: data for message, data in each}.values())
     return Change(
         conversation=conversation,
         from_rev=run[0].outcome.from_rev,
         rev=run[-1].outcome.rev,
-        messages=tuple(messages) or None,  # type: ignore[arg-type]  # encoded already
+        messages=messages or None,  # type: ignore[arg-type]  # encoded already
         participants=tuple(participants.values()) or None,
+        membership=run[-1].membership_for(viewer) if viewer is not None else None,
     )
 
 

@@ -17,6 +17,7 @@ from .frames import EVENTS, REPLIES, Error, Frame, Ok, UnknownEvent
 from .objects import Limits
 from .requests import (
     REQUESTS,
+    ConversationCreate,
     ConversationList,
     Hello,
     MessageEdit,
@@ -308,9 +309,16 @@ def _history(request: MessageHistory, limits: Limits) -> str | None:
     return _page(request, limits)
 
 
+def _members(request: ConversationCreate, limits: Limits) -> str | None:
+    if len(request.members) > limits.max_participants:
+        return f"`members`: expected at most {limits.max_participants} users, got {len(request.members)}"
+    return None
+
+
 _LIMITS: dict[type[Request], Callable[[Any, Limits], str | None]] = {
     Hello: _revs,
     Sync: _revs,
+    ConversationCreate: _members,
     MessageSend: _body,
     MessageEdit: _body,
     MessageHistory: _history,

@@ -120,7 +120,7 @@ class HistoryOk(Ok):
 class SearchOk(Ok):
     """The answer to `message.search`: hits, the newest first."""
 
-    hits: tuple[Hit, ...]
+    hits: tuple[Hit | Encoded, ...]
     cursor: str | None = wire(always=True, default=None)
 
 

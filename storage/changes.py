@@ -10,7 +10,11 @@ from typing import Literal
 
 import attrs
 
-from .records import Conversation, Membership, Message, Participant, Room, User
+from .records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
+
+Relations = frozenset[str]
+"""Of those that a caller may have to what a change touches, the ones that suffice: "owner" and "member" for changes of
+a group, "sender" and "participant" (whoever is in the conversation) for deletions."""
 
 
 @attrs.frozen(slots=False)
@@ -45,6 +49,63 @@ class OpenDirect:
 
 
 @attrs.frozen(slots=False)
+class CreateGroup:
+    """Makes a group of the user, its owner, and the members; who is named twice comes in once.
+
+    `conversation`: its id. `limit`: the most participants, the user included. `client_id`: names this group among
+    those that the user made.
+    """
+
+    conversation: str
+    user: str
+    title: str
+    members: tuple[str, ...]
+    client_id: str | None
+    at: int
+    limit: int
+
+
+@attrs.frozen(slots=False)
+class SetTitle:
+    """Gives a group another title, with a system message of id `message`."""
+
+    conversation: str
+    user: str
+    title: str
+    message: str
+    at: int
+    by: Relations
+
+
+@attrs.frozen(slots=False)
+class AddParticipant:
+    """Brings `other` into a group, or back, with a system message of id `message`.
+
+    `limit`: the most participants that are present then.
+    """
+
+    conversation: str
+    user: str
+    other: str
+    message: str
+    at: int
+    by: Relations
+    limit: int
+
+
+@attrs.frozen(slots=False)
+class RemoveParticipant:
+    """Takes `other` out of a group, with a system message of id `message`."""
+
+    conversation: str
+    user: str
+    other: str
+    message: str
+    at: int
+    by: Relations
+
+
+@attrs.frozen(slots=False)
 class SendMessage:
     """Adds a message. In a direct conversation that the other left, it brings the other back."""
 
@@ -54,6 +115,45 @@ class SendMessage:
     message: str
     body: str
     reply_to: int | None
+    at: int
+
+
+@attrs.frozen(slots=False)
+class EditMessage:
+    """Gives the user's own text another body. `since` (ms): what was sent before it stays as it is."""
+
+    conversation: str
+    user: str
+    seq: int
+    body: str
+    at: int
+    since: int | None
+
+
+@attrs.frozen(slots=False)
+class DeleteMessage:
+    """Leaves a tombstone in a text's place.
+
+    `since` (ms): what was sent before it stays, where the user may delete it only as its sender.
+    """
+
+    conversation: str
+    user: str
+    seq: int
+    at: int
+    since: int | None
+    by: Relations
+
+
+@attrs.frozen(slots=False)
+class React:
+    """Puts the user's emoji on a text, or takes it away."""
+
+    conversation: str
+    user: str
+    seq: int
+    emoji: str
+    on: bool
     at: int
 
 
@@ -70,7 +170,7 @@ class AdvanceReceipt:
 
 @attrs.frozen(slots=False)
 class Leave:
-    """Takes the user out, with a system message of id `message`."""
+    """Takes the user out, with a system message of id `message`. A group keeps an owner while anybody is in it."""
 
     conversation: str
     user: str
@@ -89,8 +189,55 @@ class SetMembership:
     archived: bool | None
 
 
-RoomChange = OpenDirect | SendMessage | AdvanceReceipt | Leave | SetMembership
-Change = PutUser | SeeUser | RoomChange
+@attrs.frozen(slots=False)
+class SetDisabled:
+    """Shuts a known user out, or lets them in again."""
+
+    user: str
+    disabled: bool
+    at: int
+
+
+@attrs.frozen(slots=False)
+class AddToken:
+    """Notes a token that was issued to a known user."""
+
+    jti: str
+    user: str
+    issued_at: int
+    expires_at: int
+
+
+@attrs.frozen(slots=False)
+class RevokeToken:
+    """Makes one known token worthless."""
+
+    jti: str
+    at: int
+
+
+@attrs.frozen(slots=False)
+class RevokeTokens:
+    """Makes all tokens of a known user worthless that were issued so far, known ones or not."""
+
+    user: str
+    at: int
+
+
+@attrs.frozen(slots=False)
+class BeginLineage:
+    """Gives the store another epoch: whatever clients hold is void."""
+
+    epoch: str
+
+
+GroupChange = SetTitle | AddParticipant | RemoveParticipant
+MessageChange = EditMessage | DeleteMessage | React
+RoomChange = (
+    OpenDirect | CreateGroup | GroupChange | SendMessage | MessageChange | AdvanceReceipt | Leave | SetMembership
+)
+AdminChange = SetDisabled | AddToken | RevokeToken | RevokeTokens | BeginLineage
+Change = PutUser | SeeUser | AdminChange | RoomChange
 
 
 @attrs.frozen(slots=False)
@@ -99,7 +246,7 @@ class Changed:
 
     Lists what the change touched, as it is afterwards. `memberships`: of those whose own settings or unread count
     moved in a way that others' clients can't work out. `entered` came in or back with this change, and `everyone` has
-    all participants then; `left` went with it.
+    all participants then; `left` went with it. `titled`: the conversation has another title.
     """
 
     room: Conversation
@@ -113,11 +260,12 @@ class Changed:
     everyone: tuple[Participant, ...] = ()
     users: tuple[User, ...] = ()
     created: bool = False
+    titled: bool = False
 
 
 @attrs.frozen(slots=False)
 class Unchanged:
-    """Nothing moved; what the asker is to see all the same. `duplicate`: the message was there already.
+    """Nothing moved; what the asker is to see all the same. `duplicate`: the message or group was there already.
 
     `everyone`, `users`: for a conversation that was opened and was there already.
     """
@@ -133,10 +281,24 @@ class Unchanged:
 
 @attrs.frozen(slots=False)
 class UserSaved:
-    """The user as it is now; `changed`: a known one has another name or role."""
+    """The user as it is now; `changed`: a known one has another name or role, or was shut out or let in."""
 
     user: User
     changed: bool
+
+
+@attrs.frozen(slots=False)
+class TokensSaved:
+    """The tokens that the change was about, as they are now; of `RevokeTokens` those that it revoked."""
+
+    tokens: tuple[IssuedToken, ...]
+
+
+@attrs.frozen(slots=False)
+class LineageBegun:
+    """The store's epoch from now on."""
+
+    epoch: str
 
 
 @attrs.frozen(slots=False)
@@ -147,7 +309,7 @@ class Refused:
     message: str
 
 
-Outcome = Changed | Unchanged | UserSaved | Refused
+Outcome = Changed | Unchanged | UserSaved | TokensSaved | LineageBegun | Refused
 
 
 def room_of(outcome: Changed | Unchanged) -> Room:

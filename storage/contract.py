@@ -7,28 +7,52 @@ asked again (a repeated `client_id` settles it).
 
 **Numbers.** Each message of a conversation takes its next `seq`: 1, 2, 3 ... without gaps. Each change that moves
 something shared takes the conversation's next `rev`, one per change, whatever it touches; every row touched bears it.
-A change that moves nothing, or only somebody's own settings, takes none. An outcome's `from_rev` is the rev before;
-where that is not the one the caller last saw, somebody else wrote to the conversation.
+A change that moves nothing (`Unchanged`), or only somebody's own settings, takes none. An outcome's `from_rev` is the
+rev before; where that is not the one the caller last saw, somebody else wrote to the conversation.
 
 **Idempotency.** (sender, `client_id`) names one message for ever. A repeat in the same conversation is `Unchanged`
-with that message and `duplicate`; in another it is `Refused("conflict")`. A pair of users has one direct conversation.
-Watermarks only move forward; a lower one is `Unchanged`.
+with that message, as it is now, and `duplicate`; in another it is `Refused("conflict")`. (creator, `client_id`) names
+one group likewise, in a namespace of its own. A pair of users has one direct conversation. Watermarks only move
+forward; a lower one is `Unchanged`.
+
+**Groups.** Titles, additions and removals are for groups (`bad_request` elsewhere), by those whose role is in the
+change's `by` (else `forbidden`). Each leaves a system message; making a group leaves none. Newcomers have nothing
+unread; who comes back has what they missed, and is a member, whatever they were. The same title, somebody who is there
+already, and the removal of one who has gone move nothing; one who never was in is `not_found`, as is an unknown user.
+When the last owner goes, the one who came in first of those present (by `joined_at`, then by id) is owner with the same
+change. A message brings nobody back to a group.
+
+**Changed messages.** Their senders edit and delete them, those whom `by` lets delete others' too; the system's are
+`forbidden` to all, and a seq that isn't there is `not_found`. The limits of time bind who acts as the sender. A
+tombstone keeps its number and its sender; it can't be edited or reacted to (`conflict`), and to delete it again moves
+nothing, nor does an edit to the same text or a reaction that is already so. A message bears the rev of its last change.
+Texts that were replaced or deleted are kept for the record (`versions`) and shown to no participant.
+
+**Sign-in.** A known token is revoked by itself or with all of its user's. The latter sets the user's cut-off, too,
+which is for tokens that the store doesn't know; one added later counts. What expired a week ago is forgotten when
+another token is added. `BeginLineage` gives the store another `epoch`, from the moment its batch is committed.
 
 **Rights.** Only present participants change a conversation; for anybody else it is `not_found`, as if it did not exist.
 
 **Reads.** Each read sees one moment: everything committed before it began. Reads go on while a commit runs, and while
-commits fail. They may be called from several threads at once; `commit`, `repair` and `close` from one at a time.
+commits fail. They may be called from several threads at once; `commit`, `index`, `repair` and `close` from one at a
+time.
 
 **Errors.** `Unavailable`: try again later; the store repairs itself at the next commit. `StoreError`: it cannot be used
 as it is (a newer schema, no permission): for people, in one line.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from .changes import Change, Outcome
 from .records import (
+    Credentials,
+    Hits,
+    IssuedToken,
     MessagePage,
+    MessageVersion,
+    Moves,
     ReceiptTime,
     Room,
     Since,
@@ -40,6 +64,20 @@ from .records import (
 
 MAX_CHANGED = 1000
 """More messages than this changed since a rev: the client starts over."""
+
+MAX_LISTED = 5000
+"""A page of conversations ends where it has this many participants: more than a reply of 1 MiB could show."""
+
+
+def page_length(sizes: Iterable[int]) -> int:
+    """How many conversations of so many participants a page holds; at least one."""
+    total = length = 0
+    for size in sizes:
+        total += size
+        if total > MAX_LISTED and length:
+            break
+        length += 1
+    return length
 
 
 class StoreError(Exception):
@@ -103,12 +141,27 @@ class Store(Protocol):
         """
         ...
 
+    def credentials(self, user: str, jti: str) -> Credentials:
+        """What a sign-in with that token is judged by."""
+        ...
+
+    def all_users(self, *, after: str | None, limit: int) -> list[User]:
+        """Up to `limit` users, the disabled too, in the order of their ids, from behind the id `after`."""
+        ...
+
+    def tokens(self, *, user: str | None, after: tuple[int, str] | None, limit: int) -> list[IssuedToken]:
+        """Up to `limit` tokens of one user or all, by (issued_at, jti), from behind `after`."""
+        ...
+
     def room(self, conversation: str) -> Room | None:
         """A conversation with all its participants."""
         ...
 
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
-        """A page of the conversations that the user takes part in: pinned first, then by newest message or creation."""
+        """A page of the conversations that the user takes part in: pinned first, then by newest message or creation.
+
+        It has fewer than `limit` where they have more than MAX_LISTED participants together.
+        """
         ...
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
@@ -145,4 +198,56 @@ class Store(Protocol):
 
     def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
         """When each user's watermarks reached a message, by user id; every advance is kept."""
+        ...
+
+    def search(
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+    ) -> Hits | None:
+        """Up to `limit` messages in which all words occur, in one conversation or all of the user's, the newest first.
+
+        `words`: of `search.words_of`. Finds what the user may see now: in conversations that they take part in, not
+        deleted, by the present text. The order is that in which messages were kept. One call looks at a bounded number
+        of messages: it may find fewer, even none, and still have a `next`. None: the conversation is not the user's.
+        """
+        ...
+
+    def index(self, limit: int) -> int:
+        """Make up to `limit` messages quicker to find, the oldest of those that wait for it: how many are left.
+
+        Writes like `commit`, and raises Unavailable like it. Searches find the others, too, only more slowly.
+        """
+        ...
+
+    def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
+        """The texts that a message had before, oldest first: for the record, never for participants."""
+        ...
+
+
+@runtime_checkable
+class Shared(Store, Protocol):
+    """A store that others write to, too: other daemons, and an app that knows nothing of revs.
+
+    What an app wrote is not there for any other verb, or as it was, until it is taken in.
+    """
+
+    def moves(self, since: int | None) -> Moves:
+        """What was written since the place that the last answer named, by this daemon or others; of much, a part.
+
+        Tells a thing more than once. Without a place: nothing but where to begin.
+        """
+        ...
+
+    def lacks(self, conversation: str) -> bool:
+        """Whether something of the conversation is to be taken in: itself, people, messages, or that they are gone."""
+        ...
+
+    def take_in(self, conversation: str | None, at: int) -> bool:
+        """Take in what an app wrote, of one conversation or all, at most some hundred rows: whether there is more.
+
+        Writes like `commit`, and raises Unavailable like it. `at`: now, ms.
+        """
+        ...
+
+    def rooms(self, ids: Collection[str]) -> dict[str, Room]:
+        """Those of the conversations that exist, with all their participants."""
         ...

@@ -5,13 +5,18 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .apply import Unit, apply_all, finish, keys_of, membership_of, users_behind
+from .apply import apply_all, finish, keys_of, membership_of, users_behind
 from .changes import Change, Outcome
-from .contract import MAX_CHANGED
+from .contract import MAX_CHANGED, page_length
 from .records import (
     Conversation,
+    Credentials,
+    Hit,
+    Hits,
+    IssuedToken,
     Message,
     MessagePage,
+    MessageVersion,
     Participant,
     ReceiptTime,
     Room,
@@ -21,6 +26,11 @@ from .records import (
     SummaryPage,
     User,
 )
+from .rules.unit import Unit
+from .search import matches
+
+SEARCHED = 10_000
+"""Messages that one call of `search` looks at."""
 
 
 class MemoryStore:
@@ -36,8 +46,13 @@ class MemoryStore:
         self._participants: dict[str, dict[str, Participant]] = {}
         self._of_user: dict[str, set[str]] = {}
         self._messages: dict[str, list[Message]] = {}  # by seq - 1
+        self._versions: dict[tuple[str, int], list[MessageVersion]] = {}  # ascending
+        self._order: list[tuple[str, int]] = []  # (conversation, seq) of all messages, as they came
         self._pairs: dict[str, str] = {}
+        self._created: dict[tuple[str, str], str] = {}
         self._sent: dict[tuple[str, str], Message] = {}
+        self._tokens: dict[str, IssuedToken] = {}
+        self._cut_offs: dict[str, int] = {}
         self._receipts: dict[tuple[str, str, str], list[tuple[int, int]]] = {}  # -> (seq, at), ascending
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
@@ -45,19 +60,30 @@ class MemoryStore:
             keys = keys_of(changes)
             unit = Unit()
             unit.pairs = {pair: self._pairs[pair] for pair in keys.pairs if pair in self._pairs}
-            for conversation in keys.conversations.union(unit.pairs.values()):
+            unit.created = {key: self._created[key] for key in keys.created if key in self._created}
+            for conversation in keys.conversations.union(unit.pairs.values(), unit.created.values()):
                 if conversation in self._conversations:
                     unit.conversations[conversation] = self._conversations[conversation]
                     unit.participants[conversation] = dict(self._participants[conversation])
             unit.users = {id: self._users[id] for id in users_behind(unit, keys) if id in self._users}
+            unit.tokens.tokens = {
+                token.jti: token
+                for token in self._tokens.values()
+                if token.jti in keys.tokens or token.user in keys.tokens_of
+            }
+            unit.tokens.cut_offs = {id: self._cut_offs[id] for id in keys.tokens_of if id in self._cut_offs}
             unit.sent = {key: self._sent[key] for key in keys.sent if key in self._sent}
+            for conversation, seq in keys.messages:
+                if 1 <= seq <= len(self._messages.get(conversation, ())):
+                    unit.messages[conversation, seq] = self._messages[conversation][seq - 1]
             outcomes, moved = apply_all(unit, changes)
             self._save(unit)
-            return finish(outcomes, moved, self._unread)
+            return finish(unit, outcomes, moved, self._unread)
 
     def _save(self, unit: Unit) -> None:
         self._users.update(unit.users)
         self._pairs.update(unit.pairs)
+        self._created.update(unit.created)
         for id in unit.changed_conversations:
             self._conversations[id] = unit.conversations[id]
             self._participants.setdefault(id, {})
@@ -67,9 +93,25 @@ class MemoryStore:
             self._of_user.setdefault(user, set()).add(conversation)
         for message in unit.new_messages:
             self._messages[message.conversation].append(message)
-        self._sent.update(unit.sent)
+            self._order.append((message.conversation, message.seq))
+            self._note(message)
+        for conversation, seq in unit.changed_messages:
+            message = self._messages[conversation][seq - 1] = unit.messages[conversation, seq]
+            self._note(message)
+        for conversation, seq, rev, body, at in unit.versions:
+            self._versions.setdefault((conversation, seq), []).append(MessageVersion(seq, rev, body, at))
         for conversation, user, kind, seq, at in unit.receipts:
             self._receipts.setdefault((conversation, user, kind), []).append((seq, at))
+        self._tokens.update((jti, unit.tokens.tokens[jti]) for jti in unit.tokens.changed)
+        self._cut_offs.update(unit.tokens.cut_offs)
+        before = unit.tokens.forget_before
+        if before is not None:
+            self._tokens = {jti: token for jti, token in self._tokens.items() if token.expires_at >= before}
+        self.epoch = unit.new_epoch or self.epoch
+
+    def _note(self, message: Message) -> None:
+        if message.sender is not None and message.client_id is not None:
+            self._sent[message.sender, message.client_id] = message
 
     def repair(self) -> None:
         pass
@@ -99,6 +141,22 @@ class MemoryStore:
         page = [self._users[id] for _, id in found[:limit]]
         return page, found[limit - 1] if len(found) > limit else None
 
+    def credentials(self, user: str, jti: str) -> Credentials:
+        with self._lock:
+            known = self._users.get(user)
+            if known is None:
+                return Credentials(None, None, None)
+            return Credentials(known, self._tokens.get(jti), self._cut_offs.get(user))
+
+    def all_users(self, *, after: str | None, limit: int) -> list[User]:
+        with self._lock:
+            return [self._users[id] for id in sorted(id for id in self._users if id > (after or ""))[:limit]]
+
+    def tokens(self, *, user: str | None, after: tuple[int, str] | None, limit: int) -> list[IssuedToken]:
+        with self._lock:
+            found = sorted((t.issued_at, t.jti) for t in self._tokens.values() if user is None or t.user == user)
+            return [self._tokens[jti] for issued, jti in found if (issued, jti) > (after or (-1, ""))][:limit]
+
     def room(self, conversation: str) -> Room | None:
         with self._lock:
             return self._room(conversation)
@@ -123,9 +181,9 @@ class MemoryStore:
             found.sort(key=self.key_of, reverse=True)
             if after is not None:
                 found = [s for s in found if self.key_of(s) < after]
-            page = tuple(found[:limit])
+            page = tuple(found[: page_length(len(s.room.participants) for s in found[:limit])])
             users = self.users({p.user for s in page for p in s.room.participants})
-            return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > limit else None)
+            return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(page) else None)
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
         with self._lock:
@@ -209,8 +267,38 @@ class MemoryStore:
 
             return [ReceiptTime(user, when(user, "delivered"), when(user, "read")) for user in users]
 
-    def _unread(self, conversation: str, user: str, after: int, upto: int) -> int:
-        return sum(
-            message.sender is not None and message.sender != user and message.deleted_at is None
-            for message in self._messages[conversation][after:upto]
-        )
+    def search(
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+    ) -> Hits | None:
+        with self._lock:
+            rooms = {id for id in self._of_user.get(user, ()) if self._participants[id][user].present}
+            if conversation is not None:
+                if conversation not in rooms:
+                    return None
+                rooms = {conversation}
+            start = len(self._order) if before is None else min(before - 1, len(self._order))
+            found: list[Hit] = []
+            for place in range(start, max(0, start - SEARCHED), -1):
+                id, seq = self._order[place - 1]
+                message = self._messages[id][seq - 1]
+                if id in rooms and message.deleted_at is None and matches(message.body, words):
+                    if len(found) == limit:
+                        return Hits(tuple(found), found[-1].place)
+                    found.append(Hit(place, message))
+            return Hits(tuple(found), start - SEARCHED + 1 if start > SEARCHED else None)
+
+    def index(self, limit: int) -> int:  # noqa: ARG002
+        return 0
+
+    def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
+        with self._lock:
+            return list(self._versions.get((conversation, seq), ()))
+
+    def _unread(self, conversation: str, marks: Mapping[str, int], upto: int) -> dict[str, int]:
+        return {
+            user: sum(
+                message.sender is not None and message.sender != user and message.deleted_at is None
+                for message in self._messages[conversation][after:upto]
+            )
+            for user, after in marks.items()
+        }

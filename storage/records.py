@@ -19,6 +19,29 @@ class User:
 
 
 @attrs.frozen(slots=False)
+class IssuedToken:
+    """What is kept of a sign-in token that chatd issued: never the token itself. `jti`: its id."""
+
+    jti: str
+    user: str
+    issued_at: int
+    expires_at: int
+    revoked_at: int | None = None
+
+
+@attrs.frozen(slots=False)
+class Credentials:
+    """What a sign-in is judged by. `token`: None where the store doesn't know it.
+
+    `cut_off`: tokens of the user issued up to then (ms) no longer count, but for known ones that are not revoked.
+    """
+
+    user: User | None
+    token: IssuedToken | None
+    cut_off: int | None
+
+
+@attrs.frozen(slots=False)
 class Conversation:
     """A conversation's own row. `pair`: the sorted user ids of a direct one, joined by a space."""
 
@@ -62,8 +85,23 @@ class Participant:
 
 
 @attrs.frozen(slots=False)
+class Reaction:
+    """One emoji on a message; `users` in the order in which they chose it."""
+
+    emoji: str
+    users: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.users)
+
+
+@attrs.frozen(slots=False)
 class Message:
-    """One entry. `sender` None: the system, and `data` says what happened."""
+    """One entry, as it is now; `rev` is that of its last change. `sender` None: the system; `data` says what happened.
+
+    A tombstone (`deleted_at`) has neither body nor reactions.
+    """
 
     conversation: str
     seq: int
@@ -78,6 +116,17 @@ class Message:
     sent_at: int
     edited_at: int | None = None
     deleted_at: int | None = None
+    reactions: tuple[Reaction, ...] = ()
+
+
+@attrs.frozen(slots=False)
+class MessageVersion:
+    """A text that a message no longer has; `rev` and `at` are of the change that took it away."""
+
+    seq: int
+    rev: int
+    body: str
+    at: int
 
 
 @attrs.frozen(slots=False)
@@ -131,6 +180,22 @@ class MessagePage:
 
 
 @attrs.frozen(slots=False)
+class Hit:
+    """A message that a search found. `place`: where a search goes on behind it."""
+
+    place: int
+    message: Message
+
+
+@attrs.frozen(slots=False)
+class Hits:
+    """Part of what a search found, the newest first; `next` goes back in as `before`, None at the end."""
+
+    hits: tuple[Hit, ...]
+    next: int | None
+
+
+@attrs.frozen(slots=False)
 class Since:
     """What of a conversation changed after a rev, as it is now, for one user.
 
@@ -152,6 +217,19 @@ class Standing:
 
     rev: int
     reset: bool
+
+
+@attrs.frozen(slots=False)
+class Moves:
+    """What somebody wrote to a shared store lately: conversations with their revs, and users as they are now.
+
+    `next`: the place from where to look the next time. `waiting`: there are rows to be taken in.
+    """
+
+    next: int
+    conversations: dict[str, int]
+    users: tuple[User, ...]
+    waiting: bool
 
 
 @attrs.frozen(slots=False)

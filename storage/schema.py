@@ -6,6 +6,7 @@ every store can share the SQL; what is chatd's alone is prefixed. Times are inte
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from .contract import StoreError
 
@@ -94,6 +95,110 @@ SELECT p."conversationId", p."userId", (
       AND m."deletedAt" IS NULL AND m."senderId" <> p."userId"
 ) AS "unreadCount"
 FROM "ConversationParticipant" p WHERE p."leftAt" IS NULL
+"""
+
+
+@migrations()
+def m002_tokens(db: Database) -> None:
+    """Tokens that were issued, and from when on each user's count."""
+    for statement in _TOKENS.split(";\n"):
+        db.execute(statement)
+
+
+_TOKENS = """
+CREATE TABLE "chatd_token" (
+    "jti" TEXT NOT NULL PRIMARY KEY,
+    "userId" TEXT NOT NULL,
+    "issuedAt" INTEGER NOT NULL,
+    "expiresAt" INTEGER NOT NULL,
+    "revokedAt" INTEGER
+) WITHOUT ROWID;
+CREATE INDEX "chatd_token_userId_issuedAt_idx" ON "chatd_token" ("userId", "issuedAt");
+CREATE INDEX "chatd_token_expiresAt_idx" ON "chatd_token" ("expiresAt");
+CREATE TABLE "chatd_cut_off" ("userId" TEXT NOT NULL PRIMARY KEY, "at" INTEGER NOT NULL) WITHOUT ROWID
+"""
+
+
+@migrations()
+def m003_groups_and_edits(db: Database) -> None:
+    """Who made a group under which client_id; what was changed of a message and when; the texts that it had."""
+    for statement in _GROUPS_AND_EDITS.split(";\n"):
+        db.execute(statement)
+
+
+# "changedRev" is the rev of a message's last change since its creation; "reactions" holds [[emoji, [user, ...]], ...].
+# Both are NULL for most messages, and the index has only the others: sends cost nothing more.
+_GROUPS_AND_EDITS = """
+ALTER TABLE "Conversation" ADD COLUMN "creatorId" TEXT;
+ALTER TABLE "Conversation" ADD COLUMN "clientId" TEXT;
+CREATE UNIQUE INDEX "Conversation_creatorId_clientId_key" ON "Conversation" ("creatorId", "clientId")
+WHERE "clientId" IS NOT NULL;
+ALTER TABLE "Message" ADD COLUMN "changedRev" INTEGER;
+ALTER TABLE "Message" ADD COLUMN "reactions" TEXT;
+CREATE INDEX "Message_conversationId_changedRev_idx" ON "Message" ("conversationId", "changedRev")
+WHERE "changedRev" IS NOT NULL;
+CREATE TABLE "chatd_version" (
+    "conversationId" TEXT NOT NULL,
+    "seq" INTEGER NOT NULL,
+    "rev" INTEGER NOT NULL,
+    "content" TEXT NOT NULL,
+    "at" INTEGER NOT NULL,
+    PRIMARY KEY ("conversationId", "seq", "rev")
+) WITHOUT ROWID
+"""
+
+
+@migrations()
+def m004_search(db: Database) -> None:
+    """A number for each message, in the order in which they were kept; the search index, still empty."""
+    for statement in _SEARCH.split(";\n"):
+        db.execute(statement)
+    if sqlite3.sqlite_version_info >= (3, 42):  # what leaves the index leaves the file, not only the answers
+        db.execute('INSERT INTO "chatd_search" ("chatd_search", rank) VALUES (\'secure-delete\', 1)')
+
+
+# The number must be a column: VACUUM may change a rowid that has no name. It ascends for good, as no row is
+# removed: whoever removes some must take them out of the index, and see that the newest one's number isn't used again.
+_SEARCH = """
+DROP VIEW "unreadCount";
+CREATE TABLE "Message_numbered" (
+    "n" INTEGER PRIMARY KEY,
+    "id" TEXT NOT NULL UNIQUE,
+    "conversationId" TEXT NOT NULL,
+    "seq" INTEGER NOT NULL,
+    "rev" INTEGER NOT NULL,
+    "senderId" TEXT,
+    "clientId" TEXT,
+    "kind" TEXT NOT NULL,
+    "content" TEXT NOT NULL,
+    "replyToSeq" INTEGER,
+    "data" TEXT,
+    "createdAt" INTEGER NOT NULL,
+    "editedAt" INTEGER,
+    "deletedAt" INTEGER,
+    "changedRev" INTEGER,
+    "reactions" TEXT
+);
+INSERT INTO "Message_numbered" SELECT NULL, "id", "conversationId", "seq", "rev", "senderId", "clientId", "kind",
+    "content", "replyToSeq", "data", "createdAt", "editedAt", "deletedAt", "changedRev", "reactions"
+FROM "Message" ORDER BY rowid;
+DROP TABLE "Message";
+ALTER TABLE "Message_numbered" RENAME TO "Message";
+CREATE UNIQUE INDEX "Message_conversationId_seq_key" ON "Message" ("conversationId", "seq");
+CREATE UNIQUE INDEX "Message_senderId_clientId_key" ON "Message" ("senderId", "clientId");
+CREATE INDEX "Message_conversationId_changedRev_idx" ON "Message" ("conversationId", "changedRev")
+WHERE "changedRev" IS NOT NULL;
+CREATE VIEW "unreadCount" AS
+SELECT p."conversationId", p."userId", (
+    SELECT COUNT(*) FROM "Message" m
+    WHERE m."conversationId" = p."conversationId" AND m."seq" > p."readSeq"
+      AND m."deletedAt" IS NULL AND m."senderId" <> p."userId"
+) AS "unreadCount"
+FROM "ConversationParticipant" p WHERE p."leftAt" IS NULL;
+CREATE VIRTUAL TABLE "chatd_search" USING fts5(
+    "room", "text", content = '', columnsize = 0, detail = none, tokenize = 'trigram case_sensitive 1'
+);
+INSERT INTO "chatd_meta" VALUES ('indexed', '0')
 """
 
 

@@ -10,8 +10,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytest.importorskip("picows", reason="the benchmark's load generator needs picows: pip install -e '.[dev]'")
-pytest.importorskip("uvloop", reason="the benchmark's load generator needs uvloop: pip install -e '.[dev]'")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads CPU time as only Linux has it")
 
 

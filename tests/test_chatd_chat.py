@@ -63,7 +63,7 @@ async def terminal(
     screen = Terminal(server, keys)
 
     async with connect("http://127.0.0.1", user=user, dial=screen.dial, rng=random.Random(0), **hello) as client:
-        chat = Chat(client, user, other, "http://127.0.0.1", screen.lines.append, echo=echo)
+        chat = Chat(client, other, "http://127.0.0.1", screen.lines.append, echo=echo)
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon
@@ -115,6 +115,38 @@ async def test_what_comes_is_shown_and_read(autojump_clock: MockClock) -> None:
         await bo.ask("message.send", conversation=conversation, client_id="b-1", body="Where?\n00:00 Ada: \x1b[2Jhere")
         await ada.see("Bo: Where?\n    00:00 Ada: [2Jhere")
         await bo.expect("change", participants=[{"user": "pat-1", "read_seq": 1, "delivered_seq": 1}])
+
+
+async def test_what_becomes_of_a_message_is_said(autojump_clock: MockClock) -> None:
+    async with talking() as (ada, bo, conversation):
+        await ada.keys.send("It hurts")
+        await ada.see("✓ sent: It hurts")
+        await bo.ask("message.send", conversation=conversation, client_id="b-1", body="Where?")
+        await ada.see("Bo: Where?")
+        await bo.ask("message.edit", conversation=conversation, seq=2, body="Where\x1b exactly?")
+        await ada.see("-- Bo edited: Where exactly?")
+        await bo.ask("message.react", conversation=conversation, seq=1, emoji="🦷", on=True)
+        await ada.see("-- Bo reacted 🦷 to: It hurts")
+        await bo.ask("message.react", conversation=conversation, seq=2, emoji="👍", on=True)
+        assert (await ada.see("Bo")) == "-- Bo reacted 👍 to: Where exactly?", "and not that it was edited"
+        await bo.ask("message.react", conversation=conversation, seq=1, emoji="🦷", on=False)
+        await ada.see("-- Bo took back 🦷 from: It hurts")
+        await bo.ask("message.delete", conversation=conversation, seq=2)
+        await ada.see("-- deleted: a message of Bo, ")
+        async with terminal(ada.server, "pat-1", "den-1") as again:
+            await bo.ask("message.react", conversation=conversation, seq=1, emoji="🦷", on=True)
+            await again.see("Bo: (deleted)")
+
+
+async def test_history_shows_edits_and_reactions(autojump_clock: MockClock) -> None:
+    async with talking() as (first, bo, conversation):
+        await bo.ask("message.send", conversation=conversation, client_id="b-1", body="Were?")
+        await bo.ask("message.edit", conversation=conversation, seq=1, body="Where?")
+        for emoji in ("👍", "🦷"):
+            await bo.ask("message.react", conversation=conversation, seq=1, emoji=emoji, on=True)
+        await first.server.clients[1].abort()
+        async with terminal(first.server, "pat-1", "den-1") as ada:
+            assert (await ada.see("Where?")).endswith("Bo: Where? (edited)  [👍 🦷]")
 
 
 async def test_history_comes_first(autojump_clock: MockClock) -> None:

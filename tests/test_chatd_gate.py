@@ -248,3 +248,19 @@ async def test_closing_waits_for_all_that_was_submitted() -> None:
         await wait_all_tasks_blocked()
         desk.writes.release()
     assert desk.published == ["a", "b"]
+
+
+async def test_a_commit_that_does_not_return_shows(autojump_clock: MockClock) -> None:
+    async with running() as desk:
+        assert not desk.gate.stuck(0)
+        desk.writes.hold("before")
+        ticket = desk.submit("a")
+        await trio.sleep(60)
+        assert not desk.gate.stuck(60)
+        await trio.sleep(1)
+        assert desk.gate.stuck(60)
+        desk.writes.release()
+        await ticket.done.wait()
+        assert not desk.gate.stuck(0)
+        await trio.sleep(61)
+        assert not desk.gate.stuck(0), "it only waits for work"

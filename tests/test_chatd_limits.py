@@ -57,7 +57,7 @@ async def strict(reads: Runner | None = None, **limits: Any) -> AsyncIterator[Se
     """A daemon with the limits of production, where one still signs in by name."""
     parts: dict[str, Any] = {"read": reads} if reads is not None else {}
     async with daemon(development=False, config=Config(limits=Limits(**limits)), **parts) as server:
-        object.__setattr__(server.daemon.services, "development", True)
+        object.__setattr__(server.daemon.services, "tokens", None)
         yield server
 
 

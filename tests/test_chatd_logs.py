@@ -86,6 +86,24 @@ def test_less_severe_lines_are_left_out() -> None:
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["yes"]
 
 
+def test_the_level_changes_for_loggers_that_exist_already() -> None:
+    stream = io.StringIO()
+    logs.configure("warning", "json", stream)
+    log = structlog.get_logger("chatd.test")
+    bound = log.bind(session="s1")
+    for level in ("debug", "warning", "info"):
+        logs.set_level(level)
+        for each in (log, bound):
+            each.debug(f"{level}: debug")
+            each.info(f"{level}: info")
+            each.exception(f"{level}: error")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == [
+        *["debug: debug", "debug: info", "debug: error"] * 2,
+        *["warning: error"] * 2,
+        *["info: info", "info: error"] * 2,
+    ]
+
+
 @pytest.mark.parametrize(
     "key",
     [

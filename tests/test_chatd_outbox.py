@@ -28,6 +28,9 @@ class Kernel:
         self.room = room
         self._space.set()
 
+    def blocked(self) -> bool:
+        return not self.room
+
     def try_write(self, data: bytes) -> int:
         if self.broken:
             raise BrokenPipeError

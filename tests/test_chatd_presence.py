@@ -37,6 +37,9 @@ class Wire:
         self.frames.append(json.loads(data))
         return len(data)
 
+    def blocked(self) -> bool:
+        return False
+
     async def writable(self) -> None:
         await trio.lowlevel.checkpoint()
 

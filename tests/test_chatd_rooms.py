@@ -3,21 +3,20 @@ by the letter of the cursor rules."""
 
 import itertools
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.config import Config, Limits, Timeouts
+from chatd.audience import Audience
+from chatd.config import Config, Limits
 from chatd.harness import Frame
 from chatd.room import Room
 from chatd.session import Session
-from chatd.testing import Refused, TestClient, seed_schedule
-from storage.changes import AdvanceReceipt, Change, Leave, OpenDirect, Outcome, SendMessage, SetMembership
-from storage.memory import MemoryStore
-from support.steering import Clinic, When, clinic, say
+from chatd.testing import Refused, TestClient
+from storage.changes import AdvanceReceipt, OpenDirect, SendMessage, SetMembership
+from support.steering import Clinic, Elsewhere, When, clinic, say
 from support.strict import Book
 
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -47,28 +46,6 @@ async def agree(c: Clinic, *books: Book) -> None:
     await wait_all_tasks_blocked()
     for book in books:
         book.agree(c.store)
-
-
-class Elsewhere:
-    """Another writer on the same store."""
-
-    def __init__(self, c: Clinic, conversation: str, name: str = "elsewhere") -> None:
-        self._store = c.store
-        self._conversation = conversation
-        self._name = name
-        self._count = 0
-
-    def commit(self, change: Change) -> Outcome:
-        (outcome,) = MemoryStore.commit(self._store, [change])
-        return outcome
-
-    def send(self, user: str) -> None:
-        self._count += 1
-        name = f"{self._name}-{self._count}"
-        self.commit(SendMessage(self._conversation, user, name, name, name, None, 0))
-
-    def leave(self, user: str) -> None:
-        self.commit(Leave(self._conversation, user, f"{self._name}-left-{user}", 0))
 
 
 # -- order --
@@ -613,20 +590,22 @@ async def test_a_store_that_comes_back_by_itself_is_ready_again(autojump_clock: 
         assert c.store.history(conversation, "pat-1", before=None, after=None, limit=9).messages  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("at", ["_publish", "tell", "_tell_run"])
-async def test_a_room_that_crashes(at: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(("part", "at"), [(Room, "_publish"), (Room, "tell"), (Audience, "tell_run")])
+async def test_a_room_that_crashes(
+    part: type, at: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     async with clinic() as c:
         ada, bo, conversation = await c.pair()
         book, other = Book(ada), Book(bo)
         await say(bo, conversation, "b-1")
         await wait_all_tasks_blocked()
-        working = getattr(Room, at)
+        working = getattr(part, at)
 
         def crash(*args: Any) -> None:
-            monkeypatch.setattr(Room, at, working)
+            monkeypatch.setattr(part, at, working)
             raise RuntimeError("a bug")
 
-        monkeypatch.setattr(Room, at, crash)
+        monkeypatch.setattr(part, at, crash)
         c.writes.hold("before")
         sent = await say(ada, conversation, "a-1")
         await wait_all_tasks_blocked()
@@ -886,148 +865,6 @@ async def test_what_has_no_rev_stays_behind_the_change_before_it(autojump_clock:
         c.reads.release()
         await wait_all_tasks_blocked()
         assert [frame["type"] for frame in ada.received[-3:]] == ["ok", "change", "typing"]
-
-
-# -- whatever happens --
-
-
-class Storm:
-    """Everybody does anything, while the store is held, fails, is reopened, and is written to from elsewhere."""
-
-    def __init__(self, c: Clinic, seed: int) -> None:
-        self._c = c
-        self._deliver = Session.deliver
-        self._rng = Random(seed)
-        self._users = {"pat-1": "patient", "den-1": "dentist", "sta-1": "staff"}
-        self._books: list[tuple[TestClient, Book]] = []
-        self._crashing = False
-        self._conversations: list[str] = []
-        self._count = 0
-
-    async def rage(self) -> None:
-        for user, role in self._users.items():
-            await self._connect(user, role=role)
-        for client, _ in self._books:
-            for other in self._users.keys() - {self._me(client)}:
-                opened = await client.ask("conversation.open", with_=other)
-                self._conversations.append(opened["conversation"])
-        await self._settle()
-        for _ in range(6):
-            for _ in range(self._rng.randrange(4, 16)):
-                strikes = [self._hold, self._release, self._fail, self._elsewhere, self._crash]
-                await self._rng.choice([*[self._request] * 9, *strikes])()
-                if self._rng.random() < 0.4:
-                    await wait_all_tasks_blocked()
-            await self._release()
-            if self._rng.random() < 0.3:
-                await self._reconnect()
-            await self._settle()
-
-    def _me(self, client: TestClient) -> str:
-        assert client.user is not None
-        return str(client.user["id"])
-
-    async def _connect(self, user: str, book: Book | None = None, **fields: Any) -> None:
-        client = await self._c.server.connect()
-        kept = Book(client, book.copies if book else None, forgiving=True)
-        await client.hello(user, epoch="epoch-1", revs=kept.revs, **fields)
-        self._books.append((client, kept))
-
-    async def _reconnect(self) -> None:
-        client, book = self._books.pop(self._rng.randrange(len(self._books)))
-        book.read()
-        if self._rng.random() < 0.7:
-            await client.abort()
-        await self._request()
-        await self._connect(self._me(client), book)
-
-    async def _request(self) -> None:
-        client, book = self._rng.choice(self._books)
-        conversation = self._rng.choice(self._conversations)
-        self._count += 1
-        requests: list[tuple[str, dict[str, Any]]] = (
-            [
-                *[("message.send", {"client_id": f"k{self._count}", "body": "x"})] * 4,
-                ("message.send", {"client_id": f"k{self._rng.randrange(self._count)}", "body": "x"}),
-                ("receipt", {"read": self._rng.randrange(12)}),
-                ("receipt", {"delivered": self._rng.randrange(12)}),
-                ("membership.set", {"muted": self._rng.random() < 0.5, "archived": self._rng.random() < 0.5}),
-                ("conversation.leave", {}),
-                ("conversation.get", {}),
-                ("conversation.list", {}),
-                ("conversation.open", {"with": self._rng.choice([*self._users.keys() - {self._me(client)}])}),
-                ("sync", {"epoch": "epoch-1", "revs": book.read().revs}),
-            ]
-        )
-        type, fields = self._rng.choice(requests)
-        about = {} if type in ("conversation.list", "conversation.open", "sync") else {"conversation": conversation}
-        ask = client.tell if self._rng.random() < 0.2 else client.send
-        await ask(type, **about, **fields)
-
-    async def _hold(self) -> None:
-        self._rng.choice([self._c.writes, self._c.reads]).hold(self._rng.choice(["before", "after"]))
-
-    async def _crash(self) -> None:
-        self._crashing = True
-
-    def deliver(self, session: Session, *args: Any) -> None:
-        """In place of the session's own."""
-        if self._crashing:
-            self._crashing = False
-            raise RuntimeError("a bug")
-        self._deliver(session, *args)
-
-    async def _release(self) -> None:
-        self._crashing = False
-        self._c.writes.release()
-        self._c.reads.release()
-
-    async def _fail(self) -> None:
-        self._c.writes.fail(self._rng.choice(["before", "after"]), and_then=self._c.store.reopen)
-
-    async def _elsewhere(self) -> None:
-        elsewhere = Elsewhere(self._c, self._rng.choice(self._conversations), f"elsewhere-{self._count}")
-        user = self._rng.choice([*self._users])
-        self._count += 1
-        self._c.store.meddle = lambda: self._rng.choice([elsewhere.send, elsewhere.send, elsewhere.leave])(user)
-
-    async def _settle(self) -> None:
-        """Nothing is held any more: what is missing is asked for, and then everything is as the store has it."""
-        await self._release()
-        await trio.sleep(5)
-        self._c.store.meddle = None
-        for conversation in {*self._conversations}:  # a change, so that what was written elsewhere is noticed
-            client = next(c for c, _ in self._books if self._me(c) in self._participants(conversation))
-            other = next(iter(self._participants(conversation) - {self._me(client)}))
-            await client.ask("conversation.open", with_=other)
-            self._count += 1
-            await client.ask("message.send", conversation=conversation, client_id=f"s{self._count}", body="x")
-        await trio.sleep(5)
-        for client, book in self._books:
-            missing = book.read().holes & book.copies.keys()
-            await client.ask("sync", epoch="epoch-1", revs={id: book.revs[id] for id in missing})
-            for conversation, _, _ in self._c.store.memberships(book.me):
-                if conversation not in book.copies:
-                    await client.ask("conversation.get", conversation=conversation)
-            book.agree(self._c.store)
-            book.holes.clear()
-
-    def _participants(self, conversation: str) -> set[str]:
-        room = self._c.store.room(conversation)
-        assert room is not None
-        return {p.user for p in room.participants}
-
-
-@pytest.mark.parametrize("seed", range(30))
-async def test_everyone_converges_whatever_happens(
-    seed: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
-    seed_schedule(seed)
-    async with clinic(config=Config(timeouts=Timeouts(room_idle=7))) as c:
-        with trio.fail_after(1000):  # nobody waits for ever
-            storm = Storm(c, seed)
-            monkeypatch.setattr(Session, "deliver", lambda *args: storm.deliver(*args))
-            await storm.rage()
 
 
 # -- the end --

@@ -3,20 +3,23 @@
 import os
 import random
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 import trio
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
+from support import mariadb
 from support.process import Daemon, running
 from support.wsclient import Client, Copy, Frame, Lost, connected
 
 pytestmark = pytest.mark.crash
 
+EMOJI = ("👍", "🦷", "❤️")
 KILLS = 20
 PAIRS = 3
 READY = 5.0
@@ -36,6 +39,10 @@ class Person:
     sent: int = 0
     acknowledged: dict[str, int] = attrs.Factory(dict)  # client_id: seq
     unsure: list[str] = attrs.Factory(list)  # client_ids, in the order sent
+    edits: dict[int, int] = attrs.Factory(dict)  # seq: the number of the newest edit that was asked for
+    kept: dict[int, Frame] = attrs.Factory(dict)  # seq: the newest that an ok said of a message that was changed
+    gone: set[int] = attrs.Factory(set)  # seqs of what was asked to be deleted
+    reacted: set[tuple[int, str]] = attrs.Factory(set)
 
     @property
     def copy(self) -> Copy:
@@ -51,7 +58,7 @@ class Person:
         return [await each.reply() for each in pending]
 
     async def chat(self, client: Client) -> None:
-        """Send bursts and receipts until the connection is lost."""
+        """Send bursts, changes of what was sent, and receipts until the connection is lost."""
         try:
             while True:
                 burst = [f"{self.user}-{self.sent + n}" for n in range(self.rng.randint(1, 8))]
@@ -59,11 +66,25 @@ class Person:
                 self.unsure += burst
                 await self.say(client, burst)
                 self.settle(client)
+                await self.change(client, self.rng.choice(sorted(self.acknowledged.values())))
                 seq = self.copy.last_seq
                 await client.send("receipt", conversation=self.conversation, delivered=seq)
                 await client.send("receipt", conversation=self.conversation, read=seq)
         except Lost:
             self.settle(client)
+
+    async def change(self, client: Client, seq: int) -> None:
+        """Delete a third of the messages, edit another, react to the rest; each in a way that is a change."""
+        about = {"conversation": self.conversation, "seq": seq}
+        if seq % 3 == 0 and seq not in self.gone:
+            self.gone.add(seq)
+            await client.send("message.delete", **about)
+        elif seq % 3 == 1:
+            self.edits[seq] = self.edits.get(seq, 0) + 1
+            await client.send("message.edit", **about, body=f"edit {self.edits[seq]} of {seq}")
+        elif seq % 3 == 2 and (seq, emoji := self.rng.choice(EMOJI)) not in self.reacted:
+            self.reacted.add((seq, emoji))
+            await client.send("message.react", **about, emoji=emoji, on=True)
 
     def settle(self, client: Client) -> None:
         """What this connection was told counts, whether or not somebody still waited for it."""
@@ -72,8 +93,11 @@ class Person:
             if "duplicate" in frame:
                 (message,) = frame["messages"]
                 id, seq = message["client_id"], message["seq"]
-                assert (message["sender"], message["body"]) == (self.user, f"says {id}")
+                assert message["sender"] == self.user
+                assert message["body"] == f"says {id}" or seq in self.gone or seq in self.edits
                 assert self.acknowledged.setdefault(id, seq) == seq
+            elif frame["type"] == "ok" and frame.get("messages"):
+                self.kept[frame["messages"][0]["seq"]] = frame["messages"][0]
         client.log.clear()
         self.unsure = [id for id in self.unsure if id not in self.acknowledged]
 
@@ -91,15 +115,58 @@ class Person:
         assert not self.unsure
 
 
-async def test_kill_at_random_moments(tmp_path: Path) -> None:
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""A statement with question marks, and their values, to the database itself: its rows."""
+
+
+@attrs.frozen
+class Place:
+    """Where the daemon keeps it: the flags that say so, and how to look at it. `kills`: how often to kill it."""
+
+    flags: tuple[str, ...]
+    looking: Callable[[], AbstractContextManager[Ask]]
+    kills: int
+
+
+def in_a_file(folder: Path) -> Place:
+    @contextmanager
+    def looking() -> Iterator[Ask]:
+        with closing(sqlite3.connect(f"{(folder / 'data' / 'chatd.db').as_uri()}?mode=ro", uri=True)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            yield lambda statement, *values: db.execute(statement, values).fetchall()
+
+    return Place((), looking, KILLS)
+
+
+def on_a_server(folder: Path) -> Place:
+    server = mariadb.server()
+    name = server.database()
+
+    @contextmanager
+    def looking() -> Iterator[Ask]:
+        with server.session(name) as cursor:
+            cursor.execute("SET sql_mode = 'ANSI_QUOTES'")
+
+            def ask(statement: str, *values: object) -> list[tuple[Any, ...]]:
+                cursor.execute(statement.replace("?", "%s"), values)
+                return [tuple(v.decode() if isinstance(v, bytes) else v for v in row) for row in cursor.fetchall()]
+
+            yield ask
+
+    return Place(("--database", server.url(name)), looking, KILLS // 2)
+
+
+@pytest.mark.parametrize("place_in", [in_a_file, on_a_server])
+async def test_kill_at_random_moments(tmp_path: Path, place_in: Callable[[Path], Place]) -> None:
+    place = place_in(tmp_path)
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)
     pairs = [(f"pat-{n}", f"den-{n}") for n in range(PAIRS)]
     people = [Person(user, other, random.Random(rng.random())) for a, b in pairs for user, other in ((a, b), (b, a))]
-    for kill in range(KILLS + 1):
+    for kill in range(place.kills + 1):
         began = time.monotonic()
-        async with running(tmp_path) as daemon:
+        async with running(tmp_path, *place.flags) as daemon:
             assert await daemon.is_ready()
             ready = time.monotonic() - began
             async with AsyncExitStack() as stack:
@@ -116,22 +183,22 @@ async def test_kill_at_random_moments(tmp_path: Path) -> None:
                     else:
                         await person.resume(client)
                 for person, client in zip(people, clients, strict=True):
-                    await check(daemon, person, client, tmp_path / "data" / "chatd.db")
+                    await check(daemon, person, client, place)
                 messages = sum(len(person.acknowledged) for person in people)
                 print(f"start {kill}: ready after {ready:.2f} s, {messages} messages acknowledged so far")
                 assert ready < READY
-                if kill == KILLS:
+                if kill == place.kills:
                     break
                 async with trio.open_nursery() as nursery:
                     for person, client in zip(people, clients, strict=True):
                         nursery.start_soon(person.chat, client)
                     await trio.sleep(rng.uniform(0.02, 0.5))
                     await daemon.kill()
-    assert messages > KILLS
+    assert messages > place.kills
 
 
-async def check(daemon: Daemon, person: Person, client: Client, database: Path) -> None:
-    """The resumed copy is what a fresh client gets, and what the file has; what was acknowledged is in it, once."""
+async def check(daemon: Daemon, person: Person, client: Client, place: Place) -> None:
+    """The resumed copy is what a fresh client gets, and what the database has; what was acknowledged is in it, once."""
     async with connected(daemon, person.user) as fresh:
         copy = await fresh.load(person.conversation)
     await client.caught_up(person.conversation, copy.rev)
@@ -139,14 +206,43 @@ async def check(daemon: Daemon, person: Person, client: Client, database: Path) 
     assert person.copy == copy
     seqs = {m["client_id"]: m["seq"] for m in copy.messages.values() if m["sender"] == person.user}
     assert seqs == person.acknowledged
+    for seq, kept in person.kept.items():
+        check_change(kept, copy.messages[seq])
+    for seq in person.edits.keys() & {seq for seq, m in copy.messages.items() if m.get("edited_at")}:
+        assert number_of(copy.messages[seq]) <= person.edits[seq]
 
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as db:
-        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        statement = 'SELECT "seq", "rev", "senderId", "clientId" FROM "Message" WHERE "conversationId" = ?'
-        rows = sorted(db.execute(statement, [person.conversation]).fetchall())
+    with place.looking() as ask:
+        statement = (
+            'SELECT "seq", COALESCE("changedRev", "rev"), "senderId", "clientId" FROM "Message" '
+            'WHERE "conversationId" = ?'
+        )
+        rows = sorted(ask(statement, person.conversation))
         assert rows == [(m["seq"], m["rev"], m["sender"], m["client_id"]) for _, m in sorted(copy.messages.items())]
         statement = 'SELECT "lastSeq", "rev" FROM "Conversation" WHERE "id" = ?'
-        assert db.execute(statement, [person.conversation]).fetchall() == [(len(rows), copy.rev)]
-        # Its making, each message, and each watermark that moved took one rev: none was left out.
-        statement = 'SELECT COUNT(*) FROM "chatd_receipt" WHERE "conversationId" = ?'
-        assert db.execute(statement, [person.conversation]).fetchone() == (copy.rev - 1 - len(rows),)
+        assert ask(statement, person.conversation) == [(len(rows), copy.rev)]
+        # Its making, each message, each text that was changed, each reaction, and each watermark that moved took one
+        # rev: none was left out.
+        ((moves,),) = ask(
+            'SELECT (SELECT COUNT(*) FROM "chatd_receipt" WHERE "conversationId" = ?)'
+            ' + (SELECT COUNT(*) FROM "chatd_version" WHERE "conversationId" = ?)',
+            person.conversation,
+            person.conversation,
+        )
+        reactions = sum(reaction["count"] for m in copy.messages.values() for reaction in m["reactions"])
+        assert copy.rev == 1 + len(rows) + moves + reactions
+
+
+def check_change(kept: Frame, now: Frame) -> None:
+    """What an ok said of a changed message still holds, or was changed further."""
+    assert now["rev"] >= kept["rev"]
+    if kept.get("deleted_at"):
+        assert (now["body"], now.get("deleted_at")) == ("", kept["deleted_at"])
+    if kept.get("edited_at"):
+        assert number_of(now) >= number_of(kept)
+    told = {(r["emoji"], user) for r in kept["reactions"] for user in r["users"]}
+    assert told <= {(r["emoji"], user) for r in now["reactions"] for user in r["users"]}
+
+
+def number_of(message: Frame) -> int:
+    """Which of its edits a message shows."""
+    return int(message["body"].split()[1])

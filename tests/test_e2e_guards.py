@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from support.certificates import make_certificate, trusting
 from support.process import Daemon, launcher, running
 from support.wsclient import Client, connected
 
@@ -23,7 +24,7 @@ websocket = "{engine}"
 max_frame_bytes = 65536
 [timeouts]
 handshake = 1
-hello = 1
+hello = {hello}
 close = 1
 write = 2
 keep_alive = 1
@@ -32,6 +33,7 @@ FREED = 5.0
 """Seconds within which a connection is over after any of these timeouts."""
 
 ENGINE: ContextVar[str] = ContextVar("ENGINE")
+TLS: ContextVar[bool] = ContextVar("TLS")
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 UPGRADE = (
@@ -62,8 +64,9 @@ HELLO = frame(b'{"type":"hello","id":1,"user":"eve"}')
 class Peer:
     """A connection that sends what it likes."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
+        self._socket = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream  # type: ignore[attr-defined]
         self.received = b""
 
     async def send(self, data: bytes) -> None:
@@ -106,8 +109,12 @@ class Peer:
 
     def reset(self) -> None:
         """End with RST."""
-        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.stream.socket.close()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.socket.close()
+
+    async def finish(self) -> None:
+        """End with FIN."""
+        await self._socket.send_eof()
 
 
 def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -124,7 +131,7 @@ def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 @asynccontextmanager
 async def peer(daemon: Daemon) -> AsyncIterator[Peer]:
-    async with await trio.open_tcp_stream(daemon.host, daemon.port) as stream:
+    async with await daemon.dial() as stream:
         yield Peer(stream)
 
 
@@ -151,18 +158,25 @@ async def keep_talking(pat: Client, den: Client, conversation: str) -> None:
         await trio.sleep(0.02)
 
 
-@pytest.fixture(params=["trio-websocket", "own"], autouse=True)
+@pytest.fixture(params=["trio-websocket", "own", "own, TLS"], autouse=True)
 def engine(request: pytest.FixtureRequest) -> str:
-    """What reads WebSocket frames: every guard holds for both."""
-    ENGINE.set(request.param)
-    return str(request.param)
+    """What reads WebSocket frames, and what is below: every guard holds for all."""
+    name, _, tls = str(request.param).partition(", ")
+    ENGINE.set(name)
+    TLS.set(bool(tls))
+    return name
 
 
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[Daemon]:
     """A daemon that serves a pair throughout, and in which nothing is left at the end of what was done to it."""
+    settings, context = SETTINGS.format(engine=ENGINE.get(), hello=2 if TLS.get() else 1), None
+    if TLS.get():
+        certificate, key = make_certificate(folder)
+        settings += f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n'
+        context = trusting(certificate)
     async with (
-        running(folder, settings=SETTINGS.format(engine=ENGINE.get()), program=launcher("--count")) as daemon,
+        running(folder, settings=settings, program=launcher("--count"), tls=context) as daemon,
         connected(daemon, "den-1") as den,
         connected(daemon, "pat-1") as pat,
         trio.open_nursery() as nursery,
@@ -365,7 +379,7 @@ async def shower(daemon: Daemon, rng: random.Random) -> None:
                     if reset:
                         eve.reset()
                     else:
-                        await eve.stream.send_eof()
+                        await eve.finish()
                         await eve.end()
                 except trio.BrokenResourceError:
                     pass  # the daemon was faster

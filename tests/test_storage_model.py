@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from hypothesis import settings
@@ -13,28 +13,49 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from storage.changes import (
+    AddParticipant,
+    AdminChange,
     AdvanceReceipt,
     Change,
     Changed,
+    CreateGroup,
+    DeleteMessage,
+    EditMessage,
     Leave,
     OpenDirect,
     Outcome,
     PutUser,
+    React,
     Refused,
+    RemoveParticipant,
     SeeUser,
     SendMessage,
     SetMembership,
+    SetTitle,
     Unchanged,
     UserSaved,
 )
 from storage.contract import Store
 from storage.memory import MemoryStore
-from storage.records import Conversation, Membership, Message, Participant, ReceiptTime, Standing, User
+from storage.records import (
+    Conversation,
+    Membership,
+    Message,
+    MessageVersion,
+    Participant,
+    Reaction,
+    ReceiptTime,
+    Standing,
+    User,
+)
 from storage.sqlite import SqliteStore
 from support.stores import Replica
 
 PEOPLE = ("ada", "ben", "Cleo", "dän")
 CHATS = {f"c-{a}-{b}": (a, b) for a, b in itertools.combinations(sorted(PEOPLE), 2)}
+GROUPS = ("g0", "g1", "g2")
+FULL = 3
+"""Participants that the model's groups have room for."""
 
 
 @attrs.define
@@ -44,8 +65,9 @@ class Person:
     joined_at: int
     from_seq: int
     rev: int
+    role: Literal["member", "owner"] = "member"
     left_at: int | None = None
-    marks: dict[str, tuple[int, int | None]] = attrs.Factory(lambda: {"delivered": (0, None), "read": (0, None)})
+    marks: dict[str, tuple[int, int | None]] = attrs.Factory(dict)
     flags: dict[str, bool] = attrs.Factory(lambda: dict.fromkeys(("muted", "pinned", "archived"), False))
 
 
@@ -53,10 +75,13 @@ class Person:
 class Chat:
     id: str
     created_at: int
+    title: str | None = None
+    made_as: tuple[str, str | None] | None = None  # creator and client_id of a group
     rev: int = 0
     log: list[Message] = attrs.Factory(list)
     people: dict[str, Person] = attrs.Factory(dict)
     receipts: list[tuple[str, str, int, int]] = attrs.Factory(list)  # user, kind, seq, at
+    texts: list[MessageVersion] = attrs.Factory(list)  # that messages had
 
     def here(self, user: str) -> bool:
         return user in self.people and self.people[user].left_at is None
@@ -73,13 +98,14 @@ class Chat:
 
     def row(self) -> Conversation:
         newest = self.log[-1].sent_at if self.log else None
-        pair = " ".join(sorted(CHATS[self.id]))
-        return Conversation(self.id, "direct", pair, None, self.created_at, newest, len(self.log), self.rev)
+        pair = None if self.made_as else " ".join(sorted(CHATS[self.id]))
+        kind: Literal["group", "direct"] = "group" if self.made_as else "direct"
+        return Conversation(self.id, kind, pair, self.title, self.created_at, newest, len(self.log), self.rev)
 
     def participant(self, user: str) -> Participant:
         p = self.people[user]
         return Participant(
-            self.id, user, "member", p.joined_at, p.left_at, p.from_seq,
+            self.id, user, p.role, p.joined_at, p.left_at, p.from_seq,
             *p.marks["delivered"], *p.marks["read"], p.rev, **p.flags,
         )  # fmt: skip
 
@@ -96,10 +122,14 @@ class Chat:
     def bring_in(self, user: str, at: int, from_seq: int) -> None:
         if user in self.people:
             p = self.people[user]
-            p.joined_at, p.left_at, p.from_seq, p.rev = at, None, from_seq, self.rev
+            p.joined_at, p.left_at, p.from_seq, p.rev, p.role = at, None, from_seq, self.rev, "member"
             p.flags["archived"] = False
         else:
             self.people[user] = Person(at, from_seq, self.rev)
+            self.people[user].marks = dict.fromkeys(("delivered", "read"), (from_seq - 1, None))
+
+    def say(self, message: str, at: int, body: str, **data: str) -> int:
+        return self.append(message, None, at, body, data=data)
 
 
 @attrs.frozen
@@ -117,6 +147,7 @@ class Gist:
     everyone: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()
     created: bool = False
+    titled: bool = False
     duplicate: bool = False
 
 
@@ -126,6 +157,7 @@ def gist(outcome: Outcome) -> Gist | User | str:
             return outcome.reason
         case UserSaved():
             return outcome.user
+    assert isinstance(outcome, Changed | Unchanged)
     more: dict[str, Any] = {}
     if isinstance(outcome, Changed):
         assert outcome.rev == outcome.room.rev
@@ -135,6 +167,7 @@ def gist(outcome: Outcome) -> Gist | User | str:
             "entered": frozenset(outcome.entered),
             "left": frozenset(outcome.left),
             "created": outcome.created,
+            "titled": outcome.titled,
         }
     else:
         more = {"from_rev": outcome.room.rev, "duplicate": outcome.duplicate}
@@ -166,6 +199,7 @@ class Model:
         self.chats: dict[str, Chat] = {}
 
     def apply(self, change: Change) -> Gist | User | str:
+        assert not isinstance(change, AdminChange)
         match change:
             case PutUser(user, name, role):
                 old = self.users.get(user, User(user, user, "patient"))
@@ -178,6 +212,8 @@ class Model:
                 return self.users[user]
             case OpenDirect():
                 return self.open(change)
+            case CreateGroup():
+                return self.create(change)
         chat = self.chats.get(change.conversation)
         if chat is None or not chat.here(change.user):
             return "not_found"
@@ -190,6 +226,122 @@ class Model:
                 return self.leave(chat, change)
             case SetMembership():
                 return self.set(chat, change)
+            case SetTitle() | AddParticipant() | RemoveParticipant():
+                return self.regroup(chat, change)
+            case EditMessage() | DeleteMessage() | React():
+                return self.alter(chat, change)
+
+    def create(self, change: CreateGroup) -> Gist | str:
+        for chat in self.chats.values():
+            if change.client_id is not None and chat.made_as == (change.user, change.client_id):
+                if not chat.here(change.user):
+                    return "not_found"
+                return Gist(
+                    chat.id, chat.rev, chat.rev, everyone=frozenset(chat.people), named=frozenset(chat.people),
+                    memberships=frozenset(chat.memberships(change.user)), duplicate=True,
+                )  # fmt: skip
+        everyone = frozenset((change.user, *change.members))
+        if len(everyone) > change.limit:
+            return "bad_request"
+        if not everyone <= self.users.keys():
+            return "not_found"
+        chat = Chat(change.conversation, change.at, change.title, (change.user, change.client_id), rev=1)
+        self.chats[chat.id] = chat
+        for user in everyone:
+            chat.bring_in(user, change.at, 1)
+        chat.people[change.user].role = "owner"
+        return Gist(
+            chat.id, 0, 1, touched=everyone, entered=everyone, everyone=everyone, named=everyone, created=True,
+            memberships=frozenset(chat.memberships(*everyone)),
+        )  # fmt: skip
+
+    def regroup(self, chat: Chat, change: SetTitle | AddParticipant | RemoveParticipant) -> Gist | str:
+        if not chat.made_as:
+            return "bad_request"
+        if chat.people[change.user].role not in change.by:
+            return "forbidden"
+        name = self.users[change.user].name
+        if isinstance(change, SetTitle):
+            if change.title == chat.title:
+                return Gist(chat.id, chat.rev, chat.rev)
+            chat.rev += 1
+            chat.title = change.title
+            body = f'{name} changed the title to "{change.title}".'
+            seq = chat.say(change.message, change.at, body, event="title", by=change.user, title=change.title)
+            return Gist(chat.id, chat.rev - 1, chat.rev, seqs=(seq,), titled=True)
+        other = change.other
+        if isinstance(change, RemoveParticipant):
+            if other not in chat.people:
+                return "not_found"
+            if not chat.here(other):
+                return Gist(chat.id, chat.rev, chat.rev)
+            return self.part(chat, other, change.user, change.message, change.at)
+        if chat.here(other):
+            return Gist(chat.id, chat.rev, chat.rev)
+        if other not in self.users:
+            return "not_found"
+        if len([user for user in chat.people if chat.here(user)]) == change.limit:
+            return "conflict"
+        chat.rev += 1
+        chat.bring_in(other, change.at, len(chat.log) + 1)
+        body = f"{name} added {self.users[other].name}."
+        seq = chat.say(change.message, change.at, body, event="added", by=change.user, user=other)
+        one, everyone = frozenset((other,)), frozenset(chat.people)
+        return Gist(
+            chat.id, chat.rev - 1, chat.rev, seqs=(seq,), touched=one, entered=one, everyone=everyone, named=everyone,
+            memberships=frozenset(chat.memberships(other)),
+        )  # fmt: skip
+
+    def alter(self, chat: Chat, change: EditMessage | DeleteMessage | React) -> Gist | str:
+        if not 1 <= change.seq <= len(chat.log):
+            return "not_found"
+        m = chat.log[change.seq - 1]
+        if m.sender is None:
+            return "forbidden"
+        dead = m.deleted_at is not None
+        mine = m.sender == change.user
+        late = not isinstance(change, React) and change.since is not None and m.sent_at < change.since
+        before = {user: chat.unread(user) for user in chat.people}
+        unchanged = Gist(chat.id, chat.rev, chat.rev, seqs=(m.seq,))
+        now: dict[str, Any]
+        match change:
+            case EditMessage():
+                if not mine:
+                    return "forbidden"
+                if dead:
+                    return "conflict"
+                if late:
+                    return "forbidden"
+                if m.body == change.body:
+                    return unchanged
+                now = {"body": change.body, "edited_at": change.at}
+            case DeleteMessage():
+                if not ("participant" in change.by or (mine and "sender" in change.by)):
+                    return "forbidden"
+                if dead:
+                    return unchanged
+                if late and "participant" not in change.by:
+                    return "forbidden"
+                now = {"body": "", "reactions": (), "deleted_at": change.at}
+            case React():
+                if dead:
+                    return "conflict"
+                pairs = [(r.emoji, user) for r in m.reactions for user in r.users]
+                if ((change.emoji, change.user) in pairs) == change.on:
+                    return unchanged
+                if change.on:
+                    pairs.append((change.emoji, change.user))
+                else:
+                    pairs.remove((change.emoji, change.user))
+                order = [r.emoji for r in m.reactions] + [change.emoji]
+                kept = dict.fromkeys(emoji for emoji in order if emoji in [e for e, _ in pairs])
+                now = {"reactions": tuple(Reaction(e, tuple(u for f, u in pairs if f == e)) for e in kept)}
+        chat.rev += 1
+        if "body" in now:
+            chat.texts.append(MessageVersion(m.seq, chat.rev, m.body, change.at))
+        chat.log[m.seq - 1] = attrs.evolve(m, rev=chat.rev, **now)
+        moved = [user for user, count in before.items() if chat.here(user) and chat.unread(user) != count]
+        return Gist(chat.id, chat.rev - 1, chat.rev, seqs=(m.seq,), memberships=frozenset(chat.memberships(*moved)))
 
     def open(self, change: OpenDirect) -> Gist | str:
         if change.user == change.other:
@@ -223,19 +375,17 @@ class Model:
         seq = chat.append(
             change.message, change.user, change.at, change.body, client_id=change.client_id, reply_to=change.reply_to
         )
-        (other,) = chat.people.keys() - {change.user}
-        there = chat.here(other)
-        hidden = chat.people[other].flags["archived"]
-        if there:
-            chat.people[other].flags["archived"] = False
-        else:
-            chat.bring_in(other, change.at, seq)
-        back = frozenset[str]() if there else frozenset((other,))
+        others = chat.people.keys() - {change.user}
+        hidden = frozenset(user for user in others if chat.here(user) and chat.people[user].flags["archived"])
+        for user in hidden:
+            chat.people[user].flags["archived"] = False
+        back = frozenset[str]() if chat.made_as else frozenset(user for user in others if not chat.here(user))
+        for user in back:
+            chat.bring_in(user, change.at, seq)
         all_of_them = frozenset(chat.people) if back else frozenset[str]()
         return Gist(
             chat.id, chat.rev - 1, chat.rev, seqs=(seq,), touched=back, entered=back,
-            everyone=all_of_them, named=all_of_them,
-            memberships=frozenset(chat.memberships(other) if back or hidden else ()),
+            everyone=all_of_them, named=all_of_them, memberships=frozenset(chat.memberships(*hidden, *back)),
         )  # fmt: skip
 
     def receive(self, chat: Chat, change: AdvanceReceipt) -> Gist | str:
@@ -258,13 +408,27 @@ class Model:
         )  # fmt: skip
 
     def leave(self, chat: Chat, change: Leave) -> Gist:
+        return self.part(chat, change.user, change.user, change.message, change.at)
+
+    def part(self, chat: Chat, user: str, by: str, message: str, at: int) -> Gist:
         chat.rev += 1
-        chat.people[change.user].left_at = change.at
-        chat.people[change.user].rev = chat.rev
-        body = f"{self.users[change.user].name} left the conversation."
-        seq = chat.append(change.message, None, change.at, body, data={"event": "left", "by": change.user})
-        gone = frozenset((change.user,))
-        return Gist(chat.id, chat.rev - 1, chat.rev, seqs=(seq,), touched=gone, left=gone)
+        chat.people[user].left_at = at
+        chat.people[user].rev = chat.rev
+        here = sorted((p.joined_at, id) for id, p in chat.people.items() if chat.here(id))
+        heirs = set()
+        if chat.made_as and here and not [id for _, id in here if chat.people[id].role == "owner"]:
+            heirs = {here[0][1]}
+            chat.people[here[0][1]].role = "owner"
+            chat.people[here[0][1]].rev = chat.rev
+        name = self.users[by].name
+        if user == by:
+            seq = chat.say(message, at, f"{name} left the conversation.", event="left", by=by)
+        else:
+            body = f"{name} removed {self.users[user].name}."
+            seq = chat.say(message, at, body, event="removed", by=by, user=user)
+        return Gist(
+            chat.id, chat.rev - 1, chat.rev, seqs=(seq,), touched=frozenset({user} | heirs), left=frozenset({user})
+        )
 
     def set(self, chat: Chat, change: SetMembership) -> Gist:
         for name in ("muted", "pinned", "archived"):
@@ -294,7 +458,9 @@ def changes() -> st.SearchStrategy[Change]:
     person = st.sampled_from(PEOPLE)
     mark = st.none() | st.integers(0, 9)
     flag = st.none() | st.booleans()
-    seats = [(id, user) for id, both in CHATS.items() for user in (*both, *both, *PEOPLE)]
+    in_chats = [(id, user) for id, both in CHATS.items() for user in (*both, *both, *PEOPLE)]
+    in_groups = [(id, user) for id in GROUPS for user in PEOPLE]
+    seats = in_chats + in_groups * 3
 
     @st.composite
     def seated(draw: st.DrawFn, kind: type[Any], *rest: st.SearchStrategy[Any]) -> Change:
@@ -314,6 +480,40 @@ def changes() -> st.SearchStrategy[Change]:
         st.none() | st.integers(1, 9),
         st.just(0),
     )
+    seq = st.integers(1, 6)
+    title = st.sampled_from(["Recall", "Implants"])
+    rights = st.sampled_from([frozenset({"owner"}), frozenset({"owner", "member"})])
+    since = st.none() | st.integers(0, 60)
+    grouped = st.sampled_from([*in_groups * 5, *in_chats[:1]])
+
+    @st.composite
+    def in_group(draw: st.DrawFn, kind: type[Any], *rest: st.SearchStrategy[Any]) -> Change:
+        change: Change = kind(*draw(grouped), *(draw(strategy) for strategy in rest))
+        return change
+
+    regroup = st.one_of(
+        in_group(SetTitle, title, st.just(""), st.just(0), rights),
+        in_group(AddParticipant, person, st.just(""), st.just(0), rights, st.just(FULL)),
+        in_group(RemoveParticipant, person, st.just(""), st.just(0), rights),
+    )
+    create = st.builds(
+        CreateGroup,
+        st.just(""),
+        person,
+        title,
+        st.lists(person, max_size=4).map(tuple),
+        st.sampled_from([None, "k1", "k2"]),
+        st.just(0),
+        st.just(FULL),
+    )
+    body = st.sampled_from(["", "eins", "zwei"])
+    whose = st.sampled_from([frozenset({"sender"}), frozenset({"sender", "participant"})])
+    alter = st.one_of(
+        seated(EditMessage, seq, body, st.just(0), since),
+        seated(DeleteMessage, seq, st.just(0), since, whose),
+        seated(React, seq, st.sampled_from("👍🦷"), st.booleans(), st.just(0)),
+        seated(React, seq, st.just("👍"), st.just(True), st.just(0)),
+    )
     names, roles = st.sampled_from([None, "Ada", "Ünal"]), st.sampled_from([None, "staff"])
     return st.one_of(
         send,
@@ -322,6 +522,11 @@ def changes() -> st.SearchStrategy[Change]:
         seated(Leave, st.just(""), st.just(0)),
         seated(SetMembership, flag, flag, flag),
         opening(),
+        create,
+        regroup,
+        regroup,
+        alter,
+        alter,
         st.builds(PutUser, person, names, roles, st.just(0)),
         st.builds(SeeUser, person, st.just(0)),
     )
@@ -337,6 +542,7 @@ class Stores(RuleBasedStateMachine):
         self.stores: tuple[Store, ...] = (self.memory, self.sqlite)
         self.model = Model()
         self.numbers = itertools.count(1)
+        self.groups = itertools.count()
         self.past: dict[str, list[Replica]] = {}  # each conversation as it was once
 
     def open(self) -> SqliteStore:
@@ -346,10 +552,17 @@ class Stores(RuleBasedStateMachine):
         self.sqlite.close()
         self.folder.cleanup()
 
-    @initialize(known=st.sets(st.sampled_from(PEOPLE)), opened=st.sets(st.sampled_from(sorted(CHATS))))
-    def begin(self, known: set[str], opened: set[str]) -> None:
+    @initialize(
+        known=st.sets(st.sampled_from(PEOPLE)),
+        opened=st.sets(st.sampled_from(sorted(CHATS))),
+        groups=st.lists(st.permutations(PEOPLE), max_size=2),
+    )
+    def begin(self, known: set[str], opened: set[str], groups: list[list[str]]) -> None:
         self.commit([PutUser(user, None, None, 0) for user in sorted(known)])
         self.commit([OpenDirect(id, *CHATS[id], 0) for id in sorted(opened)])
+        for people in groups:
+            here = [user for user in people[:FULL] if user in known] or people[:1]
+            self.commit([CreateGroup("", here[0], "Recall", tuple(here[1:]), None, 0, FULL)])
 
     @rule(batch=st.lists(changes(), max_size=8))
     def commit(self, batch: list[Change]) -> None:
@@ -359,13 +572,16 @@ class Stores(RuleBasedStateMachine):
         assert list(map(gist, from_sqlite)) == list(map(self.model.apply, batch))
 
     def stamped(self, change: Change) -> Change:
+        assert not isinstance(change, AdminChange)
         number = next(self.numbers)
         match change:
             case SendMessage():
                 client_id = change.client_id or f"k-{number}"
                 return attrs.evolve(change, message=f"m{number}", client_id=client_id, at=number)
-            case Leave():
+            case Leave() | SetTitle() | AddParticipant() | RemoveParticipant():
                 return attrs.evolve(change, message=f"m{number}", at=number)
+            case CreateGroup():
+                return attrs.evolve(change, conversation=f"g{next(self.groups)}", at=number)
             case SetMembership():
                 return change
         return attrs.evolve(change, at=number)
@@ -385,7 +601,7 @@ class Stores(RuleBasedStateMachine):
     def catch_up(self, data: st.DataObject, limit: int) -> None:
         """A client that was away since some moment gets to the present, whatever the chunks."""
         for id, past in self.past.items():
-            user = data.draw(st.sampled_from(CHATS[id]))
+            user = data.draw(st.sampled_from(CHATS.get(id, PEOPLE)))
             held = data.draw(st.sampled_from(past))
             for store in self.stores:
                 if not self.model.chats[id].here(user):
@@ -408,6 +624,9 @@ class Stores(RuleBasedStateMachine):
                 assert set(room.participants) == chat.participants()
                 for seq in (1, len(chat.log)):
                     assert store.receipt_times(chat.id, seq) == self.model.receipt_times(chat, seq)
+                for seq in range(1, len(chat.log) + 1):
+                    if chat.log[seq - 1].rev > chat.log[seq - 1].seq + 1:  # perhaps changed
+                        assert store.versions(chat.id, seq) == [v for v in chat.texts if v.seq == seq]
                 for user in PEOPLE:
                     self.check_view(store, chat, user)
 

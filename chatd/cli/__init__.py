@@ -1,16 +1,41 @@
 """The command line: reads flags and settings, and hands over. No logic of its own. One file a family of commands."""
 
+from importlib import import_module
+
 import click
 
 from .. import __version__
-from . import protocol, serve, talk
+
+COMMANDS = {
+    "init": "setup.init",
+    "check": "setup.check",
+    "config": "setup.show_config",
+    "serve": "serve.serve",
+    "user": "users.user",
+    "token": "tokens.token",
+    "message": "messages.message",
+    "db": "db.db",
+    "chat": "talk.chat",
+    "bench": "bench.bench",
+    "schema": "protocol.schema",
+}
 
 
-@click.group()
+class _Lazy(click.Group):
+    """Imports a command when it is asked for: most need a small part of the program, and people wait for it."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(".")
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+
+@click.group(cls=_Lazy)
 @click.version_option(__version__, prog_name="chatd")
 def main() -> None:
     """A self-hosted chat daemon for clinics."""
-
-
-for command in (serve.serve, talk.chat, protocol.schema):
-    main.add_command(command)

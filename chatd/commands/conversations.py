@@ -9,7 +9,7 @@ from storage.changes import Leave, OpenDirect, SetMembership
 from .. import view
 from ..call import Call
 from ..errors import Refusal, not_found
-from ..paging import cursor_of, fit, key_of
+from ..paging import cursor_of, fit_summaries, key_of
 from ..replies import Read, nothing_to_say
 
 DEFAULT_PAGE = 50
@@ -25,7 +25,7 @@ async def open_direct(call: Call[ConversationOpen]) -> None:
     if found is None or not services.policy.may_reach(call.user, found):
         raise not_found("user")
     change = OpenDirect(services.new_id(), call.user.id, other, services.now())
-    await services.rooms.open(call.session, call.request.id, change)
+    await services.rooms.begin(call.session, call.request.id, change)
 
 
 async def list_page(call: Call[ConversationList]) -> Read:
@@ -38,15 +38,14 @@ async def list_page(call: Call[ConversationList]) -> Read:
     )
     if request.id is None:
         return nothing_to_say()
-    encoded = fit(view.summary(s, user) for s in page.summaries)
+    encoded, people = fit_summaries(page, user)
     shown = page.summaries[: len(encoded)]
     key = page.next if len(shown) == len(page.summaries) else store.key_of(shown[-1])
-    people = dict.fromkeys(p.user for s in shown for p in s.room.participants)
     reply = ListOk(
         re=request.id,
         conversations=encoded,
         cursor=cursor_of(key),
-        users=view.users(page.users[id] for id in people if id in page.users),
+        users=view.users(people),
     )
     return Read(reply, {s.room.conversation.id: s.room.conversation.rev for s in shown})
 

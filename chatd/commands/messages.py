@@ -1,12 +1,13 @@
-"""Messages: send, and read what was sent."""
+"""Messages: send, edit, delete, react, and read what was sent."""
 
 from protocol.codes import ErrorCode
 from protocol.frames import HistoryOk
-from protocol.requests import MessageHistory, MessageSend
-from storage.changes import SendMessage
+from protocol.requests import MessageDelete, MessageEdit, MessageHistory, MessageReact, MessageSend
+from storage.changes import DeleteMessage, EditMessage, React, SendMessage
 
 from .. import view
 from ..call import Call
+from ..emoji import is_emoji
 from ..errors import Refusal, not_found, not_yet
 from ..paging import fit
 from ..replies import Read, nothing_to_say
@@ -19,9 +20,29 @@ def send(call: Call[MessageSend]) -> SendMessage:
     r, services = call.request, call.services
     if r.attachments:
         raise not_yet()
-    return SendMessage(
-        r.conversation, call.user.id, r.client_id, services.new_id(), r.body, r.reply_to, services.now()
-    )
+    return SendMessage(r.conversation, call.user.id, r.client_id, services.new_id(), r.body, r.reply_to, services.now())
+
+
+def edit(call: Call[MessageEdit]) -> EditMessage:
+    """Another text, for as long as the settings let its sender change it."""
+    r, services = call.request, call.services
+    now = services.now()
+    return EditMessage(r.conversation, call.user.id, r.seq, r.body, now, services.windows.edit_since(now))
+
+
+def delete(call: Call[MessageDelete]) -> DeleteMessage:
+    """A tombstone in the message's place."""
+    r, services = call.request, call.services
+    now = services.now()
+    return DeleteMessage(r.conversation, call.user.id, r.seq, now, services.windows.delete_since(now), call.by)
+
+
+def react(call: Call[MessageReact]) -> React:
+    """An emoji on a message, or off it."""
+    r = call.request
+    if not is_emoji(r.emoji):
+        raise Refusal(ErrorCode.BAD_REQUEST, "`emoji`: expected one emoji")
+    return React(r.conversation, call.user.id, r.seq, r.emoji, r.on, call.services.now())
 
 
 async def history(call: Call[MessageHistory]) -> Read:

@@ -1,6 +1,8 @@
 """Runs `chatd` with something added or broken on purpose: `python -m support.launch FAULT ... -- serve ...`.
 
 - `--unsynced`: SQLite never syncs, and power loss would take acknowledged messages.
+- `--stuck`: a commit with a message "stuck" never returns.
+- `--hung`: the same, and the event loop hangs with it.
 - `--count`: SIGUSR1 prints the number of tasks and of connection objects.
 """
 
@@ -9,12 +11,16 @@ import json
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
 
 from chatd.cli import main
 from chatd.connection import Connection
+from chatd.gate import ThreadRunner
+from storage.changes import Change, Outcome
 from storage.sqlite import SqliteStore
 
 
@@ -26,7 +32,27 @@ def never_sync() -> None:
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    SqliteStore._connect = unsynced  # type: ignore[method-assign]
+    SqliteStore._connect = unsynced  # type: ignore[method-assign, assignment]
+
+
+def stuck_at_a_message() -> None:
+    commit = SqliteStore.commit
+
+    def stuck(self: SqliteStore, changes: Sequence[Change]) -> list[Outcome]:
+        if any(getattr(change, "body", None) == "stuck" for change in changes):
+            threading.Event().wait()
+        return commit(self, changes)
+
+    SqliteStore.commit = stuck  # type: ignore[method-assign]
+
+
+def hung_at_a_message() -> None:
+    stuck_at_a_message()
+
+    async def on_the_loop(self: ThreadRunner, work: Callable[[], Any]) -> Any:
+        return work()
+
+    ThreadRunner.__call__ = on_the_loop  # type: ignore[method-assign]
 
 
 def count_when_asked() -> None:
@@ -41,7 +67,12 @@ def count_when_asked() -> None:
     signal.signal(signal.SIGUSR1, count)
 
 
-FAULTS = {"--unsynced": never_sync, "--count": count_when_asked}
+FAULTS = {
+    "--unsynced": never_sync,
+    "--stuck": stuck_at_a_message,
+    "--hung": hung_at_a_message,
+    "--count": count_when_asked,
+}
 
 if __name__ == "__main__":
     end = sys.argv.index("--")

@@ -3,16 +3,19 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 import trio
+
+from chatd.config.layers import BORROWED
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("-c", "from chatd.cli import main; main(prog_name='chatd')")
@@ -31,7 +34,11 @@ def launcher(*faults: str) -> tuple[str, ...]:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's, without what would change the daemon's mind."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("NODE_ENV", "CHATD_ENV")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "NODE_ENV" and name not in BORROWED and not name.startswith("CHATD_")
+    }
     return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **more}
 
 
@@ -44,6 +51,7 @@ class Daemon:
     port: int
     ready: float
     errors: Path
+    tls: ssl.SSLContext | None = None
     _stdout: bytes = b""
 
     @property
@@ -60,10 +68,23 @@ class Daemon:
         line, self._stdout = await _line(self.process, self._stdout)
         return line
 
+    async def dial(self) -> trio.abc.Stream:
+        """A new connection, its TLS handshake done where there is one."""
+        stream = await trio.open_tcp_stream(self.host, self.port)
+        if self.tls is None:
+            return stream
+        secure = trio.SSLStream(stream, self.tls, server_hostname=self.host, https_compatible=True)
+        try:
+            await secure.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return secure
+
     async def get(self, path: str) -> tuple[int, dict[str, Any]]:
         """GET over HTTP: the status, and the JSON of the body."""
         with trio.fail_after(10):
-            async with await trio.open_tcp_stream(self.host, self.port) as stream:
+            async with await self.dial() as stream:
                 await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
                 answer = b"".join([data async for data in stream])
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -129,30 +150,37 @@ async def running(
     settings: str | None = None,
     program: Sequence[str] = PLAIN,
     data: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+    development: bool = True,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> AsyncIterator[Daemon]:
-    """A daemon in development mode, its data in `folder`/data; killed at the end, if it is not over by then.
+    """A daemon, its data in `folder`/data; killed at the end, if it is not over by then.
 
-    `settings`: TOML, for `chatd.toml`.
+    `settings`: TOML, for `chatd.toml`; `tls`: how to reach it where these name a certificate.
     """
     if settings is not None:
         (folder / "chatd.toml").write_text(settings)
     errors = folder / "stderr.log"
+    mode = ["--dev"] if development else []
     began = time.monotonic()
     with errors.open("ab") as stderr:
         process = await trio.lowlevel.open_process(
-            command("serve", "--dev", "--port", "0", "--data", str(data or folder / "data"), *flags, program=program),
+            command("serve", *mode, "--port", "0", "--data", str(data or folder / "data"), *flags, program=program),
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=folder,
-            env=environment(),
+            env=environment(**(env or {})),
         )
     try:
         with trio.fail_after(30):
             first, rest = await _line(process, b"")
         ready = time.monotonic() - began
-        assert first.startswith("listening on http://"), first
-        host, _, port = first.removeprefix("listening on http://").rpartition(":")
-        yield Daemon(process, host, int(port), ready, errors, rest)
+        listening = "listening on " + ("https://" if tls else "http://")
+        assert first.startswith(listening), first
+        host, _, port = first.removeprefix(listening).rpartition(":")
+        yield Daemon(process, host, int(port), ready, errors, tls, rest)
     except BaseException:
         print(errors.read_text()[-5000:])
         raise

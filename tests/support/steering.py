@@ -9,7 +9,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from chatd.harness import Server, TestClient, daemon
-from storage.changes import Change, Outcome
+from storage.changes import Change, Leave, Outcome, SendMessage
 from storage.contract import Unavailable
 from storage.memory import MemoryStore
 
@@ -35,6 +35,28 @@ class WatchedStore(MemoryStore):
     def reopen(self) -> None:
         """As after a failure: what nobody was told of may have happened."""
         self.generation += 1
+
+
+class Elsewhere:
+    """Another writer on the same store."""
+
+    def __init__(self, c: "Clinic", conversation: str, name: str = "elsewhere") -> None:
+        self._store = c.store
+        self._conversation = conversation
+        self._name = name
+        self._count = 0
+
+    def commit(self, change: Change) -> Outcome:
+        (outcome,) = MemoryStore.commit(self._store, [change])
+        return outcome
+
+    def send(self, user: str) -> None:
+        self._count += 1
+        name = f"{self._name}-{self._count}"
+        self.commit(SendMessage(self._conversation, user, name, name, name, None, 0))
+
+    def leave(self, user: str) -> None:
+        self.commit(Leave(self._conversation, user, f"{self._name}-left-{user}", 0))
 
 
 class Runner:
@@ -122,6 +144,5 @@ async def clinic(**parts: Any) -> AsyncIterator[Clinic]:
 async def say(client: TestClient, conversation: str, *client_ids: str, body: str | None = None) -> list[int]:
     """Pipeline a message for each; returns the requests' ids."""
     return [
-        await client.send("message.send", conversation=conversation, client_id=id, body=body or id)
-        for id in client_ids
+        await client.send("message.send", conversation=conversation, client_id=id, body=body or id) for id in client_ids
     ]

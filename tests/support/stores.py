@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import mock
@@ -11,22 +12,32 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage import sqlite
 from storage.changes import (
+    AddParticipant,
     AdvanceReceipt,
     Change,
     Changed,
+    CreateGroup,
+    DeleteMessage,
+    EditMessage,
     Leave,
     OpenDirect,
     Outcome,
     PutUser,
+    React,
     Refused,
+    RemoveParticipant,
     SeeUser,
     SendMessage,
     SetMembership,
+    SetTitle,
     Unchanged,
 )
 from storage.contract import Store
 from storage.memory import MemoryStore
+from storage.mysql.store import MysqlStore
 from storage.records import Message, Participant, Since
+
+from . import mariadb
 
 
 def memory(folder: Path) -> Store:
@@ -39,8 +50,36 @@ def sqlite_file(folder: Path) -> Store:
 
 def sqlite_single(folder: Path) -> Store:
     """As where the system's SQLite is too old for several connections."""
-    with mock.patch.object(sqlite, "SAFE_VERSION", (9, 9, 9)):
+    with mock.patch("storage.sqlite_file.SAFE_VERSION", (9, 9, 9)):
         return sqlite_file(folder)
+
+
+_databases: dict[Path, tuple[str, str]] = {}  # folder -> database, and the test that it is for
+
+
+def mysql_database(folder: Path) -> str:
+    """The address of the database that stands for a folder: a new one, or one that an earlier test is done with."""
+    server, test = mariadb.server(), os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    if folder not in _databases:
+        done = next((known for known, (_, whose) in _databases.items() if whose != test), None)
+        if done is None:
+            name = server.database()
+        else:
+            name, _ = _databases.pop(done)
+            server.empty(name)
+            with server.session(name) as cursor:
+                cursor.execute("INSERT INTO chatd_meta VALUES ('epoch', 'mysql'), ('development', '0'), ('schema', 1)")
+        _databases[folder] = name, test
+    return server.url(_databases[folder][0])
+
+
+def done_with(folder: Path) -> None:
+    """Its database may stand for another folder now."""
+    _databases[folder] = _databases[folder][0], ""
+
+
+def mysql(folder: Path) -> MysqlStore:
+    return MysqlStore(mysql_database(folder), new_epoch=lambda: "mysql")
 
 
 @attrs.frozen
@@ -52,7 +91,12 @@ class Kind:
     durable: bool = True
 
 
-KINDS = (Kind("memory", memory, durable=False), Kind("sqlite", sqlite_file), Kind("sqlite-single", sqlite_single))
+KINDS = (
+    Kind("memory", memory, durable=False),
+    Kind("sqlite", sqlite_file),
+    Kind("sqlite-single", sqlite_single),
+    Kind("mysql", mysql),
+)
 
 
 def disable(store: Store, user: str) -> None:
@@ -62,8 +106,17 @@ def disable(store: Store, user: str) -> None:
     elif isinstance(store, sqlite.SqliteStore):
         with contextlib.closing(sqlite3.connect(store.path)) as db, db:
             db.execute('UPDATE "User" SET "disabledAt" = 1 WHERE "id" = ?', (user,))
+    elif isinstance(store, MysqlStore):
+        with mariadb.server().session(store.database) as cursor:
+            cursor.execute("UPDATE User SET disabledAt = '1970-01-01 00:00:00.001' WHERE id = %s", (user,))
     else:
         raise NotImplementedError
+
+
+OWNER = frozenset({"owner"})
+ANYBODY = frozenset({"owner", "member"})
+SENDER = frozenset({"sender"})
+STAFF = frozenset({"sender", "participant"})
 
 
 class Desk:
@@ -105,6 +158,11 @@ class Desk:
         self.people(user, other)
         return self.changed(self.open(user, other)).room.id
 
+    def group(self, owner: str, *members: str) -> str:
+        """The id of a new group of people, who become known with it."""
+        self.people(owner, *members)
+        return self.changed(self.create(owner, *members)).room.id
+
     def say(self, conversation: str, user: str, *bodies: str) -> list[Message]:
         """Sends each text, all in one batch."""
         outcomes = self.do(*(self.send(conversation, user, body) for body in bodies))
@@ -138,6 +196,33 @@ class Desk:
 
     def leave(self, conversation: str, user: str) -> Leave:
         return Leave(conversation, user, f"m{next(self._numbers)}", self.tick())
+
+    def create(
+        self, user: str, *members: str, title: str = "Recall", client_id: str | None = None, limit: int = 500
+    ) -> CreateGroup:
+        return CreateGroup(f"c{next(self._numbers)}", user, title, members, client_id, self.tick(), limit)
+
+    def title(self, conversation: str, user: str, title: str, *, by: frozenset[str] = OWNER) -> SetTitle:
+        return SetTitle(conversation, user, title, f"m{next(self._numbers)}", self.tick(), by)
+
+    def add(
+        self, conversation: str, user: str, other: str, *, by: frozenset[str] = OWNER, limit: int = 500
+    ) -> AddParticipant:
+        return AddParticipant(conversation, user, other, f"m{next(self._numbers)}", self.tick(), by, limit)
+
+    def remove(self, conversation: str, user: str, other: str, *, by: frozenset[str] = OWNER) -> RemoveParticipant:
+        return RemoveParticipant(conversation, user, other, f"m{next(self._numbers)}", self.tick(), by)
+
+    def edit(self, conversation: str, user: str, seq: int, body: str, *, since: int | None = None) -> EditMessage:
+        return EditMessage(conversation, user, seq, body, self.tick(), since)
+
+    def delete(
+        self, conversation: str, user: str, seq: int, *, since: int | None = None, by: frozenset[str] = SENDER
+    ) -> DeleteMessage:
+        return DeleteMessage(conversation, user, seq, self.tick(), since, by)
+
+    def react(self, conversation: str, user: str, seq: int, emoji: str = "👍", *, on: bool = True) -> React:
+        return React(conversation, user, seq, emoji, on, self.tick())
 
     def settings(
         self,

@@ -1,0 +1,325 @@
+"""The operator's verbs. Each is a value that says what is asked for, and runs over a `Port`.
+
+So a command does the same, and prints the same, whether a daemon is running or not.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+
+import attrs
+import msgspec
+from msgspec import Meta
+
+from protocol.objects import Role
+from protocol.times import to_rfc3339
+from protocol.types import Name, is_id
+from storage.changes import (
+    AddToken,
+    BeginLineage,
+    Outcome,
+    PutUser,
+    Refused,
+    RevokeToken,
+    RevokeTokens,
+    SetDisabled,
+    TokensSaved,
+    UserSaved,
+)
+from storage.contract import Store
+from storage.records import IssuedToken, User
+
+from ..accounts import AccountChange
+from ..auth.tokens import Tokens
+
+PAGE = 500
+"""Rows in one answer: far below what an answer may have of bytes."""
+
+TEXTS = 5
+"""Texts in one answer: each may have 100,000 characters, which are 600 kB of JSON at worst."""
+
+Answer = dict[str, Any]
+T = TypeVar("T")
+Lifetime = Annotated[int, Meta(ge=1, le=3650 * 86400)]
+
+
+class VerbFailed(Exception):
+    """It can't be done; the message is for people, in one line, and says what to do."""
+
+
+class Port(Protocol):
+    """What verbs work with."""
+
+    @property
+    def store(self) -> Store:
+        """To be read inside `read` only."""
+        ...
+
+    async def commit(self, changes: Sequence[AccountChange]) -> list[Outcome]:
+        """Keep changes; where connections live, what follows for them. Raises Unavailable."""
+        ...
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Raises Unavailable."""
+        ...
+
+    def tokens(self) -> Tokens:
+        """Raises VerbFailed where none can be issued."""
+        ...
+
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+    def new_id(self) -> str:
+        """A fresh id."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Verb:
+    """What all verbs share. `NEW_STORE`: worth making a store for, where there is none."""
+
+    NAME: ClassVar[str]
+    NEW_STORE: ClassVar[bool] = False
+
+    async def run(self, port: Port) -> Answer:
+        """Do it. Raises VerbFailed and Unavailable."""
+        raise NotImplementedError
+
+
+@attrs.frozen(kw_only=True)
+class AddUser(Verb):
+    """Makes a user; whoever is there already is left as they are."""
+
+    NAME = "user.add"
+    NEW_STORE = True
+    user: str
+    name: Name
+    role: Role
+
+    async def run(self, port: Port) -> Answer:
+        if await port.read(lambda: port.store.user(self.user)) is not None:
+            raise VerbFailed(
+                f"there is a user {self.user} already: see `chatd user list`, or change them with "
+                "`chatd user rename` and `chatd user role`"
+            )
+        return await _put(port, PutUser(self.user, self.name, self.role, port.now()))
+
+
+@attrs.frozen(kw_only=True)
+class ChangeUser(Verb):
+    """Gives a user another name or role."""
+
+    NAME = "user.change"
+    user: str
+    name: Name | None = None
+    role: Role | None = None
+
+    async def run(self, port: Port) -> Answer:
+        if await port.read(lambda: port.store.user(self.user)) is None:
+            raise _no_user(self.user)
+        return await _put(port, PutUser(self.user, self.name, self.role, port.now()))
+
+
+@attrs.frozen(kw_only=True)
+class DisableUser(Verb):
+    """Shuts a user out, at once, or lets them in again."""
+
+    NAME = "user.disable"
+    user: str
+    disabled: bool
+
+    async def run(self, port: Port) -> Answer:
+        return await _put(port, SetDisabled(self.user, self.disabled, port.now()))
+
+
+@attrs.frozen(kw_only=True)
+class ListUsers(Verb):
+    """A page of all users, by id; `next` is the `after` of the next one."""
+
+    NAME = "user.list"
+    after: str | None = None
+
+    async def run(self, port: Port) -> Answer:
+        users = await port.read(lambda: port.store.all_users(after=self.after, limit=PAGE))
+        return {"users": [_user(u) for u in users], "next": users[-1].id if len(users) == PAGE else None}
+
+
+@attrs.frozen(kw_only=True)
+class IssueToken(Verb):
+    """Signs a token for a user, good for `lifetime` seconds."""
+
+    NAME = "token.issue"
+    user: str
+    lifetime: Lifetime
+
+    async def run(self, port: Port) -> Answer:
+        user = await port.read(lambda: port.store.user(self.user))
+        if user is None:
+            raise _no_user(self.user)
+        if user.disabled_at is not None:
+            raise VerbFailed(f"{self.user} is disabled: `chatd user enable {self.user}` first")
+        text, claims = port.tokens().issue(self.user, port.new_id(), port.now(), self.lifetime)
+        await _done(port, AddToken(claims.jti, claims.user, claims.issued_at, claims.expires_at), self.user)
+        return {"token": text, "id": claims.jti, "expires_at": to_rfc3339(claims.expires_at)}
+
+
+@attrs.frozen(kw_only=True)
+class ListTokens(Verb):
+    """A page of the tokens that chatd issued, oldest first; `next` is the `after` of the next one."""
+
+    NAME = "token.list"
+    user: str | None = None
+    after: tuple[int, str] | None = None
+
+    async def run(self, port: Port) -> Answer:
+        if self.user is not None:
+            id = self.user
+            if await port.read(lambda: port.store.user(id)) is None:
+                raise _no_user(id)
+        found = await port.read(lambda: port.store.tokens(user=self.user, after=self.after, limit=PAGE))
+        last = [found[-1].issued_at, found[-1].jti] if len(found) == PAGE else None
+        return {"tokens": [_token(t, port.now()) for t in found], "next": last}
+
+
+@attrs.frozen(kw_only=True)
+class RevokeOne(Verb):
+    """Makes one token worthless, at once."""
+
+    NAME = "token.revoke"
+    id: str
+
+    async def run(self, port: Port) -> Answer:
+        (outcome,) = await port.commit([RevokeToken(self.id, port.now())])
+        if not isinstance(outcome, TokensSaved):
+            raise VerbFailed(
+                f"no token {self.id} was issued here: see `chatd token list`; "
+                "one that another program signed goes with `chatd token revoke --user ID`"
+            )
+        return _token(outcome.tokens[0], port.now())
+
+
+@attrs.frozen(kw_only=True)
+class RevokeAll(Verb):
+    """Makes all tokens of a user worthless that were issued so far, by whomever."""
+
+    NAME = "token.revoke_all"
+    user: str
+
+    async def run(self, port: Port) -> Answer:
+        outcome = await _done(port, RevokeTokens(self.user, port.now()), self.user)
+        assert isinstance(outcome, TokensSaved)
+        return {"user": self.user, "revoked": len(outcome.tokens)}
+
+
+@attrs.frozen(kw_only=True)
+class MessageVersions(Verb):
+    """A page of the texts that a message had before it was edited or deleted, oldest first."""
+
+    NAME = "message.versions"
+    conversation: str
+    seq: Annotated[int, Meta(ge=1)]
+    after: int | None = None
+
+    async def run(self, port: Port) -> Answer:
+        id, seq = self.conversation, self.seq
+        room = await port.read(lambda: port.store.room(id))
+        if room is None:
+            raise VerbFailed(f"there is no conversation {id}: clients show the ids, and the log when one is created")
+        if seq > room.conversation.last_seq:
+            raise VerbFailed(f"there is no message {seq} in it: the newest is {room.conversation.last_seq}")
+        found = [v for v in await port.read(lambda: port.store.versions(id, seq)) if v.rev > (self.after or 0)]
+        page = found[:TEXTS]
+        return {
+            "versions": [{"rev": v.rev, "until": to_rfc3339(v.at), "body": v.body} for v in page],
+            "next": page[-1].rev if len(found) > TEXTS else None,
+        }
+
+
+@attrs.frozen(kw_only=True)
+class NewEpoch(Verb):
+    """Gives the store another lineage: every client forgets what it holds, and starts anew."""
+
+    NAME = "db.new_epoch"
+
+    async def run(self, port: Port) -> Answer:
+        epoch = port.new_id()
+        await port.commit([BeginLineage(epoch)])
+        return {"epoch": epoch}
+
+
+VERBS: Mapping[str, type[Verb]] = {
+    verb.NAME: verb
+    for verb in (
+        AddUser, ChangeUser, DisableUser, ListUsers, IssueToken, ListTokens, RevokeOne, RevokeAll,
+        MessageVersions, NewEpoch,
+    )
+}  # fmt: skip
+
+
+def written(verb: Verb) -> Answer:
+    """The verb as JSON has it."""
+    return {"verb": verb.NAME, **attrs.asdict(verb)}
+
+
+def parse(asked: object) -> Verb:
+    """The verb that a JSON object names. Raises VerbFailed."""
+    if not isinstance(asked, dict) or asked.get("verb") not in VERBS:
+        raise VerbFailed("this daemon doesn't know what is asked for; is it of the same version?")
+    kind = VERBS[asked["verb"]]
+    try:
+        verb: Verb = msgspec.convert({key: value for key, value in asked.items() if key != "verb"}, kind)
+    except msgspec.ValidationError as error:
+        raise VerbFailed(f"{kind.NAME}: {error}") from None
+    user = getattr(verb, "user", None)
+    if user is not None and not is_id(user):
+        raise VerbFailed("a user's id has 1 to 128 printable ASCII characters, and no space")
+    name = getattr(verb, "name", None)
+    if name is not None and not name.isprintable():
+        raise VerbFailed("a name has printable characters only")
+    return verb
+
+
+async def _put(port: Port, change: PutUser | SetDisabled) -> Answer:
+    outcome = await _done(port, change, change.user)
+    assert isinstance(outcome, UserSaved)
+    return _user(outcome.user)
+
+
+async def _done(port: Port, change: AccountChange, user: str) -> Outcome:
+    (outcome,) = await port.commit([change])
+    if isinstance(outcome, Refused):
+        raise _no_user(user) if outcome.reason == "not_found" else VerbFailed(outcome.message)
+    return outcome
+
+
+def _no_user(user: str) -> VerbFailed:
+    return VerbFailed(
+        f"there is no user {user}: see `chatd user list`, or `chatd user add {user} --name ... --role ...`"
+    )
+
+
+def _user(user: User) -> Answer:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "role": user.role,
+        "disabled_at": _time(user.disabled_at),
+        "last_seen_at": _time(user.last_seen_at),
+    }
+
+
+def _token(token: IssuedToken, now: int) -> Answer:
+    state = "revoked" if token.revoked_at is not None else "expired" if token.expires_at <= now else "valid"
+    return {
+        "id": token.jti,
+        "user": token.user,
+        "state": state,
+        "issued_at": _time(token.issued_at),
+        "expires_at": _time(token.expires_at),
+        "revoked_at": _time(token.revoked_at),
+    }
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else to_rfc3339(at)

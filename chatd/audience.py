@@ -1,0 +1,196 @@
+"""Who is told of a conversation's changes, and what: one event for all who see the same, an `ok` for each asker.
+
+In a crowd others' watermark moves are left out of changes, and most changes would have nothing in them but their revs.
+Those are gathered, and told as one when something else is to be told, or after a while.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+from protocol.frames import Change
+from storage import records
+from storage.changes import Changed
+
+from . import view
+from .command import Command, answer
+from .registry import Registry
+from .session import Session
+from .wire import Event
+
+log = structlog.get_logger("chatd.room")
+
+GATHER, GATHER_MOST = 1.0, 30.0
+"""Seconds for which a change with nothing in it waits for the next.
+
+Twice as long each time that nothing else was told in between: what a message costs must not depend on how its receipts
+are spread.
+"""
+
+
+@attrs.frozen(slots=False)
+class Step:
+    """A plain change of a batch, and who asked for it."""
+
+    seen: view.Seen
+    asker: Session | None  # None where no ok is wanted
+    command: Command
+
+
+class Audience:
+    """A conversation as far as it was published: `rev`, and who is `present`; and everyone's connections."""
+
+    def __init__(self, row: records.Room, registry: Registry) -> None:
+        self.id = row.conversation.id
+        self.gathered_until = float("inf")  # when the connections are to be told what they gathered
+        self._gather_for = GATHER
+        self._registry = registry
+        self._log = log.bind(conversation=self.id)
+        self.adopt(row)
+
+    def adopt(self, row: records.Room) -> None:
+        """Go on from what the store has."""
+        self.rev = row.conversation.rev
+        self._participants = {p.user: p for p in row.participants}
+        self._count_present()
+
+    def _count_present(self) -> None:
+        self.present = tuple(p.user for p in self._participants.values() if p.present)
+        self.crowd = len(self.present) > view.CROWD
+
+    def is_present(self, user: str) -> bool:
+        """Whether the user takes part."""
+        row = self._participants.get(user)
+        return row is not None and row.left_at is None
+
+    def sessions(self) -> Iterator[tuple[str, Session]]:
+        """The connections of those who take part, and whose they are."""
+        of = self._registry.of
+        for user in self.present:
+            for session in of(user):
+                yield user, session
+
+    def feed(self, rev: int) -> None:
+        """Everyone who has taken part since `rev` reads on from there; who left meanwhile hears of that."""
+        gone = [p.user for p in self._participants.values() if p.left_at is not None and p.rev > rev]
+        for user in (*self.present, *gone):
+            for session in self._registry.of(user):
+                session.feed({self.id: rev})
+
+    def tell_run(self, run: list[Step]) -> None:
+        """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""
+        if not run:
+            return
+        self._apply(run[0].seen.outcome, run[-1].seen.outcome, run)
+        askers = {step.asker for step in run}
+        whole = [step.seen for step in run]
+        concerned = {user for seen in whole for user in seen.concerned}
+        first, last = run[0].seen.outcome.from_rev, run[-1].seen.outcome.rev
+        quiet = all(seen.quiet for seen in whole)
+        if not quiet:
+            self._gather_for = GATHER
+        shared: Event | None = None
+        for user, session in self.sessions():
+            if session in askers or user in concerned:
+                self._tell_in_turn(session, user, run)
+            elif quiet:
+                self._gather(session, first, last)
+            else:
+                if shared is None:
+                    shared = Event(view.merged(self.id, whole))
+                session.deliver(self.id, first, last, shared)
+        for step in run:
+            if not step.command.done:  # it wanted no ok, or its connection is gone
+                answer(step.command, self.id, step.seen.fields_for(step.command.session.user_id), step.seen.outcome)
+        run.clear()
+
+    def _tell_in_turn(self, session: Session, user: str, run: Sequence[Step]) -> None:
+        """The same for one who asked, or whom some of it concerns."""
+        others: list[view.Seen] = []
+
+        def tell_others() -> None:
+            if not others:
+                return
+            first, last = others[0].outcome.from_rev, others[-1].outcome.rev
+            if all(seen.quiet and user not in seen.concerned for seen in others):
+                self._gather(session, first, last)
+            else:
+                session.deliver(self.id, first, last, Event(view.merged(self.id, others, user)))
+            others.clear()
+
+        for step in run:
+            if step.asker is session:
+                tell_others()
+                answer(step.command, self.id, step.seen.fields_for(user), step.seen.outcome)
+            else:
+                others.append(step.seen)
+                if user in step.seen.concerned:
+                    tell_others()  # a membership is final for its event: no message may follow in it
+        tell_others()
+
+    def _gather(self, session: Session, first: int, last: int) -> None:
+        session.gather(self.id, first, last)
+        self.gathered_until = min(self.gathered_until, trio.current_time() + self._gather_for)
+
+    def tell_gathered(self) -> None:
+        """Tell what was gathered, if it is time."""
+        if self.gathered_until <= trio.current_time():
+            self.gathered_until = float("inf")
+            self._gather_for = min(2 * self._gather_for, GATHER_MOST)
+            for _, session in self.sessions():
+                session.tell_gathered(self.id)
+
+    def tell(self, seen: view.Seen, command: Command | None) -> None:
+        """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
+        outcome = seen.outcome
+        self._apply(outcome, outcome, ())
+        asker = command.session if command is not None and command.wants_ok else None
+        only = {m.user for m in outcome.memberships} if outcome.rev == outcome.from_rev else None
+        if only is None:
+            self._gather_for = GATHER
+        shared: tuple[dict[str, Any], Event] | None = None
+        for user in dict.fromkeys((*self.present, *outcome.left)):
+            sessions = self._registry.of(user)
+            if not sessions or (only is not None and user not in only):
+                continue
+            if user in seen.concerned or shared is None:
+                fields = seen.fields_for(user)
+                event = Event(Change(conversation=self.id, **fields))
+                if user not in seen.concerned:
+                    shared = fields, event
+            else:
+                fields, event = shared
+            for session in sessions:
+                if user in outcome.entered:
+                    session.start_anew(self.id)
+                elif user in outcome.left:
+                    self._part(session)
+                if session is asker:
+                    assert command is not None
+                    answer(command, self.id, dict(fields), outcome)
+                else:
+                    session.deliver(self.id, fields["from_rev"], outcome.rev, event)
+        if command is not None and not command.done:
+            answer(command, self.id, seen.fields_for(command.session.user_id), outcome)
+
+    def _part(self, session: Session) -> None:
+        session.tell_gathered(self.id)
+        session.start_anew(self.id)
+        if session.focus == self.id:
+            session.focus = None
+
+    def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
+        """Memory moves, now that the store has answered."""
+        self.rev = last.rev
+        outcomes = [step.seen.outcome for step in run] or [last]
+        moved = False
+        for outcome in outcomes:
+            for p in outcome.everyone or outcome.participants:
+                self._participants[p.user] = p
+            moved = moved or bool(outcome.entered or outcome.left)
+        if moved:
+            self._count_present()
+        self._log.debug("delivered", rev=last.rev, changes=last.rev - first.from_rev)

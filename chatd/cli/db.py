@@ -1,0 +1,192 @@
+"""`chatd db ...`."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from storage.contract import Store, StoreError
+from storage.look import look
+from storage.verify import verify
+
+from .. import database
+from ..admin import reach
+from ..admin.verbs import NewEpoch, VerbFailed
+from ..config import Config, ConfigError
+from ..daemon import new_id
+from ..lock import Held
+from .fail import fail
+from .operate import operate
+from .options import Settings, settings
+
+if TYPE_CHECKING:
+    from storage.mysql.adoption import Adoption, Examined
+
+INDEXED_AT_ONCE = 5_000
+"""Messages that go into the search index in one transaction."""
+
+SOMETHING_WRONG = 1
+"""Exit code of a check that found something."""
+
+
+@click.group()
+def db() -> None:
+    """Upgrade or check the database, or tell clients that it was restored from a backup."""
+
+
+@db.command()
+@settings("data", "database")
+@click.option("--dev", is_flag=True, help="A MySQL database that is new to chatd is for development mode.")
+def upgrade(settings: Settings, dev: bool) -> None:
+    """Bring the database to this version's schema, and its search index up to date.
+
+    A daemon does that by itself: the schema when it starts, the index while it runs. Tables of MySQL are altered by
+    this command alone.
+    """
+    try:
+        config = settings.load()
+        if not config.database_is_file():
+            _upgrade_server(config, development=dev)
+            return
+        path = config.database_path()
+        pending = look(path).pending if path.exists() else ()
+        with reach.opened(config) as store:
+            _index(store)
+    except Held as held:
+        if not pending:
+            click.echo(f"{path}: nothing to do, the daemon that runs has upgraded it")
+            return
+        fail(f"{held}: stop it, then run this again")
+    except (ConfigError, StoreError, VerbFailed) as error:
+        fail(str(error))
+    click.echo(f"{path}: upgraded ({', '.join(pending)})" if pending else f"{path}: nothing to do, it is up to date")
+
+
+def _upgrade_server(config: Config, *, development: bool) -> None:
+    place = database.place_of(config)
+    added = database.upgrade(config, new_epoch=new_id, development=development)
+    for what in added:
+        click.echo(f"added {what}")
+    click.echo(f"{place}: upgraded" if added else f"{place}: nothing to do, it is up to date")
+
+
+def _index(store: Store) -> None:
+    """Fill the search index, with a bar where that takes time."""
+    left = store.index(INDEXED_AT_ONCE)
+    if not left:
+        return
+    with click.progressbar(length=left, label="search index", file=sys.stderr) as bar:
+        while left:
+            rest = store.index(INDEXED_AT_ONCE)
+            bar.update(left - rest)
+            left = rest
+
+
+@db.command()
+@settings("data", "database")
+def check(settings: Settings) -> None:
+    """Say whether the database is sound: a line for each thing looked at. The daemon may run meanwhile.
+
+    Exits with 1 if something is wrong: restore a backup then, and run `chatd db new-epoch`. In a database of MySQL this
+    looks at the tables: what they lack for chatd, and what it can't work with.
+    """
+    wrong = False
+    try:
+        config = settings.load()
+        if not config.database_is_file():
+            _check_server(config)
+            return
+        path = config.database_path()
+        if not path.exists():
+            fail(f"there is no database {path}: look at --data")
+        for finding in verify(path):
+            wrong |= bool(finding.wrong)
+            click.echo(f"{'wrong' if finding.wrong else 'ok   '}  {finding.what}")
+            for example in finding.wrong:
+                click.echo(f"       {example}")
+            if finding.more:
+                click.echo("       and more")
+    except (ConfigError, StoreError) as error:
+        fail(str(error))
+    if wrong:
+        click.echo(
+            "Restore a backup, then run `chatd db new-epoch`; keep this file for whoever looks into it.", err=True
+        )
+        sys.exit(SOMETHING_WRONG)
+
+
+def _check_server(config: Config) -> None:
+    """A line for each thing, table by table; the notes are no fault."""
+    found = database.adoption(config).examine()
+    if found.empty:
+        fail(f"{found.where}: it is empty: run `chatd db upgrade`")
+    for finding in found.findings:
+        click.echo(f"{finding.level:<7}  {finding.table}: {finding.text}")
+    bad = [finding for finding in found.findings if finding.level != "note"]
+    if bad:
+        click.echo(f"{found.where}: {len(bad)} things are not as chatd needs them", err=True)
+    elif not found.adopted:
+        click.echo(f"{found.where}: the tables are ready, the rows are not: run `chatd db adopt --apply`", err=True)
+    else:
+        click.echo(f"{found.where}: everything is there")
+        return
+    sys.exit(SOMETHING_WRONG)
+
+
+@db.command()
+@settings("database")
+@click.option("--apply", is_flag=True, help="Do it. Before, make a backup.")
+@click.option("--widen", is_flag=True, help="With --apply: let it make a content longer that is too short for chatd.")
+@click.option("--prisma", is_flag=True, help="Print what to add to schema.prisma instead.")
+def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
+    """Make a web app's MySQL database chatd's, too; nothing that the app has is dropped or renamed.
+
+    Prints the statements that add what chatd needs: the migration.sql of the app's next migration. With --apply they
+    are run, and what was written so far is taken in. It can be run again, also where it was stopped half way.
+    """
+    try:
+        config = settings.load()
+        adoption = database.adoption(config)
+        found = adoption.examine()
+        if apply:
+            _apply(adoption, found, widen=widen)
+            return
+        for finding in [*found.only("wrong"), *found.only("narrow"), *found.only("note")]:
+            click.echo(f"{finding.level}: {finding.table}: {finding.text}", err=True)
+        click.echo(found.fragment() if prisma else found.migration(), nl=False)
+    except (ConfigError, StoreError) as error:
+        fail(str(error))
+    if found.empty:
+        fail(f"{found.where}: it is empty, there is nothing to adopt: run `chatd db upgrade`")
+    if found.only("wrong"):
+        fail(f"{found.where}: chatd can't work with these tables as they are; see above")
+
+
+def _apply(adoption: "Adoption", found: "Examined", *, widen: bool) -> None:
+    if found.adopted and not found.steps:
+        click.echo(f"{found.where}: nothing to do, it is adopted")
+        return
+    said = -1
+
+    def show(done: int, total: int) -> None:
+        nonlocal said
+        tenths = 10 * done // total
+        if tenths > said:
+            said = tenths
+            click.echo(f"{done} of {total} conversations and messages taken in", err=True)
+
+    adoption.apply(
+        new_epoch=new_id, widen=widen, announce=lambda what: click.echo(f"adding {what}", err=True), progress=show
+    )
+    click.echo(f"{found.where}: adopted")
+
+
+@db.command("new-epoch")
+@settings("data", "database")
+def new_epoch(settings: Settings) -> None:
+    """Make every client start anew: to be run after a backup was restored.
+
+    Clients hold messages that the backup hasn't, under numbers that will be used again.
+    """
+    epoch = operate(settings, NewEpoch())["epoch"]
+    click.echo(f"the database's epoch is now {epoch}: clients start anew when they connect")

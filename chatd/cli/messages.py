@@ -1,0 +1,33 @@
+"""`chatd message ...`."""
+
+import click
+
+from ..admin.verbs import MessageVersions
+from ..chat import printable
+from .operate import each_page, print_json
+from .options import Settings, settings
+from .users import AS_JSON
+
+
+@click.group()
+def message() -> None:
+    """Look at what is kept of messages for the record; whether the daemon runs or not."""
+
+
+@message.command()
+@click.argument("conversation")
+@click.argument("seq", type=click.IntRange(min=1))
+@AS_JSON
+@settings("data", "database")
+def versions(settings: Settings, conversation: str, seq: int, as_json: bool) -> None:
+    """Print the texts that message SEQ of CONVERSATION had before it was edited or deleted, oldest first."""
+    found = each_page(
+        settings, "versions", lambda after: MessageVersions(conversation=conversation, seq=seq, after=after)
+    )
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("it was never edited or deleted", err=True)
+    for version in () if as_json else found:
+        click.echo(f"-- until {version['until']} (rev {version['rev']})")
+        click.echo(printable(version["body"]))

@@ -1,0 +1,69 @@
+"""`chatd token ...`."""
+
+import click
+
+from ..admin.verbs import IssueToken, ListTokens, RevokeAll, RevokeOne
+from ..config import ConfigError
+from .duration import Duration
+from .fail import fail
+from .operate import each_page, operate, print_json, print_table
+from .options import Settings, settings
+from .users import AS_JSON
+
+
+class _Tokens(click.Group):
+    """A group whose default command is `issue`: `chatd token ada` is `chatd token issue ada`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["issue", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Tokens, options_metavar="", subcommand_metavar="ID | COMMAND [ARGS]...")
+def token() -> None:
+    """Issue a token to the user ID, list or revoke tokens; whether the daemon runs or not."""
+
+
+@token.command()
+@click.argument("id")
+@click.option("--expires", type=Duration(), help="How long it is good for, like 12h or 90d (30d).")
+@settings("data", "database")
+def issue(settings: Settings, id: str, expires: int | None) -> None:
+    """Print a token that lets the user ID sign in, and nothing else. What `chatd token ID` does."""
+    try:
+        lifetime = expires or max(1, round(settings.load().auth.token_lifetime * 86400))
+    except ConfigError as error:
+        fail(str(error))
+    click.echo(operate(settings, IssueToken(user=id, lifetime=lifetime))["token"])
+
+
+@token.command("list")
+@click.option("--user", metavar="ID", help="Only this user's.")
+@AS_JSON
+@settings("data", "database")
+def list_(settings: Settings, user: str | None, as_json: bool) -> None:
+    """Print the tokens that were issued here, oldest first: their ids, never themselves."""
+    tokens = each_page(settings, "tokens", lambda after: ListTokens(user=user, after=after))
+    if as_json:
+        print_json(tokens)
+    else:
+        rows = [(t["id"], t["state"], t["issued_at"][:16], t["expires_at"][:16], t["user"]) for t in tokens]
+        print_table(("ID", "STATE", "ISSUED (UTC)", "EXPIRES (UTC)", "USER"), rows, nothing="no tokens: chatd token ID")
+
+
+@token.command()
+@click.argument("token_id", required=False)
+@click.option("--user", metavar="ID", help="All tokens of this user, those of other issuers too.")
+@settings("data", "database")
+def revoke(settings: Settings, token_id: str | None, user: str | None) -> None:
+    """Make a token worthless by its id, or all of a user; whoever signed in with it is cut off at once."""
+    if (token_id is None) == (user is None):
+        fail("say which: chatd token revoke TOKEN_ID (see chatd token list), or chatd token revoke --user ID")
+    if user is not None:
+        done = operate(settings, RevokeAll(user=user))
+        issued = f"{done['revoked']} issued here"
+        click.echo(f"revoked all tokens of {user} ({issued}); a new one: {settings.next('token', user)}")
+    elif token_id is not None:
+        done = operate(settings, RevokeOne(id=token_id))
+        click.echo(f"revoked {done['id']} of {done['user']}; a new one: {settings.next('token', done['user'])}")

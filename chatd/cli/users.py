@@ -1,0 +1,83 @@
+"""`chatd user ...`."""
+
+import click
+
+from protocol.objects import ROLES, Role
+
+from ..admin.verbs import AddUser, Answer, ChangeUser, DisableUser, ListUsers
+from .operate import each_page, operate, print_json, print_table
+from .options import Settings, settings
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+
+
+@click.group()
+def user() -> None:
+    """Add, list, rename and shut out users; whether the daemon runs or not."""
+
+
+@user.command()
+@click.argument("id")
+@click.option("--name", required=True, help="As others see it.")
+@click.option("--role", required=True, type=click.Choice(ROLES))
+@settings("data", "database")
+def add(settings: Settings, id: str, name: str, role: Role) -> None:
+    """Make a user."""
+    made = operate(settings, AddUser(user=id, name=name, role=role))
+    click.echo(f"added {_line(made)}; to let them sign in: {settings.next('token', made['id'])}")
+
+
+@user.command("list")
+@AS_JSON
+@settings("data", "database")
+def list_(settings: Settings, as_json: bool) -> None:
+    """Print all users, by id."""
+    users = each_page(settings, "users", lambda after: ListUsers(after=after))
+    if as_json:
+        print_json(users)
+    else:
+        rows = [(u["id"], u["role"], "disabled" if u["disabled_at"] else "active", u["name"]) for u in users]
+        print_table(
+            ("ID", "ROLE", "STATE", "NAME"), rows, nothing="no users yet: chatd user add ID --name NAME --role ROLE"
+        )
+
+
+@user.command()
+@click.argument("id")
+@settings("data", "database")
+def disable(settings: Settings, id: str) -> None:
+    """Shut a user out; whoever is connected as them is cut off at once."""
+    done = operate(settings, DisableUser(user=id, disabled=True))
+    click.echo(f"disabled {_line(done)}, and cut off; to let them in again: {settings.next('user', 'enable', id)}")
+
+
+@user.command()
+@click.argument("id")
+@settings("data", "database")
+def enable(settings: Settings, id: str) -> None:
+    """Let a user in again."""
+    done = operate(settings, DisableUser(user=id, disabled=False))
+    tokens = settings.next("token", "list", "--user", id)
+    click.echo(f"enabled {_line(done)}; their tokens are good again, see: {tokens}")
+
+
+@user.command()
+@click.argument("id")
+@click.argument("name")
+@settings("data", "database")
+def rename(settings: Settings, id: str, name: str) -> None:
+    """Give a user another name."""
+    click.echo(f"renamed {_line(operate(settings, ChangeUser(user=id, name=name)))}; who talks with them sees it now")
+
+
+@user.command()
+@click.argument("id")
+@click.argument("role", type=click.Choice(ROLES))
+@settings("data", "database")
+def role(settings: Settings, id: str, role: Role) -> None:
+    """Give a user another role."""
+    click.echo(f"changed {_line(operate(settings, ChangeUser(user=id, role=role)))}; it counts from now on")
+
+
+def _line(user: Answer) -> str:
+    return f"{user['id']} ({user['name']}, {user['role']})"

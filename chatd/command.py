@@ -1,0 +1,67 @@
+"""A request on its way through a room, and how it is answered."""
+
+from typing import Any
+
+from protocol.codes import ErrorCode
+from protocol.frames import ChangeOk
+from protocol.types import RequestId
+from storage.changes import Changed, CreateGroup, OpenDirect, Refused, RoomChange, SendMessage, SetTitle, Unchanged
+
+from . import view
+from .errors import Refusal
+from .session import Session
+
+
+class Command:
+    """A request on its way through a room: a change for the store, or typing (`active`)."""
+
+    __slots__ = ("active", "change", "deadline", "done", "re", "session")
+
+    def __init__(
+        self, session: Session, re: RequestId | None, change: RoomChange | None, *, active: bool = False
+    ) -> None:
+        self.session = session
+        self.re = re
+        self.change = change
+        self.active = active
+        self.deadline = float("inf")
+        self.done = False
+
+    @property
+    def wants_ok(self) -> bool:
+        """Whether the outcome goes to the asker as an `ok` (else as the event that all others get)."""
+        return self.re is not None and not self.done
+
+    def finish(self) -> None:
+        """The request is answered, or needs no answer."""
+        if not self.done:
+            self.done = True
+            self.session.answered()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error."""
+        if not self.done:
+            self.session.send(refusal.frame(self.re))
+            self.finish()
+
+
+def answer(command: Command, conversation: str, fields: dict[str, Any], outcome: Changed | Unchanged) -> None:
+    """The `ok` of a changing request, where one is wanted; it stands for the event on the asker's connection."""
+    if command.wants_ok:
+        assert command.re is not None
+        match command.change:
+            case SendMessage() | CreateGroup():
+                fields["duplicate"] = isinstance(outcome, Unchanged)
+            case OpenDirect():
+                fields |= view.opened_fields(outcome)
+            case SetTitle():
+                fields["info"] = view.info(outcome.room)
+            case _:
+                pass
+        command.session.answer(conversation, ChangeOk(re=command.re, conversation=conversation, **fields))
+    command.finish()
+
+
+def refusal(outcome: Refused) -> Refusal:
+    """What the store says no to, as the asker hears it."""
+    return Refusal(ErrorCode(outcome.reason), outcome.message)

@@ -1,0 +1,140 @@
+"""The kinds of settings: each call makes one, with its default, what is allowed, and what it is for."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import attrs
+import msgspec
+
+from protocol.objects import ROLES, Role
+
+
+class ConfigError(Exception):
+    """A setting cannot be used; the message is one line that says where, what was found, and what is allowed."""
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """What is known of one setting, beside its name and default.
+
+    `type` is msgspec's; `tidy` brings a value of that type to its normal form, or raises ValueError; `beside` makes a
+    value relative to a folder; a `secret` is never shown.
+    """
+
+    type: Any
+    expects: str
+    help: str
+    tidy: Callable[[Any], object] | None = None
+    beside: Callable[[Path, str], str] | None = None
+    secret: bool = False
+
+
+def toml(value: object) -> str:
+    """TOML's spelling of a value; JSON's is the same but for dates, NaN and infinity."""
+    if isinstance(value, float) and not -1e308 < value < 1e308:
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def field(default: object, type_: object, expects: str, help_: str, **more: Any) -> Any:
+    return attrs.field(
+        default=default,
+        repr=not more.get("secret"),
+        metadata={"setting": Setting(type=type_, expects=expects, help=help_, **more)},
+    )
+
+
+def whole(default: int, low: int, high: int, help_: str) -> Any:
+    return field(default, Annotated[int, msgspec.Meta(ge=low, le=high)], f"an integer from {low} to {high}", help_)
+
+
+def number(default: float, low: float, high: float, help_: str) -> Any:
+    type_ = Annotated[float, msgspec.Meta(ge=low, le=high)]  # a bounded float is neither NaN nor infinite
+    return field(default, type_, f"a number from {low:.9g} to {high:.9g}", help_)
+
+
+def text(default: str, pattern: str, expects: str, help_: str, **more: Any) -> Any:
+    return field(default, Annotated[str, msgspec.Meta(pattern=pattern)], expects, help_, **more)
+
+
+def path(default: str, expects: str, help_: str) -> Any:
+    """A path, relative to the file that names it. Empty only where that is the default."""
+    many = "+" if default else "*"
+    return text(default, rf"^[^\x00-\x1f]{many}\Z", f"the path of {expects}", help_, beside=_path_beside)
+
+
+def one_of(default: str, choices: tuple[str, ...], help_: str) -> Any:
+    return field(default, Literal[choices], "one of " + ", ".join(map(toml, choices)), help_)
+
+
+def texts(default: tuple[str, ...], tidy: Callable[[str], str], expects: str, help_: str) -> Any:
+    return field(default, tuple[str, ...], expects, help_, tidy=lambda values: tuple(map(tidy, values)))
+
+
+def roles(default: tuple[Role, ...], help_: str) -> Any:
+    return field(default, tuple[Role, ...], "a list of " + ", ".join(map(toml, ROLES)), help_)
+
+
+def _path_beside(folder: Path, value: str) -> str:
+    return value if not value or value.startswith("~") else str(folder / value)
+
+
+SQLITE = "sqlite:///"
+
+
+def database_beside(folder: Path, url: str) -> str:
+    """The URL of a SQLite file, its path relative to `folder`; any other as it is."""
+    return SQLITE + _path_beside(folder, url.removeprefix(SQLITE)) if url.startswith(SQLITE) else url
+
+
+_HOST = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]"
+_ORIGIN = re.compile(rf"(https?)://({_HOST})(?::([0-9]{{1,5}}))?/?")
+_OWN_PORT = {"http": 80, "https": 443}
+
+
+def origin(text: str) -> str:
+    """A page's origin as browsers write it (RFC 6454, section 6.2): small letters, no port that goes without saying.
+
+    One slash at the end is forgiven; ValueError for a path, a wildcard, a user's name.
+    """
+    found = _ORIGIN.fullmatch(text.lower()) if text.isascii() else None
+    if found is None:
+        raise ValueError("no origin")
+    scheme, name, digits = found.groups()
+    port = int(digits or _OWN_PORT[scheme])
+    if not 0 < port < 65_536:
+        raise ValueError("no port")
+    return f"{scheme}://{host(name)}" + ("" if port == _OWN_PORT[scheme] else f":{port}")
+
+
+def host(text: str) -> str:
+    """A host as it stands in an origin: a name in small letters, an IPv6 address in brackets. Raises ValueError."""
+    small = text.lower()
+    if not text.isascii() or re.fullmatch(_HOST, small) is None:
+        raise ValueError("no host")
+    return f"[{ipaddress.IPv6Address(small[1:-1])}]" if small.startswith("[") else small
+
+
+def network(text: str) -> str:
+    """An IP address or network in its short form. ValueError, too, for bits beyond the mask: who is meant?"""
+    return str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+
+
+def naming(text: str) -> str:
+    """What a table or column of ours is called, without spaces. ValueError if it isn't that."""
+    ours, _, theirs = (part.strip() for part in text.partition("="))
+    if re.fullmatch(r"[A-Za-z]+(\.[A-Za-z]+)?", ours) is None or re.fullmatch(r"[A-Za-z0-9_$]{1,64}", theirs) is None:
+        raise ValueError("no naming")
+    return f"{ours}={theirs}"
+
+
+def role_of(text: str) -> str:
+    """Which of our roles one of the app's is. ValueError if it isn't that."""
+    theirs, _, ours = (part.strip() for part in text.rpartition("="))
+    if not theirs or ours not in ROLES:
+        raise ValueError("no role")
+    return f"{theirs}={ours}"

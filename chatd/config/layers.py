@@ -1,0 +1,266 @@
+"""How the settings of a daemon come together: defaults, a file, the environment, the command line."""
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+
+from .fields import ConfigError, Setting, toml
+from .settings import SETTINGS, TABLES, Config
+
+DEFAULT_FILE = Path("chatd.toml")
+PREFIX = "CHATD_"
+
+BORROWED = {
+    "PORT": "server.port",
+    "SOCKET_PORT": "server.port",
+    "HOSTNAME": "server.host",
+    "CORS_ORIGIN": "server.allowed_origins",
+    "NEXT_PUBLIC_SITE_URL": "server.public_url",
+    "DATABASE_URL": "storage.database",
+}
+"""What a web app's `.env` calls them; where two mean the same, the later one counts."""
+
+
+@attrs.frozen
+class Source:
+    """Where a setting was found. `place`: a file, "environment" or "command line"; `name`: what it is called there."""
+
+    place: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.name}"
+
+
+@attrs.frozen
+class Loaded:
+    """Settings, the `file` that was read, and where each that isn't a default was found, by its dotted name."""
+
+    config: Config
+    file: Path | None
+    sources: Mapping[str, Source]
+
+
+@attrs.frozen
+class _Given:
+    """A value that somebody gave; `found` is how it stands there."""
+
+    source: Source
+    table: str
+    key: str
+    value: object
+    found: object
+    folder: Path | None = None  # where relative paths start, if not at the working directory
+
+    @property
+    def setting(self) -> str:
+        return f"{self.table}.{self.key}"
+
+
+def load(file: Path | None, overrides: Mapping[str, object]) -> Config:
+    """The settings as `read` finds them for this process; without a file, `./chatd.toml` is read where there is one."""
+    return read(file or default_file(), overrides, os.environ).config
+
+
+def default_file() -> Path | None:
+    """The file of the working directory, if there is one."""
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def read(file: Path | None, overrides: Mapping[str, object], environment: Mapping[str, str]) -> Loaded:
+    """Read the settings: defaults, then the file, then the environment, then what the command line says.
+
+    The keys of `overrides` are dotted ("server.port"); a value may be text as it was typed; None stands for a flag that
+    was not given.
+
+    What a web app's own variables say is stronger than the file, but for its DATABASE_URL: a file that names a database
+    means it. Relative paths in the file, and those of defaults beside a file, start at the file's folder; others at the
+    working directory. Raises `ConfigError`.
+    """
+    in_file = [] if file is None else list(_from_file(file))
+    stronger = [*_from_environment(environment), *_from_flags(overrides)]
+    named = {given.setting for given in stronger}
+    if any(given.setting == "storage.database" for given in in_file):
+        named.add("storage.database")
+    borrowed = {given.setting: given for given in _from_web_app(environment) if given.setting not in named}
+
+    found: dict[str, dict[str, object]] = {name: {} for name in TABLES}
+    sources: dict[str, Source] = {}
+    if file is not None:
+        _take_defaults_beside(file, found)
+    for given in (*in_file, *borrowed.values(), *stronger):
+        found[given.table][given.key] = _checked(given)
+        sources[given.setting] = given.source
+    tables: dict[str, Any] = {name: table(**found[name]) for name, table in TABLES.items()}
+    loaded = Loaded(Config(**tables), file, sources)
+    _require_consistent(loaded)
+    return loaded
+
+
+# -- the layers --
+
+
+def _from_file(file: Path) -> Iterator[_Given]:
+    for table, content in _read(file).items():
+        is_table = isinstance(content, dict)
+        _require_known(f"{file}: ", table, TABLES, "table" if is_table else "key outside of a table")
+        if not is_table:
+            raise ConfigError(f"{file}: {table} = {_shown(content)}: expected a table, [{table}]")
+        for key, value in content.items():
+            _require_known(f"{file}: [{table}] ", key, SETTINGS[table], "key")
+            yield _Given(Source(str(file), f"[{table}] {key}"), table, key, value, value, _folder(file))
+
+
+def _from_environment(variables: Mapping[str, str]) -> Iterator[_Given]:
+    """CHATD_SERVER_PORT and the like. An empty one counts as unset; one that begins with no table is someone else's."""
+    known = {f"{PREFIX}{table}_{key}".upper(): (table, key) for table, keys in SETTINGS.items() for key in keys}
+    ours = tuple(f"{PREFIX}{table}_".upper() for table in TABLES)
+    for name, text in variables.items():
+        if text and name.startswith(ours):
+            _require_known("environment: ", name, known, "variable")
+            yield _variable(name, *known[name], text)
+
+
+def _from_web_app(variables: Mapping[str, str]) -> Iterator[_Given]:
+    for name, setting in BORROWED.items():
+        text = variables.get(name, "")
+        if name == "HOSTNAME" and not _is_address(text):
+            continue  # shells and containers put the machine's name there
+        if name == "NEXT_PUBLIC_SITE_URL":
+            text = re.sub(r"(?<=[^:/])[/?#].*", "", text, flags=re.DOTALL)  # the site may live below a path
+        if text:
+            table, _, key = setting.partition(".")
+            yield _variable(name, table, key, text)
+
+
+def _from_flags(overrides: Mapping[str, object]) -> Iterator[_Given]:
+    for setting, value in overrides.items():
+        if value is not None:
+            table, _, key = setting.partition(".")
+            _require_known("command line: ", table, TABLES, "table")
+            _require_known(f"command line: {table}.", key, SETTINGS[table], "key")
+            plain: Any = os.fspath(value) if isinstance(value, os.PathLike) else value
+            value = _parsed(SETTINGS[table][key], plain) if isinstance(plain, str) else plain
+            yield _Given(Source("command line", setting), table, key, value, plain)
+
+
+def _take_defaults_beside(file: Path, found: dict[str, dict[str, object]]) -> None:
+    for name, table in TABLES.items():
+        for key, setting in SETTINGS[name].items():
+            if setting.beside and (folder := _folder(file)):
+                found[name][key] = setting.beside(folder, getattr(table(), key))
+
+
+def _folder(file: Path) -> Path | None:
+    """The file's, if that is not the working directory anyway."""
+    return None if file.parent == Path() else file.parent
+
+
+# -- values --
+
+
+def _variable(name: str, table: str, key: str, text: str) -> _Given:
+    return _Given(Source("environment", name), table, key, _parsed(SETTINGS[table][key], text), text)
+
+
+def _parsed(setting: Setting, text: str) -> object:
+    """Text as the setting's type: a list is comma separated. What is none stays text, for `_checked` to complain."""
+    if typing.get_origin(setting.type) is tuple:
+        return tuple(item.strip() for item in text.split(","))
+    try:
+        value: object = msgspec.convert(text, setting.type, strict=False)
+    except msgspec.ValidationError:
+        return text
+    return text if type(value) is int and not re.fullmatch(r"-?\d+", text) else value  # 3001.0 is none
+
+
+def _checked(given: _Given) -> object:
+    """The value in its normal form, paths where they start. Raises ConfigError."""
+    setting = SETTINGS[given.table][given.key]
+    try:
+        value: Any = msgspec.convert(given.value, setting.type, strict=True)
+        value = setting.tidy(value) if setting.tidy else value
+    except ValueError as error:  # msgspec's ValidationError is one, too
+        shown = "..." if setting.secret else _shown(given.found)
+        raise ConfigError(f"{given.source} = {shown}: expected {setting.expects}") from error
+    return setting.beside(given.folder, value) if setting.beside and given.folder else value
+
+
+def _require_consistent(loaded: Loaded) -> None:
+    """Where one setting depends on another. Raises ConfigError."""
+    config, sources = loaded.config, loaded.sources
+    for one, other in (("certificate", "key"), ("key", "certificate")):
+        if getattr(config.tls, one) and not getattr(config.tls, other):
+            where = sources[f"tls.{one}"]
+            raise ConfigError(f"{where} = {_shown(getattr(config.tls, one))}: needs [tls] {other}, too")
+    if config.auth.secret and config.auth.secret_file:
+        where, beside = sources["auth.secret"], sources["auth.secret_file"]
+        raise ConfigError(f"{where}: given together with {beside}; keep one of them")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+# -- reading, and complaining --
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Parse a TOML file, with or without a byte order mark."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}: line {line}: not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:
+        # "Invalid value (at line 3, column 8)", "... (at end of document)", or a bare complaint about a huge number
+        what, _, where = str(error).partition(" (at ")
+        place = where.rstrip(")").replace("end of document", f"line {len(data.splitlines())}, the end")
+        raise ConfigError(": ".join(filter(None, (str(path), place, what.replace("\n", " "))))) from error
+
+
+def _require_known(where: str, name: str, known: Iterable[str], kind: str) -> None:
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"allowed: {', '.join(known)}"
+        bare = name if re.fullmatch(r"[\w-]+", name) else toml(name)
+        raise ConfigError(f"{where}{bare}: unknown {kind}; {hint}")
+
+
+def _shown(value: object) -> str:
+    """A wrong value for an error message: on one line, short, without the password that a URL may hold."""
+    try:
+        text = toml(_without_password(value))
+    except ValueError:  # an integer of thousands of digits, written in hexadecimal
+        text = "..."
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _without_password(value: object) -> object:
+    """Nothing but the scheme of a text with an @, or of a URL that is likely to hold a password."""
+    match value:
+        case str() if hides := re.match(r"(\w+://)?.*@|((?!https?:|sqlite:|file:)\w+://)", value, flags=re.DOTALL):
+            return f"{hides[1] or hides[2] or ''}..."
+        case list() | tuple():
+            return [_without_password(item) for item in value]
+        case dict():
+            return {key: _without_password(item) for key, item in value.items()}
+        case _:
+            return value

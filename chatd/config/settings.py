@@ -1,0 +1,210 @@
+"""What can be set: the tables of `chatd.toml` with their defaults and limits.
+
+A setting is one line here. Its description and what it accepts make the error messages and the example file.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from protocol.objects import ROLES, Role
+
+from . import fields
+from .fields import SQLITE, ConfigError, Setting, number, one_of, path, roles, text, texts, whole
+
+DATABASE_FILE = "chatd.db"
+SECRET_FILE = "secret"
+SECRET_LENGTH = 32
+"""Characters, at least, of a secret; bytes, at least, of a secret file."""
+
+
+@attrs.frozen(kw_only=True)
+class Server:
+    """Where the daemon listens, and its life."""
+
+    host: str = text("127.0.0.1", r"^[^\s\x00]+$", "an address or a host name", "address to listen on")
+    port: int = whole(3001, 0, 65535, "TCP port to listen on; 0 takes any free one")
+    data: str = path("./data", "a folder", "folder for all that is kept")
+    public_url: str = text(
+        "", "", "an address like https://chat.example.org, without a path",
+        "where browsers find this server; its pages may connect", tidy=lambda url: url and fields.origin(url)
+    )  # fmt: skip
+    allowed_origins: tuple[str, ...] = texts(
+        (), fields.origin, 'a list of origins like "https://www.example.org", without paths or *',
+        "other sites whose pages may connect"
+    )  # fmt: skip
+    allowed_hosts: tuple[str, ...] = texts(
+        ("localhost", "127.0.0.1", "[::1]"), fields.host, "a list of host names without ports",
+        "names of this server whose own pages may connect"
+    )  # fmt: skip
+    trusted_proxies: tuple[str, ...] = texts(
+        (), fields.network, 'a list of addresses or networks like "10.0.0.0/8"',
+        "who may say whom they speak for (X-Forwarded-For, X-Forwarded-Proto)"
+    )  # fmt: skip
+    grace: float = number(10.0, 0, 3600, "s, for connections to end at shutdown")
+    heartbeat: float = number(25.0, 1, 3600, "s between pings; a connection silent for twice that is closed")
+    websocket: Literal["own", "trio-websocket"] = one_of(
+        "own", ("own", "trio-websocket"), "what reads WebSocket frames; the library costs twice as much"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Tls:
+    """Certificates, where no proxy sees to them. Both or neither; read again at SIGHUP."""
+
+    certificate: str = path("", "a PEM file", "certificate with its chain; empty: no TLS")
+    key: str = path("", "a PEM file", "the certificate's private key")
+
+
+@attrs.frozen(kw_only=True)
+class Auth:
+    """How users prove who they are."""
+
+    secret: str = text(
+        "", rf"^([^\x00]{{{SECRET_LENGTH},}})?\Z", f"at least {SECRET_LENGTH} characters",
+        "what signs tokens, itself; better in the environment or a file than here", secret=True
+    )  # fmt: skip
+    secret_file: str = path("", "a file", f"file of it; both empty: the file {SECRET_FILE} in the data folder")
+    token_lifetime: float = number(30.0, 0.001, 3650, "days that a token is good for, where nothing else is said")
+
+
+@attrs.frozen(kw_only=True)
+class Storage:
+    """Where messages are kept, and how safely."""
+
+    database: str = text(
+        "", r"^(sqlite:///(?!:memory:)[^?#\x00-\x1f]+|mysql://[^/?#\s\x00]+/[^/?#\s\x00]+(\?[^#\s\x00]*)?)?\Z",
+        '"", "sqlite:///relative.db", "sqlite:////absolute.db" or "mysql://user:password@host/name"',
+        f"database; empty: the SQLite file {DATABASE_FILE} in the data folder", beside=fields.database_beside
+    )  # fmt: skip
+    durability: Literal["full", "normal"] = one_of(
+        "full", ("full", "normal"), "full: acknowledged messages outlive power loss; normal: only a crash of the daemon"
+    )
+    readers: int = whole(2, 1, 32, "connections that read beside the one that writes")
+
+
+@attrs.frozen(kw_only=True)
+class Mysql:
+    """The database of an app beside chatd: what it calls its things, and how often to look for what it wrote."""
+
+    names: tuple[str, ...] = texts(
+        (), fields.naming, 'a list of theirs for ours, like "Message=messages" or "Message.content=body"',
+        "tables and columns of the app that have other names than in docs/mysql.md"
+    )  # fmt: skip
+    roles: tuple[str, ...] = texts(
+        (), fields.role_of, 'a list like "PRO=dentist" of patient, dentist, staff and admin',
+        "values of the app's enum of roles; one that is not named here, nor like ours, counts as patient"
+    )  # fmt: skip
+    poll: float = number(1.0, 0.1, 3600, "s between two looks for what the app, or another daemon, wrote")
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much anyone may ask for, and how much is held in memory."""
+
+    max_frame_bytes: int = whole(262_144, 4_096, 4_194_304, "bytes of one frame from a client")
+    max_body_chars: int = whole(10_000, 1, 100_000, "characters of a message")
+    max_revs: int = whole(500, 1, 10_000, "conversations that one hello or sync may name")
+    max_page: int = whole(200, 1, 1_000, "items of one page of a list, history or search")
+    max_participants: int = whole(500, 2, 2_000, "people in a conversation")
+    max_attachment_bytes: int = whole(26_214_400, 1, 2**40, "bytes of an attached file")
+    outbox_bytes: int = whole(1_048_576, 65_536, 2**30, "bytes queued for a connection before it is cut as too slow")
+    connections: int = whole(10_000, 1, 1_000_000, "connections in all")
+    connections_per_user: int = whole(50, 1, 1_000_000, "connections of one user")
+    requests_per_second: float = number(20.0, 0.1, 1e6, "requests/s of a connection, over time")
+    request_burst: int = whole(100, 1, 1_000_000, "requests of a connection at once")
+    user_requests_per_second: float = number(40.0, 0.1, 1e6, "requests/s of a user over all connections, over time")
+    user_request_burst: int = whole(200, 1, 1_000_000, "requests of a user over all connections at once")
+    rooms: int = whole(10_000, 1, 1_000_000, "conversations held in memory")
+    room_inbox: int = whole(256, 1, 65_536, "requests waiting in one conversation")
+    http_body_bytes: int = whole(65_536, 1_024, 2**30, "bytes of an HTTP request's body, uploads excepted")
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """How long to wait."""
+
+    handshake: float = number(5.0, 0.1, 3600, "s, for the head of a request and the WebSocket handshake")
+    hello: float = number(10.0, 0.1, 3600, "s, for the hello of a new connection")
+    close: float = number(5.0, 0.1, 3600, "s, for a peer to answer a close")
+    write: float = number(10.0, 0.1, 3600, "s without a byte taken before a slow reader is cut")
+    commit: float = number(10.0, 0.1, 3600, "s, for a place in the queue and the commit to disk")
+    room_idle: float = number(60.0, 0.1, 86400, "s, after which an idle conversation leaves memory")
+    keep_alive: float = number(15.0, 0.1, 3600, "s, for the next HTTP request of a connection")
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """Whom each role may open a conversation with, or add to one."""
+
+    patient: tuple[Role, ...] = roles(("dentist", "staff", "admin"), "whom patients reach")
+    dentist: tuple[Role, ...] = roles(ROLES, "whom dentists reach")
+    staff: tuple[Role, ...] = roles(ROLES, "whom staff reach")
+    admin: tuple[Role, ...] = roles(ROLES, "whom admins reach")
+
+
+@attrs.frozen(kw_only=True)
+class Messages:
+    """How long people may take back what they wrote. Staff and admins may delete at any time."""
+
+    edit_within: float = number(24.0, 0, 876_000, "hours in which a message may be edited by its sender; 0: not at all")
+    delete_within: float = number(24.0, 0, 876_000, "hours in which its sender may delete it; 0: not at all")
+
+
+@attrs.frozen(kw_only=True)
+class Logs:
+    """What is logged, on standard error. Never what people write."""
+
+    level: Literal["debug", "info", "warning", "error"] = one_of(
+        "info", ("debug", "info", "warning", "error"), "the least severe that is logged"
+    )
+    format: Literal["auto", "human", "json"] = one_of(
+        "auto", ("auto", "human", "json"), "auto: human on a terminal, JSON lines elsewhere"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """All settings of one daemon."""
+
+    server: Server = attrs.field(factory=Server)
+    tls: Tls = attrs.field(factory=Tls)
+    auth: Auth = attrs.field(factory=Auth)
+    storage: Storage = attrs.field(factory=Storage)
+    mysql: Mysql = attrs.field(factory=Mysql)
+    limits: Limits = attrs.field(factory=Limits)
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+    policy: Policy = attrs.field(factory=Policy)
+    messages: Messages = attrs.field(factory=Messages)
+    logs: Logs = attrs.field(factory=Logs)
+
+    def data_path(self) -> Path:
+        """The data folder, absolute; `~` is the home folder. It may not exist yet."""
+        return _absolute(self.server.data)
+
+    def secret_path(self) -> Path:
+        """The file with what signs tokens, absolute. It may not exist yet; `auth.secret` stands instead of it."""
+        return _absolute(self.auth.secret_file) if self.auth.secret_file else self.data_path() / SECRET_FILE
+
+    def database_is_file(self) -> bool:
+        """Whether messages are kept in a SQLite file."""
+        return not self.storage.database or self.storage.database.startswith(SQLITE)
+
+    def database_path(self) -> Path:
+        """The SQLite file, absolute. It may not exist yet. Raises ConfigError where the database is no file."""
+        url = self.storage.database
+        if not self.database_is_file():
+            scheme = url.partition(":")[0]
+            raise ConfigError(f"storage.database: {scheme}:// is not available here; use sqlite:///")
+        return _absolute(url.removeprefix(SQLITE)) if url else self.data_path() / DATABASE_FILE
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()
+
+
+TABLES: dict[str, type[Any]] = {table.name: table.type for table in attrs.fields(Config) if table.type}
+SETTINGS: dict[str, dict[str, Setting]] = {
+    name: {field.name: field.metadata["setting"] for field in attrs.fields(table)} for name, table in TABLES.items()
+}

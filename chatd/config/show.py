@@ -1,0 +1,71 @@
+"""Settings for people to read: the example file, and all that hold with where each was found."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from .fields import toml
+from .layers import Loaded
+from .settings import SETTINGS, TABLES
+
+MASK = "***"
+
+
+def example() -> str:
+    """The text of `chatd.toml.example`: every setting with its default, which loads to the defaults."""
+    return "\n".join(_example_lines())
+
+
+def _example_lines() -> Iterator[str]:
+    yield "# Settings of chatd, with their defaults. Copy to chatd.toml, and keep the lines that you change."
+    yield "# Relative paths start at the folder of the file. The environment is stronger than the file: a variable like"
+    yield "# CHATD_SERVER_PORT sets port in [server], lists comma separated; flags are stronger still."
+    for name, table in TABLES.items():
+        yield f"\n# {table.__doc__}\n[{name}]"
+        for field in attrs.fields(table):
+            setting = SETTINGS[name][field.name]
+            yield f"# {setting.help} ({setting.expects})"
+            yield f"{field.name} = {toml(field.default)}"
+    yield ""
+
+
+def report(loaded: Loaded) -> dict[str, dict[str, dict[str, Any]]]:
+    """Of each table's settings the `value` that holds and its `source`, for JSON; secrets and passwords masked."""
+    return {
+        name: {key: {"value": _masked(loaded, name, key), "source": _source(loaded, name, key)} for key in settings}
+        for name, settings in SETTINGS.items()
+    }
+
+
+def as_toml(loaded: Loaded) -> str:
+    """All settings that hold, a line each, and behind it where it was found; secrets and passwords masked."""
+    lines = []
+    for name, settings in report(loaded).items():
+        lines += ["", f"[{name}]"]
+        lines += [f"{key} = {toml(found['value'])}  # {found['source']}" for key, found in settings.items()]
+    return "\n".join(lines[1:])
+
+
+def _source(loaded: Loaded, table: str, key: str) -> str:
+    source = loaded.sources.get(f"{table}.{key}")
+    if source is None:
+        return "default"
+    return f"environment {source.name}" if source.place == "environment" else source.place
+
+
+def _masked(loaded: Loaded, table: str, key: str) -> Any:
+    return masked(table, key, getattr(getattr(loaded.config, table), key))
+
+
+def masked(table: str, key: str, value: Any) -> Any:
+    """A setting's value as it may be shown: no secret, no password."""
+    if SETTINGS[table][key].secret:
+        return MASK if value else ""
+    return _without_password(value) if (table, key) == ("storage", "database") else value
+
+
+def _without_password(url: str) -> str:
+    """A database's URL without what may be secret in it: the password, and what follows a question mark."""
+    return re.sub(r"\?.+", f"?{MASK}", re.sub(r"^(\w+://[^:/]*):.*@", rf"\1:{MASK}@", url))

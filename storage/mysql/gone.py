@@ -1,0 +1,34 @@
+"""Messages that somebody else deleted, row and all: tombstones made up for them, so that numbers have no gaps."""
+
+import hashlib
+from collections.abc import Sequence
+
+from ..records import Message
+from .connection import Connection
+
+_ORDERS = ("ASC", "DESC")
+_BETWEEN = (
+    'SELECT g."seq", k."rev", g."at" FROM "chatd_gone" g '
+    'JOIN "chatd_changed" k ON k."conversationId" = g."conversationId" AND k."seq" = g."seq" '
+    'WHERE g."conversationId" = ? AND g."seq" BETWEEN ? AND ? ORDER BY g."seq" {} LIMIT ?'
+)
+
+
+def tombstone(conversation: str, seq: int, rev: int, at: int) -> Message:
+    """Nobody knows any more who sent it, and when: the system tells that it is gone, since `at`."""
+    id = "c" + hashlib.sha256(f"{conversation} {seq}".encode()).hexdigest()[:24]
+    return Message(conversation, seq, rev, id, None, None, "system", "", None, None, at, deleted_at=at)
+
+
+def between(
+    db: Connection, conversation: str, found: Sequence[Message], low: int, high: int, limit: int, *, newest: bool
+) -> list[Message]:
+    """All messages from `low` to `high`, ascending, of which those that have rows are `found`.
+
+    Of more than `limit` the newest, or else the oldest.
+    """
+    messages = list(found)
+    if len(messages) < high - low + 1:
+        gone = db.run(_BETWEEN.format(_ORDERS[newest]), (conversation, low, high, limit))
+        messages = sorted([*messages, *(tombstone(conversation, *row) for row in gone)], key=lambda m: m.seq)
+    return messages[-limit:] if newest else messages[:limit]

@@ -1,0 +1,90 @@
+"""What a commit loads before the rules are applied: a few statements, whatever the batch holds, and locks."""
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from .. import sql
+from ..apply import Keys, keys_of, users_behind
+from ..changes import Change, PutUser, SeeUser, SetDisabled
+from ..records import Participant, User
+from ..rules.unit import Unit
+from . import rows
+from .connection import Connection
+
+_PAIRS = 'SELECT "pairKey", "id" FROM "Conversation" WHERE "rev" IS NOT NULL AND "pairKey" IN ({})'
+_GROUPS = 'SELECT "creatorId", "clientId", "id" FROM "Conversation" WHERE ("creatorId", "clientId") IN ({})'
+_SENT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("senderId", "clientId") IN ({{}})'
+_AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
+USERS = f'SELECT {sql.USER} FROM "User" WHERE "id" IN ({{}})'
+_TOKENS = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE "jti" IN ({{}})'
+_TOKENS_OF = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE "revokedAt" IS NULL AND "userId" IN ({{}})'
+_CUT_OFFS = 'SELECT "userId", "at" FROM "chatd_cut_off" WHERE "userId" IN ({})'
+
+
+@attrs.frozen
+class Loaded:
+    """A unit, and what of the rows it has no word for. `seats`: (conversation, user) -> the participant row's id.
+
+    `rooms`, `participants`, `users`: what was there, as it was. `alike`: users that were asked for and are not there,
+    but one whose id this database takes for the same is.
+    """
+
+    unit: Unit
+    seats: dict[tuple[str, str], str]
+    rooms: frozenset[str]
+    participants: dict[tuple[str, str], Participant]
+    users: dict[str, User]
+    alike: frozenset[str]
+
+
+def load(db: Connection, changes: Sequence[Change], make_user: Callable[[sql.Row], User]) -> Loaded:
+    """Lock the conversations, in the order of their ids, and what else changes; read the rest.
+
+    The locks come first, so all that follows is as the last transaction that held them left it.
+    """
+    keys = keys_of(changes)
+    unit = Unit()
+    unit.pairs = dict(rows.many(db, _PAIRS, keys.pairs))
+    unit.created = {(row[0], row[1].decode()): row[2] for row in rows.by_pair(db, _GROUPS, keys.created)}
+    wanted = sorted(keys.conversations.union(unit.pairs.values(), unit.created.values()))
+    for row in rows.many(db, f'{rows.ROOMS} ORDER BY "id" FOR UPDATE', wanted):
+        unit.conversations[row[0]] = sql.conversation(row)
+        unit.participants[row[0]] = {}
+    unit.pairs = {pair: id for pair, id in unit.pairs.items() if id in unit.conversations}
+    unit.created = {name: id for name, id in unit.created.items() if id in unit.conversations}
+    seats: dict[tuple[str, str], str] = {}
+    participants: dict[tuple[str, str], Participant] = {}
+    for row in rows.many(db, f"{rows.SEATS} FOR UPDATE", unit.conversations):
+        participant = sql.participant(row[:-1])
+        unit.participants[participant.conversation][participant.user] = participant
+        participants[participant.conversation, participant.user] = participant
+        seats[participant.conversation, participant.user] = row[-1]
+    alike = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
+    for message in map(rows.message, rows.by_pair(db, _SENT, keys.sent)):
+        if message.sender is not None and message.client_id is not None:
+            unit.sent[message.sender, message.client_id] = message
+    for message in map(rows.message, rows.by_pair(db, _AT, keys.messages)):
+        unit.messages[message.conversation, message.seq] = message
+    _load_tokens(db, unit, keys)
+    return Loaded(unit, seats, frozenset(unit.conversations), participants, dict(unit.users), alike)
+
+
+def _load_users(
+    db: Connection, changes: Sequence[Change], unit: Unit, wanted: set[str], make_user: Callable[[sql.Row], User]
+) -> frozenset[str]:
+    """Whose ids are taken by users of almost the same id."""
+    lock = any(isinstance(change, PutUser | SeeUser | SetDisabled) for change in changes)
+    others: set[str] = set()
+    for row in rows.many(db, f'{USERS} ORDER BY "id" FOR UPDATE' if lock else USERS, sorted(wanted)):
+        if row[0] in wanted:
+            unit.users[row[0]] = make_user(row)
+        else:
+            others.add(row[0].casefold())
+    return frozenset(id for id in wanted.difference(unit.users) if id.casefold() in others)
+
+
+def _load_tokens(db: Connection, unit: Unit, keys: Keys) -> None:
+    found = [*rows.many(db, _TOKENS, keys.tokens), *rows.many(db, _TOKENS_OF, keys.tokens_of)]
+    unit.tokens.tokens = {row[0]: sql.token(row) for row in found}
+    unit.tokens.cut_offs = dict(rows.many(db, _CUT_OFFS, keys.tokens_of))

@@ -1,0 +1,327 @@
+"""What is asked of a store, each answer of one moment; the fewest round trips that do, not the fewest statements."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from .. import sql
+from ..apply import membership_of
+from ..contract import MAX_CHANGED, page_length
+from ..records import (
+    Conversation,
+    Credentials,
+    Hits,
+    IssuedToken,
+    Membership,
+    Message,
+    MessagePage,
+    MessageVersion,
+    Moves,
+    Participant,
+    ReceiptTime,
+    Room,
+    Since,
+    Standing,
+    Summary,
+    SummaryPage,
+    User,
+)
+from . import gone, rows, searching, touched
+from .connection import Connection, Row, time_text
+from .counting import SELECTS, Counts
+from .loading import USERS
+from .pool import Pool
+from .rows import Roles
+from .searching import MINE
+
+# Of the app's rows only those that were taken in.
+_SUMMARIES = sql.SUMMARIES.replace('p."userId" = ?', MINE)
+_MEMBERSHIPS = sql.MEMBERSHIPS.replace('p."userId" = ?', MINE).replace(
+    'o."leftAt" IS NULL', 'o."leftAt" IS NULL AND o."rev" IS NOT NULL'
+)
+_RECEIPT_TIMES = sql.RECEIPT_TIMES.replace('p."conversationId" = ?', 'p."conversationId" = ? AND p."rev" IS NOT NULL')
+_SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
+_AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
+
+# Python's casefold, as near as it matters; the same order, too.
+_FOLDED = (
+    'REPLACE(REPLACE(REPLACE(LOWER(COALESCE(NULLIF("name", \'\'), "id") COLLATE utf8mb4_bin), '
+    "'ß', 'ss'), 'ẞ', 'ss'), 'ς', 'σ')"
+)
+
+_CHANGED_SINCE = (
+    f'SELECT k."seq", k."rev", g."at", {", ".join("m." + column for column in sql.MESSAGE.split(", "))}, '
+    'm."changedRev", m."reactions" FROM '
+    '(SELECT "seq", "rev" FROM "chatd_changed" WHERE "conversationId" = ? AND "rev" > ? ORDER BY "rev" LIMIT ?) k '
+    'LEFT JOIN "Message" m ON m."conversationId" = ? AND m."seq" = k."seq" '
+    'LEFT JOIN "chatd_gone" g ON g."conversationId" = ? AND g."seq" = k."seq" ORDER BY k."rev"'
+)
+_LAST_KNOWN = (  # revs ascend with seqs
+    '(SELECT ?, "seq" FROM "Message" WHERE "conversationId" = ? AND "seq" >= ? AND "rev" <= ? '
+    'ORDER BY "seq" DESC LIMIT 1)'
+)
+_COUNT_CHANGED = (
+    '(SELECT ?, COUNT(*) FROM (SELECT 1 FROM "chatd_changed" WHERE "conversationId" = ? AND "rev" > ? AND "seq" <= ? '
+    "LIMIT ?) x)"
+)
+
+
+class Reads:
+    """The reading half of a `Store`."""
+
+    def __init__(self, pool: Pool, roles: Roles) -> None:
+        self._pool = pool
+        self._roles = roles
+        self._make_user = rows.user_of(roles)
+
+    # -- users --
+
+    def user(self, user: str) -> User | None:
+        return self.users([user]).get(user)
+
+    def users(self, ids: Collection[str]) -> dict[str, User]:
+        with self._pool.reading() as db:
+            return self._users(db, ids)
+
+    def _users(self, db: Connection, ids: Collection[str]) -> dict[str, User]:
+        wanted = set(ids)
+        return {row[0]: self._make_user(row) for row in rows.many(db, USERS, sorted(wanted)) if row[0] in wanted}
+
+    def list_users(
+        self, *, roles: Collection[str], but: str, query: str | None, after: tuple[Any, ...] | None, limit: int
+    ) -> tuple[list[User], tuple[Any, ...] | None]:
+        names, others = self._roles.all_of(roles)
+        conditions, values = ["FALSE"], []
+        if names:
+            conditions.append(f'"role" IN ({", ".join("?" * len(names))})')
+            values += names
+        if others:
+            known = self._roles.known()
+            conditions.append(f"COALESCE(\"role\", '') NOT IN ({', '.join('?' * len(known))})")
+            values += known
+        statement = (
+            f'SELECT {sql.USER}, {_FOLDED} AS "folded" FROM "User" '
+            f'WHERE ({" OR ".join(conditions)}) AND "id" <> ? AND "disabledAt" IS NULL'
+        )
+        values.append(but)
+        if query is not None:
+            statement += f" AND LOCATE(?, {_FOLDED}) > 0"
+            values.append(query.casefold())
+        if after is not None:
+            statement += f' AND ({_FOLDED}, "id") > (?, ?)'
+            values += after
+        with self._pool.reading() as db:
+            found = db.run(f'{statement} ORDER BY "folded", "id" LIMIT ?', (*values, limit + 1))
+        page = [self._make_user(row[:-1]) for row in found[:limit]]
+        return page, (found[limit - 1][-1], found[limit - 1][0]) if len(found) > limit else None
+
+    def all_users(self, *, after: str | None, limit: int) -> list[User]:
+        with self._pool.reading() as db:
+            return [self._make_user(row) for row in db.run(sql.ALL_USERS, (after or "", limit))]
+
+    def credentials(self, user: str, jti: str) -> Credentials:
+        with self._pool.reading() as db:
+            row = db.one(sql.CREDENTIALS, (jti, user))
+        if row is None or row[6] != user:
+            return Credentials(None, None, None)
+        return Credentials(self._make_user(row[6:]), None if row[1] is None else sql.token(row[1:6]), row[0])
+
+    def tokens(self, *, user: str | None, after: tuple[int, str] | None, limit: int) -> list[IssuedToken]:
+        place = (*(after or (-1, "")), limit)
+        with self._pool.reading() as db:
+            found = db.run(sql.TOKENS, place) if user is None else db.run(sql.TOKENS_OF, (user, *place))
+            return list(map(sql.token, found))
+
+    # -- conversations --
+
+    def room(self, conversation: str) -> Room | None:
+        with self._pool.reading() as db:
+            return rows.rooms(db, [conversation]).get(conversation)
+
+    def rooms(self, ids: Collection[str]) -> dict[str, Room]:
+        with self._pool.reading() as db:
+            return rows.rooms(db, ids)
+
+    def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
+        pinned, activity, last = after or (2, 0, "")  # above every row: isPinned is 0 or 1
+        values = (user, user, int(archived), pinned, time_text(activity), last, limit + 1)
+        with self._pool.reading() as db:
+            found = [row[0] for row in db.run(_SUMMARIES, values)]
+            sizes: dict[str, int] = dict(rows.many(db, _SIZES, found[:limit]))
+            ids = found[: page_length(sizes[id] for id in found[:limit])]
+            rooms = rows.rooms(db, ids)
+            page = _summaries(db, [rooms[id] for id in ids], user)
+            users = self._users(db, {p.user for room in rooms.values() for p in room.participants})
+        return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(ids) else None)
+
+    def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
+        with self._pool.reading() as db:
+            room = _room_of(db, conversation, user)
+            if room is None:
+                return None
+            return _summaries(db, [room], user)[0], self._users(db, [p.user for p in room.participants])
+
+    def key_of(self, summary: Summary) -> tuple[Any, ...]:
+        c = summary.room.conversation
+        return int(summary.membership.pinned), c.active_at, c.id
+
+    def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
+        found: dict[tuple[str, int], list[str]] = {}
+        with self._pool.reading() as db:
+            for conversation, rev, other in db.run(_MEMBERSHIPS, (user, user)):
+                found.setdefault((conversation, rev), []).append(other)
+        return [(conversation, rev, frozenset(others)) for (conversation, rev), others in found.items()]
+
+    # -- messages --
+
+    def history(
+        self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int
+    ) -> MessagePage | None:
+        with self._pool.reading() as db:
+            room = _room_of(db, conversation, user)
+            if room is None:
+                return None
+            last = room.conversation.last_seq
+            if after is not None:
+                page = list(map(rows.message, db.run(sql.HISTORY_AFTER, (conversation, after, limit))))
+                end = page[-1].seq if len(page) == limit else last
+                page = gone.between(db, conversation, page, after + 1, end, limit, newest=False)
+                more = len(page) > 0 and page[-1].seq < last
+            else:
+                end = last if before is None else min(before - 1, last)
+                page = list(map(rows.message, db.run(sql.HISTORY_BEFORE, (conversation, end + 1, limit))))[::-1]
+                start = page[0].seq if len(page) == limit else 1
+                page = gone.between(db, conversation, page, start, end, limit, newest=True)
+                more = len(page) > 0 and page[0].seq > 1
+            return MessagePage(tuple(page), more, room.participants)
+
+    def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
+        with self._pool.reading() as db:
+            return [ReceiptTime(*row) for row in sorted(db.run(_RECEIPT_TIMES, (seq, seq, conversation)))]
+
+    def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
+        with self._pool.reading() as db:
+            return list(map(sql.version, db.run(sql.VERSIONS, (conversation, seq))))
+
+    def search(
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+    ) -> Hits | None:
+        with self._pool.reading() as db:
+            return searching.find(db, user, words, conversation=conversation, before=before, limit=limit)
+
+    def index(self, limit: int) -> int:  # noqa: ARG002
+        return 0  # there is no index that lags behind
+
+    # -- what others wrote --
+
+    def moves(self, since: int | None) -> Moves:
+        with self._pool.reading() as db:
+            return touched.moves(db, since, self._make_user)
+
+    def lacks(self, conversation: str) -> bool:
+        with self._pool.reading() as db:
+            return touched.lacks(db, conversation)
+
+    # -- catching up --
+
+    def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
+        with self._pool.reading() as db:
+            rooms = rows.rooms(db, revs)
+            mine = {id: rooms[id].conversation for id in revs if id in rooms and rooms[id].present(user)}
+            behind = {id: revs[id] for id, room in mine.items() if revs[id] < room.rev}
+            known = _last_known(db, [(mine[id], rev) for id, rev in behind.items()], depth=MAX_CHANGED + 1)
+            changed = _count_changed(db, [(id, rev, known[id]) for id, rev in behind.items()])
+        standings = dict.fromkeys(revs, Standing(0, reset=True))
+        for id, room in mine.items():
+            missed = room.last_seq - known[id] + changed[id] if id in behind else 0
+            standings[id] = Standing(room.rev, reset=revs[id] > room.rev or missed > MAX_CHANGED)
+        return standings
+
+    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
+        with self._pool.reading() as db:
+            room = _room_of(db, conversation, user)
+            if room is None:
+                return None
+            last = _last_known(db, [(room.conversation, rev)], depth=room.conversation.last_seq)[conversation]
+            new = db.run(sql.NEW_SINCE, (conversation, last, limit + 1))
+            messages = sorted([*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)],
+                              key=lambda m: m.seq)  # fmt: skip
+            changed = [p for p in room.participants if p.rev > rev]
+            through = room.conversation.rev
+            revs = sorted([m.rev for m in messages] + [p.rev for p in changed])
+            if len(revs) > limit and revs[limit - 1] < through:
+                through = revs[limit - 1]
+            participants = tuple(p for p in changed if p.rev <= through)
+            return Since(
+                room,
+                through,
+                participants,
+                tuple(m for m in messages if m.rev <= through),
+                _memberships(db, [room], user)[0],
+                self._users(db, [p.user for p in participants]),
+            )
+
+
+def _room_of(db: Connection, conversation: str, user: str) -> Room | None:
+    """The conversation, where the user takes part."""
+    room = rows.rooms(db, [conversation]).get(conversation)
+    return room if room is not None and room.present(user) else None
+
+
+def _seat(room: Room, user: str) -> Participant:
+    return next(p for p in room.participants if p.user == user)
+
+
+def _memberships(db: Connection, rooms: Iterable[Room], user: str) -> list[Membership]:
+    """The user's own, in each of the conversations."""
+    seats = [(_seat(room, user), room.conversation.last_seq) for room in rooms]
+    counts = Counts()
+    for seat in seats:
+        membership_of(*seat, counts.note)
+    count = counts.answers(db)
+    return [membership_of(*seat, count) for seat in seats]
+
+
+def _changed_since(db: Connection, conversation: str, rev: int, limit: int) -> Iterable[Message]:
+    for row in db.run(_CHANGED_SINCE, (conversation, rev, limit, conversation, conversation)):
+        seq, changed, at, *columns = row
+        if columns[0] is not None:
+            yield rows.message((*columns[:2], columns[13], *columns[3:13], columns[14]))
+        elif at is not None:
+            yield gone.tombstone(conversation, seq, changed, at)
+
+
+def _summaries(db: Connection, rooms: list[Room], user: str) -> tuple[Summary, ...]:
+    keys = [(room.conversation.id, room.conversation.last_seq) for room in rooms]
+    last = {message.conversation: message for message in map(rows.message, rows.by_pair(db, _AT, keys))}
+    memberships = _memberships(db, rooms, user)
+    return tuple(
+        Summary(room, membership, last.get(room.conversation.id))
+        for room, membership in zip(rooms, memberships, strict=True)
+    )
+
+
+def _last_known(db: Connection, places: list[tuple[Conversation, int]], *, depth: int) -> dict[str, int]:
+    """For each conversation the seq of the last message that was there at a rev, among the newest `depth`; or the one
+    before those."""
+    found = {}
+    asked = []
+    for room, rev in places:
+        low = max(1, room.last_seq + 1 - max(0, room.rev - rev), room.last_seq + 1 - depth)
+        found[room.id] = low - 1
+        asked.append((room.id, room.id, low, rev))
+    for id, seq in _united(db, _LAST_KNOWN, asked):
+        found[id] = seq
+    return found
+
+
+def _count_changed(db: Connection, places: list[tuple[str, int, int]]) -> dict[str, int]:
+    """How many messages up to a seq have changed since a rev, for each (conversation, rev, seq)."""
+    asked = [(id, id, rev, last, MAX_CHANGED + 1) for id, rev, last in places]
+    return dict(_united(db, _COUNT_CHANGED, asked))
+
+
+def _united(db: Connection, statement: str, asked: list[tuple[Any, ...]]) -> Iterable[Row]:
+    for start in range(0, len(asked), SELECTS):
+        some = asked[start : start + SELECTS]
+        values = [value for one in some for value in one]
+        yield from db.run_many("{}", statement, len(some), values, between=" UNION ALL ")

@@ -1,0 +1,173 @@
+"""Rows by bulk statements: looked up by keys, inserted, and made into records and back."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from .. import sql
+from ..records import Message, Participant, Room, User
+from .connection import Connection, Row, time_text
+from .tables import BY_NAME, TIME, TOUCHED
+
+LIST = 1000
+"""Most values in one IN list, and most rows in one INSERT."""
+
+TEXT = 1_000_000
+"""Characters in the rows of one INSERT, roughly: the server's `max_allowed_packet` may be no more than 4 MiB."""
+
+Value = TypeVar("Value")
+
+
+def quoted(columns: Iterable[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def many(db: Connection, statement: str, values: Iterable[Any]) -> Iterator[Row]:
+    """The rows of `statement`, for each list of the values in place of its `{}`."""
+    for chunk in _chunks(values):
+        yield from db.run_many(statement, "?", len(chunk), chunk)
+
+
+def by_pair(db: Connection, statement: str, keys: Iterable[tuple[Any, Any]]) -> Iterator[Row]:
+    """The same for keys of two columns: `... WHERE ("a", "b") IN ({})`."""
+    for chunk in _chunks(keys):
+        yield from db.run_many(statement, "(?, ?)", len(chunk), [part for key in chunk for part in key])
+
+
+def for_each(db: Connection, statement: str, values: Iterable[Any]) -> None:
+    """Run a statement that has no rows, for each list of the values in place of its `{}`."""
+    for chunk in _chunks(values):
+        db.run_many(statement, "?", len(chunk), chunk)
+
+
+def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
+    rest = list(values)
+    while rest:
+        yield rest[:LIST]
+        rest = rest[LIST:]
+
+
+@attrs.frozen
+class Into:
+    """An INSERT of many rows: of `columns`, as `storage.sql` lists them, and what is to be the same in each.
+
+    `update`: columns that take the new value where the row is there already.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    statement: str
+    mark: str
+    times: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, table: str, columns: str, *, also: Mapping[str, str] | None = None, update: Mapping[str, str] | None = None
+    ) -> "Into":
+        """`also`: column -> SQL for each row. `update`: column -> SQL where the row is there already."""
+        names = tuple(column.strip('"') for column in columns.split(", "))
+        also = also or {}
+        statement = f'INSERT INTO "{table}" ({quoted((*names, *also))}) VALUES {{}}'
+        if update:
+            statement += " ON DUPLICATE KEY UPDATE " + ", ".join(f'"{name}" = {to}' for name, to in update.items())
+        times = tuple(place for place, name in enumerate(names) if BY_NAME[table].column(name).type == TIME)
+        mark = "(" + ", ".join(["?"] * len(names) + list(also.values())) + ")"
+        return cls(table, names, statement, mark, times)
+
+    def write(self, db: Connection, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert the rows, in as few statements as their number and size allow."""
+        values: list[Any] = []
+        count = size = 0
+        for row in rows:
+            length = sum(len(value) for value in row if isinstance(value, str))
+            if count and (count == LIST or size + length > TEXT):
+                db.run_many(self.statement, self.mark, count, values)
+                values, count, size = [], 0, 0
+            values += self._encoded(row)
+            count += 1
+            size += length
+        if count:
+            db.run_many(self.statement, self.mark, count, values)
+
+    def _encoded(self, row: Sequence[Any]) -> list[Any]:
+        encoded = list(row)
+        for place in self.times:
+            encoded[place] = time_text(encoded[place])
+        return encoded
+
+
+def new_values(*columns: str) -> dict[str, str]:
+    """For `Into.update`: these take the value of the row that was to be inserted."""
+    return {column: f'VALUES("{column}")' for column in columns}
+
+
+UNTOUCHED = {TOUCHED: f'"{TOUCHED}"'}
+"""For `Into.update`: the row is not to look as if somebody else had written it."""
+
+NEW = {TOUCHED: "NULL"}
+"""For `Into.also`: the same of a new row."""
+
+
+@attrs.frozen
+class Roles:
+    """Which role is which: the app's -> chatd's. A role that the app has and nobody mapped is a patient's."""
+
+    given: Mapping[str, str] = attrs.Factory(dict)
+
+    def of(self, theirs: str | None) -> str:
+        """chatd's."""
+        return self.given.get(theirs or "") or _SAME.get((theirs or "").upper(), "patient")
+
+    def theirs(self, role: str) -> str:
+        """What to write: the first that is mapped to it, or its name in capitals."""
+        return next((theirs for theirs, ours in self.given.items() if ours == role), role.upper())
+
+    def all_of(self, roles: Collection[str]) -> tuple[list[str], bool]:
+        """The app's names for these, and whether every other name counts, too."""
+        known = {**{name: role for name, role in _SAME.items() if name not in self.given}, **self.given}
+        return [name for name, role in known.items() if role in roles], "patient" in roles
+
+    def known(self) -> list[str]:
+        """Every name that means something."""
+        return sorted({*_SAME, *self.given})
+
+
+_SAME = {"PATIENT": "patient", "DENTIST": "dentist", "STAFF": "staff", "ADMIN": "admin"}
+
+
+def message(row: Row) -> Message:
+    """From the columns of READ_MESSAGE. The system's bear, for the app's sake, who did what they tell."""
+    client_id = None if row[5] is None else row[5].decode()
+    body = "" if row[12] is not None else row[7] or ""  # an app may keep the text of what it deleted, and may have none
+    return sql.message((*row[:4], None if row[6] == "system" else row[4], client_id, row[6], body, *row[8:]))
+
+
+def message_values(m: Message, row: Row) -> Row:
+    """The row of `storage.sql` for a message, its sender never NULL."""
+    return row if m.sender is not None or m.data is None else (*row[:4], m.data["by"], *row[5:])
+
+
+def user_of(roles: Roles) -> Callable[[Row], User]:
+    """Makes users of rows. One without a name goes by the id."""
+
+    def user(row: Row) -> User:
+        return User(row[0], row[1] or row[0], roles.of(row[2]), *row[3:])
+
+    return user
+
+
+ROOMS = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "rev" IS NOT NULL AND "id" IN ({{}})'
+SEATS = (
+    f'SELECT {sql.PARTICIPANT}, "id" FROM "ConversationParticipant" '
+    'WHERE "rev" IS NOT NULL AND "conversationId" IN ({}) ORDER BY "conversationId", "userId"'
+)
+
+
+def rooms(db: Connection, ids: Collection[str]) -> dict[str, Room]:
+    """Those of the conversations that are there, with all their participants."""
+    found = list(map(sql.conversation, many(db, ROOMS, ids)))
+    seats: dict[str, list[Participant]] = {}
+    for row in many(db, SEATS, [c.id for c in found]):
+        seats.setdefault(row[0], []).append(sql.participant(row[:-1]))
+    return {c.id: Room(c, tuple(seats.get(c.id, ()))) for c in found}

@@ -1,0 +1,248 @@
+"""What a commit writes after the rules were applied: what changed, and what an app reads beside it.
+
+For the app `unreadCount` is counted up with each message, counted anew where somebody read or came in, and `status` of
+messages moves with the others' watermarks.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from .. import sql
+from ..records import Message
+from ..rules.unit import Unit
+from . import rows
+from .connection import Connection, time_text
+from .loading import Loaded
+from .rows import NEW, UNTOUCHED, Into, Roles, new_values
+from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
+
+# Not one statement for both: what clashes with another's pair or client_id must fail, not change the other's row.
+_NEW_ROOMS = Into.of("Conversation", f'{sql.CONVERSATION}, "updatedAt", "creatorId", "clientId"')
+_ROOMS = Into.of(
+    "Conversation",
+    f'{sql.CONVERSATION}, "updatedAt"',
+    update=new_values("title", "lastMessageAt", "lastSeq", "rev", "updatedAt"),
+)
+_VERSIONS = Into.of(VERSION.name, rows.quoted(c.name for c in VERSION.columns))
+_RECEIPTS = Into.of(RECEIPT.name, rows.quoted(c.name for c in RECEIPT.columns))
+_CHANGES = Into.of(CHANGED.name, rows.quoted(c.name for c in CHANGED.columns), update=new_values("rev"))
+_TOKENS = Into.of(TOKEN.name, rows.quoted(c.name for c in TOKEN.columns), update=new_values("revokedAt"))
+_CUT_OFFS = Into.of(CUT_OFF.name, rows.quoted(c.name for c in CUT_OFF.columns), update=new_values("at"))
+
+COUNT_ANEW = (
+    'UPDATE "ConversationParticipant" p SET p."chatdUnread" = (SELECT COUNT(*) FROM "Message" m '
+    'WHERE m."conversationId" = p."conversationId" AND m."seq" > p."readSeq" AND m."deletedAt" IS NULL '
+    'AND m."kind" = \'text\' AND m."senderId" <> p."userId"), '
+    f'p."unreadCount" = p."chatdUnread", p."{TOUCHED}" = p."{TOUCHED}" WHERE p."id" IN ({{}})'
+)
+_COUNTING = (  # the others whose watermarks count for a message (records.status_of)
+    'SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = m."conversationId" '
+    'AND p."leftAt" IS NULL AND p."rev" IS NOT NULL AND p."userId" <> m."senderId" '
+    'AND (p."fromSeq" <= m."seq" OR p."readSeq" >= m."seq")'
+)
+STATUS = (
+    'UPDATE "Message" m SET m."status" = CASE '
+    f'WHEN NOT EXISTS ({_COUNTING}) THEN m."status" '
+    f'WHEN NOT EXISTS ({_COUNTING} AND p."readSeq" < m."seq") THEN \'READ\' '
+    f'WHEN NOT EXISTS ({_COUNTING} AND p."deliveredSeq" < m."seq") THEN \'DELIVERED\' '
+    f'ELSE m."status" END, m."{TOUCHED}" = m."{TOUCHED}" '
+    "WHERE m.\"status\" <> 'READ' AND m.\"kind\" = 'text' AND ({})"
+)
+SPAN = '(m."conversationId" = ? AND m."seq" > ? AND m."seq" <= ?)'
+_IDS = 'SELECT "conversationId", "seq", "id" FROM "Message" WHERE ("conversationId", "seq") IN ({})'
+
+
+def seat_id(conversation: str, user: str) -> str:
+    """The id of a participant's row that chatd makes, in the shape of Prisma's cuid: the same in every daemon."""
+    digest = hashlib.sha256(f"{conversation} {user}".encode()).hexdigest()
+    return f"c{digest[:24]}"
+
+
+class Saver:
+    """Writes units. `spare`: which of the app's spare columns are there, by table."""
+
+    def __init__(self, roles: Roles, spare: Mapping[str, Iterable[str]]) -> None:
+        self._roles = roles
+        self._dated_seats = "updatedAt" in spare.get("ConversationParticipant", ())
+        self._dated_messages = "updatedAt" in spare.get("Message", ())
+        seat_columns = f'"id", {sql.PARTICIPANT}' + (', "updatedAt"' if self._dated_seats else "")
+        taken = [column.strip('"') for column in sql.PARTICIPANT.split(", ")[2:]]
+        dated = {"updatedAt": 'GREATEST("updatedAt", VALUES("updatedAt"))'} if self._dated_seats else {}
+        self._seats = Into.of(
+            "ConversationParticipant", seat_columns, also=NEW, update={**new_values(*taken), **dated, **UNTOUCHED}
+        )
+        self._counts = Into.of(
+            "ConversationParticipant",
+            '"id", "conversationId", "userId", "chatdUnread", "unreadCount"'
+            + (', "updatedAt"' if self._dated_seats else ""),
+            update={column: f'"{column}" + VALUES("{column}")' for column in ("chatdUnread", "unreadCount")}
+            | UNTOUCHED,
+        )
+        dated_message = ', "updatedAt"' if self._dated_messages else ""
+        self._messages = Into.of("Message", f'{sql.MESSAGE}, "replyToId"{dated_message}', also=NEW)
+        changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
+        self._changes = Into.of(
+            "Message",
+            f'{sql.MESSAGE}, "changedRev", "reactions"{dated_message}',
+            also=NEW,
+            update={**new_values(*changed, *(["updatedAt"] if self._dated_messages else [])), **UNTOUCHED},
+        )
+        self._users = Into.of("User", f'{sql.USER}, "createdAt", "updatedAt"')
+
+    def save(self, db: Connection, loaded: Loaded, at: int) -> None:
+        """Write what changed. `at`: the newest time in the batch, ms."""
+        unit = loaded.unit
+        self._save_users(db, loaded)
+        made = {conversation: (user, client_id) for user, client_id, conversation in unit.new_groups}
+        rooms = [
+            (*sql.conversation_row(c), c.active_at)
+            for c in map(unit.conversations.__getitem__, unit.changed_conversations)
+        ]
+        new = (row for row in rooms if row[0] not in loaded.rooms)
+        _NEW_ROOMS.write(db, ((*row, *made.get(row[0], (None, None))) for row in new))
+        _ROOMS.write(db, (row for row in rooms if row[0] in loaded.rooms))
+        self._save_seats(db, loaded, at)
+        self._save_messages(db, unit, at)
+        _VERSIONS.write(db, unit.versions)
+        _RECEIPTS.write(db, unit.receipts)
+        self._save_unread(db, loaded, at)
+        _save_status(db, loaded)
+        _save_tokens(db, unit)
+        if unit.new_epoch is not None:
+            db.run(sql.SET_EPOCH, (unit.new_epoch,))
+
+    def _save_users(self, db: Connection, loaded: Loaded) -> None:
+        unit, roles = loaded.unit, self._roles
+        new = [unit.users[id] for id in unit.new_users]
+        self._users.write(
+            db,
+            ((u.id, u.name, roles.theirs(u.role), *sql.user_row(u)[3:], unit.new_users[u.id],
+              unit.new_users[u.id]) for u in new),
+        )  # fmt: skip
+        seen: list[str] = []
+        for id, at in unit.changed_users.items():
+            user, before = unit.users[id], loaded.users.get(id)
+            if before is not None and user == attrs.evolve(before, last_seen_at=user.last_seen_at):
+                seen.append(id)
+                continue
+            # What didn't change stays as it is: the app may know roles that chatd has no word for.
+            sets = {"disabledAt": time_text(user.disabled_at), "updatedAt": time_text(at),
+                    "lastSeenAt": time_text(user.last_seen_at)}  # fmt: skip
+            if before is None or user.name != before.name:
+                sets["name"] = user.name
+            if before is None or user.role != before.role:
+                sets["role"] = roles.theirs(user.role)
+            columns = ", ".join(f'"{column}" = ?' for column in sets)
+            db.run(f'UPDATE "User" SET {columns} WHERE "id" = ?', (*sets.values(), id))
+        for start in range(0, len(seen), 50):
+            some = seen[start : start + 50]
+            values = [value for id in some for value in (id, time_text(unit.users[id].last_seen_at))]
+            db.run_many(
+                f'UPDATE "User" SET "lastSeenAt" = CASE "id" {{}} END, "{TOUCHED}" = "{TOUCHED}" '
+                f'WHERE "id" IN ({", ".join("?" * len(some))})',
+                "WHEN ? THEN ?", len(some), (*values, *some), between=" ",
+            )  # fmt: skip
+
+    def _save_seats(self, db: Connection, loaded: Loaded, at: int) -> None:
+        dated = (at,) if self._dated_seats else ()
+        self._seats.write(
+            db,
+            (
+                (loaded.seats.get(key) or seat_id(*key), *sql.participant_row(loaded.unit.participants[key[0]][key[1]]),
+                 *dated)
+                for key in loaded.unit.changed_participants
+            ),
+        )  # fmt: skip
+
+    def _save_messages(self, db: Connection, unit: Unit, at: int) -> None:
+        dated = (at,) if self._dated_messages else ()
+        answered = _answered(db, unit.new_messages)
+        self._messages.write(
+            db,
+            (
+                (*rows.message_values(m, sql.message_row(m)), answered.get((m.conversation, m.reply_to)), *dated)
+                for m in unit.new_messages
+            ),
+        )
+        changed = [unit.messages[key] for key in unit.changed_messages]
+        self._changes.write(db, ((*rows.message_values(m, sql.changed_message_row(m)), *dated) for m in changed))
+        _CHANGES.write(db, ((m.conversation, m.seq, m.rev) for m in changed))
+
+    def _save_unread(self, db: Connection, loaded: Loaded, at: int) -> None:
+        """The app's copies of unread counts.
+
+        Where the app has lowered one, or raised it, the difference to what chatd wrote there stays to be seen.
+        """
+        unit, anew = loaded.unit, _to_count(loaded)
+        more: Counter[tuple[str, str]] = Counter()
+        for message in unit.new_messages:
+            if message.sender is not None:
+                for row in unit.participants[message.conversation].values():
+                    if row.present and row.user != message.sender and (row.conversation, row.user) not in anew:
+                        more[row.conversation, row.user] += 1
+        dated = (at,) if self._dated_seats else ()
+        self._counts.write(
+            db, ((loaded.seats.get(key) or seat_id(*key), *key, n, n, *dated) for key, n in sorted(more.items()))
+        )
+        rows.for_each(db, COUNT_ANEW, sorted(loaded.seats.get(key) or seat_id(*key) for key in anew))
+
+
+def _to_count(loaded: Loaded) -> set[tuple[str, str]]:
+    """Whose unread count didn't just grow by what was sent."""
+    unit = loaded.unit
+    found: set[tuple[str, str]] = set()
+    for key in unit.changed_participants:
+        now, before = unit.participants[key[0]][key[1]], loaded.participants.get(key)
+        if before is None or now.read_seq != before.read_seq or now.left_at != before.left_at:
+            found.add(key)
+    for stone in unit.tombstones:
+        for row in unit.participants[stone.conversation].values():
+            if row.read_seq < stone.seq:
+                found.add((row.conversation, row.user))
+    return found
+
+
+def _answered(db: Connection, messages: Iterable[Message]) -> dict[tuple[str, int | None], str]:
+    """The ids of the messages that these reply to."""
+    known: dict[tuple[str, int | None], str] = {(m.conversation, m.seq): m.id for m in messages}
+    wanted = {(m.conversation, m.reply_to) for m in messages if m.reply_to is not None} - known.keys()
+    known.update(((conversation, seq), id) for conversation, seq, id in rows.by_pair(db, _IDS, wanted))
+    return known
+
+
+def _save_status(db: Connection, loaded: Loaded) -> None:
+    """Of the messages that moved watermarks have passed, or that somebody no longer has to read."""
+    spans: dict[str, tuple[int, int]] = {}
+    for conversation, low, high in _passed(loaded):
+        known = spans.get(conversation, (low, high))
+        spans[conversation] = min(low, known[0]), max(high, known[1])
+    found = [(conversation, *span) for conversation, span in sorted(spans.items())]
+    for start in range(0, len(found), 100):
+        some = found[start : start + 100]
+        db.run_many(STATUS, SPAN, len(some), [value for span in some for value in span], between=" OR ")
+
+
+def _passed(loaded: Loaded) -> Iterator[tuple[str, int, int]]:
+    """(conversation, low, high): messages with low < seq <= high may have another status."""
+    unit = loaded.unit
+    for key in unit.changed_participants:
+        now, before = unit.participants[key[0]][key[1]], loaded.participants.get(key)
+        if before is None:
+            continue
+        if before.present and not now.present:
+            yield key[0], before.read_seq, unit.conversations[key[0]].last_seq
+            continue
+        for old, new in (before.delivered_seq, now.delivered_seq), (before.read_seq, now.read_seq):
+            if new > old:
+                yield key[0], old, new
+
+
+def _save_tokens(db: Connection, unit: Unit) -> None:
+    tokens = unit.tokens
+    _TOKENS.write(db, (sql.token_row(tokens.tokens[jti]) for jti in tokens.changed))
+    _CUT_OFFS.write(db, ((user, tokens.cut_offs[user]) for user in tokens.moved))
+    if tokens.forget_before is not None:
+        db.run(sql.FORGET_TOKENS, (tokens.forget_before,))

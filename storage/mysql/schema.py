@@ -1,0 +1,229 @@
+"""What the database has, what it lacks, and the statements that add it: all derived from `tables.py`."""
+
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from ..contract import StoreError
+from .connection import Connection
+from .names import Names
+from .tables import BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
+
+UPGRADE = "chatd_upgrade"
+"""The named lock of whoever alters tables."""
+
+MADE = "made"
+"""Says in `chatd_meta` that chatd makes all tables itself, from the moment it has begun to."""
+
+NOT_ADOPTED = "there are an app's tables: `chatd db adopt` shows what chatd would add to them"
+
+
+@attrs.frozen
+class Has:
+    """A column that is there. `length`: characters, where it has a limit."""
+
+    type: str
+    null: bool
+    filled: bool  # has a default, or is counted or computed by the server
+    length: int | None
+    collation: str | None
+
+
+@attrs.frozen
+class Layout:
+    """The tables of a database, by their names there: columns, and the columns of each index in order."""
+
+    columns: dict[str, dict[str, Has]]
+    indexes: dict[str, list[tuple[str, ...]]]
+
+
+NOTHING = Layout({}, {})
+
+
+@attrs.frozen
+class Step:
+    """Something that is missing. `part` of the table, for people; None: all of it. `sql`: what adds it."""
+
+    table: str
+    part: str | None
+    sql: str
+
+    @property
+    def what(self) -> str:
+        return f"table {self.table}" if self.part is None else f"{self.part} of {self.table}"
+
+    @property
+    def statement(self) -> str:
+        return self.sql if self.part is None else f'ALTER TABLE "{self.table}" {self.sql}'
+
+
+def layout_of(db: Connection) -> Layout:
+    """Look at the database of the connection."""
+    columns: dict[str, dict[str, Has]] = {}
+    for table, column, type_, null, default, extra, length, collation in db.run(
+        "SELECT table_name, column_name, column_type, is_nullable, column_default, extra, character_maximum_length, "
+        "collation_name FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"
+    ):
+        filled = (
+            default is not None or null == "YES" or any(w in extra.lower() for w in ("auto_increment", "generated"))
+        )
+        columns.setdefault(table, {})[column] = Has(type_, null == "YES", filled, length, collation)
+    found: dict[str, dict[str, list[str]]] = {}
+    for table, name, column in db.run(
+        "SELECT table_name, index_name, column_name FROM information_schema.statistics "
+        "WHERE table_schema = DATABASE() AND sub_part IS NULL ORDER BY table_name, index_name, seq_in_index"
+    ):
+        found.setdefault(table, {}).setdefault(name, []).append(column)
+    return Layout(columns, {table: [tuple(index) for index in found[table].values()] for table in found})
+
+
+def missing(layout: Layout, names: Names) -> Iterator[Step]:
+    """The steps from the layout to what chatd needs, in order; none of them takes anything away."""
+    for table in TABLES:
+        actual = names.table(table.name)
+        there = layout.columns.get(actual)
+        if there is None:
+            yield Step(actual, None, creation(table, names, layout))
+            continue
+        for column in table.columns:
+            name = names.column(table.name, column.name)
+            if name not in there and not column.spare and not column.required:
+                null = column.null or column.default is None  # there may be rows already
+                definition = _definition(attrs.evolve(column, null=null), name)
+                yield Step(actual, f"column {name}", f"ADD COLUMN {definition}")
+        for index in table.indexes:
+            wanted = tuple(names.column(table.name, column) for column in index.columns)
+            if not any(known[: len(wanted)] == wanted for known in layout.indexes.get(actual, ())):
+                yield Step(actual, f"index on {', '.join(wanted)}", f"ADD {_index(table, index, names)}")
+
+
+@attrs.frozen
+class Statement:
+    """One for the database. `what`: for people."""
+
+    what: str
+    sql: str
+
+
+def merged(steps: Iterable[Step]) -> Iterator[Statement]:
+    """As few statements as do it: MySQL may have to write a large table anew for each."""
+    parts: dict[str, list[Step]] = {}
+    for step in steps:
+        parts.setdefault(step.table, []).append(step)
+    for table, some in parts.items():
+        if some[0].part is None:
+            yield Statement(some[0].what, some[0].statement)
+        else:
+            what = f"{table}: {', '.join(str(step.part) for step in some)}"
+            yield Statement(what, f'ALTER TABLE "{table}" {", ".join(step.sql for step in some)}')
+
+
+def creation(table: Table, names: Names, layout: Layout = NOTHING) -> str:
+    """CREATE TABLE, as Prisma's conventions have it; what refers to a table that is there has the type of its ids."""
+    targets = dict(table.references)
+    parts = []
+    for column in table.columns:
+        name, target = names.column(table.name, column.name), targets.get(column.name, "")
+        there = layout.columns.get(names.table(target), {}).get(names.column(target, "id"))
+        if there is not None:
+            parts.append(f'"{name}" {there.type} COLLATE {there.collation} NOT NULL')
+        elif not column.spare:
+            parts.append(_definition(column, name))
+    parts.append(f"PRIMARY KEY ({_list(table, table.primary, names)})")
+    parts += [_index(table, index, names) for index in table.indexes]
+    actual = names.table(table.name)
+    for column, target in table.references:
+        name = names.column(table.name, column)
+        parts.append(
+            f'CONSTRAINT "{_short(f"{actual}_{name}_fkey")}" FOREIGN KEY ("{name}") '
+            f'REFERENCES "{names.table(target)}" ("{names.column(target, "id")}") ON DELETE RESTRICT ON UPDATE CASCADE'
+        )
+    return (
+        f'CREATE TABLE "{actual}" ({", ".join(parts)}) ENGINE = InnoDB ROW_FORMAT = DYNAMIC '
+        f"DEFAULT CHARACTER SET utf8mb4 COLLATE {COLLATION}"
+    )
+
+
+def _definition(column: Column, name: str) -> str:
+    words = [f'"{name}" {column.type}']
+    if column.bytewise:
+        words.append(f"CHARACTER SET utf8mb4 COLLATE {BYTEWISE}")
+    words.append("NULL" if column.null else "NOT NULL")
+    if column.default is not None:
+        words.append(f"DEFAULT {column.default}")
+    return " ".join(words)
+
+
+def _index(table: Table, index: Index, names: Names) -> str:
+    unique = "UNIQUE " if index.unique else ""
+    return f'{unique}INDEX "{index_name(table, index, names)}" ({_list(table, index.columns, names)})'
+
+
+def index_name(table: Table, index: Index, names: Names) -> str:
+    """As Prisma would call it, where that is not too long."""
+    columns = [names.column(table.name, column) for column in index.columns]
+    return _short(f"{names.table(table.name)}_{'_'.join(columns)}_{'key' if index.unique else 'idx'}")
+
+
+def _list(table: Table, columns: Sequence[str], names: Names) -> str:
+    return ", ".join(f'"{names.column(table.name, column)}"' for column in columns)
+
+
+def _short(name: str) -> str:
+    """MySQL's names have at most 64 characters."""
+    return name if len(name) <= 64 else f"{name[:50]}_{zlib.crc32(name.encode()):08x}"
+
+
+def is_empty(layout: Layout) -> bool:
+    """Whether there is no table at all, or only the first of ours."""
+    return layout.columns.keys() <= {META.name}
+
+
+def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> list[str]:
+    """Make a store in an empty database, or add what one of an earlier version lacks: what was added.
+
+    An app's tables are not touched before they were adopted. Each statement stands for itself (MySQL commits with
+    each), and is not repeated where it has been done. Raises StoreError.
+    """
+    if db.one("SELECT GET_LOCK(?, 10)", (UPGRADE,)) != (1,):
+        raise StoreError("another program is upgrading the database")
+    try:
+        layout = layout_of(db)
+        check_version(db, layout)
+        if is_empty(layout):
+            layout = _begin(db, layout, names)
+        if not meta_of(db, layout).keys() & {"epoch", MADE}:
+            raise StoreError(NOT_ADOPTED)
+        steps = list(missing(layout, names))
+        for step in steps:
+            db.run(step.statement)
+        db.run(
+            'INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?), (?, ?), (?, ?)',
+            ("epoch", epoch, "development", str(int(development)), "schema", str(SCHEMA)),
+        )
+        db.run('UPDATE "chatd_meta" SET "value" = ? WHERE "key" = ?', (str(SCHEMA), "schema"))
+        db.commit()
+        return [step.what for step in steps]
+    finally:
+        db.run("SELECT RELEASE_LOCK(?)", (UPGRADE,))
+
+
+def _begin(db: Connection, layout: Layout, names: Names) -> Layout:
+    """Whoever finds the rest missing knows that it is ours to make."""
+    if META.name not in layout.columns:
+        db.run(creation(META, names))
+    db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', (MADE, "1"))
+    db.commit()
+    return layout_of(db)
+
+
+def meta_of(db: Connection, layout: Layout) -> dict[str, str]:
+    """What the database says of itself; nothing where chatd hasn't been there."""
+    return dict(db.run('SELECT "key", "value" FROM "chatd_meta"')) if META.name in layout.columns else {}
+
+
+def check_version(db: Connection, layout: Layout) -> None:
+    """Raises StoreError where a newer program has been there."""
+    if int(meta_of(db, layout).get("schema", SCHEMA)) > SCHEMA:
+        raise StoreError("made by a newer version of chatd: start that version, or restore a backup")

@@ -1,0 +1,281 @@
+"""The store on MySQL or MariaDB: how it opens, commits, fails and comes back.
+
+Nothing of a batch is there until COMMIT, so whatever fails before is simply done again. A connection that is lost in
+COMMIT leaves a doubt, which is settled before anything else is written: see docs/decisions/0009-mysql.md.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from ..apply import apply_all, finish
+from ..changes import Change, Outcome, PutUser, Refused
+from ..contract import StoreError, Unavailable
+from . import schema, touched
+from .connection import Connection
+from .counting import Counts
+from .errors import AGAIN, Error, code, is_lost
+from .loading import Loaded, load
+from .names import Names
+from .pool import Pool, told
+from .reads import Reads
+from .rows import Roles
+from .saving import Saver
+from .tables import BY_NAME
+from .taking import Taker
+from .url import parse
+
+ATTEMPTS = 5
+"""How often a batch is tried that lost its race with others."""
+
+PATIENCE = 8.0
+"""Seconds after which it isn't tried again."""
+
+READERS = 2
+
+Done = TypeVar("Done")
+
+
+class MysqlStore(Reads):
+    """A `Store` in the database at `url`.
+
+    An empty database is filled with tables; an app's own are to be adopted first. `new_epoch` names a new
+    store's lineage; `development` marks a new one. `names`, `roles`: what the app calls tables, columns and roles.
+    Raises StoreError where the database can't be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        new_epoch: Callable[[], str],
+        development: bool = False,
+        readers: int = READERS,
+        names: Mapping[str, str] | None = None,
+        roles: Mapping[str, str] | None = None,
+    ) -> None:
+        address = parse(url)
+        self.address = str(address)
+        self.database = address.database
+        self.generation = 0
+        self.warnings: list[str] = []
+        self._names = Names.checked(names or {})
+        if address.connections is not None:
+            readers = max(1, min(readers, address.connections - 1))
+        self._lock = threading.RLock()  # of the writer
+        self._writer: Connection | None = None
+        self._doubt: str | None = None  # the name of a connection that was lost in COMMIT
+        self._unsettled = False  # somebody was told that a change may have happened
+        super().__init__(Pool(address, self._names, readers=readers), Roles(roles or {}))
+        try:
+            self._open(new_epoch, development=development)
+        except (StoreError, Unavailable) as error:
+            self.close()
+            raise StoreError(f"database {address}: {error}") from None
+        except (Error, OSError) as error:
+            self.close()
+            raise StoreError(f"database {address}: {told(error)}") from None
+
+    def _open(self, new_epoch: Callable[[], str], *, development: bool) -> None:
+        with self._lock:
+            db = self._pool.connect(writer=True)
+            self._writer = db
+            layout = schema.layout_of(db)
+            if schema.is_empty(layout):
+                schema.upgrade(db, self._names, epoch=new_epoch(), development=development)
+                layout = schema.layout_of(db)
+            schema.check_version(db, layout)
+            meta = schema.meta_of(db, layout)
+            if "epoch" not in meta and schema.MADE not in meta:
+                raise StoreError(schema.NOT_ADOPTED)
+            for step in schema.missing(layout, self._names):
+                raise StoreError(f"there is no {step.what} yet: run `chatd db upgrade`")
+            if "epoch" not in meta:
+                raise StoreError("it was not made ready to the end: run `chatd db upgrade`")
+            self.epoch = meta["epoch"]
+            self.development = meta["development"] == "1"
+            self._check_settings(db)
+            spare = {
+                table.name: [
+                    column.name
+                    for column in table.columns
+                    if column.spare and self._names.column(table.name, column.name) in layout.columns[actual]
+                ]
+                for table in BY_NAME.values()
+                if (actual := self._names.table(table.name)) in layout.columns
+            }
+            self._saver = Saver(self._roles, spare)
+            users = layout.columns[self._names.table("User")]
+            known = {self._names.column("User", column.name) for column in BY_NAME["User"].columns}
+            self._unfilled = sorted(name for name, has in users.items() if name not in known and not has.filled)
+            db.commit()
+            self._try_out(db)
+
+    def _check_settings(self, db: Connection) -> None:
+        found = db.one("SELECT @@innodb_flush_log_at_trx_commit, @@version")
+        assert found is not None
+        if int(found[0]) != 1:
+            self.warnings.append(
+                f"innodb_flush_log_at_trx_commit is {found[0]}: acknowledged messages may be lost with the server's "
+                "power; set it to 1"
+            )
+
+    def repair(self) -> None:
+        with self._lock:
+            db = self._require_writer()
+            try:
+                self._try_out(db)
+            except (Error, OSError) as error:
+                self._give_up(db, error)
+                raise told(error) from None
+
+    def _try_out(self, db: Connection) -> None:
+        """Whether the server lets us write: a row that doesn't stay."""
+        db.run('INSERT INTO "chatd_meta" ("key", "value") VALUES (?, ?)', ("probe", ""))
+        db.roll_back()
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+            self._pool.close()
+
+    # -- writing --
+
+    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        with self._lock:
+            loaded, outcomes = self._in_transaction(lambda db: self._carry_out(db, changes), _first_message)
+            if loaded.unit.new_epoch is not None:
+                self.epoch = loaded.unit.new_epoch
+            return outcomes
+
+    def take_in(self, conversation: str | None, at: int) -> bool:
+        def work(db: Connection) -> bool:
+            found = touched.find(db) if conversation is None else touched.find_of(db, conversation)
+            if found.conversations:
+                Taker(db, self._saver, found, at).run()
+            return found.more
+
+        with self._lock:
+            # Done again it finds what is left: nothing has to tell whether it happened.
+            return self._in_transaction(work, lambda more: None)
+
+    def _in_transaction(self, work: Callable[[Connection], Done], sign: Callable[[Done], str | None]) -> Done:
+        """Do it until it is done. `sign`: the id of a message that is there if it happened. Raises Unavailable."""
+        began = time.monotonic()
+        for attempt in range(1, ATTEMPTS + 1):
+            db = self._require_writer()
+            try:
+                done = work(db)
+            except (Error, OSError) as error:
+                self._give_up(db, error)
+                again = code(error) in AGAIN or is_lost(error)
+                if not again or attempt == ATTEMPTS or time.monotonic() - began > PATIENCE:
+                    raise told(error) from None
+                time.sleep(random.uniform(0.0, 0.01) * attempt)
+                continue
+            except BaseException:
+                self._drop()
+                raise
+            try:
+                db.commit()
+            except (Error, OSError) as error:
+                happened = self._settle(db, sign(done))
+                if happened is None:
+                    raise Unavailable(str(told(error))) from None
+                if not happened:
+                    continue
+            return done
+        raise Unavailable("other programs change the same rows of the database again and again")
+
+    def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[Loaded, list[Outcome]]:
+        """All but COMMIT."""
+        loaded = load(db, changes, self._make_user)
+        unit = loaded.unit
+        hindered = {
+            place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
+        }
+        outcomes, moved = apply_all(unit, [c for place, c in enumerate(changes) if place not in hindered])
+        self._saver.save(db, loaded, max((at for c in changes if (at := getattr(c, "at", None))), default=0))
+        counts = Counts()
+        finish(unit, list(outcomes), moved, counts.note)
+        outcomes = finish(unit, outcomes, moved, counts.answers(db))
+        for place, refusal in hindered.items():
+            outcomes.insert(place, refusal)
+        return loaded, outcomes
+
+    def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:
+        """Why this database can't hold a new user that the rules would allow."""
+        if not isinstance(change, PutUser) or change.user in loaded.unit.users:
+            return None
+        if change.user in loaded.alike:
+            return Refused("conflict", "there is a user whose id differs in capital letters only")
+        if self._unfilled:
+            names = ", ".join(self._unfilled)
+            return Refused("forbidden", f"users of this database are made by its app, which also knows their {names}")
+        return None
+
+    # -- failing, and coming back --
+
+    def _require_writer(self) -> Connection:
+        """The connection to write with. Raises Unavailable."""
+        if self._writer is None:
+            db = self._pool.connect(writer=True)
+            try:
+                if self._doubt is not None and not db.end_other(self._doubt):
+                    raise Unavailable("the database server still works on an earlier transaction")
+                known = db.one('SELECT "value" FROM "chatd_meta" WHERE "key" = ?', ("epoch",))
+                if known != (self.epoch,):
+                    raise Unavailable("the database was replaced by another one: restart chatd")
+                db.commit()
+            except Unavailable:
+                db.close()
+                raise
+            except (Error, OSError) as error:
+                db.close()
+                raise Unavailable(str(told(error))) from None
+            self._writer = db
+            self._doubt = None
+            if self._unsettled:
+                self._unsettled = False
+                self.generation += 1
+        return self._writer
+
+    def _settle(self, db: Connection, sign: str | None) -> bool | None:
+        """After COMMIT failed: whether the transaction happened; None where nothing tells."""
+        self._doubt = db.name
+        self._drop()
+        try:
+            fresh = self._require_writer()
+            if sign is not None:
+                try:
+                    found = fresh.one('SELECT "id" FROM "Message" WHERE "id" = ?', (sign,))
+                    fresh.commit()
+                    return found is not None
+                except (Error, OSError):
+                    self._drop()
+        except Unavailable:
+            self._unsettled = True
+        self.generation += 1
+        return None
+
+    def _give_up(self, db: Connection, error: BaseException) -> None:
+        """After a transaction failed before COMMIT: nothing of it is there."""
+        if is_lost(error):
+            self._drop()
+            return
+        try:
+            db.roll_back()
+        except (Error, OSError):
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _first_message(done: tuple[Loaded, list[Outcome]]) -> str | None:
+    messages = done[0].unit.new_messages
+    return messages[0].id if messages else None

@@ -1,0 +1,257 @@
+"""The tables on MySQL and MariaDB, as data: creation, check and adoption of an app's own tables derive from it.
+
+`User`, `Conversation`, `ConversationParticipant` and `Message` are those of the app beside chatd, as Prisma's
+conventions make them: ids VARCHAR(191) made by the client, DATETIME(3) in UTC, TINYINT(1), enums in capitals,
+`updatedAt` without a default. What chatd needs beyond is added to them, each column NULL or with a default, so that
+an app that knows nothing of it goes on as before; chatd's own tables start with `chatd_`, and have no foreign keys,
+so that they are never in the way of the app's deletions. Why it is so: docs/decisions/0009-mysql.md.
+
+Here and in statements tables and columns have their logical names; `names.py` has those of the database.
+"""
+
+from collections.abc import Iterable
+
+import attrs
+
+SCHEMA = 1
+"""Goes up when a program of the version before could no longer work on the tables."""
+
+BYTEWISE = "utf8mb4_bin"
+"""Ids, client ids and pairs are compared exactly. (Where the app's columns are not, `rows.py` looks again.)"""
+
+COLLATION = "utf8mb4_unicode_ci"
+"""Prisma's for text that people write."""
+
+ID = "VARCHAR(191)"
+TIME = "DATETIME(3)"
+FLAG = "TINYINT(1)"
+TOUCHED = "chatdTouched"
+"""When somebody else last wrote a row: MySQL sets it; what chatd writes leaves it (NULL in new rows), but for
+conversations and what is shown of users, where it tells other daemons on the database."""
+
+
+@attrs.frozen
+class Column:
+    """A column by its logical name. `default`: SQL.
+
+    `required`: an app's table without it can't be adopted; any other is added where it is missing. `spare`: never
+    added, and filled where the app has it. `bytewise`: compared exactly.
+    """
+
+    name: str
+    type: str
+    null: bool = False
+    default: str | None = None
+    required: bool = False
+    spare: bool = False
+    bytewise: bool = False
+
+
+@attrs.frozen
+class Index:
+    """What an index must begin with; its name is Prisma's."""
+
+    columns: tuple[str, ...]
+    unique: bool = False
+
+
+@attrs.frozen
+class Table:
+    """A table by its logical name. `own`: chatd's alone. `references`: column -> table of the id that it holds."""
+
+    name: str
+    columns: tuple[Column, ...]
+    primary: tuple[str, ...] = ("id",)
+    indexes: tuple[Index, ...] = ()
+    references: tuple[tuple[str, str], ...] = ()
+    own: bool = False
+
+    def column(self, name: str) -> Column:
+        """Raises KeyError for an unknown one."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+def _id(name: str = "id", *, null: bool = False, required: bool = True) -> Column:
+    return Column(name, ID, null=null, required=required, bytewise=True)
+
+
+def _time(name: str) -> Column:
+    return Column(name, TIME, null=True)
+
+
+def _now(name: str) -> Column:
+    return Column(name, TIME, default="CURRENT_TIMESTAMP(3)")
+
+
+def _number(name: str, *, null: bool = False) -> Column:
+    return Column(name, "BIGINT", null=null)
+
+
+def _exact(name: str, length: int = 191, *, null: bool = False, default: str | None = None) -> Column:
+    return Column(name, f"VARCHAR({length})", null=null, default=default, bytewise=True)
+
+
+_CLIENT_ID = Column("clientId", "VARBINARY(256)", null=True)
+"""64 characters. Not VARCHAR: its comparisons pass over spaces at the end, whatever the collation."""
+
+_COUNT = "INT"
+_TOUCHED = Column(TOUCHED, "TIMESTAMP(3)", null=True, default="CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)")
+
+USER = Table(
+    "User",
+    (
+        _id(),
+        Column("name", "VARCHAR(255)", null=True),
+        Column("role", "ENUM('PATIENT', 'DENTIST', 'STAFF', 'ADMIN')", default="'PATIENT'"),
+        Column("avatarUrl", "VARCHAR(2048)", null=True),
+        _now("createdAt"),
+        Column("updatedAt", TIME),
+        _time("disabledAt"),
+        _time("lastSeenAt"),
+        _TOUCHED,
+    ),
+    indexes=(Index((TOUCHED,)),),
+)
+
+CONVERSATION = Table(
+    "Conversation",
+    (
+        _id(),
+        Column("title", "VARCHAR(255)", null=True),
+        _now("createdAt"),
+        Column("updatedAt", TIME),
+        _time("lastMessageAt"),
+        _exact("kind", 16, null=True),
+        _exact("pairKey", 383, null=True),  # two ids and a space
+        Column("lastSeq", _COUNT, null=True),
+        Column("rev", _COUNT, null=True),  # NULL: the app made it, and chatd has not taken it in yet
+        _exact("creatorId", null=True),
+        _CLIENT_ID,
+        _TOUCHED,
+    ),
+    indexes=(Index(("pairKey",), unique=True), Index(("creatorId", "clientId"), unique=True), Index((TOUCHED,))),
+)
+
+PARTICIPANT = Table(
+    "ConversationParticipant",
+    (
+        _id(),
+        _id("conversationId"),
+        _id("userId"),
+        _now("joinedAt"),
+        _time("leftAt"),
+        Column("unreadCount", _COUNT, default="0"),
+        Column("isMuted", FLAG, default="0"),
+        Column("isPinned", FLAG, default="0"),
+        Column("updatedAt", TIME, spare=True),
+        Column("isArchived", FLAG, default="0"),
+        _exact("role", 16, default="'member'"),
+        Column("fromSeq", _COUNT, null=True),
+        Column("deliveredSeq", _COUNT, null=True),
+        _time("deliveredAt"),
+        Column("readSeq", _COUNT, null=True),
+        _time("readAt"),
+        Column("rev", _COUNT, null=True),  # NULL: not taken in, or a second row of the same user
+        Column("chatdUnread", _COUNT, default="0"),  # what chatd wrote to unreadCount: a lower one is the app's doing
+        _TOUCHED,
+    ),
+    indexes=(Index(("conversationId", "userId")), Index(("userId",)), Index((TOUCHED,))),
+    references=(("conversationId", "Conversation"), ("userId", "User")),
+)
+
+MESSAGE = Table(
+    "Message",
+    (
+        _id(),
+        _id("conversationId"),
+        _id("senderId"),  # never NULL: a system message bears who did what it tells
+        Column("content", "TEXT", required=True),
+        Column("status", "ENUM('SENT', 'DELIVERED', 'READ')", default="'SENT'"),
+        _id("replyToId", null=True, required=False),
+        Column("createdAt", TIME, default="CURRENT_TIMESTAMP(3)", required=True),  # old messages are numbered by it
+        Column("updatedAt", TIME, spare=True),
+        Column("seq", _COUNT, null=True),  # NULL: the app wrote it, and chatd has not numbered it yet
+        Column("rev", _COUNT, null=True),
+        _CLIENT_ID,
+        _exact("kind", 16, default="'text'"),
+        Column("replyToSeq", _COUNT, null=True),
+        Column("data", "JSON", null=True),
+        _time("editedAt"),
+        _time("deletedAt"),
+        Column("changedRev", _COUNT, null=True),  # of the last change since; chatd_changed has those that have one
+        Column("reactions", "JSON", null=True),
+        _TOUCHED,
+    ),
+    indexes=(
+        Index(("conversationId", "seq"), unique=True),
+        Index(("senderId", "clientId"), unique=True),
+        Index((TOUCHED,)),  # of chatd's own rows it has NULL: an entry at the end of a page that is in memory
+    ),
+    references=(("conversationId", "Conversation"), ("senderId", "User")),
+)
+
+META = Table("chatd_meta", (_exact("key", 64), Column("value", "TEXT")), primary=("key",), own=True)
+
+CHANGED = Table(  # instead of an index on Message's changedRev, which each send would pay for
+    "chatd_changed",
+    (_exact("conversationId"), Column("seq", _COUNT), Column("rev", _COUNT)),
+    primary=("conversationId", "seq"),
+    indexes=(Index(("conversationId", "rev")),),
+    own=True,
+)
+
+GONE = Table(  # messages that somebody else deleted; chatd_changed has them, too
+    "chatd_gone",
+    (_exact("conversationId"), Column("seq", _COUNT), _number("at")),
+    primary=("conversationId", "seq"),
+    own=True,
+)
+
+VERSION = Table(
+    "chatd_version",
+    (
+        _exact("conversationId"),
+        Column("seq", _COUNT),
+        Column("rev", _COUNT),
+        Column("content", "MEDIUMTEXT"),
+        _number("at"),
+    ),
+    primary=("conversationId", "seq", "rev"),
+    own=True,
+)
+
+RECEIPT = Table(
+    "chatd_receipt",
+    (_exact("conversationId"), _exact("userId"), _exact("kind", 16), Column("seq", _COUNT), _number("at")),
+    primary=("conversationId", "userId", "kind", "seq"),
+    own=True,
+)
+
+TOKEN = Table(
+    "chatd_token",
+    (
+        _exact("jti"),
+        _exact("userId"),
+        _number("issuedAt"),
+        _number("expiresAt"),
+        _number("revokedAt", null=True),
+    ),
+    primary=("jti",),
+    indexes=(Index(("userId", "issuedAt")), Index(("expiresAt",))),
+    own=True,
+)
+
+CUT_OFF = Table("chatd_cut_off", (_exact("userId"), _number("at")), primary=("userId",), own=True)
+
+TABLES = (META, USER, CONVERSATION, PARTICIPANT, MESSAGE, CHANGED, GONE, VERSION, RECEIPT, TOKEN, CUT_OFF)
+"""In the order in which they are made: where the first is there, chatd has begun, and the others may be its own."""
+
+BY_NAME = {table.name: table for table in TABLES}
+
+
+def app_tables() -> Iterable[Table]:
+    """Those that an app may have made."""
+    return (table for table in TABLES if not table.own)

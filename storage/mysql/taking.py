@@ -1,0 +1,325 @@
+"""Taking in what an app wrote: its rows get numbers, and what it did to those that have some becomes a change.
+
+All of it happens under the locks that a commit takes, by rules of its own: an app's rows are there, whatever chatd's
+rules would have said to them. See docs/mysql.md for what an app may do.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from .. import sql
+from ..changes import AdvanceReceipt
+from ..records import Conversation, Participant, pair_of
+from ..rules.receipts import receipt
+from ..rules.unit import Unit, moved_on
+from . import rows
+from .connection import Connection, Row, time_text
+from .loading import Loaded
+from .saving import COUNT_ANEW, Saver
+from .tables import TOUCHED
+from .touched import ROWS, Work, missing
+
+_ROOMS = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
+_SEATS = (
+    f'SELECT {sql.PARTICIPANT}, "id", "unreadCount", "chatdUnread", "{TOUCHED}" FROM "ConversationParticipant" '
+    'WHERE "conversationId" IN ({}) ORDER BY "conversationId", "userId", "id" FOR UPDATE'
+)
+# What the app is still at comes next time: a writer must not wait for it.
+_POSTS = (
+    f'SELECT "conversationId", "id", "seq", "senderId", "createdAt", "status", "replyToId" IS NOT NULL, "{TOUCHED}" '
+    'FROM "Message" WHERE "id" IN ({}) FOR UPDATE SKIP LOCKED'
+)
+_LEAVE_PAIR = 'UPDATE "Conversation" SET "pairKey" = NULL WHERE "pairKey" = ? AND "id" <> ?'
+_SET_KIND = 'UPDATE "Conversation" SET "kind" = ?, "pairKey" = ? WHERE "id" = ?'
+_SET_REPLIES = (
+    'UPDATE "Message" m JOIN "Message" r ON r."id" = m."replyToId" AND r."conversationId" = m."conversationId" '
+    f'SET m."replyToSeq" = r."seq", m."{TOUCHED}" = m."{TOUCHED}" WHERE r."seq" < m."seq" AND m."id" IN ({{}})'
+)
+_NEWEST_AT = (
+    'SELECT "seq" FROM "Message" WHERE "conversationId" = ? AND "seq" IS NOT NULL AND "createdAt" <= ? '
+    'ORDER BY "seq" DESC LIMIT 1'
+)
+_PASS_OVER = 'UPDATE "ConversationParticipant" SET "rev" = NULL WHERE "id" IN ({})'
+_DONE_SEATS = f'UPDATE "ConversationParticipant" SET "{TOUCHED}" = NULL WHERE "id" IN ({{}})'
+_DONE_POSTS = f'UPDATE "Message" SET "{TOUCHED}" = NULL WHERE "id" IN ({{}})'
+_CHANGED = rows.Into.of("chatd_changed", '"conversationId", "seq", "rev"', update=rows.new_values("rev"))
+_GONE = rows.Into.of("chatd_gone", '"conversationId", "seq", "at"')
+
+_TOGETHER = 100
+"""Rows of one UPDATE."""
+
+
+@attrs.frozen
+class Seat:
+    """A participant's row, as it is; `row.rev` is None where it was not taken in.
+
+    `unread` is the app's count, `written` what chatd wrote there, `touched` when somebody else last wrote the row.
+    """
+
+    row: Participant
+    id: str
+    unread: int
+    written: int
+    touched: int | None
+
+
+@attrs.frozen
+class Post:
+    """A message's row that somebody else wrote. `at`: when it was sent, by its row."""
+
+    conversation: str
+    id: str
+    seq: int | None
+    sender: str
+    at: int
+    status: str
+    is_reply: bool
+    touched: int | None
+
+
+@attrs.define
+class Reading:
+    """Somebody read in the app, at a time of the server's; surely up to `least`. `delivered`: has it, at least."""
+
+    at: int = 0
+    least: int = 0
+    delivered: int = 0
+
+
+class Taker:
+    """One transaction's taking in. `at`: now, ms."""
+
+    def __init__(self, db: Connection, saver: Saver, work: Work, at: int) -> None:
+        self._db = db
+        self._saver = saver
+        self._work = work
+        self._at = at
+        self._unit = Unit()
+        self._before: dict[tuple[str, str], Participant] = {}
+        self._seats: dict[tuple[str, str], str] = {}  # (conversation, user) -> the row's id
+        self._kinds: list[tuple[str, str | None, str]] = []  # kind, pair, conversation
+        self._passed_over: list[str] = []
+        self._numbered: list[tuple[str, int, int]] = []  # id, seq, rev
+        self._changed: list[tuple[str, int, int]] = []  # conversation, seq, rev
+        self._gone: list[tuple[str, int, int]] = []  # conversation, seq, at
+        self._readings: defaultdict[tuple[str, str], Reading] = defaultdict(Reading)
+        self._recount: set[str] = set()  # conversations
+
+    def run(self) -> None:
+        """Lock, look, number, write."""
+        db, work = self._db, self._work
+        rooms = [sql.conversation(row) for row in rows.many(db, _ROOMS, sorted(work.conversations))]
+        seats: defaultdict[str, list[Seat]] = defaultdict(list)
+        touched: list[str] = [*work.seats]
+        for row in rows.many(db, _SEATS, sorted(room.id for room in rooms)):
+            seat = Seat(sql.participant(row[:14]), *row[14:])
+            seats[seat.row.conversation].append(seat)
+            if seat.touched is not None:
+                touched.append(seat.id)
+        posts: defaultdict[str, list[Post]] = defaultdict(list)
+        found = [Post(*row) for row in rows.many(db, _POSTS, work.posts)]
+        for post in found:
+            posts[post.conversation].append(post)
+        for room in rooms:
+            self._take(room, seats[room.id], posts[room.id])
+        self._write_numbers(found)
+        self._read_on()
+        loaded = Loaded(self._unit, self._seats, frozenset(r.id for r in rooms), self._before, {}, frozenset())
+        self._saver.save(db, loaded, self._at)
+        anew = [id for (conversation, _), id in self._seats.items() if conversation in self._recount]
+        rows.for_each(db, COUNT_ANEW, anew)
+        rows.for_each(db, _PASS_OVER, self._passed_over)
+        rows.for_each(db, _DONE_SEATS, dict.fromkeys(touched))
+
+    # -- one conversation --
+
+    def _take(self, room: Conversation, seats: Sequence[Seat], posts: Sequence[Post]) -> None:
+        unit = self._unit
+        unit.conversations[room.id] = room
+        unit.participants[room.id] = {}
+        old_last = room.last_seq or 0
+        self._take_seats(room, seats)
+        fresh = sorted((post for post in posts if post.seq is None), key=lambda post: (post.at, post.id))
+        numbers = {post.id: self._number(post) for post in fresh}
+        for post in posts:
+            seq = numbers.get(post.id) or post.seq
+            assert seq is not None
+            told = self._note_status(post, seq)
+            if post.seq is not None and not told:
+                self._change(room.id, seq)
+        for seat in seats:
+            if seat.row.rev is not None and seat.touched is not None and seat.unread < seat.written:
+                reading = self._readings[room.id, seat.row.user]
+                reading.at = max(reading.at, seat.touched)
+                if seat.unread == 0:  # chatd counts up what it sends: nothing has come since
+                    reading.least = max(reading.least, old_last)
+        if self._work.whole == room.id and room.rev is not None:
+            for seq in missing(self._db, room.id, old_last, ROWS):
+                self._change(room.id, seq)
+                self._gone.append((room.id, seq, self._at))
+                self._recount.add(room.id)
+        if posts or any(seat.touched is not None for seat in seats):
+            self._recount.add(room.id)
+
+    def _take_seats(self, room: Conversation, seats: Sequence[Seat]) -> None:
+        """Who takes part: of each user the present row, else the one that was taken in, else the newest."""
+        by_user: defaultdict[str, list[Seat]] = defaultdict(list)
+        for seat in seats:
+            by_user[seat.row.user].append(seat)
+        moved: list[Participant] = []
+        kind: Any = room.kind  # None where the app made it
+        pair = room.pair
+        for user, mine in by_user.items():
+            known = next((seat for seat in mine if seat.row.rev is not None), None)
+            best = max(mine, key=lambda seat: (seat.row.present, seat is known, seat.row.joined_at, seat.id))
+            self._seats[room.id, user] = best.id
+            if known is None:
+                moved.append(_newcomer(best.row, room))
+                kind, pair = _kind(room, by_user.keys())
+                continue
+            self._before[room.id, user] = known.row
+            if best is not known:
+                self._passed_over.append(known.id)
+                moved.append(_instead(best.row, known.row))
+            elif known.touched is not None and (known.unread == known.written or not known.row.present):
+                # A count that differs is what the app wrote; of anything else there is no telling.
+                moved.append(known.row)
+                self._before[room.id, user] = attrs.evolve(known.row, left_at=None)
+            self._unit.participants[room.id][user] = known.row
+        if room.rev is not None and not moved:
+            return
+        kind = kind or "direct"
+        if (kind, pair) != (room.kind, room.pair):
+            self._kinds.append((kind, pair, room.id))
+        after = attrs.evolve(_counted(room), kind=kind, pair=pair)
+        after = moved_on(after)
+        self._unit.put_conversation(after)
+        for row in moved:
+            self._unit.put_participant(attrs.evolve(row, rev=after.rev))
+        self._find_owner(after)
+
+    def _find_owner(self, room: Conversation) -> None:
+        """A group keeps an owner while anybody is in it."""
+        present = [row for row in self._unit.participants[room.id].values() if row.present]
+        if room.kind == "group" and present and not any(row.role == "owner" for row in present):
+            heir = min(present, key=lambda row: (row.joined_at, row.user))
+            self._unit.put_participant(attrs.evolve(heir, role="owner", rev=room.rev))
+
+    def _number(self, post: Post) -> int:
+        """Its message's seq."""
+        unit = self._unit
+        room = unit.conversations[post.conversation]
+        room = moved_on(room, message_at=max(post.at, room.last_message_at or 0))
+        unit.put_conversation(room)
+        self._numbered.append((post.id, room.last_seq, room.rev))
+        for row in list(unit.participants[room.id].values()):
+            if row.archived and row.present and row.user != post.sender:
+                unit.put_participant(attrs.evolve(row, archived=False))
+        return room.last_seq
+
+    def _note_status(self, post: Post, seq: int) -> bool:
+        """Whether its status tells that the other of two has it, or has read up to then."""
+        people = self._unit.participants[post.conversation].values()
+        others = [row for row in people if row.present and row.user != post.sender]
+        if len(others) != 1:
+            return False  # the app's one status doesn't tell who
+        (other,) = others
+        reading = None
+        if post.status == "READ" and other.read_seq < seq:
+            reading = self._readings[post.conversation, other.user]
+            reading.at = max(reading.at, post.touched or 0)
+            reading.least = max(reading.least, seq)
+        elif post.status == "DELIVERED" and other.delivered_seq < seq:
+            reading = self._readings[post.conversation, other.user]
+            reading.delivered = max(reading.delivered, seq)
+        return reading is not None
+
+    def _change(self, conversation: str, seq: int) -> None:
+        """A message is another now, or gone."""
+        room = moved_on(self._unit.conversations[conversation])
+        self._unit.put_conversation(room)
+        self._changed.append((conversation, seq, room.rev))
+
+    # -- writing --
+
+    def _write_numbers(self, posts: Sequence[Post]) -> None:
+        """Before anything is asked that goes by them."""
+        db = self._db
+        for kind, pair, conversation in self._kinds:
+            if pair is not None:  # the newest conversation of two is the one that is found
+                db.run(_LEAVE_PAIR, (pair, conversation))
+            db.run(_SET_KIND, (kind, pair, conversation))
+        for some in _some(self._numbered):
+            cases = " ".join(["WHEN ? THEN ?"] * len(some))
+            db.run(
+                f'UPDATE "Message" SET "seq" = CASE "id" {cases} END, "rev" = CASE "id" {cases} END, '
+                f'"{TOUCHED}" = NULL WHERE "id" IN ({", ".join("?" * len(some))})',
+                [*_flat((id, seq) for id, seq, _ in some), *_flat((id, rev) for id, _, rev in some),
+                 *(id for id, *_ in some)],
+            )  # fmt: skip
+        replies = {post.id for post in posts if post.is_reply}
+        rows.for_each(db, _SET_REPLIES, [id for id, *_ in self._numbered if id in replies])
+        for some in _some(self._changed):
+            cases = " ".join(["WHEN ? THEN ?"] * len(some))
+            keys = ", ".join(["(?, ?)"] * len(some))
+            db.run(
+                f'UPDATE "Message" SET "changedRev" = CASE CONCAT("conversationId", \' \', "seq") {cases} END, '
+                f'"{TOUCHED}" = NULL WHERE ("conversationId", "seq") IN ({keys})',
+                [*_flat((f"{id} {seq}", rev) for id, seq, rev in some), *_flat((id, seq) for id, seq, _ in some)],
+            )
+        _CHANGED.write(db, self._changed)
+        _GONE.write(db, self._gone)
+        rows.for_each(db, _DONE_POSTS, [post.id for post in posts])
+
+    def _read_on(self) -> None:
+        """Move the watermarks of those who read in the app: up to the newest message that there was then."""
+        if not self._readings:
+            return
+        (now,) = self._db.one("SELECT NOW(3)") or (self._at,)
+        for (conversation, user), reading in self._readings.items():
+            read = reading.least
+            if reading.at:
+                then = time_text(reading.at + self._at - now)  # messages bear the daemon's time
+                newest = self._db.one(_NEWEST_AT, (conversation, then))
+                read = max(read, newest[0] if newest else 0)
+            delivered = max(read, reading.delivered)
+            receipt(self._unit, AdvanceReceipt(conversation, user, delivered or None, read or None, self._at))
+
+
+def _newcomer(row: Participant, room: Conversation) -> Participant:
+    """A row that the app made, with watermarks: what was said before is neither unread nor undelivered."""
+    last = room.last_seq or 0
+    return attrs.evolve(row, from_seq=last + 1, delivered_seq=last, read_seq=last)
+
+
+def _instead(row: Participant, known: Participant) -> Participant:
+    """A second row of a user who left by the first: they are back, with what they missed."""
+    return attrs.evolve(
+        known, joined_at=row.joined_at, left_at=row.left_at, muted=row.muted, pinned=row.pinned, archived=row.archived
+    )
+
+
+def _kind(room: Conversation, users: Iterable[str]) -> tuple[Any, str | None]:
+    """Kind and pair: of two people it is direct, unless it was a group or has a title."""
+    people = sorted(users)
+    if room.kind == "group" or room.title or len(people) > 2:
+        return "group", None
+    return "direct", pair_of(*people) if len(people) == 2 else room.pair
+
+
+def _counted(room: Conversation) -> Conversation:
+    """The app's own has no numbers yet, or those of an adoption that was broken off."""
+    last = room.last_seq or 0
+    return room if room.rev is not None else attrs.evolve(room, last_seq=last, rev=last)
+
+
+def _some(values: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(values), _TOGETHER):
+        yield values[start : start + _TOGETHER]
+
+
+def _flat(pairs: Iterable[Row]) -> list[Any]:
+    return [value for pair in pairs for value in pair]

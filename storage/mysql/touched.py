@@ -1,0 +1,146 @@
+"""What others wrote to the tables: an app, other daemons. `taking.py` takes in what has no numbers yet.
+
+An app's rows bear the time of its write in `chatdTouched` until they are taken in, and then NULL: so there is no place
+to remember, and no transaction that commits late is passed over. In `Conversation` and `User` the time stays, for
+other daemons: those that were written lately are read again and again, for as long as a transaction may take.
+"""
+
+from collections.abc import Callable
+
+import attrs
+
+from .. import sql
+from ..records import Moves, User
+from .connection import Connection, time_text
+from .tables import TOUCHED
+
+OVERLAP = 10_000
+"""ms for which a row is looked at again: longer than a daemon tries to commit."""
+
+PAGE = 10_000
+"""Conversations, and users, in one answer."""
+
+ROWS = 500
+"""Rows of one table that are taken in at once."""
+
+CONVERSATIONS = 100
+"""Conversations whose rows are taken in at once: all of them are locked."""
+
+_NOW = (
+    f'SELECT NOW(3), EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."{TOUCHED}" IS NOT NULL) '
+    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL)'
+)
+_ROOMS = (
+    f'SELECT "{TOUCHED}", "id", "rev" FROM "Conversation" WHERE "{TOUCHED}" >= ? AND "rev" IS NOT NULL '
+    f'ORDER BY "{TOUCHED}" LIMIT ?'
+)
+_USERS = f'SELECT {sql.USER}, "{TOUCHED}" FROM "User" WHERE "{TOUCHED}" >= ? ORDER BY "{TOUCHED}" LIMIT ?'
+
+_SEATS = (
+    f'SELECT "conversationId", "id" FROM "ConversationParticipant" WHERE "{TOUCHED}" IS NOT NULL '
+    f'ORDER BY "{TOUCHED}" LIMIT ?'
+)
+_POSTS = f'SELECT "conversationId", "id" FROM "Message" WHERE "{TOUCHED}" IS NOT NULL ORDER BY "{TOUCHED}" LIMIT ?'
+_UNNUMBERED = (
+    'SELECT "conversationId", "id" FROM "Message" WHERE "conversationId" = ? AND "seq" IS NULL '
+    'ORDER BY "createdAt", "id" LIMIT ?'
+)
+_STATE = (
+    f'SELECT c."id", c."rev", c."lastSeq", '
+    f'EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = c."id" '
+    f'AND p."{TOUCHED}" IS NOT NULL), '
+    'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL) '
+    'FROM "Conversation" c WHERE c."id" = ?'
+)
+_COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
+_COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
+
+
+def moves(db: Connection, since: int | None, make_user: Callable[[sql.Row], User]) -> Moves:
+    """See `Shared.moves`. Times are the server's."""
+    found = db.one(_NOW)
+    assert found is not None
+    now, waiting = found
+    if since is None:
+        return Moves(now - OVERLAP, {}, (), bool(waiting))
+    rooms = db.run(_ROOMS, (time_text(since), PAGE))
+    users = db.run(_USERS, (time_text(since), PAGE))
+    # What follows on a full page is read next time.
+    full = [page[-1] for page in ([row[0] for row in rooms], [row[-1] for row in users]) if len(page) == PAGE]
+    return Moves(
+        min(full) if full else now - OVERLAP,
+        {id: rev for _, id, rev in rooms},
+        tuple(make_user(row[:-1]) for row in users),
+        bool(waiting),
+    )
+
+
+def lacks(db: Connection, conversation: str) -> bool:
+    """See `Shared.lacks`."""
+    state = db.one(_STATE, (conversation,))
+    if state is None or state[0] != conversation:
+        return False
+    _, rev, last, seats, posts = state
+    return bool(rev is None or seats or posts or _is_short(db, conversation, 1, last))
+
+
+def _is_short(db: Connection, conversation: str, low: int, high: int) -> bool:
+    """Whether there are messages missing that nobody knows of yet."""
+    place = conversation, low, high
+    short = high - low + 1 - _number(db.one(_COUNT, place))
+    return short > 0 and short > _number(db.one(_COUNT_GONE, place))
+
+
+def _number(row: sql.Row | None) -> int:
+    assert row is not None
+    return int(row[0])
+
+
+def missing(db: Connection, conversation: str, last: int, limit: int) -> list[int]:
+    """Up to so many seqs whose messages were deleted by somebody, and nobody knows of it yet."""
+    found: list[int] = []
+    for low in range(1, last + 1, PAGE):
+        high = min(low + PAGE - 1, last)
+        if not _is_short(db, conversation, low, high):
+            continue
+        known: set[int] = set()
+        for table in "Message", "chatd_gone":
+            rows = db.run(
+                f'SELECT "seq" FROM "{table}" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?',
+                (conversation, low, high),
+            )
+            known.update(seq for (seq,) in rows)
+        found += sorted(set(range(low, high + 1)) - known)
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+@attrs.frozen
+class Work:
+    """Rows to be taken in: ids. `more`: these are not all. `whole`: a conversation to be looked at for what is gone."""
+
+    conversations: frozenset[str]
+    seats: tuple[str, ...]
+    posts: tuple[str, ...]
+    more: bool
+    whole: str | None = None
+
+
+def find(db: Connection) -> Work:
+    """Of all conversations, those that were touched first."""
+    seats, posts = db.run(_SEATS, (ROWS,)), db.run(_POSTS, (ROWS,))
+    touched = dict.fromkeys(conversation for conversation, _ in (*seats, *posts))
+    some = frozenset(list(touched)[:CONVERSATIONS])
+    return Work(
+        some,
+        tuple(id for conversation, id in seats if conversation in some),
+        tuple(id for conversation, id in posts if conversation in some),
+        ROWS in (len(seats), len(posts)) or len(touched) > CONVERSATIONS,
+    )
+
+
+def find_of(db: Connection, conversation: str) -> Work:
+    """Of one conversation."""
+    posts = db.run(_UNNUMBERED, (conversation, ROWS))
+    return Work(frozenset([conversation]), (), tuple(id for _, id in posts), len(posts) == ROWS, conversation)

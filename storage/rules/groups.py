@@ -1,0 +1,163 @@
+"""Groups: who is in, who owns them, what they are called; and how anybody leaves any conversation."""
+
+import attrs
+
+from ..changes import (
+    AddParticipant,
+    Changed,
+    CreateGroup,
+    GroupChange,
+    Leave,
+    Refused,
+    RemoveParticipant,
+    SetTitle,
+    Unchanged,
+)
+from ..records import Conversation, Participant
+from .unit import (
+    NO_USER,
+    NOT_FOUND,
+    Answer,
+    Unit,
+    brought_back,
+    moved_on,
+    newcomer,
+    told,
+    with_everyone,
+)
+
+
+def create(unit: Unit, change: CreateGroup) -> Answer:
+    """Make it, or find the one of the same creator and `client_id`."""
+    name = None if change.client_id is None else (change.user, change.client_id)
+    known = unit.created.get(name) if name else None
+    if known is not None:
+        mine = unit.present(known, change.user)
+        if mine is None:
+            return NOT_FOUND, ()
+        everyone = tuple(unit.participants[known].values())
+        room = unit.conversations[known]
+        return Unchanged(room, everyone=everyone, users=unit.named(everyone), duplicate=True), [mine]
+    users = tuple(dict.fromkeys((change.user, *change.members)))
+    if len(users) > change.limit:
+        return Refused("bad_request", f"`members`: a conversation has at most {change.limit} participants"), ()
+    for user in users:
+        if user not in unit.users:
+            return Refused("not_found", f"no such user: {user}"), ()
+    before = Conversation(change.conversation, "group", None, change.title, change.at, None, 0, 0)
+    after = moved_on(before)
+    unit.participants[after.id] = {}
+    roles = ["owner"] + ["member"] * (len(users) - 1)
+    entered = [newcomer(unit, before, after, *seat, change.at) for seat in zip(users, roles, strict=True)]
+    unit.put_conversation(after)
+    if name:
+        unit.created[name] = after.id
+        unit.new_groups.append((*name, after.id))
+    return with_everyone(unit, after, before.rev, entered=entered, created=True), entered
+
+
+def set_title(unit: Unit, change: SetTitle) -> Answer:
+    """The same title changes nothing."""
+    before = _group(unit, change)
+    if isinstance(before, Refused):
+        return before, ()
+    if change.title == before.title:
+        return Unchanged(before), ()
+    after = attrs.evolve(moved_on(before, message_at=change.at), title=change.title)
+    unit.put_conversation(after)
+    message = told(
+        unit,
+        after,
+        change.message,
+        change.at,
+        f'{unit.name(change.user)} changed the title to "{change.title}".',
+        {"event": "title", "by": change.user, "title": change.title},
+    )
+    return Changed(after, before.rev, after.rev, messages=(message,), titled=True), ()
+
+
+def add(unit: Unit, change: AddParticipant) -> Answer:
+    """Somebody comes in, or back; who is there already stays."""
+    before = _group(unit, change)
+    if isinstance(before, Refused):
+        return before, ()
+    rows = unit.participants[before.id]
+    known = rows.get(change.other)
+    if known is not None and known.present:
+        return Unchanged(before, participants=(known,)), ()
+    if change.other not in unit.users:
+        return NO_USER, ()
+    if sum(row.present for row in rows.values()) >= change.limit:
+        return Refused("conflict", f"a conversation has at most {change.limit} participants"), ()
+    after = moved_on(before, message_at=change.at)
+    if known is None:
+        row = newcomer(unit, before, after, change.other, "member", change.at)
+    else:
+        row = brought_back(unit, known, before, after, change.at)
+    unit.put_conversation(after)
+    message = told(
+        unit,
+        after,
+        change.message,
+        change.at,
+        f"{unit.name(change.user)} added {unit.name(change.other)}.",
+        {"event": "added", "by": change.user, "user": change.other},
+    )
+    return with_everyone(unit, after, before.rev, messages=(message,), entered=[row]), [row]
+
+
+def remove(unit: Unit, change: RemoveParticipant) -> Answer:
+    """Somebody is taken out; one who has gone already stays out. To remove oneself is to leave."""
+    before = _group(unit, change)
+    if isinstance(before, Refused):
+        return before, ()
+    row = unit.participants[before.id].get(change.other)
+    if row is None:
+        return NO_USER, ()
+    if not row.present:
+        return Unchanged(before, participants=(row,)), ()
+    return _part(unit, before, row, change.user, change.message, change.at), ()
+
+
+def leave(unit: Unit, change: Leave) -> Answer:
+    """The user goes, from a conversation of any kind."""
+    before = unit.conversations.get(change.conversation)
+    row = unit.present(change.conversation, change.user)
+    if before is None or row is None:
+        return NOT_FOUND, ()
+    return _part(unit, before, row, change.user, change.message, change.at), ()
+
+
+def _group(unit: Unit, change: GroupChange) -> Conversation | Refused:
+    """The conversation, where it is a group and the user may change it."""
+    room = unit.conversations.get(change.conversation)
+    row = unit.present(change.conversation, change.user)
+    if room is None or row is None:
+        return NOT_FOUND
+    if room.kind != "group":
+        return Refused("bad_request", "a direct conversation is of two people and has no title")
+    if row.role not in change.by:
+        return Refused("forbidden", "only the group's owner may do that")
+    return room
+
+
+def _part(unit: Unit, before: Conversation, row: Participant, by: str, message: str, at: int) -> Changed:
+    after = moved_on(before, message_at=at)
+    gone = attrs.evolve(row, left_at=at, rev=after.rev)
+    unit.put_participant(gone)
+    touched = [gone]
+    left_behind = [p for p in unit.participants[after.id].values() if p.present]
+    if row.role == "owner" and left_behind and not any(p.role == "owner" for p in left_behind):
+        heir = min(left_behind, key=lambda p: (p.joined_at, p.user))
+        heir = attrs.evolve(heir, role="owner", rev=after.rev)
+        unit.put_participant(heir)
+        touched.append(heir)
+    unit.put_conversation(after)
+    if by == row.user:
+        body = f"{unit.name(by)} left the conversation."
+        data = {"event": "left", "by": by}
+    else:
+        body = f"{unit.name(by)} removed {unit.name(row.user)}."
+        data = {"event": "removed", "by": by, "user": row.user}
+    told_of = told(unit, after, message, at, body, data)
+    return Changed(after, before.rev, after.rev, messages=(told_of,), participants=tuple(touched), left=(row.user,))

@@ -1,0 +1,148 @@
+"""Messages: sent once, then edited, deleted, reacted to. What the system said stays as it is."""
+
+import attrs
+
+from ..changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
+from ..records import Conversation, Message, Participant, Reaction
+from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, with_everyone
+
+MAX_EMOJIS = 20
+"""Most different emojis on one message."""
+
+
+def send(unit: Unit, change: SendMessage) -> Answer:
+    """One more, or the one that has this `client_id` already."""
+    before = unit.conversations.get(change.conversation)
+    sender = unit.present(change.conversation, change.user)
+    if before is None or sender is None:
+        return NOT_FOUND, ()
+    known = unit.sent.get((change.user, change.client_id))
+    if known is not None:
+        if known.conversation != change.conversation:
+            return Refused("conflict", "this client_id was used in another conversation"), ()
+        return Unchanged(before, messages=(known,), duplicate=True), ()
+    if change.reply_to is not None and not 1 <= change.reply_to <= before.last_seq:
+        return Refused("bad_request", "`reply_to`: there is no such message in this conversation"), ()
+    after = moved_on(before, message_at=change.at)
+    message = Message(
+        after.id,
+        after.last_seq,
+        after.rev,
+        change.message,
+        change.user,
+        change.client_id,
+        "text",
+        change.body,
+        change.reply_to,
+        None,
+        change.at,
+    )
+    back: list[Participant] = []
+    moved: list[Participant] = []
+    for row in list(unit.participants[after.id].values()):
+        if row.user == change.user:
+            continue
+        if row.left_at is not None:
+            if before.kind == "direct":
+                back.append(brought_back(unit, row, before, after, change.at))
+        elif row.archived:
+            row = attrs.evolve(row, archived=False)
+            unit.put_participant(row)
+            moved.append(row)
+    unit.put_conversation(after)
+    unit.add_message(message)
+    if not back:
+        return Changed(after, before.rev, after.rev, messages=(message,)), moved
+    return with_everyone(unit, after, before.rev, messages=(message,), entered=back), moved + back
+
+
+def edit(unit: Unit, change: EditMessage) -> Answer:
+    """The sender alone may, and for a while only."""
+    found = _text(unit, change)
+    if isinstance(found, Refused):
+        return found, ()
+    before, message = found
+    if message.sender != change.user:
+        return Refused("forbidden", "only its sender may edit a message"), ()
+    if message.deleted_at is not None:
+        return _DELETED, ()
+    if _too_late(message, change.since):
+        return Refused("forbidden", "it is too late to edit this message"), ()
+    if message.body == change.body:
+        return Unchanged(before, messages=(message,)), ()
+    after = moved_on(before)
+    edited = attrs.evolve(message, rev=after.rev, body=change.body, edited_at=change.at)
+    unit.put_conversation(after)
+    unit.retext(message, edited, change.at)
+    return Changed(after, before.rev, after.rev, messages=(edited,)), ()
+
+
+def delete(unit: Unit, change: DeleteMessage) -> Answer:
+    """The tombstone counts as unread for nobody."""
+    found = _text(unit, change)
+    if isinstance(found, Refused):
+        return found, ()
+    before, message = found
+    as_sender = message.sender == change.user and "sender" in change.by
+    if not as_sender and "participant" not in change.by:
+        return Refused("forbidden", "only its sender may delete a message"), ()
+    if message.deleted_at is not None:
+        return Unchanged(before, messages=(message,)), ()
+    if "participant" not in change.by and _too_late(message, change.since):
+        return Refused("forbidden", "it is too late to delete this message"), ()
+    after = moved_on(before)
+    tombstone = attrs.evolve(message, rev=after.rev, body="", reactions=(), deleted_at=change.at)
+    unit.put_conversation(after)
+    unit.retext(message, tombstone, change.at)
+    moved = [
+        row
+        for row in unit.participants[after.id].values()
+        if row.present and row.read_seq < message.seq and row.user != message.sender
+    ]
+    return Changed(after, before.rev, after.rev, messages=(tombstone,)), moved
+
+
+def react(unit: Unit, change: React) -> Answer:
+    """Everyone's own: an emoji is on or off for each."""
+    found = _text(unit, change)
+    if isinstance(found, Refused):
+        return found, ()
+    before, message = found
+    if message.deleted_at is not None:
+        return _DELETED, ()
+    chosen = {reaction.emoji: reaction.users for reaction in message.reactions}
+    users = chosen.get(change.emoji, ())
+    if change.on == (change.user in users):
+        return Unchanged(before, messages=(message,)), ()
+    if change.on:
+        if change.emoji not in chosen and len(chosen) == MAX_EMOJIS:
+            return Refused("bad_request", f"`emoji`: a message has at most {MAX_EMOJIS} different ones"), ()
+        chosen[change.emoji] = (*users, change.user)
+    else:
+        chosen[change.emoji] = tuple(user for user in users if user != change.user)
+    reactions = tuple(Reaction(emoji, users) for emoji, users in chosen.items() if users)
+    after = moved_on(before)
+    unit.put_conversation(after)
+    reacted = attrs.evolve(message, rev=after.rev, reactions=reactions)
+    unit.change_message(reacted)
+    return Changed(after, before.rev, after.rev, messages=(reacted,)), ()
+
+
+_DELETED = Refused("conflict", "this message was deleted")
+
+
+def _text(unit: Unit, change: MessageChange) -> tuple[Conversation, Message] | Refused:
+    """The conversation and the message, where it is somebody's and the user may see it."""
+    room = unit.conversations.get(change.conversation)
+    if room is None or unit.present(change.conversation, change.user) is None:
+        return NOT_FOUND
+    message = unit.message(change.conversation, change.seq)
+    if message is None:
+        return Refused("not_found", "no such message")
+    if message.sender is None:
+        return Refused("forbidden", "what the system said stays as it is")
+    return room, message
+
+
+def _too_late(message: Message, since: int | None) -> bool:
+    return since is not None and message.sent_at < since

@@ -1,0 +1,67 @@
+"""One's own row in a conversation: how far one has come, and one's settings."""
+
+import attrs
+
+from ..changes import AdvanceReceipt, Changed, Refused, SetMembership, Unchanged
+from ..records import Participant
+from .unit import NOT_FOUND, Answer, Unit, moved_on
+
+
+def receipt(unit: Unit, change: AdvanceReceipt) -> Answer:
+    """Watermarks move forward only; every advance is kept with its time."""
+    before = unit.conversations.get(change.conversation)
+    row = unit.present(change.conversation, change.user)
+    if before is None or row is None:
+        return NOT_FOUND, ()
+    read = change.read or 0
+    delivered = max(change.delivered or 0, read)
+    if delivered > before.last_seq:
+        name = "read" if read > before.last_seq else "delivered"
+        return Refused("bad_request", f"`{name}`: the newest message is {before.last_seq}"), ()
+    if delivered <= row.delivered_seq and read <= row.read_seq:
+        return Unchanged(before, participants=(row,)), ()
+    after = moved_on(before)
+    delivered_seq, delivered_at, read_seq, read_at = row.delivered_seq, row.delivered_at, row.read_seq, row.read_at
+    if delivered > delivered_seq:
+        delivered_seq, delivered_at = delivered, change.at
+        unit.receipts.append((row.conversation, row.user, "delivered", delivered, change.at))
+    if read > read_seq:
+        read_seq, read_at = read, change.at
+        unit.receipts.append((row.conversation, row.user, "read", read, change.at))
+    moved = Participant(
+        row.conversation,
+        row.user,
+        row.role,
+        row.joined_at,
+        None,
+        row.from_seq,
+        delivered_seq,
+        delivered_at,
+        read_seq,
+        read_at,
+        after.rev,
+        row.muted,
+        row.pinned,
+        row.archived,
+    )
+    unit.put_conversation(after)
+    unit.put_participant(moved)
+    return Changed(after, before.rev, after.rev, participants=(moved,)), [moved] if read > row.read_seq else ()
+
+
+def set_membership(unit: Unit, change: SetMembership) -> Answer:
+    """Nobody else's business: it takes no rev."""
+    room = unit.conversations.get(change.conversation)
+    row = unit.present(change.conversation, change.user)
+    if room is None or row is None:
+        return NOT_FOUND, ()
+    after = attrs.evolve(
+        row,
+        muted=row.muted if change.muted is None else change.muted,
+        pinned=row.pinned if change.pinned is None else change.pinned,
+        archived=row.archived if change.archived is None else change.archived,
+    )
+    if after == row:
+        return Unchanged(room), [row]
+    unit.put_participant(after)
+    return Changed(room, room.rev, room.rev), [after]

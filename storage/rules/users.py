@@ -1,0 +1,48 @@
+"""Users: names, roles, who is shut out, and when they were last seen."""
+
+import attrs
+
+from ..changes import PutUser, Refused, SeeUser, SetDisabled, UserSaved
+from ..records import User
+from .unit import NO_USER, Unit
+
+
+def put_user(unit: Unit, change: PutUser) -> UserSaved:
+    """Make one, or change what is given."""
+    known = unit.users.get(change.user)
+    if known is None:
+        user = User(change.user, change.name or change.user, change.role or "patient")
+        unit.users[user.id] = user
+        unit.new_users[user.id] = change.at
+        return UserSaved(user, changed=False)
+    user = attrs.evolve(known, name=change.name or known.name, role=change.role or known.role)
+    if user != known:
+        _change(unit, user, change.at)
+    return UserSaved(user, changed=user != known)
+
+
+def see_user(unit: Unit, change: SeeUser) -> UserSaved | Refused:
+    """Later than before, or nothing."""
+    known = unit.users.get(change.user)
+    if known is None:
+        return NO_USER
+    user = attrs.evolve(known, last_seen_at=max(change.at, known.last_seen_at or 0))
+    _change(unit, user, change.at)
+    return UserSaved(user, changed=False)
+
+
+def set_disabled(unit: Unit, change: SetDisabled) -> UserSaved | Refused:
+    """Shut out, or let in; a second time keeps the time of the first."""
+    known = unit.users.get(change.user)
+    if known is None:
+        return NO_USER
+    if change.disabled == (known.disabled_at is not None):
+        return UserSaved(known, changed=False)
+    user = attrs.evolve(known, disabled_at=change.at if change.disabled else None)
+    _change(unit, user, change.at)
+    return UserSaved(user, changed=True)
+
+
+def _change(unit: Unit, user: User, at: int) -> None:
+    unit.users[user.id] = user
+    unit.changed_users[user.id] = at

@@ -1,0 +1,190 @@
+"""Rows by bulk statements, SQLite's dialect at named points, and pieces of reads that several reads share."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from . import sql
+from .apply import CountUnread, Keys, membership_of
+from .contract import MAX_CHANGED
+from .records import Conversation, Membership, Participant, Room, Standing, Summary, User
+from .sqlite_file import Connection
+from .tokens import TokenRows
+
+Value = TypeVar("Value")
+
+CHUNK = 64
+"""Most values in one IN list; lists are padded to powers of two, so that few statements are prepared."""
+
+
+def many(db: Connection, statement: str, values: Iterable[str], tail: str = "") -> Iterator[sql.Row]:
+    """The rows of `statement` (which ends in a column) where the column is one of the values."""
+    for chunk in _chunks(values):
+        yield from db.execute(f"{statement} IN ({', '.join('?' * len(chunk))}){tail}", chunk).fetchall()
+
+
+def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> list[sql.Row]:
+    """The rows of `statement` for these keys, which it calls k("one", "two").
+
+    One statement for up to CHUNK of them: a look-up each costs five times as much.
+    """
+    found: list[sql.Row] = []
+    for chunk in _chunks(keys):
+        marks = ", ".join(["(?, ?)"] * len(chunk))
+        values = [part for key in chunk for part in key]
+        found += db.execute(f'WITH k("one", "two") AS (VALUES {marks}) {statement}', values).fetchall()
+    return found
+
+
+def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """The values in lists of 1, 2, 4 ... CHUNK, the last one filled up with repeats."""
+    rest = list(values)
+    while rest:
+        chunk, rest = rest[:CHUNK], rest[CHUNK:]
+        size = 1
+        while size < len(chunk):
+            size *= 2
+        yield chunk + chunk[:1] * (size - len(chunk))
+
+
+UPSERT_CONVERSATION = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
+    f'"{column}" = excluded."{column}"' for column in ("title", "updatedAt", "lastMessageAt", "lastSeq", "rev")
+)
+UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' + ", ".join(
+    f"{column} = excluded.{column}" for column in sql.PARTICIPANT.split(", ")[2:]
+)
+
+UPSERT_MESSAGE = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
+    f'"{column}" = excluded."{column}"' for column in ("content", "editedAt", "deletedAt", "changedRev", "reactions")
+)
+UPSERT_TOKEN = ' ON CONFLICT ("jti") DO UPDATE SET "revokedAt" = excluded."revokedAt"'
+UPSERT_CUT_OFF = ' ON CONFLICT ("userId") DO UPDATE SET "at" = excluded."at"'
+
+
+def write(db: Connection, statement: str, rows: Sequence[sql.Row], tail: str = "") -> None:
+    """Insert rows in statements of 64, 32, ... 1 of them, so that few are prepared.
+
+    Not `executemany`: it takes the interpreter's lock again after each row, and queues for it behind the event loop.
+    """
+    start, size = 0, CHUNK
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        chunk = rows[start : start + size]
+        marks = ", ".join(["(" + ", ".join("?" * len(chunk[0])) + ")"] * size)
+        db.execute(f"{statement} VALUES {marks}{tail}", [column for row in chunk for column in row])
+        start += size
+
+
+def load_tokens(db: Connection, keys: Keys, rows: TokenRows) -> None:
+    statement = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE'
+    for row in many(db, f'{statement} "jti"', keys.tokens):
+        rows.tokens[row[0]] = sql.token(row)
+    for row in many(db, f'{statement} "revokedAt" IS NULL AND "userId"', keys.tokens_of):
+        rows.tokens[row[0]] = sql.token(row)
+    for user, at in many(db, 'SELECT "userId", "at" FROM "chatd_cut_off" WHERE "userId"', keys.tokens_of):
+        rows.cut_offs[user] = at
+
+
+def save_tokens(db: Connection, rows: TokenRows) -> None:
+    write(db, sql.INSERT_TOKEN, [sql.token_row(rows.tokens[jti]) for jti in rows.changed], UPSERT_TOKEN)
+    write(db, sql.INSERT_CUT_OFF, [(user, rows.cut_offs[user]) for user in rows.moved], UPSERT_CUT_OFF)
+    if rows.forget_before is not None:
+        db.execute(sql.FORGET_TOKENS, (rows.forget_before,))
+
+
+def rooms(db: Connection, ids: Iterable[str]) -> dict[str, Room]:
+    wanted = list(ids)
+    rows: dict[str, list[Participant]] = {}
+    statement = f'SELECT {sql.PARTICIPANT} FROM "ConversationParticipant" WHERE "conversationId"'
+    for row in many(db, statement, wanted):
+        rows.setdefault(row[0], []).append(sql.participant(row))
+    statement = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "id"'
+    found = map(sql.conversation, many(db, statement, wanted))
+    return {c.id: Room(c, tuple(rows.get(c.id, ()))) for c in found}
+
+
+def users(db: Connection, ids: Iterable[str]) -> dict[str, User]:
+    return {row[0]: sql.user(row) for row in many(db, f'SELECT {sql.USER} FROM "User" WHERE "id"', ids)}
+
+
+def counter(db: Connection) -> CountUnread:
+    """Counts unread texts: of several users by one pass over the texts, however many are behind."""
+
+    def count(conversation: str, marks: Mapping[str, int], upto: int) -> dict[str, int]:
+        if len(marks) == 1:
+            ((user, after),) = marks.items()
+            return {user: db.execute(sql.COUNT_UNREAD, (conversation, after, upto, user)).fetchone()[0]}
+        lows = sorted(set(marks.values()), reverse=True)
+        texts: dict[int, Counter[str]] = {low: Counter() for low in lows}
+        for low, sender, number in _spans(db, conversation, list(zip(lows, [upto, *lows[:-1]], strict=True))):
+            texts[low][sender] += number
+        found: dict[str, int] = {}
+        behind: Counter[str] = Counter()  # sender -> texts above the mark
+        for low in lows:
+            behind.update(texts[low])
+            whole = behind.total()
+            found.update((user, whole - behind[user]) for user, mark in marks.items() if mark == low)
+        return found
+
+    return count
+
+
+def _spans(db: Connection, conversation: str, spans: list[tuple[int, int]]) -> Iterator[sql.Row]:
+    while spans:
+        chunk, spans = spans[:CHUNK], spans[CHUNK:]
+        statement = f'WITH k("low", "high") AS (VALUES {", ".join(["(?, ?)"] * len(chunk))}) {sql.COUNT_TEXTS}'
+        yield from db.execute(statement, [*(mark for span in chunk for mark in span), conversation]).fetchall()
+
+
+def membership(db: Connection, room: Room, user: str) -> Membership:
+    row = next(p for p in room.participants if p.user == user)
+    return membership_of(row, room.conversation.last_seq, counter(db))
+
+
+def summary(db: Connection, room: Room, user: str) -> Summary:
+    last = db.execute(sql.HISTORY_AFTER, (room.conversation.id, room.conversation.last_seq - 1, 1)).fetchone()
+    return Summary(room, membership(db, room, user), None if last is None else sql.message(last))
+
+
+def first_newer(db: Connection, room: Conversation, rev: int) -> int:
+    """The seq of the first message after `rev`, or the next one's where there is none: revs ascend with seqs."""
+    low, high = max(1, room.last_seq + 1 - max(0, room.rev - rev)), room.last_seq + 1
+    while low < high:
+        middle = (low + high) // 2
+        if db.execute(sql.REV_OF_SEQ, (room.id, middle)).fetchone()[0] > rev:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def standing(db: Connection, room: Room | None, user: str, rev: int) -> Standing:
+    if room is None or not room.present(user):
+        return Standing(0, reset=True)
+    now = room.conversation
+    if rev >= now.rev:
+        return Standing(now.rev, reset=rev > now.rev)
+    last = first_newer(db, now, rev) - 1
+    newer = now.last_seq - last
+    if newer <= MAX_CHANGED:
+        newer += db.execute(sql.COUNT_CHANGED, (now.id, rev, last, MAX_CHANGED + 1)).fetchone()[0]
+    return Standing(now.rev, reset=newer > MAX_CHANGED)
+
+
+class RoomCache:
+    """Rows of conversations as of the writer's last commit, valid while no other connection writes."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, tuple[Conversation, dict[str, Participant]]] = {}
+        self.rows = 0
+        self.version = 0  # PRAGMA data_version when they were read
+
+    def keep(self, room: Conversation, participants: dict[str, Participant]) -> None:
+        known = self.rooms.get(room.id)
+        self.rows += 1 + len(participants) if known is None else len(participants) - len(known[1])
+        self.rooms[room.id] = room, participants
+
+    def clear(self) -> None:
+        self.rooms.clear()
+        self.rows = 0

@@ -1,0 +1,107 @@
+"""Whether a SQLite file is sound, and what it holds agrees with itself. Reads only; a daemon may run meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
+
+from .contract import StoreError
+from .look import look
+
+SHOWN = 5
+"""Examples of what is wrong, of each kind."""
+
+
+@attrs.frozen
+class Finding:
+    """What was looked at, and examples of what is wrong there: none where all is well. `more`: there are others."""
+
+    what: str
+    wrong: tuple[str, ...]
+    more: bool
+
+
+# Each statement's rows are what is wrong: one text each.
+_RULES = {
+    "seq: messages are numbered 1, 2, 3 ... up to the conversation's last": """
+        SELECT 'conversation ' || c."id" || ': ' || COALESCE(m."n", 0) || ' messages, from ' || COALESCE(m."low", 0)
+            || ' to ' || COALESCE(m."high", 0) || ', but last_seq is ' || c."lastSeq"
+        FROM "Conversation" c LEFT JOIN (
+            SELECT "conversationId", COUNT(*) "n", MIN("seq") "low", MAX("seq") "high"
+            FROM "Message" GROUP BY "conversationId"
+        ) m ON m."conversationId" = c."id"
+        WHERE COALESCE(m."n", 0) <> c."lastSeq" OR COALESCE(m."high", 0) <> c."lastSeq" OR COALESCE(m."low", 1) <> 1
+    """,
+    "rev: in the order of seq, and none beyond the conversation's": """
+        SELECT 'conversation ' || "conversationId" || ': message ' || "seq" || ' has rev ' || "rev"
+            || ', the one before ' || "before" || ', the conversation ' || "last"
+        FROM (
+            SELECT m."conversationId", m."seq", m."rev", m."changedRev", c."rev" "last",
+                LAG(m."rev", 1, 0) OVER (PARTITION BY m."conversationId" ORDER BY m."seq") "before"
+            FROM "Message" m JOIN "Conversation" c ON c."id" = m."conversationId"
+        )
+        WHERE "rev" <= "before" OR "rev" > "last" OR "changedRev" <= "rev" OR "changedRev" > "last"
+        UNION ALL
+        SELECT 'conversation ' || c."id" || ': participant ' || p."userId" || ' has rev ' || p."rev"
+            || ', the conversation ' || c."rev"
+        FROM "ConversationParticipant" p JOIN "Conversation" c ON c."id" = p."conversationId" WHERE p."rev" > c."rev"
+    """,
+    "watermarks: read <= delivered <= last_seq": """
+        SELECT 'conversation ' || c."id" || ': participant ' || p."userId" || ' has read ' || p."readSeq"
+            || ', delivered ' || p."deliveredSeq" || ', came in at ' || p."fromSeq" || '; last_seq is ' || c."lastSeq"
+        FROM "ConversationParticipant" p JOIN "Conversation" c ON c."id" = p."conversationId"
+        WHERE NOT (0 <= p."readSeq" AND p."readSeq" <= p."deliveredSeq" AND p."deliveredSeq" <= c."lastSeq"
+            AND 1 <= p."fromSeq" AND p."fromSeq" <= c."lastSeq" + 1)
+    """,
+    "nothing without an owner": """
+        SELECT 'message ' || m."id" || ': there is no conversation ' || m."conversationId" FROM "Message" m
+        WHERE NOT EXISTS (SELECT 1 FROM "Conversation" c WHERE c."id" = m."conversationId")
+        UNION ALL
+        SELECT 'message ' || m."id" || ': there is no user ' || m."senderId" FROM "Message" m
+        WHERE m."senderId" IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "User" u WHERE u."id" = m."senderId")
+        UNION ALL
+        SELECT 'participant ' || p."userId" || ': there is no conversation ' || p."conversationId"
+        FROM "ConversationParticipant" p
+        WHERE NOT EXISTS (SELECT 1 FROM "Conversation" c WHERE c."id" = p."conversationId")
+        UNION ALL
+        SELECT 'conversation ' || p."conversationId" || ': there is no user ' || p."userId"
+        FROM "ConversationParticipant" p WHERE NOT EXISTS (SELECT 1 FROM "User" u WHERE u."id" = p."userId")
+        UNION ALL
+        SELECT 'conversation ' || c."id" || ': a direct one of ' || COUNT(p."userId") FROM "Conversation" c
+        LEFT JOIN "ConversationParticipant" p ON p."conversationId" = c."id"
+        WHERE c."kind" = 'direct' GROUP BY c."id" HAVING COUNT(p."userId") <> 2
+        UNION ALL
+        SELECT 'token ' || t."jti" || ': there is no user ' || t."userId" FROM "chatd_token" t
+        WHERE NOT EXISTS (SELECT 1 FROM "User" u WHERE u."id" = t."userId")
+    """,
+}
+
+
+def verify(path: Path) -> Iterator[Finding]:
+    """What was found, one thing after the other; a large file takes its time.
+
+    Raises StoreError where the file can't be read, or is not of this version.
+    """
+    seen = look(path)
+    if seen.newer:
+        raise StoreError(f"{path}: made by a newer version of chatd (it has {seen.newer[-1]}): use that version")
+    if seen.pending:
+        raise StoreError(f"{path}: made by an older version of chatd: run `chatd db upgrade` first")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
+            db.execute("PRAGMA query_only = ON")
+            db.execute("BEGIN")  # one moment for all
+            broken = [row[0] for row in db.execute(f"PRAGMA integrity_check({SHOWN + 1})") if row[0] != "ok"]
+            yield _finding("the file is sound", broken)
+            if broken:
+                return  # what else is read of it means little
+            for what, statement in _RULES.items():
+                yield _finding(what, [row[0] for row in db.execute(f"{statement} LIMIT {SHOWN + 1}")])
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be read as the database: {error}") from error
+
+
+def _finding(what: str, wrong: list[str]) -> Finding:
+    return Finding(what, tuple(" ".join(text.split()) for text in wrong[:SHOWN]), len(wrong) > SHOWN)

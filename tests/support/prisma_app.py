@@ -1,0 +1,219 @@
+"""The database of an app beside chatd: tables as Prisma's migrations make them, rows as its client writes them."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+
+from storage.mysql.connection import time_text
+
+from . import mariadb
+
+USER = """
+CREATE TABLE `User` (
+    `id` VARCHAR(191) NOT NULL,
+    `email` VARCHAR(191) NULL,
+    `name` VARCHAR(191) NULL,
+    `role` ENUM('PATIENT', 'DENTIST', 'ADMIN') NOT NULL DEFAULT 'PATIENT',
+    `createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+    `updatedAt` DATETIME(3) NOT NULL,
+    UNIQUE INDEX `User_email_key`(`email`),
+    PRIMARY KEY (`id`)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+"""
+CONVERSATION = """
+CREATE TABLE `Conversation` (
+    `id` VARCHAR(191) NOT NULL,
+    `createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+    `updatedAt` DATETIME(3) NOT NULL,
+    `lastMessageAt` DATETIME(3) NULL,
+    PRIMARY KEY (`id`)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+"""
+PARTICIPANT = """
+CREATE TABLE `ConversationParticipant` (
+    `id` VARCHAR(191) NOT NULL,
+    `conversationId` VARCHAR(191) NOT NULL,
+    `userId` VARCHAR(191) NOT NULL,
+    `joinedAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+    `leftAt` DATETIME(3) NULL,
+    `unreadCount` INTEGER NOT NULL DEFAULT 0,
+    `isMuted` BOOLEAN NOT NULL DEFAULT false,
+    `isPinned` BOOLEAN NOT NULL DEFAULT false,
+    PRIMARY KEY (`id`)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+"""
+MESSAGE = """
+CREATE TABLE `Message` (
+    `id` VARCHAR(191) NOT NULL,
+    `conversationId` VARCHAR(191) NOT NULL,
+    `senderId` VARCHAR(191) NOT NULL,
+    `content` TEXT NOT NULL,
+    `status` ENUM('SENT', 'DELIVERED', 'READ') NOT NULL DEFAULT 'SENT',
+    `createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+    PRIMARY KEY (`id`)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+"""
+TABLES = (USER, CONVERSATION, PARTICIPANT, MESSAGE)
+KEYS = tuple(
+    f"ALTER TABLE `{table}` ADD CONSTRAINT `{table}_{column}_fkey` FOREIGN KEY (`{column}`) "
+    f"REFERENCES `{target}`(`id`) ON DELETE RESTRICT ON UPDATE CASCADE"
+    for table, column, target in (
+        ("ConversationParticipant", "conversationId", "Conversation"),
+        ("ConversationParticipant", "userId", "User"),
+        ("Message", "conversationId", "Conversation"),
+        ("Message", "senderId", "User"),
+    )
+)
+UNLINKED = TABLES
+"""As with `relationMode = "prisma"`."""
+
+PLAIN = (*TABLES, *KEYS)
+"""The schema that the app started with: no unique key on (conversationId, userId), nor on a pair."""
+
+RENAMED = {
+    "User": "users", "Conversation": "chats", "ConversationParticipant": "chat_members", "Message": "chat_messages",
+    "Message.content": "body", "Message.conversationId": "chat_id", "ConversationParticipant.conversationId": "chat_id",
+    "ConversationParticipant.userId": "user_id", "ConversationParticipant.unreadCount": "unread", "Message.seq": "no",
+    "Message.createdAt": "sent_at", "Message.id": "message_id", "ConversationParticipant.id": "member_id",
+}  # fmt: skip
+"""What an app calls its things with @@map and @map."""
+
+
+RECORDED: tuple[tuple[str, tuple[object, ...]], ...] = (
+    # conversation.create, with its participants
+    ("INSERT INTO `Conversation` (`id`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s)",
+     ("cmwstlbrp0000", "2026-11-23 05:23:21.683", "2026-11-23 05:23:21.683")),
+    ("INSERT INTO `ConversationParticipant` (`id`,`conversationId`,`userId`,`joinedAt`,`unreadCount`,`isMuted`,"
+     "`isPinned`) VALUES (%s,%s,%s,%s,%s,%s,%s), (%s,%s,%s,%s,%s,%s,%s)",
+     ("cmwstlbrs0001", "cmwstlbrp0000", "ada", "2026-11-23 05:23:21.683", 0, False, False,
+      "cmwstlbrs0002", "cmwstlbrp0000", "bo", "2026-11-23 05:23:21.683", 0, False, False)),
+    # message.create and what goes with it
+    ("INSERT INTO `Message` (`id`,`conversationId`,`senderId`,`content`,`status`,`createdAt`) VALUES (%s,%s,%s,%s,%s,%s)",
+     ("cmwstlbs90003", "c1", "ada", "Es schmerzt", "SENT", "2026-11-23 05:23:21.705")),
+    ("SELECT `Message`.`id`, `Message`.`conversationId`, `Message`.`senderId`, `Message`.`content`, `Message`.`status`, "
+     "`Message`.`createdAt` FROM `Message` WHERE `Message`.`id` = %s LIMIT %s OFFSET %s", ("cmwstlbs90003", 1, 0)),
+    ("UPDATE `Conversation` SET `lastMessageAt` = %s, `updatedAt` = %s WHERE (`Conversation`.`id` IN (%s) AND "
+     "(`Conversation`.`id` = %s AND 1=1))", ("2026-11-23 05:23:21.713", "2026-11-23 05:23:21.721", "c1", "c1")),
+    ("UPDATE `ConversationParticipant` SET `unreadCount` = (`ConversationParticipant`.`unreadCount` + %s) WHERE "
+     "(`ConversationParticipant`.`conversationId` = %s AND `ConversationParticipant`.`userId` <> %s)", (1, "c1", "ada")),
+    # updateMany, to have read
+    ("UPDATE `ConversationParticipant` SET `unreadCount` = %s WHERE (`ConversationParticipant`.`conversationId` = %s AND "
+     "`ConversationParticipant`.`userId` = %s)", (0, "c1", "bo")),
+    ("UPDATE `Message` SET `status` = %s WHERE (`Message`.`conversationId` = %s AND `Message`.`senderId` <> %s AND "
+     "`Message`.`status` <> %s)", ("READ", "c1", "bo", "READ")),
+    # conversation.findMany with a filter, and what it includes
+    ("SELECT `Conversation`.`id`, `Conversation`.`createdAt`, `Conversation`.`updatedAt`, `Conversation`.`lastMessageAt` "
+     "FROM `Conversation` WHERE EXISTS(SELECT `t0`.`conversationId` FROM `ConversationParticipant` AS `t0` WHERE "
+     "(`t0`.`userId` = %s AND `t0`.`leftAt` IS NULL AND (`Conversation`.`id`) = (`t0`.`conversationId`) AND "
+     "`t0`.`conversationId` IS NOT NULL)) ORDER BY `Conversation`.`updatedAt` DESC", ("ada",)),
+    # conversationParticipant.update, to leave and be muted
+    ("UPDATE `ConversationParticipant` SET `isMuted` = %s, `leftAt` = %s WHERE (`ConversationParticipant`.`id` IN (%s) "
+     "AND (`ConversationParticipant`.`id` = %s AND 1=1))",
+     (True, "2026-11-23 05:23:21.771", "cmwstlbrs0002", "cmwstlbrs0002")),
+    # user.create, user.update
+    ("INSERT INTO `User` (`id`,`email`,`name`,`role`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s,%s,%s,%s)",
+     ("cy", "cy@example.org", "Cy", "PATIENT", "2026-11-23 05:23:21.775", "2026-11-23 05:23:21.775")),
+    ("UPDATE `User` SET `role` = %s, `updatedAt` = %s WHERE (`User`.`id` IN (%s) AND (`User`.`id` = %s AND 1=1))",
+     ("DENTIST", "2026-11-23 05:23:21.778", "cy", "cy")),
+    # deleteMany
+    ("DELETE FROM `Message` WHERE (`Message`.`conversationId` = %s AND `Message`.`content` = %s)", ("c1", "nothing")),
+)  # fmt: skip
+"""Statements of a Prisma 6 client that knows nothing of chatd's columns, from its log."""
+
+
+def renamed() -> tuple[str, ...]:
+    """PLAIN in those names."""
+    found = []
+    for statement in PLAIN:
+        (table,) = [name for name in ("ConversationParticipant", "Conversation", "Message", "User")
+                    if f"TABLE `{name}`" in statement]  # fmt: skip
+        for logical, actual in RENAMED.items():
+            where, _, column = logical.partition(".")
+            if column and where == table:
+                mine, reference, theirs = statement.partition("REFERENCES")
+                statement = mine.replace(f"`{column}`", f"`{actual}`") + reference + theirs
+        for logical, actual in RENAMED.items():
+            statement = statement.replace(f"TABLE `{logical}`", f"TABLE `{actual}`")
+            statement = statement.replace(f"REFERENCES `{logical}`", f"REFERENCES `{actual}`")
+        found.append(statement)
+    return tuple(found)
+
+
+START = 1_700_000_000_000
+
+
+@attrs.define
+class App:
+    """An app at work on its database. Times: ms since 1970; each thing done takes a second."""
+
+    database: str
+    cursor: Any
+    now: int = START
+    numbers: Iterator[int] = attrs.Factory(lambda: itertools.count(1))
+
+    def run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        self.cursor.execute(statement, values or None)
+        return list(self.cursor.fetchall())
+
+    def tick(self) -> str:
+        """The next second, as Prisma sends a time."""
+        self.now += 1000
+        return self.time(self.now)
+
+    @staticmethod
+    def time(ms: int) -> str:
+        """In UTC; the session's zone has nothing to do with DATETIME."""
+        return str(time_text(ms))
+
+    def users(self, *ids: str, role: str = "PATIENT") -> None:
+        for id in ids:
+            self.run("INSERT INTO `User` (`id`,`name`,`role`,`updatedAt`) VALUES (%s,%s,%s,%s)", id, id.title(), role,
+                     self.tick())  # fmt: skip
+
+    def conversation(self, id: str, *users: str) -> str:
+        """A new one; participants are not made twice, though nothing forbids it."""
+        at = self.tick()
+        self.run("INSERT INTO `Conversation` (`id`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s)", id, at, at)
+        for user in users:
+            self.participant(id, user)
+        return id
+
+    def participant(self, conversation: str, user: str, *, unread: int = 0, left: bool = False) -> str:
+        id = f"p{next(self.numbers):03}"
+        at = self.tick()
+        self.run(
+            "INSERT INTO `ConversationParticipant` (`id`,`conversationId`,`userId`,`joinedAt`,`leftAt`,`unreadCount`,"
+            "`isMuted`,`isPinned`) VALUES (%s,%s,%s,%s,%s,%s,%s,%s)",
+            id, conversation, user, at, self.tick() if left else None, unread, False, False,
+        )  # fmt: skip
+        return id
+
+    def unread(self, conversation: str, user: str, count: int) -> None:
+        self.run("UPDATE `ConversationParticipant` SET `unreadCount` = %s WHERE `conversationId` = %s AND `userId` = %s",
+                 count, conversation, user)  # fmt: skip
+
+    def say(self, conversation: str, user: str, *bodies: str, status: str = "SENT", at: str | None = None) -> list[str]:
+        """The ids of the messages. Counts are another matter."""
+        ids = []
+        for body in bodies:
+            ids.append(f"m{next(self.numbers):03}")
+            self.run(
+                "INSERT INTO `Message` (`id`,`conversationId`,`senderId`,`content`,`status`,`createdAt`) "
+                "VALUES (%s,%s,%s,%s,%s,%s)",
+                ids[-1], conversation, user, body, status, at or self.tick(),
+            )  # fmt: skip
+        return ids
+
+
+@contextmanager
+def app(*statements: str) -> Iterator[App]:
+    """With these tables in a database of its own."""
+    server = mariadb.server()
+    database = server.database()
+    with server.session(database) as cursor:
+        for statement in statements or PLAIN:
+            cursor.execute(statement)
+        yield App(database, cursor)
