@@ -12,7 +12,9 @@ serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" t
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
 
 test: $(VENV)/.dev ## all tests but the soak; protocol and storage are covered to 95 % (ARGS="-k name")
-	@$(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --include='protocol/*,storage/*' --fail-under=95
 
 # ASYNC124 asks for a plain function where nothing is awaited; endpoints and doubles have to be async all the same.

@@ -40,6 +40,7 @@ class Outside:
         self._next: int | None = None
         services.rooms.look_up = self.look_up
         services.rooms.on_load = self._tell_of
+        services.rooms.on_unload = self._told.__setitem__
         services.presence.on_found = self._found
 
     async def run(self) -> None:
@@ -129,7 +130,8 @@ class Outside:
     def _forget(self) -> None:
         if len(self._told) > KNOWN:
             members = self._services.presence.members
-            self._told = {id: rev for id, rev in self._told.items() if members(id)}
+            for id in [id for id in self._told if not members(id)]:
+                del self._told[id]
 
     # -- users --
 

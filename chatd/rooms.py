@@ -52,6 +52,7 @@ class Rooms:
         # For a store that others write to, too (`outside.py`):
         self.look_up: Callable[[str], Awaitable[bool]] = _nothing_new
         self.on_load: Callable[[records.Room], None] = lambda row: None
+        self.on_unload: Callable[[str, int], None] = lambda conversation, rev: None
         services.gate.on_reopened = self._resync_all
 
     def __len__(self) -> int:
@@ -192,6 +193,7 @@ class Rooms:
     def _unload(self, room: Room) -> bool:
         if self._loaded.get(room.id) is room:
             del self._loaded[room.id]
+            self.on_unload(room.id, room.rev)
         log.debug("room unloaded", conversation=room.id, rooms=len(self._loaded))
         return True
 

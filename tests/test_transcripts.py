@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from trio.testing import MockClock
 
-from chatd.config import Config, Mysql, Server
+from chatd.config import Config, Messages, Mysql, Server
 from chatd.testing import daemon
 from protocol.requests import REQUESTS
 from support import dialogue, stores
@@ -24,7 +24,11 @@ async def test_transcript(
     store = kind.open(tmp_path)
     try:
         # No other program writes; to look for it all the same takes long, where hours pass on a virtual clock.
-        config = Config(server=Server(websocket=engine), mysql=Mysql(poll=3600.0))
+        config = Config(
+            server=Server(websocket=engine),
+            messages=Messages(edit_within=1.0, delete_within=1.0),
+            mysql=Mysql(poll=3600.0),
+        )
         async with daemon(store=store, config=config) as server:
             wrong = await dialogue.perform(server, dialogue.read(name))
         assert wrong is None, wrong

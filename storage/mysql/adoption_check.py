@@ -1,7 +1,6 @@
 """What an app's tables lack for chatd, and what of them it can't work with."""
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -9,6 +8,7 @@ import attrs
 
 from . import schema
 from .connection import Connection
+from .holds import enum_values
 from .names import Names
 from .rows import Roles
 from .schema import Layout
@@ -77,7 +77,7 @@ class App:
     layout: Layout
     begun: bool  # chatd's own columns may be there already
     columns: dict[str, dict[str, _Column]]
-    kinds: dict[str, tuple[str, str, str]]  # kind of table, engine, row format
+    kinds: dict[str, tuple[str, str, str, str]]  # kind of table, engine, row format, collation
 
 
 def look(db: Connection, names: Names) -> App:
@@ -97,9 +97,9 @@ def look(db: Connection, names: Names) -> App:
                 precision or 0, charset, collation, key == "PRI",
             )  # fmt: skip
     kinds = {
-        logical[actual].name: (kind, engine or "", format_ or "")
-        for actual, kind, engine, format_ in db.run(
-            "SELECT table_name, table_type, engine, row_format FROM information_schema.tables "
+        logical[actual].name: (kind, engine or "", format_ or "", collation or "")
+        for actual, kind, engine, format_, collation in db.run(
+            "SELECT table_name, table_type, engine, row_format, table_collation FROM information_schema.tables "
             "WHERE table_schema = DATABASE()"
         )
         if actual in logical
@@ -196,7 +196,7 @@ def _absent(app: App, table: Table, actual: str) -> Iterator[Finding]:
 
 
 def _unfit_table(app: App, table: Table) -> Iterator[str]:
-    kind, engine, row_format = app.kinds[table.name]
+    kind, engine, row_format, collation = app.kinds[table.name]
     if kind != "BASE TABLE":
         yield f"a {kind.lower()}, not a table: set the name of the table behind it in mysql.names"
         return
@@ -204,6 +204,8 @@ def _unfit_table(app: App, table: Table) -> Iterator[str]:
         yield f"its engine is {engine}, which has no transactions: ALTER TABLE ... ENGINE = InnoDB"
     elif row_format.lower() not in ("dynamic", "compressed"):
         yield f"its row format is {row_format}, whose indexes are too short: ALTER TABLE ... ROW_FORMAT = DYNAMIC"
+    if not collation.startswith("utf8mb4_"):
+        yield f"its own collation is {collation}, which new columns get: ALTER TABLE ... DEFAULT CHARACTER SET utf8mb4"
     if sum(column.primary for column in app.columns[table.name].values()) != 1:
         yield "its primary key is not one column, the id"
 
@@ -286,17 +288,12 @@ def wider(app: App, names: Names, chars: int) -> str | None:
     )
 
 
-def _values(type_: str) -> list[str]:
-    """Of an enum's type as MySQL spells it."""
-    return [value.replace("''", "'") for value in re.findall(r"'((?:[^']|'')*)'", type_)]
-
-
 def _statuses(app: App, names: Names) -> Iterator[Finding]:
     name = names.column("Message", "status")
     found = app.columns["Message"].get(name)
     if found is None:
         return
-    lacking = [s for s in _STATUSES if s not in _values(found.type)] if found.kind == "enum" else []
+    lacking = [s for s in _STATUSES if s not in enum_values(found.type)] if found.kind == "enum" else []
     if lacking:
         yield Finding(names.table("Message"), "wrong", f"column {name} is {found.type}, without {', '.join(lacking)}")
     elif found.kind in ("char", "varchar") and found.length < max(map(len, _STATUSES)):
@@ -312,7 +309,7 @@ def _mapping(db: Connection, app: App, names: Names, roles: Roles) -> Iterator[F
     if found.kind not in ("enum", "char", "varchar"):
         return
     if found.kind == "enum":
-        values: Iterable[str] = _values(found.type)
+        values: Iterable[str] = enum_values(found.type)
     else:
         values = [role for (role,) in db.run(_ROLES_USED)]
     unmapped = [value for value in values if value not in roles.known()]
@@ -324,7 +321,9 @@ def _mapping(db: Connection, app: App, names: Names, roles: Roles) -> Iterator[F
         )  # fmt: skip
     elif found.kind == "enum":
         without = [role for role in _ROLES if roles.theirs(role) not in values]
-        if without:
+        if "patient" in without:  # what new users are, where nothing else is said
+            yield Finding(table, "wrong", f"column {name} has no value for patient: set one in mysql.roles")
+        elif without:
             yield Finding(
                 table, "note", f"column {name} has no value for {', '.join(without)}: users can't become those"
             )

@@ -63,7 +63,8 @@ def layout_of(db: Connection) -> Layout:
     columns: dict[str, dict[str, Has]] = {}
     for table, column, type_, null, default, extra, length, collation in db.run(
         "SELECT table_name, column_name, column_type, is_nullable, column_default, extra, character_maximum_length, "
-        "collation_name FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position"
+        "collation_name FROM information_schema.columns WHERE table_schema = DATABASE() "
+        "ORDER BY table_name, ordinal_position"
     ):
         filled = (
             default is not None or null == "YES" or any(w in extra.lower() for w in ("auto_increment", "generated"))
@@ -124,8 +125,8 @@ def creation(table: Table, names: Names, layout: Layout = NOTHING) -> str:
     targets = dict(table.references)
     parts = []
     for column in table.columns:
-        name, target = names.column(table.name, column.name), targets.get(column.name, "")
-        there = layout.columns.get(names.table(target), {}).get(names.column(target, "id"))
+        name, other = names.column(table.name, column.name), targets.get(column.name, "")
+        there = layout.columns.get(names.table(other), {}).get(names.column(other, "id"))
         if there is not None:
             parts.append(f'"{name}" {there.type} COLLATE {there.collation} NOT NULL')
         elif not column.spare:
@@ -133,8 +134,8 @@ def creation(table: Table, names: Names, layout: Layout = NOTHING) -> str:
     parts.append(f"PRIMARY KEY ({_list(table, table.primary, names)})")
     parts += [_index(table, index, names) for index in table.indexes]
     actual = names.table(table.name)
-    for column, target in table.references:
-        name = names.column(table.name, column)
+    for reference, target in table.references:
+        name = names.column(table.name, reference)
         parts.append(
             f'CONSTRAINT "{_short(f"{actual}_{name}_fkey")}" FOREIGN KEY ("{name}") '
             f'REFERENCES "{names.table(target)}" ("{names.column(target, "id")}") ON DELETE RESTRICT ON UPDATE CASCADE'

@@ -17,6 +17,7 @@ from . import schema, touched
 from .connection import Connection
 from .counting import Counts
 from .errors import AGAIN, Error, code, is_lost
+from .holds import Holds
 from .loading import Loaded, load
 from .names import Names
 from .pool import Pool, told
@@ -107,6 +108,7 @@ class MysqlStore(Reads):
                 if (actual := self._names.table(table.name)) in layout.columns
             }
             self._saver = Saver(self._roles, spare)
+            self._holds = Holds.of(layout, self._names, self._roles)
             users = layout.columns[self._names.table("User")]
             known = {self._names.column("User", column.name) for column in BY_NAME["User"].columns}
             self._unfilled = sorted(name for name, has in users.items() if name not in known and not has.filled)
@@ -206,7 +208,10 @@ class MysqlStore(Reads):
         return loaded, outcomes
 
     def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:
-        """Why this database can't hold a new user that the rules would allow."""
+        """Why this database can't hold what the rules would allow."""
+        refusal = self._holds.refusal(change)
+        if refusal is not None:
+            return refusal
         if not isinstance(change, PutUser) or change.user in loaded.unit.users:
             return None
         if change.user in loaded.alike:

@@ -118,7 +118,8 @@ def start(*options: str) -> Server:
     leash = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
     command = (
         *leash, "mariadbd", "--no-defaults", *as_root, f"--datadir={folder}/data", f"--socket={folder}/s",
-        f"--pid-file={folder}/pid", f"--tmpdir={folder}", "--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve",
+        f"--pid-file={folder}/pid", f"--tmpdir={folder}", "--bind-address=127.0.0.1", f"--port={port}",
+        "--skip-name-resolve",
         f"--default-time-zone={ZONE}", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
         "--innodb-buffer-pool-size=128M", "--performance-schema=OFF", "--max-connections=200", *options,
     )  # fmt: skip

@@ -1,13 +1,15 @@
 """The database of an app beside chatd: tables as Prisma's migrations make them, rows as its client writes them."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import attrs
 
+from storage.mysql.adoption import Adoption
 from storage.mysql.connection import time_text
+from storage.mysql.store import MysqlStore
 
 from . import mariadb
 
@@ -84,43 +86,80 @@ RENAMED = {
 
 RECORDED: tuple[tuple[str, tuple[object, ...]], ...] = (
     # conversation.create, with its participants
-    ("INSERT INTO `Conversation` (`id`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s)",
-     ("cmwstlbrp0000", "2026-11-23 05:23:21.683", "2026-11-23 05:23:21.683")),
-    ("INSERT INTO `ConversationParticipant` (`id`,`conversationId`,`userId`,`joinedAt`,`unreadCount`,`isMuted`,"
-     "`isPinned`) VALUES (%s,%s,%s,%s,%s,%s,%s), (%s,%s,%s,%s,%s,%s,%s)",
-     ("cmwstlbrs0001", "cmwstlbrp0000", "ada", "2026-11-23 05:23:21.683", 0, False, False,
-      "cmwstlbrs0002", "cmwstlbrp0000", "bo", "2026-11-23 05:23:21.683", 0, False, False)),
+    (
+        "INSERT INTO `Conversation` (`id`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s)",
+        ("cmwstlbrp0000", "2026-11-23 05:23:21.683", "2026-11-23 05:23:21.683"),
+    ),
+    (
+        "INSERT INTO `ConversationParticipant` (`id`,`conversationId`,`userId`,`joinedAt`,`unreadCount`,`isMuted`,"
+        "`isPinned`) VALUES (%s,%s,%s,%s,%s,%s,%s), (%s,%s,%s,%s,%s,%s,%s)",
+        (
+            *("cmwstlbrs0001", "cmwstlbrp0000", "ada", "2026-11-23 05:23:21.683", 0, False, False),
+            *("cmwstlbrs0002", "cmwstlbrp0000", "bo", "2026-11-23 05:23:21.683", 0, False, False),
+        ),
+    ),
     # message.create and what goes with it
-    ("INSERT INTO `Message` (`id`,`conversationId`,`senderId`,`content`,`status`,`createdAt`) VALUES (%s,%s,%s,%s,%s,%s)",
-     ("cmwstlbs90003", "c1", "ada", "Es schmerzt", "SENT", "2026-11-23 05:23:21.705")),
-    ("SELECT `Message`.`id`, `Message`.`conversationId`, `Message`.`senderId`, `Message`.`content`, `Message`.`status`, "
-     "`Message`.`createdAt` FROM `Message` WHERE `Message`.`id` = %s LIMIT %s OFFSET %s", ("cmwstlbs90003", 1, 0)),
-    ("UPDATE `Conversation` SET `lastMessageAt` = %s, `updatedAt` = %s WHERE (`Conversation`.`id` IN (%s) AND "
-     "(`Conversation`.`id` = %s AND 1=1))", ("2026-11-23 05:23:21.713", "2026-11-23 05:23:21.721", "c1", "c1")),
-    ("UPDATE `ConversationParticipant` SET `unreadCount` = (`ConversationParticipant`.`unreadCount` + %s) WHERE "
-     "(`ConversationParticipant`.`conversationId` = %s AND `ConversationParticipant`.`userId` <> %s)", (1, "c1", "ada")),
+    (
+        "INSERT INTO `Message` (`id`,`conversationId`,`senderId`,`content`,`status`,`createdAt`) "
+        "VALUES (%s,%s,%s,%s,%s,%s)",
+        ("cmwstlbs90003", "c1", "ada", "Es schmerzt", "SENT", "2026-11-23 05:23:21.705"),
+    ),
+    (
+        "SELECT `Message`.`id`, `Message`.`conversationId`, `Message`.`senderId`, `Message`.`content`, "
+        "`Message`.`status`, `Message`.`createdAt` FROM `Message` WHERE `Message`.`id` = %s LIMIT %s OFFSET %s",
+        ("cmwstlbs90003", 1, 0),
+    ),
+    (
+        "UPDATE `Conversation` SET `lastMessageAt` = %s, `updatedAt` = %s WHERE (`Conversation`.`id` IN (%s) AND "
+        "(`Conversation`.`id` = %s AND 1=1))",
+        ("2026-11-23 05:23:21.713", "2026-11-23 05:23:21.721", "c1", "c1"),
+    ),
+    (
+        "UPDATE `ConversationParticipant` SET `unreadCount` = (`ConversationParticipant`.`unreadCount` + %s) WHERE "
+        "(`ConversationParticipant`.`conversationId` = %s AND `ConversationParticipant`.`userId` <> %s)",
+        (1, "c1", "ada"),
+    ),
     # updateMany, to have read
-    ("UPDATE `ConversationParticipant` SET `unreadCount` = %s WHERE (`ConversationParticipant`.`conversationId` = %s AND "
-     "`ConversationParticipant`.`userId` = %s)", (0, "c1", "bo")),
-    ("UPDATE `Message` SET `status` = %s WHERE (`Message`.`conversationId` = %s AND `Message`.`senderId` <> %s AND "
-     "`Message`.`status` <> %s)", ("READ", "c1", "bo", "READ")),
-    # conversation.findMany with a filter, and what it includes
-    ("SELECT `Conversation`.`id`, `Conversation`.`createdAt`, `Conversation`.`updatedAt`, `Conversation`.`lastMessageAt` "
-     "FROM `Conversation` WHERE EXISTS(SELECT `t0`.`conversationId` FROM `ConversationParticipant` AS `t0` WHERE "
-     "(`t0`.`userId` = %s AND `t0`.`leftAt` IS NULL AND (`Conversation`.`id`) = (`t0`.`conversationId`) AND "
-     "`t0`.`conversationId` IS NOT NULL)) ORDER BY `Conversation`.`updatedAt` DESC", ("ada",)),
+    (
+        "UPDATE `ConversationParticipant` SET `unreadCount` = %s WHERE "
+        "(`ConversationParticipant`.`conversationId` = %s AND `ConversationParticipant`.`userId` = %s)",
+        (0, "c1", "bo"),
+    ),
+    (
+        "UPDATE `Message` SET `status` = %s WHERE (`Message`.`conversationId` = %s AND `Message`.`senderId` <> %s AND "
+        "`Message`.`status` <> %s)",
+        ("READ", "c1", "bo", "READ"),
+    ),
+    # conversation.findMany with a filter
+    (
+        "SELECT `Conversation`.`id`, `Conversation`.`createdAt`, `Conversation`.`updatedAt`, "
+        "`Conversation`.`lastMessageAt` FROM `Conversation` WHERE EXISTS(SELECT `t0`.`conversationId` FROM "
+        "`ConversationParticipant` AS `t0` WHERE (`t0`.`userId` = %s AND `t0`.`leftAt` IS NULL AND "
+        "(`Conversation`.`id`) = (`t0`.`conversationId`) AND `t0`.`conversationId` IS NOT NULL)) "
+        "ORDER BY `Conversation`.`updatedAt` DESC",
+        ("ada",),
+    ),
     # conversationParticipant.update, to leave and be muted
-    ("UPDATE `ConversationParticipant` SET `isMuted` = %s, `leftAt` = %s WHERE (`ConversationParticipant`.`id` IN (%s) "
-     "AND (`ConversationParticipant`.`id` = %s AND 1=1))",
-     (True, "2026-11-23 05:23:21.771", "cmwstlbrs0002", "cmwstlbrs0002")),
+    (
+        "UPDATE `ConversationParticipant` SET `isMuted` = %s, `leftAt` = %s WHERE "
+        "(`ConversationParticipant`.`id` IN (%s) AND (`ConversationParticipant`.`id` = %s AND 1=1))",
+        (True, "2026-11-23 05:23:21.771", "cmwstlbrs0002", "cmwstlbrs0002"),
+    ),
     # user.create, user.update
-    ("INSERT INTO `User` (`id`,`email`,`name`,`role`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s,%s,%s,%s)",
-     ("cy", "cy@example.org", "Cy", "PATIENT", "2026-11-23 05:23:21.775", "2026-11-23 05:23:21.775")),
-    ("UPDATE `User` SET `role` = %s, `updatedAt` = %s WHERE (`User`.`id` IN (%s) AND (`User`.`id` = %s AND 1=1))",
-     ("DENTIST", "2026-11-23 05:23:21.778", "cy", "cy")),
+    (
+        "INSERT INTO `User` (`id`,`email`,`name`,`role`,`createdAt`,`updatedAt`) VALUES (%s,%s,%s,%s,%s,%s)",
+        ("cy", "cy@example.org", "Cy", "PATIENT", "2026-11-23 05:23:21.775", "2026-11-23 05:23:21.775"),
+    ),
+    (
+        "UPDATE `User` SET `role` = %s, `updatedAt` = %s WHERE (`User`.`id` IN (%s) AND (`User`.`id` = %s AND 1=1))",
+        ("DENTIST", "2026-11-23 05:23:21.778", "cy", "cy"),
+    ),
     # deleteMany
-    ("DELETE FROM `Message` WHERE (`Message`.`conversationId` = %s AND `Message`.`content` = %s)", ("c1", "nothing")),
-)  # fmt: skip
+    (
+        "DELETE FROM `Message` WHERE (`Message`.`conversationId` = %s AND `Message`.`content` = %s)",
+        ("c1", "nothing"),
+    ),
+)
 """Statements of a Prisma 6 client that knows nothing of chatd's columns, from its log."""
 
 
@@ -192,10 +231,10 @@ class App:
         return id
 
     def unread(self, conversation: str, user: str, count: int) -> None:
-        self.run("UPDATE `ConversationParticipant` SET `unreadCount` = %s WHERE `conversationId` = %s AND `userId` = %s",
-                 count, conversation, user)  # fmt: skip
+        where = "`conversationId` = %s AND `userId` = %s"
+        self.run(f"UPDATE `ConversationParticipant` SET `unreadCount` = %s WHERE {where}", count, conversation, user)
 
-    def say(self, conversation: str, user: str, *bodies: str, status: str = "SENT", at: str | None = None) -> list[str]:
+    def say(self, conversation: str, user: str, *bodies: str, status: str = "SENT") -> list[str]:
         """The ids of the messages. Counts are another matter."""
         ids = []
         for body in bodies:
@@ -203,12 +242,12 @@ class App:
             self.run(
                 "INSERT INTO `Message` (`id`,`conversationId`,`senderId`,`content`,`status`,`createdAt`) "
                 "VALUES (%s,%s,%s,%s,%s,%s)",
-                ids[-1], conversation, user, body, status, at or self.tick(),
+                ids[-1], conversation, user, body, status, self.tick(),
             )  # fmt: skip
         return ids
 
 
-@contextmanager
+@contextlib.contextmanager
 def app(*statements: str) -> Iterator[App]:
     """With these tables in a database of its own."""
     server = mariadb.server()
@@ -217,3 +256,77 @@ def app(*statements: str) -> Iterator[App]:
         for statement in statements or PLAIN:
             cursor.execute(statement)
         yield App(database, cursor)
+
+
+@contextlib.contextmanager
+def with_people() -> Iterator[App]:
+    """The plain schema, with ada and eve, who are patients, and bo, who is a dentist."""
+    with app() as found:
+        people(found)
+        yield found
+
+
+def people(app: App) -> None:
+    app.users("ada", "eve")
+    app.users("bo", role="DENTIST")
+
+
+def changed(table: str, old: str, new: str) -> tuple[str, ...]:
+    """PLAIN with one thing otherwise in one table."""
+    found = []
+    for statement in PLAIN:
+        if f"CREATE TABLE `{table}`" in statement:
+            assert old in statement
+            statement = statement.replace(old, new)
+        found.append(statement)
+    return tuple(found)
+
+
+def fill(app: App) -> None:
+    """Something of everything, in six conversations."""
+    for place in range(5):
+        c = app.conversation(f"c{place}", "ada", "bo")
+        for round in range(place):
+            app.say(c, "ada", f"a{round}", status="READ" if round < 2 else "SENT")
+            app.say(c, "bo", f"b{round}")
+        app.unread(c, "ada", place // 2)
+    app.conversation("g", "eve", "ada", "bo")
+    app.say("g", "ada", "hello", "all")
+    app.participant("c1", "bo", left=True)
+    app.say("c2", "eve", "let me in")
+
+
+def layout(app: App) -> list[tuple[Any, ...]]:
+    columns = app.run(
+        "SELECT table_name, column_name, column_type, is_nullable, column_default, collation_name, extra "
+        "FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY 1, 2"
+    )
+    indexes = app.run(
+        "SELECT table_name, index_name, seq_in_index, column_name, non_unique FROM information_schema.statistics "
+        "WHERE table_schema = DATABASE() ORDER BY 1, 2, 3"
+    )
+    return [*columns, *indexes]
+
+
+def adoption_of(app: App, **known: Any) -> Adoption:
+    return Adoption(mariadb.server().url(app.database), **known)
+
+
+def adopt(app: App, **known: Any) -> None:
+    adoption_of(app, **known).apply(new_epoch=lambda: "e")
+
+
+@contextlib.contextmanager
+def served(app: App, **known: Any) -> Iterator[MysqlStore]:
+    """What a daemon would have."""
+    with contextlib.closing(
+        MysqlStore(mariadb.server().url(app.database), new_epoch=lambda: "another", **known)
+    ) as found:
+        yield found
+
+
+def history(store: MysqlStore, conversation: str, user: str) -> list[str]:
+    page = store.history(conversation, user, before=None, after=0, limit=1000)
+    assert page is not None
+    assert [message.seq for message in page.messages] == list(range(1, len(page.messages) + 1))
+    return [message.body for message in page.messages]

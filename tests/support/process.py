@@ -37,7 +37,7 @@ def environment(**more: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name != "NODE_ENV" and name not in BORROWED and not name.startswith("CHATD_")
+        if name != "NODE_ENV" and name not in BORROWED and not name.startswith(("CHATD_", "COVERAGE_"))
     }
     return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **more}
 

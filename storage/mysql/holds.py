@@ -1,0 +1,61 @@
+"""What an app's columns can hold: less, perhaps, than the rules allow."""
+
+import re
+
+import attrs
+
+from ..changes import Change, CreateGroup, EditMessage, PutUser, Refused, SendMessage, SetTitle
+from .names import Names
+from .rows import Roles
+from .schema import Has, Layout
+
+
+def enum_values(type: str) -> list[str]:
+    """Of an enum's type as MySQL spells it; none of any other."""
+    if not type.lower().startswith("enum"):
+        return []
+    return [value.replace("''", "'") for value in re.findall(r"'((?:[^']|'')*)'", type)]
+
+
+@attrs.frozen
+class Holds:
+    """The columns that people's texts go into, and the roles that can be written (empty: any)."""
+
+    name: Has
+    title: Has
+    content: Has
+    roles: frozenset[str]
+    known: Roles
+
+    @classmethod
+    def of(cls, layout: Layout, names: Names, roles: Roles) -> "Holds":
+        """Of a database that lacks nothing."""
+
+        def has(table: str, column: str) -> Has:
+            return layout.columns[names.table(table)][names.column(table, column)]
+
+        values = frozenset(enum_values(has("User", "role").type))
+        return cls(has("User", "name"), has("Conversation", "title"), has("Message", "content"), values, roles)
+
+    def refusal(self, change: Change) -> Refused | None:
+        """Why the change can't be kept here, whatever the rules say."""
+        match change:
+            case PutUser(name=name, role=role):
+                if role is not None and self.roles and self.known.theirs(role) not in self.roles:
+                    return Refused("bad_request", f"`role`: the app beside this server has none for {role}")
+                return _too_long("name", name, self.name)
+            case CreateGroup(title=title) | SetTitle(title=title):
+                return _too_long("title", title, self.title)
+            case SendMessage(body=body) | EditMessage(body=body):
+                return _too_long("body", body, self.content)
+        return None
+
+
+def _too_long(what: str, text: str | None, has: Has) -> Refused | None:
+    """TEXT holds so many bytes, VARCHAR so many characters."""
+    if text is None or has.length is None or len(text) * 4 <= has.length:
+        return None
+    length = len(text.encode()) if has.type.lower().endswith("text") else len(text)
+    if length <= has.length:
+        return None
+    return Refused("bad_request", f"`{what}`: too long for the database beside this server")

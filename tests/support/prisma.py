@@ -1,0 +1,88 @@
+"""An app that uses a real Prisma client (tests/prisma), in a process of its own."""
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+FOLDER = Path(__file__).parents[1] / "prisma"
+GENERATED = FOLDER / "node_modules" / ".prisma" / "client" / "schema.prisma"
+NEEDED = (20, 19)
+"""The oldest Node.js that Prisma runs on."""
+
+
+@functools.cache
+def node() -> str:
+    """The command, with the client ready for it; installed on first use. Skips the test where there is none."""
+    found, npm = shutil.which("node"), shutil.which("npm")
+    if found is None or npm is None:
+        pytest.skip("needs Node.js and npm for a Prisma client")
+    version = subprocess.run((found, "--version"), capture_output=True, text=True, check=True).stdout
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < NEEDED:
+        pytest.skip(f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}")
+    schema = FOLDER / "schema.prisma"
+    if not GENERATED.exists() or GENERATED.stat().st_mtime < schema.stat().st_mtime:
+        if not (FOLDER / "node_modules" / "prisma").exists():
+            _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+        # The engine for migrations would be downloaded, and is not needed.
+        _run(found, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
+    return found
+
+
+def _run(*command: str) -> None:
+    quiet = {"PRISMA_SCHEMA_ENGINE_BINARY": "/bin/true", "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
+    done = subprocess.run(
+        command, cwd=FOLDER, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Prisma:
+    """The running app."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self._rest = b""
+
+    async def __call__(self, model: str, action: str, **given: Any) -> Any:
+        """Call the client: `await app("message", "create", data={...})` is its `message.create({data: {...}})`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        await self._process.stdin.send_all(json.dumps([model, action, given]).encode() + b"\n")
+        with trio.fail_after(30):
+            while b"\n" not in self._rest:
+                data = await self._process.stdout.receive_some()
+                assert data, "the app ended"
+                self._rest += data
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer = json.loads(line)
+        assert "ok" in answer, answer["error"]
+        return answer["ok"]
+
+
+@asynccontextmanager
+async def prisma(url: str) -> AsyncIterator[Prisma]:
+    """The app on the database at `url`."""
+    command = (node(), str(FOLDER / "app.mjs"))
+    process = await trio.lowlevel.open_process(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=FOLDER, env={**os.environ, "DATABASE_URL": url}
+    )
+    try:
+        yield Prisma(process)
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            await process.stdin.aclose()
+            await process.stdout.aclose()
