@@ -35,7 +35,7 @@ from .client import (
     TypingChanged,
     connect,
 )
-from .replica import Status
+from .client.replica import Status
 
 HISTORY = 20
 """Messages shown at the beginning, and after a long absence."""

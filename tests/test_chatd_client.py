@@ -26,8 +26,8 @@ from chatd.client import (
     TypingChanged,
 )
 from chatd.client import connect as connect_to
+from chatd.client.link import Target
 from chatd.gate import run_inline
-from chatd.link import Target
 from chatd.testing import Server, TestClient, daemon
 from storage.memory import MemoryStore
 

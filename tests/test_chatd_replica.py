@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chatd.replica import Conversation, Effect, Replica
+from chatd.client.replica import Conversation, Effect, Replica
 from protocol.frames import (
     Change,
     ChangeOk,

@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chatd import view
+from chatd.client.replica import Replica
 from chatd.config import Config, Timeouts
 from chatd.harness import Frame
-from chatd.replica import Replica
 from chatd.session import Session
 from chatd.testing import TestClient, seed_schedule
 from protocol.decode import decode_frame

@@ -65,7 +65,7 @@ async def clinic(folder: Path) -> AsyncIterator[Clinic]:
     node()
     with prisma_app.with_people() as made:
         url = mariadb.server().url(made.database)
-        adopted = run("db", "adopt", "--apply", "--data", str(folder / "data"), cwd=folder, env={"DATABASE_URL": url})
+        adopted = run("db", "adopt", "--apply", cwd=folder, env={"DATABASE_URL": url})
         assert adopted.returncode == 0, adopted.stderr
         made.run("UPDATE chatd_meta SET value = '1' WHERE `key` = 'development'")  # so that nobody needs a token
         async with (
@@ -174,6 +174,7 @@ async def test_both_write_at_once(tmp_path: Path) -> None:
     """Messages of both sides under way together: each has a number, and nobody is held up."""
     async with clinic(tmp_path) as c:
         conversation = await c.ada.open("bo")
+        assert await c.bo.open("ada") == conversation
         many = 40
 
         async def by_chatd() -> None:
@@ -197,7 +198,7 @@ async def test_both_write_at_once(tmp_path: Path) -> None:
         await soon(all_there)
         for client in c.ada, c.bo:
             copy = client.copies[conversation]
-            copy.check()
-            mine = [m["body"] for m in copy.messages.values() if m["sender"] == "bo"]
+            assert sorted(copy.messages) == list(range(1, 2 * many + 1))
+            mine = [copy.messages[seq]["body"] for seq in sorted(copy.messages) if copy.messages[seq]["sender"] == "bo"]
             assert mine == [f"app {n}" for n in range(many)]
         assert await c.unread(conversation) == {"ada": many, "bo": many}

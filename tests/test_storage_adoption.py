@@ -61,6 +61,8 @@ def test_old_history_is_served(app: App) -> None:
     app.say("c1", "bo", "oh", "dear")
     app.unread("c1", "ada", 2)
     adopt(app)
+    for table in "Message", "ConversationParticipant":
+        assert app.run(f"SELECT COUNT(chatdTouched) FROM {table}") == [(0,)], "nobody has written since"
     with served(app) as store:
         assert store.epoch == "e"
         assert not store.development

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 FOLDER = Path(__file__).parents[1] / "prisma"
-GENERATED = FOLDER / "node_modules" / ".prisma" / "client" / "schema.prisma"
+GENERATED = FOLDER / "node_modules" / ".generated"  # the schema that the client was made for
 NEEDED = (20, 19)
 """The oldest Node.js that Prisma runs on."""
 
@@ -29,12 +29,13 @@ def node() -> str:
     version = subprocess.run((found, "--version"), capture_output=True, text=True, check=True).stdout
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < NEEDED:
         pytest.skip(f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}")
-    schema = FOLDER / "schema.prisma"
-    if not GENERATED.exists() or GENERATED.stat().st_mtime < schema.stat().st_mtime:
+    schema = (FOLDER / "schema.prisma").read_text()
+    if not GENERATED.exists() or GENERATED.read_text() != schema:
         if not (FOLDER / "node_modules" / "prisma").exists():
             _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
         # The engine for migrations would be downloaded, and is not needed.
         _run(found, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
+        GENERATED.write_text(schema)
     return found
 
 

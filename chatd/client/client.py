@@ -1,12 +1,4 @@
-"""A client for Python programs: keeps a connection, and a copy of the conversations that follows the server's.
-
-    async with chatd.client.connect("http://127.0.0.1:3001", user="bot-1", role="staff") as client:
-        async for event in client.events():
-            ...
-
-It comes back by itself, resumes where it was, closes gaps, and repeats what was not acknowledged; the server takes no
-message twice.
-"""
+"""The client itself: its connection's life, its requests, and what it tells its owner."""
 
 import functools
 import itertools
@@ -44,9 +36,7 @@ from .link import FAILURES, Link, LinkLost, Over, RequestFailed, Target, copy
 from .mailbox import (
     Closed,
     Connected,
-    ConversationChanged,
     Disconnected,
-    Event,
     Events,
     PresenceChanged,
     TypingChanged,
@@ -54,23 +44,6 @@ from .mailbox import (
 )
 from .replica import Conversation, Effect, Replica
 from .sending import Sending
-
-__all__ = [
-    "Client",
-    "Closed",
-    "Connected",
-    "Conversation",
-    "ConversationChanged",
-    "Disconnected",
-    "Event",
-    "Events",
-    "PresenceChanged",
-    "RequestFailed",
-    "Sending",
-    "TypingChanged",
-    "UserChanged",
-    "connect",
-]
 
 CONNECT = 10.0
 """Seconds for each step of connecting: the network, the handshake, `hello`."""
