@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 CODE := chatd protocol storage tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: serve test lint types check bench binary soak clean help
+.PHONY: serve test lint types check bench bench-mysql binary soak clean help
 
 serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
@@ -30,6 +30,9 @@ check: lint types test ## all that must pass before a change is proposed
 
 bench: $(VENV)/.dev ## measure the daemon against a relay that stores nothing
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-mysql: $(VENV)/.dev ## the same on MariaDB, against a Socket.IO server that keeps its messages there
+	@$(BIN)/python -m bench.mysql $(ARGS)
 
 binary: $(VENV)/.binary ## dist/chatd: one file that runs without Python
 	@$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec

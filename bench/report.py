@@ -81,24 +81,24 @@ def medians(turns: Turns) -> dict[str, dict[str, float]]:
     }
 
 
-def ratios(turns: Turns) -> dict[str, dict[str, Spread]]:
-    """For each column but the relay's, its numbers as multiples of the relay's in the same turn."""
+def ratios(turns: Turns, *, base: str = RELAY) -> dict[str, dict[str, Spread]]:
+    """For each column but the base's, its numbers as multiples of the base's in the same turn."""
     return {
         column: {
             field: spread(
-                [getattr(one, field) / getattr(base, field) for one, base in zip(several, turns[RELAY], strict=True)]
+                [getattr(one, field) / getattr(other, field) for one, other in zip(several, turns[base], strict=True)]
             )
             for field, _, _ in ROWS
         }
         for column, several in turns.items()
-        if RELAY in turns and column != RELAY
+        if base in turns and column != base
     }
 
 
-def table(turns: Turns) -> Iterator[str]:
+def table(turns: Turns, *, base: str = RELAY) -> Iterator[str]:
     """The lines of the table."""
-    found, compared = medians(turns), ratios(turns)
-    lines = [["median", *turns, *(f"{column} / {RELAY}" for column in compared)]]
+    found, compared = medians(turns), ratios(turns, base=base)
+    lines = [["median", *turns, *(f"{column} / {base}" for column in compared)]]
     for field, name, form in ROWS:
         values = [format(found[column][field], form) for column in turns]
         lines.append([name, *values, *(str(fields[field]) for fields in compared.values())])

@@ -48,6 +48,7 @@ class Audience:
         self.gathered_until = float("inf")  # when the connections are to be told what they gathered
         self._gather_for = GATHER
         self._registry = registry
+        self._behind: dict[Session, int] = {}  # -> the rev that it has
         self._log = log.bind(conversation=self.id)
         self.adopt(row)
 
@@ -73,11 +74,18 @@ class Audience:
             for session in of(user):
                 yield user, session
 
-    def feed(self, rev: int) -> None:
-        """Everyone who has taken part since `rev` reads on from there; who left meanwhile hears of that."""
+    def fall_behind(self, rev: int) -> None:
+        """Everyone who has taken part since `rev` is behind from there on, until `read_on`."""
         gone = [p.user for p in self._participants.values() if p.left_at is not None and p.rev > rev]
         for user in (*self.present, *gone):
             for session in self._registry.of(user):
+                self._behind[session] = session.fall_behind(self.id, rev).rev
+
+    def read_on(self) -> None:
+        """Those who are behind read on from the store; who left meanwhile hears of that."""
+        behind, self._behind = self._behind, {}
+        for session, rev in behind.items():
+            if not session.outbox.is_cut:
                 session.feed({self.id: rev})
 
     def tell_run(self, run: list[Step]) -> None:

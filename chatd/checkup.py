@@ -18,7 +18,7 @@ import attrs
 from cryptography import x509
 
 from storage.contract import StoreError
-from storage.look import look
+from storage.sqlite.look import look
 
 from . import lock, tls
 from .auth import secret

@@ -117,7 +117,7 @@ class Room:
     @property
     def idle(self) -> bool:
         """Whether nobody would notice if the room were unloaded now."""
-        return not (self._inbox or self._batch or self._typing or self._audience.gathered_until < float("inf"))
+        return not (self._inbox or self._batch or self._typing or self._stale or self._audience.gathered_until < float("inf"))
 
     @property
     def _unused(self) -> bool:
@@ -210,7 +210,7 @@ class Room:
             self._stale = True
             await trio.sleep(1)
             return
-        if row is not None and row.conversation.rev >= self.rev:
+        if row is not None and row.conversation.rev >= self.rev:  # else it is gone, or the store is an older one
             before = self._audience.present
             self._audience.adopt(row)
             now = self._audience.present
@@ -218,6 +218,8 @@ class Room:
             for user in set(now).difference(before):
                 for session in self._services.registry.of(user):
                     session.feed({self.id: 0})
+        # Not before: what somebody else wrote since would be known here, and told to nobody.
+        self.read_on()
 
     def stop(self) -> None:
         """Let an idle room's task end: its place is needed."""
@@ -233,16 +235,21 @@ class Room:
         for user in list(self._typing):
             self._stop_typing(user)
         self.resync(self._told)
+        self.read_on()  # it takes a while until this room has read
 
     def resync(self, rev: int | None = None) -> None:
         """What the store has may differ from what was published: everyone catches up from there (or from `rev`)."""
         self._stale = True
-        self._audience.feed(self.rev if rev is None else rev)
+        self._audience.fall_behind(self.rev if rev is None else rev)
         self._wake.set()
+
+    def read_on(self) -> None:
+        """Those who are to catch up do."""
+        self._audience.read_on()
 
     def notice(self, rev: int) -> None:
         """The store is at `rev`: where that is newer than what was published, somebody else wrote."""
-        if rev > self.rev:
+        if rev > self.rev and not self._stale:
             self.resync()
 
     # -- publishing: synchronous, in commit order --

@@ -236,6 +236,8 @@ class Rooms:
             log.exception("telling failed", conversation=id)
             command.refuse(internal())
             room.resync(outcome.from_rev)
+            if id not in self._loaded:  # it has no task that would see to it
+                room.read_on()
             for user in outcome.entered:
                 for session in self._services.registry.of(user):
                     session.feed({id: 0})

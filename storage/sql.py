@@ -1,4 +1,4 @@
-"""The SQL, written once; a dialect adds only what `sqlite.py` has at its named points."""
+"""The SQL, written once; a dialect adds only what `sqlite/statements.py` has at its named points."""
 
 import json
 from typing import Any

@@ -35,3 +35,12 @@ def test_a_smoke_run_without_node_measures_chatd(tmp_path: Path) -> None:
     assert all(turn[field] > 0 for field in ("acknowledged", "received", "cpu", "p50", "p99", "generator"))
     assert found["machine"]["sync_p99"] >= found["machine"]["sync_p50"] > 0
     assert list(tmp_path.iterdir()) == [numbers], "data of the run is left"
+
+
+def test_without_a_database_server_the_benchmark_on_mysql_says_so(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        (sys.executable, "-m", "bench.mysql", "--disk", str(tmp_path)),
+        cwd=ROOT, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (1, "Error: there is no MariaDB here: install mariadb-server\n")
+    assert list(tmp_path.iterdir()) == []

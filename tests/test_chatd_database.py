@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import attrs
@@ -21,7 +22,7 @@ from support.process import command, environment
 from support.stores import Desk
 
 
-def settings(url: str, **mysql: tuple[str, ...]) -> Config:
+def settings(url: str, **mysql: Any) -> Config:
     return attrs.evolve(Config(), storage=config.Storage(database=url), mysql=config.Mysql(**mysql))
 
 

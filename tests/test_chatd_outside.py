@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from chatd import outside
@@ -133,6 +134,36 @@ async def test_a_room_that_is_loaded_later_does_not_hide_what_came_before(autoju
         first = await bo.expect("change", within=1, conversation=conversation)
         assert first["from"] == 1
         assert first["messages"][0]["seq"] == 1
+
+
+async def test_who_reads_on_reads_after_the_room(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """Else the room might know of more than they were told, and nobody would tell them."""
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        calls: list[str] = []
+        for name in "room", "since":
+            ask = getattr(c.store, name)
+            monkeypatch.setattr(c.store, name, lambda *args, n=name, ask=ask, **kw: calls.append(n) or ask(*args, **kw))
+        for n in range(5):
+            Elsewhere(c, conversation, f"e{n}").send("pat-1")
+            await bo.expect("change", within=2, conversation=conversation, rev=2 + n)
+        assert calls == ["room", "since", "since"] * 5
+
+
+async def test_what_is_noticed_twice_is_told_once(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        room = c.server.daemon.rooms.loaded(conversation)
+        assert room is not None
+        Elsewhere(c, conversation).send("pat-1")
+        c.reads.hold("before")
+        room.notice(2)
+        await trio.testing.wait_all_tasks_blocked()
+        room.notice(2)
+        c.reads.release()
+        await trio.sleep(5)
+        changes = [event for event in await bo.barrier() if event["type"] == "change"]
+        assert [(change["from"], change["rev"]) for change in changes] == [(1, 2)]
 
 
 async def test_a_new_conversation_of_another_daemon(autojump_clock: MockClock) -> None:

@@ -42,7 +42,9 @@ class Clinic:
 
     async def agree(self, conversation: str) -> None:
         """Both sides have the same messages, counts and times."""
-        rows = await self.app("message", "findMany", where={"conversationId": conversation}, orderBy={"createdAt": "asc"})
+        rows = await self.app(
+            "message", "findMany", where={"conversationId": conversation}, orderBy={"createdAt": "asc"}
+        )
         unread = await self.unread(conversation)
         for client, user in (self.ada, "ada"), (self.bo, "bo"):
             history = await client.ask("message.history", conversation=conversation, limit=200)

@@ -281,6 +281,19 @@ def test_roles_are_mapped_by_the_settings() -> None:
             assert {id: user.role for id, user in users.items()} == {"ada": "patient", "bo": "dentist", "cy": "staff"}
 
 
+def test_roles_that_are_text() -> None:
+    """Those that are used must mean something; any can be written."""
+    with prisma_app.app(*changed("User", "ENUM('PATIENT', 'DENTIST', 'ADMIN')", "VARCHAR(191)")) as app:
+        app.users("bo", role="PRO")
+        with pytest.raises(StoreError, match="column role: what are PRO to chatd"):
+            adopt(app)
+        adopt(app, roles={"PRO": "dentist"})
+        with served(app, roles={"PRO": "dentist"}) as store:
+            desk = Desk(store)
+            desk.do(desk.put("ada", role="staff"), desk.put("cy", role="dentist"))
+        assert app.run("SELECT id, role FROM User ORDER BY id") == [("ada", "STAFF"), ("bo", "PRO"), ("cy", "PRO")]
+
+
 @pytest.mark.parametrize("kind", ["VARCHAR(191)", "TINYTEXT", "TEXT CHARACTER SET utf8mb3"])
 def test_a_short_content_is_widened_where_that_is_allowed(kind: str) -> None:
     with prisma_app.app(*changed("Message", "`content` TEXT", f"`content` {kind}")) as app:

@@ -9,9 +9,9 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.changes import OpenDirect, PutUser, SendMessage
 from storage.contract import StoreError
-from storage.look import look
-from storage.schema import migrations
 from storage.sqlite import SqliteStore
+from storage.sqlite.look import look
+from storage.sqlite.schema import migrations
 
 KNOWN = tuple(migration.name for migration in migrations._migrations)
 

@@ -8,10 +8,9 @@ import pytest
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from storage import schema
 from storage.changes import Changed, Unchanged
 from storage.records import Membership, MessageVersion, Reaction, ReceiptTime, Standing, User
-from storage.sqlite import SqliteStore
+from storage.sqlite import SqliteStore, schema
 from support.stores import Desk, Replica
 
 SUPPORT = Path(__file__).parent / "support"

@@ -361,16 +361,17 @@ def test_two_stores_make_one_thing(store: MysqlStore, tmp_path: Path) -> None:
 
 def test_what_another_store_does_before_the_locks_is_counted(store: MysqlStore, desk: Desk, tmp_path: Path) -> None:
     c = desk.chat("ada", "ben")
-    run_many = Connection.run_many
+    ask_many = Connection.ask_many
     with contextlib.closing(mysql(tmp_path)) as other:
 
         def meanwhile(db: Connection, statement: str, *rest: Any, **more: Any) -> Any:
-            found = run_many(db, statement, *rest, **more)
+            found = ask_many(db, statement, *rest, **more)
             if statement.startswith('SELECT "pairKey"') and db is store._writer:
+                db.flush()
                 Desk(other, first=100).say(c, "ben", "just in time")
             return found
 
-        with mock.patch.object(Connection, "run_many", meanwhile):
+        with mock.patch.object(Connection, "ask_many", meanwhile):
             opened = desk.unchanged(desk.open("ada", "ben"))
     assert opened.room.last_seq == 1
     assert [membership.unread for membership in opened.memberships] == [1]
@@ -412,11 +413,47 @@ def test_a_batch_of_messages_takes_few_round_trips(desk: Desk, conversations: in
     with counted() as trips:
         outcomes = desk.do(*sends)
     assert all(isinstance(outcome, Changed) for outcome in outcomes)
-    assert trips[0] <= 8
+    assert trips[0] <= 4, "locks and look-ups, what is replied to, rows, COMMIT"
     receipts = [desk.receipt(chats[n % conversations], f"u{n % conversations}", read=1 + n) for n in range(50)]
     with counted() as trips:
         outcomes = desk.do(*receipts[:conversations])
-    assert trips[0] <= 10
+    assert trips[0] <= 3
+
+
+def test_statements_that_nobody_waits_for_go_with_the_next(store: MysqlStore) -> None:
+    db = store._require_writer()
+    with counted() as trips:
+        for key in "a", "b":
+            db.ask_many('INSERT INTO "chatd_meta" ("key", "value") VALUES {}', "(?, ?)", 1, (key, "1;'%s"))
+        first = db.ask_many('SELECT "key", "value" FROM "chatd_meta" WHERE "key" IN ({})', "?", 2, ("a", "b"))
+        assert trips[0] == 0
+        assert db.run('SELECT COUNT(*) FROM "chatd_meta" WHERE "key" IN (?, ?)', ("b", "c")) == [(1,)]
+        assert sorted(first) == [("a", "1;'%s"), ("b", "1;'%s")]
+        assert trips[0] == 1
+    db.roll_back()
+
+
+def test_after_one_that_fails_the_rest_is_left_out_and_forgotten(store: MysqlStore) -> None:
+    db = store._require_writer()
+    insert = 'INSERT INTO "chatd_meta" ("key", "value") VALUES {}'
+    for key in "a", "a", "b":
+        db.ask_many(insert, "(?, ?)", 1, (key, "1"))
+    with pytest.raises(pymysql.err.IntegrityError):
+        db.flush()
+    assert db.run('SELECT "key" FROM "chatd_meta" WHERE "key" IN (?, ?)', ("a", "b")) == [("a",)]
+    db.ask_many(insert, "(?, ?)", 1, ("c", "1"))
+    db.roll_back()
+    assert db.run('SELECT "key" FROM "chatd_meta" WHERE "key" IN (?, ?, ?)', ("a", "b", "c")) == []
+    db.roll_back()
+
+
+def test_what_goes_together_has_a_bound(store: MysqlStore) -> None:
+    db = store._require_writer()
+    with counted() as trips:
+        found = [db.ask_many("SELECT LENGTH({})", "?", 1, ("x" * (TEXT // 2),)) for _ in range(4)]
+        assert [list(rows) for rows in found] == [[(TEXT // 2,)]] * 4
+    assert trips[0] == 4
+    db.roll_back()
 
 
 def test_reads_take_few_round_trips(store: MysqlStore, desk: Desk) -> None:
@@ -438,7 +475,7 @@ def test_a_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk)
     c = desk.chat("ada", "ben")
     statement = mock.Mock(return_value=())
     into = Into.of("Message", '"id", "content"')
-    db = mock.Mock(run_many=statement)
+    db = mock.Mock(ask_many=statement)
     into.write(db, [(str(n), "x" * (TEXT // 4)) for n in range(6)])
     assert [call.args[2] for call in statement.call_args_list] == [3, 3]
     statement.reset_mock()

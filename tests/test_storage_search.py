@@ -13,13 +13,14 @@ import pytest
 from hypothesis import strategies as st
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from storage import memory, sqlite_search
+from storage import memory
 from storage.changes import Change, DeleteMessage, EditMessage, Leave, OpenDirect, PutUser, SendMessage
 from storage.contract import Store, Unavailable
 from storage.memory import MemoryStore
 from storage.mysql import searching
 from storage.search import LEAD, MARK, SNIPPET, UNMARK, fold, matches, snippet, words_of
 from storage.sqlite import SqliteStore
+from storage.sqlite import search as sqlite_search
 from support.stores import KINDS, Desk, Kind, sqlite_file
 
 SUPPORT = Path(__file__).parent / "support"
@@ -494,7 +495,7 @@ def test_a_commit_that_fails_leaves_the_index_alone(file: SqliteStore) -> None:
     desk.say(c, "ada", "xylophone")
     file.index(100)
     with (
-        mock.patch("storage.sqlite.finish", side_effect=ZeroDivisionError),
+        mock.patch("storage.sqlite.store.finish", side_effect=ZeroDivisionError),
         pytest.raises(ZeroDivisionError),
     ):
         desk.do(desk.delete(c, "ada", 1))

@@ -17,7 +17,7 @@ import attrs
 import pytest
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from storage import sql, sqlite
+from storage import sql
 from storage.changes import Change, Changed, OpenDirect
 from storage.contract import StoreError, Unavailable
 from storage.sqlite import SqliteStore
@@ -56,7 +56,7 @@ def desk(store: SqliteStore) -> Desk:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sqlite_file.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("storage.sqlite.file.BUSY_TIMEOUT", 0.01)
 
 
 def pragma(connection: Any, name: str) -> Any:
@@ -495,7 +495,7 @@ def test_a_commit_sees_what_was_written_while_the_file_was_reopened(store: Sqlit
 
 
 def test_more_rooms_than_are_remembered(store: SqliteStore, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "CACHED_ROWS", 9)
+    monkeypatch.setattr("storage.sqlite.store.CACHED_ROWS", 9)
     chats = [desk.chat("ada", f"u{n}") for n in range(7)]
     for rev in (2, 3):
         for c in chats:

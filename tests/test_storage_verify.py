@@ -9,7 +9,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.changes import AddToken
 from storage.contract import StoreError
 from storage.sqlite import SqliteStore
-from storage.verify import SHOWN, verify
+from storage.sqlite.verify import SHOWN, verify
 from support.stores import Desk
 
 

@@ -36,12 +36,16 @@ class Crowd(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What to run. `pid`: of the server's process where it is on this machine and known."""
+    """What to run. `pid`: of the server's process where it is on this machine and known.
+
+    `helpers`: processes that work for it, a database say; their CPU time counts as its own.
+    """
 
     server: str
     private: bool
     workload: Workload
     pid: int | None = None
+    helpers: tuple[int, ...] = ()
     sync_ms: Syncs | None = None
 
 
@@ -87,9 +91,9 @@ async def _measure(job: Job, load: Load, crowd: Crowd, senders: list[Talker], pr
         sender.begin(workload.window)
     await _go_on(load, workload.warm_up, lambda _: None)
     load.reset()
-    before = _Reading.take(job.pid)
+    before = _Reading.take(job)
     await _go_on(load, workload.seconds, progress)
-    after = _Reading.take(job.pid)
+    after = _Reading.take(job)
     load.sending = False
     acknowledged, delivered, latencies = load.acknowledged, load.delivered, load.latencies.percentiles()
     interrupted = load.over.is_set()
@@ -152,10 +156,11 @@ class _Reading:
     memory: tuple[int, int] | None
 
     @classmethod
-    def take(cls, pid: int | None) -> "_Reading":
+    def take(cls, job: Job) -> "_Reading":
+        times = [None if pid is None else machine.cpu_time(pid) for pid in (job.pid, *job.helpers)]
         return cls(
-            cpu=None if pid is None else machine.cpu_time(pid),
-            memory=None if pid is None else machine.memory(pid),
+            cpu=None if None in times else sum(filter(None, times)),
+            memory=None if job.pid is None else machine.memory(job.pid),
             own=time.process_time(),
             at=time.perf_counter(),
         )

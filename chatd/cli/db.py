@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from storage.contract import Store, StoreError
-from storage.look import look
-from storage.verify import verify
+from storage.sqlite.look import look
+from storage.sqlite.verify import verify
 
 from .. import database
 from ..admin import reach

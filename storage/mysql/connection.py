@@ -1,8 +1,11 @@
-"""One connection to the server: how its session is set, how statements run, what comes back."""
+"""One connection to the server: how its session is set, how statements run, what comes back.
+
+A statement whose rows nobody looks at yet waits for the next one that somebody does: they go together, in one packet.
+"""
 
 import datetime
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +22,10 @@ LOCK_WAIT = 5
 
 OLD_ENDS = 5
 """Seconds for the server to end a connection that it was told to end."""
+
+TEXT = 1_000_000
+"""Characters in one packet of several statements, roughly, and in the rows of one INSERT: the server's
+`max_allowed_packet` may be no more than 4 MiB."""
 
 _MODES = (
     "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
@@ -53,6 +60,20 @@ _LITERALS: dict[type, Callable[[Any], str]] = {
 _CONVERSIONS: dict[Any, Any] = {**conversions, FIELD_TYPE.DATETIME: time_of, FIELD_TYPE.TIMESTAMP: time_of}
 
 
+class Rows:
+    """What a statement finds. It may be still to be sent: that happens when somebody looks."""
+
+    def __init__(self, db: "Connection") -> None:
+        self._db = db
+        self.found: Sequence[Row] | None = None
+
+    def __iter__(self) -> Iterator[Row]:
+        if self.found is None:
+            self._db.flush()
+        assert self.found is not None, "it failed, or was given up"
+        return iter(self.found)
+
+
 class Connection:
     """A session of its own. Times come as integer ms. Raises PyMySQL's errors.
 
@@ -62,6 +83,8 @@ class Connection:
 
     def __init__(self, address: Address, names: Names, *, writer: bool, patience: float | None) -> None:
         self._names = names
+        self._waiting: list[tuple[str, Rows]] = []
+        self._length = 0  # characters
         self._raw: Any = pymysql.connect(
             host=address.host,
             port=address.port,
@@ -77,7 +100,7 @@ class Connection:
             ssl=address.tls,
             conv=_CONVERSIONS,
             init_command=f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_WAIT}",
-            client_flag=CLIENT.FOUND_ROWS,
+            client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             autocommit=not writer,
             program_name="chatd",
         )
@@ -95,20 +118,42 @@ class Connection:
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Execute a statement with logical names and question marks: its rows."""
-        return self._execute(self._names.sql(statement), values)
-
-    def _execute(self, statement: str, values: Sequence[Any]) -> Sequence[Row]:
-        with self._raw.cursor() as cursor:
-            cursor.execute(statement % tuple([_LITERALS[type(value)](value) for value in values]))
-            rows: Sequence[Row] = cursor.fetchall()
-            return rows
+        return list(self._ask(self._names.sql(statement), values))
 
     def run_many(
         self, statement: str, part: str, count: int, values: Sequence[Any], *, between: str = ", "
     ) -> Sequence[Row]:
         """The same with `part` so many times in place of `{}`, as for rows to insert or the values of a list."""
+        return list(self.ask_many(statement, part, count, values, between=between))
+
+    def ask_many(self, statement: str, part: str, count: int, values: Sequence[Any], *, between: str = ", ") -> Rows:
+        """The same, at once or together with what comes after it: all have run in order at `flush`, or before."""
         head, part, tail = self._names.sql(statement.replace("{}", f"\0{part}\0")).split("\0")
-        return self._execute(head + between.join([part] * count) + tail, values)
+        return self._ask(head + between.join([part] * count) + tail, values)
+
+    def _ask(self, statement: str, values: Sequence[Any]) -> Rows:
+        text = statement % tuple([_LITERALS[type(value)](value) for value in values])
+        if self._length + len(text) > TEXT:
+            self.flush()
+        rows = Rows(self)
+        self._waiting.append((text, rows))
+        self._length += len(text)
+        return rows
+
+    def flush(self) -> None:
+        """Execute what waits. After the first that fails the server leaves out the rest."""
+        waiting = self._forget()
+        if not waiting:
+            return
+        with self._raw.cursor() as cursor:
+            cursor.execute(";".join([text for text, _ in waiting]))
+            for _, rows in waiting:
+                rows.found = cursor.fetchall()
+                cursor.nextset()
+
+    def _forget(self) -> list[tuple[str, Rows]]:
+        waiting, self._waiting, self._length = self._waiting, [], 0
+        return waiting
 
     def one(self, statement: str, values: Sequence[Any] = ()) -> Row | None:
         """The first row, if there is any."""
@@ -120,13 +165,15 @@ class Connection:
         self._raw.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     def end_moment(self) -> None:
-        self._raw.rollback()
+        self.roll_back()
 
     def commit(self) -> None:
-        """If this raises, what came of the transaction is unknown."""
+        """If this raises, and nothing waited any more, what came of the transaction is unknown."""
+        self.flush()
         self._raw.commit()
 
     def roll_back(self) -> None:
+        self._forget()
         self._raw.rollback()
 
     def end_other(self, name: str) -> bool:

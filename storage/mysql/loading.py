@@ -1,11 +1,12 @@
 """What a commit loads before the rules are applied: a few statements, whatever the batch holds, and locks."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import attrs
 
 from .. import sql
-from ..apply import Keys, keys_of, users_behind
+from ..apply import keys_of, users_behind
 from ..changes import Change, PutUser, SeeUser, SetDisabled
 from ..records import Participant, User
 from ..rules.unit import Unit
@@ -48,25 +49,34 @@ def load(db: Connection, changes: Sequence[Change], make_user: Callable[[sql.Row
     unit.pairs = dict(rows.many(db, _PAIRS, keys.pairs))
     unit.created = {(row[0], row[1].decode()): row[2] for row in rows.by_pair(db, _GROUPS, keys.created)}
     wanted = sorted(keys.conversations.union(unit.pairs.values(), unit.created.values()))
-    for row in rows.many(db, f'{rows.ROOMS} ORDER BY "id" FOR UPDATE', wanted):
+    locked_rooms = rows.many(db, f'{rows.ROOMS} ORDER BY "id" FOR UPDATE', wanted)
+    locked_seats = rows.many(db, f"{rows.SEATS} FOR UPDATE", wanted)
+    sent, at = rows.by_pair(db, _SENT, keys.sent), rows.by_pair(db, _AT, keys.messages)
+    tokens = chain(rows.many(db, _TOKENS, keys.tokens), rows.many(db, _TOKENS_OF, keys.tokens_of))
+    cut_offs = rows.many(db, _CUT_OFFS, keys.tokens_of)
+    # Only now does anybody look: all of it takes one round trip.
+    for row in locked_rooms:
         unit.conversations[row[0]] = sql.conversation(row)
         unit.participants[row[0]] = {}
     unit.pairs = {pair: id for pair, id in unit.pairs.items() if id in unit.conversations}
     unit.created = {name: id for name, id in unit.created.items() if id in unit.conversations}
     seats: dict[tuple[str, str], str] = {}
     participants: dict[tuple[str, str], Participant] = {}
-    for row in rows.many(db, f"{rows.SEATS} FOR UPDATE", unit.conversations):
+    for row in locked_seats:
+        if row[0] not in unit.conversations:
+            continue  # of one that the app has just made
         participant = sql.participant(row[:-1])
         unit.participants[participant.conversation][participant.user] = participant
         participants[participant.conversation, participant.user] = participant
         seats[participant.conversation, participant.user] = row[-1]
-    alike = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
-    for message in map(rows.message, rows.by_pair(db, _SENT, keys.sent)):
+    for message in map(rows.message, sent):
         if message.sender is not None and message.client_id is not None:
             unit.sent[message.sender, message.client_id] = message
-    for message in map(rows.message, rows.by_pair(db, _AT, keys.messages)):
+    for message in map(rows.message, at):
         unit.messages[message.conversation, message.seq] = message
-    _load_tokens(db, unit, keys)
+    unit.tokens.tokens = {row[0]: sql.token(row) for row in tokens}
+    unit.tokens.cut_offs = dict(cut_offs)
+    alike = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
     return Loaded(unit, seats, frozenset(unit.conversations), participants, dict(unit.users), alike)
 
 
@@ -82,9 +92,3 @@ def _load_users(
         else:
             others.add(row[0].casefold())
     return frozenset(id for id in wanted.difference(unit.users) if id.casefold() in others)
-
-
-def _load_tokens(db: Connection, unit: Unit, keys: Keys) -> None:
-    found = [*rows.many(db, _TOKENS, keys.tokens), *rows.many(db, _TOKENS_OF, keys.tokens_of)]
-    unit.tokens.tokens = {row[0]: sql.token(row) for row in found}
-    unit.tokens.cut_offs = dict(rows.many(db, _CUT_OFFS, keys.tokens_of))

@@ -1,20 +1,18 @@
 """Rows by bulk statements: looked up by keys, inserted, and made into records and back."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import attrs
 
 from .. import sql
 from ..records import Message, Participant, Room, User
-from .connection import Connection, Row, time_text
+from .connection import TEXT, Connection, Row, time_text
 from .tables import BY_NAME, TIME, TOUCHED
 
 LIST = 1000
 """Most values in one IN list, and most rows in one INSERT."""
-
-TEXT = 1_000_000
-"""Characters in the rows of one INSERT, roughly: the server's `max_allowed_packet` may be no more than 4 MiB."""
 
 Value = TypeVar("Value")
 
@@ -24,21 +22,26 @@ def quoted(columns: Iterable[str]) -> str:
 
 
 def many(db: Connection, statement: str, values: Iterable[Any]) -> Iterator[Row]:
-    """The rows of `statement`, for each list of the values in place of its `{}`."""
-    for chunk in _chunks(values):
-        yield from db.run_many(statement, "?", len(chunk), chunk)
+    """The rows of `statement`, for each list of the values in place of its `{}`. Asked for now, and sent when somebody
+    looks at them, or at others that were asked for later: so what is asked for together costs one round trip.
+    """
+    return chain.from_iterable([db.ask_many(statement, "?", len(chunk), chunk) for chunk in _chunks(values)])
 
 
 def by_pair(db: Connection, statement: str, keys: Iterable[tuple[Any, Any]]) -> Iterator[Row]:
     """The same for keys of two columns: `... WHERE ("a", "b") IN ({})`."""
-    for chunk in _chunks(keys):
-        yield from db.run_many(statement, "(?, ?)", len(chunk), [part for key in chunk for part in key])
+    return chain.from_iterable(
+        [
+            db.ask_many(statement, "(?, ?)", len(chunk), [part for key in chunk for part in key])
+            for chunk in _chunks(keys)
+        ]
+    )
 
 
 def for_each(db: Connection, statement: str, values: Iterable[Any]) -> None:
-    """Run a statement that has no rows, for each list of the values in place of its `{}`."""
+    """Run a statement that has no rows, for each list of the values in place of its `{}`; at the latest at `flush`."""
     for chunk in _chunks(values):
-        db.run_many(statement, "?", len(chunk), chunk)
+        db.ask_many(statement, "?", len(chunk), chunk)
 
 
 def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
@@ -76,19 +79,19 @@ class Into:
         return cls(table, names, statement, mark, times)
 
     def write(self, db: Connection, rows: Iterable[Sequence[Any]]) -> None:
-        """Insert the rows, in as few statements as their number and size allow."""
+        """Insert the rows, in as few statements as their number and size allow; at the latest at `flush`."""
         values: list[Any] = []
         count = size = 0
         for row in rows:
             length = sum(len(value) for value in row if isinstance(value, str))
             if count and (count == LIST or size + length > TEXT):
-                db.run_many(self.statement, self.mark, count, values)
+                db.ask_many(self.statement, self.mark, count, values)
                 values, count, size = [], 0, 0
             values += self._encoded(row)
             count += 1
             size += length
         if count:
-            db.run_many(self.statement, self.mark, count, values)
+            db.ask_many(self.statement, self.mark, count, values)
 
     def _encoded(self, row: Sequence[Any]) -> list[Any]:
         encoded = list(row)

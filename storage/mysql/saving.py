@@ -140,7 +140,7 @@ class Saver:
         for start in range(0, len(seen), 50):
             some = seen[start : start + 50]
             values = [value for id in some for value in (id, time_text(unit.users[id].last_seen_at))]
-            db.run_many(
+            db.ask_many(
                 f'UPDATE "User" SET "lastSeenAt" = CASE "id" {{}} END, "{TOUCHED}" = "{TOUCHED}" '
                 f'WHERE "id" IN ({", ".join("?" * len(some))})',
                 "WHEN ? THEN ?", len(some), (*values, *some), between=" ",
@@ -222,7 +222,7 @@ def _save_status(db: Connection, loaded: Loaded) -> None:
     found = [(conversation, *span) for conversation, span in sorted(spans.items())]
     for start in range(0, len(found), 100):
         some = found[start : start + 100]
-        db.run_many(STATUS, SPAN, len(some), [value for span in some for value in span], between=" OR ")
+        db.ask_many(STATUS, SPAN, len(some), [value for span in some for value in span], between=" OR ")
 
 
 def _passed(loaded: Loaded) -> Iterator[tuple[str, int, int]]:

@@ -170,6 +170,7 @@ class MysqlStore(Reads):
             db = self._require_writer()
             try:
                 done = work(db)
+                db.flush()
             except (Error, OSError) as error:
                 self._give_up(db, error)
                 again = code(error) in AGAIN or is_lost(error)

@@ -73,7 +73,7 @@ class Post:
     conversation: str
     id: str
     seq: int | None
-    sender: str
+    sender: str | None
     at: int
     status: str
     is_reply: bool
@@ -122,7 +122,8 @@ class Taker:
         posts: defaultdict[str, list[Post]] = defaultdict(list)
         found = [Post(*row) for row in rows.many(db, _POSTS, work.posts)]
         for post in found:
-            posts[post.conversation].append(post)
+            if post.sender is not None:  # where the app allows that, it is nobody's
+                posts[post.conversation].append(post)
         for room in rooms:
             self._take(room, seats[room.id], posts[room.id])
         self._write_numbers(found)

@@ -42,14 +42,15 @@ _SEATS = (
 )
 _POSTS = f'SELECT "conversationId", "id" FROM "Message" WHERE "{TOUCHED}" IS NOT NULL ORDER BY "{TOUCHED}" LIMIT ?'
 _UNNUMBERED = (
-    'SELECT "conversationId", "id" FROM "Message" WHERE "conversationId" = ? AND "seq" IS NULL '
+    'SELECT "conversationId", "id" FROM "Message" WHERE "conversationId" = ? AND "seq" IS NULL AND "senderId" IS NOT NULL '
     'ORDER BY "createdAt", "id" LIMIT ?'
 )
 _STATE = (
     f'SELECT c."id", c."rev", c."lastSeq", '
     f'EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = c."id" '
     f'AND p."{TOUCHED}" IS NOT NULL), '
-    'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL) '
+    'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL '
+    'AND m."senderId" IS NOT NULL) '
     'FROM "Conversation" c WHERE c."id" = ?'
 )
 _COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'

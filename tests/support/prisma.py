@@ -28,7 +28,9 @@ def node() -> str:
         pytest.skip("needs Node.js and npm for a Prisma client")
     version = subprocess.run((found, "--version"), capture_output=True, text=True, check=True).stdout
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < NEEDED:
-        pytest.skip(f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}")
+        pytest.skip(
+            f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}"
+        )
     schema = (FOLDER / "schema.prisma").read_text()
     if not GENERATED.exists() or GENERATED.read_text() != schema:
         if not (FOLDER / "node_modules" / "prisma").exists():

@@ -50,7 +50,7 @@ def sqlite_file(folder: Path) -> Store:
 
 def sqlite_single(folder: Path) -> Store:
     """As where the system's SQLite is too old for several connections."""
-    with mock.patch("storage.sqlite_file.SAFE_VERSION", (9, 9, 9)):
+    with mock.patch("storage.sqlite.file.SAFE_VERSION", (9, 9, 9)):
         return sqlite_file(folder)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from . import sql, sqlite_rows, sqlite_search
-from .apply import apply_all, finish, keys_of, users_behind
-from .changes import Change, Outcome
-from .contract import page_length
-from .records import (
+from .. import sql
+from ..apply import apply_all, finish, keys_of, users_behind
+from ..changes import Change, Outcome
+from ..contract import page_length
+from ..records import (
     Credentials,
     Hits,
     IssuedToken,
@@ -25,8 +25,9 @@ from .records import (
     SummaryPage,
     User,
 )
-from .rules.unit import Unit
-from .sqlite_file import Connection, SqliteFile
+from ..rules.unit import Unit
+from . import search, statements
+from .file import Connection, SqliteFile
 
 CACHED_ROWS = 100_000
 """Conversations and participants kept from one commit to the next (some 400 bytes each)."""
@@ -48,7 +49,7 @@ class SqliteStore(SqliteFile):
         durability: Literal["full", "normal"] = "full",
         readers: int = 2,
     ) -> None:
-        self._cache = sqlite_rows.RoomCache()
+        self._cache = statements.RoomCache()
         super().__init__(path, new_epoch=new_epoch, development=development, durability=durability, readers=readers)
 
     def _forget(self) -> None:
@@ -62,7 +63,7 @@ class SqliteStore(SqliteFile):
                 unit = self._load(writer, changes)
                 outcomes, moved = apply_all(unit, changes)
                 self._save(writer, unit)
-                outcomes = finish(unit, outcomes, moved, sqlite_rows.counter(writer))
+                outcomes = finish(unit, outcomes, moved, statements.counter(writer))
             self._keep(unit)
             if unit.new_epoch is not None:
                 self.epoch = unit.new_epoch
@@ -71,9 +72,9 @@ class SqliteStore(SqliteFile):
     def _load(self, db: Connection, changes: Sequence[Change]) -> Unit:
         keys = keys_of(changes)
         unit = Unit()
-        known = sqlite_rows.many(db, 'SELECT "pairKey", "id" FROM "Conversation" WHERE "pairKey"', keys.pairs)
+        known = statements.many(db, 'SELECT "pairKey", "id" FROM "Conversation" WHERE "pairKey"', keys.pairs)
         unit.pairs = dict(known)
-        for row in sqlite_rows.by_pair(db, sql.GROUP_MADE, keys.created):
+        for row in statements.by_pair(db, sql.GROUP_MADE, keys.created):
             unit.created[row[:2]] = row[2]
         (version,) = db.execute("PRAGMA data_version").fetchone()
         if version != self._cache.version:  # another connection wrote
@@ -81,27 +82,27 @@ class SqliteStore(SqliteFile):
             self._cache.version = version
         cached = self._cache.rooms
         wanted = keys.conversations.union(unit.pairs.values(), unit.created.values())
-        for room in sqlite_rows.rooms(db, wanted.difference(cached)).values():
+        for room in statements.rooms(db, wanted.difference(cached)).values():
             self._cache.keep(room.conversation, {p.user: p for p in room.participants})
         for id in wanted:
             if id in cached:
                 unit.conversations[id], participants = cached[id]
                 unit.participants[id] = dict(participants)
-        unit.users = sqlite_rows.users(db, users_behind(unit, keys))
-        for message in map(sql.message, sqlite_rows.by_pair(db, sql.MESSAGE_SENT, keys.sent)):
+        unit.users = statements.users(db, users_behind(unit, keys))
+        for message in map(sql.message, statements.by_pair(db, sql.MESSAGE_SENT, keys.sent)):
             assert message.sender is not None
             assert message.client_id is not None
             unit.sent[message.sender, message.client_id] = message
-        for message in map(sql.message, sqlite_rows.by_pair(db, sql.MESSAGE_AT, keys.messages)):
+        for message in map(sql.message, statements.by_pair(db, sql.MESSAGE_AT, keys.messages)):
             unit.messages[message.conversation, message.seq] = message
         if keys.tokens or keys.tokens_of:
-            sqlite_rows.load_tokens(db, keys, unit.tokens)
+            statements.load_tokens(db, keys, unit.tokens)
         return unit
 
     def _save(self, db: Connection, unit: Unit) -> None:
         users = unit.users
         if unit.new_users:
-            sqlite_rows.write(
+            statements.write(
                 db, sql.INSERT_USER, [(*sql.user_row(users[id]), at, at) for id, at in unit.new_users.items()]
             )
         for id, at in unit.changed_users.items():
@@ -110,18 +111,18 @@ class SqliteStore(SqliteFile):
         rows = [(*sql.conversation_row(c), c.active_at) for c in conversations]
         if unit.new_groups:
             made = {conversation: (user, client_id) for user, client_id, conversation in unit.new_groups}
-            sqlite_rows.write(db, sql.INSERT_GROUP, [(*row, *made[row[0]]) for row in rows if row[0] in made])
-        sqlite_rows.write(db, sql.INSERT_CONVERSATION, rows, sqlite_rows.UPSERT_CONVERSATION)
+            statements.write(db, sql.INSERT_GROUP, [(*row, *made[row[0]]) for row in rows if row[0] in made])
+        statements.write(db, sql.INSERT_CONVERSATION, rows, statements.UPSERT_CONVERSATION)
         rows = [sql.participant_row(unit.participants[id][user]) for id, user in unit.changed_participants]
-        sqlite_rows.write(db, sql.INSERT_PARTICIPANT, rows, sqlite_rows.UPSERT_PARTICIPANT)
-        sqlite_rows.write(db, sql.INSERT_MESSAGE, [sql.message_row(message) for message in unit.new_messages])
+        statements.write(db, sql.INSERT_PARTICIPANT, rows, statements.UPSERT_PARTICIPANT)
+        statements.write(db, sql.INSERT_MESSAGE, [sql.message_row(message) for message in unit.new_messages])
         rows = [sql.changed_message_row(unit.messages[key]) for key in unit.changed_messages]
-        sqlite_rows.write(db, sql.CHANGE_MESSAGE, rows, sqlite_rows.UPSERT_MESSAGE)
-        sqlite_rows.write(db, sql.INSERT_VERSION, unit.versions)
-        sqlite_rows.write(db, sql.INSERT_RECEIPT, unit.receipts)
-        sqlite_rows.save_tokens(db, unit.tokens)
+        statements.write(db, sql.CHANGE_MESSAGE, rows, statements.UPSERT_MESSAGE)
+        statements.write(db, sql.INSERT_VERSION, unit.versions)
+        statements.write(db, sql.INSERT_RECEIPT, unit.receipts)
+        statements.save_tokens(db, unit.tokens)
         if unit.retexted:
-            sqlite_search.retext(db, unit.retexted)
+            search.retext(db, unit.retexted)
         if unit.new_epoch is not None:
             db.execute(sql.SET_EPOCH, (unit.new_epoch,))
 
@@ -134,7 +135,7 @@ class SqliteStore(SqliteFile):
 
     def index(self, limit: int) -> int:
         with self._writing() as writer:
-            return sqlite_search.index(writer, limit)
+            return search.index(writer, limit)
 
     # -- reading --
 
@@ -143,7 +144,7 @@ class SqliteStore(SqliteFile):
 
     def users(self, ids: Collection[str]) -> dict[str, User]:
         with self._reading() as db:
-            return sqlite_rows.users(db, ids)
+            return statements.users(db, ids)
 
     def list_users(
         self, *, roles: Collection[str], but: str, query: str | None, after: tuple[Any, ...] | None, limit: int
@@ -184,25 +185,25 @@ class SqliteStore(SqliteFile):
 
     def room(self, conversation: str) -> Room | None:
         with self._reading() as db:
-            return sqlite_rows.rooms(db, [conversation]).get(conversation)
+            return statements.rooms(db, [conversation]).get(conversation)
 
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
         start = after or (2, 0, "")  # above every row: isPinned is 0 or 1
         with self._reading() as db:
             found = [row[0] for row in db.execute(sql.SUMMARIES, (user, int(archived), *start, limit + 1)).fetchall()]
-            sizes: dict[str, int] = dict(sqlite_rows.many(db, sql.SIZES, found[:limit], ' GROUP BY "conversationId"'))
+            sizes: dict[str, int] = dict(statements.many(db, sql.SIZES, found[:limit], ' GROUP BY "conversationId"'))
             ids = found[: page_length(sizes[id] for id in found[:limit])]
-            rooms = sqlite_rows.rooms(db, ids)
-            page = tuple(sqlite_rows.summary(db, rooms[id], user) for id in ids)
-            users = sqlite_rows.users(db, {p.user for room in rooms.values() for p in room.participants})
+            rooms = statements.rooms(db, ids)
+            page = tuple(statements.summary(db, rooms[id], user) for id in ids)
+            users = statements.users(db, {p.user for room in rooms.values() for p in room.participants})
         return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(ids) else None)
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
         with self._reading() as db:
-            room = sqlite_rows.rooms(db, [conversation]).get(conversation)
+            room = statements.rooms(db, [conversation]).get(conversation)
             if room is None or not room.present(user):
                 return None
-            return sqlite_rows.summary(db, room, user), sqlite_rows.users(db, [p.user for p in room.participants])
+            return statements.summary(db, room, user), statements.users(db, [p.user for p in room.participants])
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
@@ -212,7 +213,7 @@ class SqliteStore(SqliteFile):
         self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int
     ) -> MessagePage | None:
         with self._reading() as db:
-            room = sqlite_rows.rooms(db, [conversation]).get(conversation)
+            room = statements.rooms(db, [conversation]).get(conversation)
             if room is None or not room.present(user):
                 return None
             if after is not None:
@@ -226,15 +227,15 @@ class SqliteStore(SqliteFile):
 
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
         with self._reading() as db:
-            rooms = sqlite_rows.rooms(db, revs)
-            return {id: sqlite_rows.standing(db, rooms.get(id), user, rev) for id, rev in revs.items()}
+            rooms = statements.rooms(db, revs)
+            return {id: statements.standing(db, rooms.get(id), user, rev) for id, rev in revs.items()}
 
     def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
         with self._reading() as db:
-            room = sqlite_rows.rooms(db, [conversation]).get(conversation)
+            room = statements.rooms(db, [conversation]).get(conversation)
             if room is None or not room.present(user):
                 return None
-            last = sqlite_rows.first_newer(db, room.conversation, rev) - 1
+            last = statements.first_newer(db, room.conversation, rev) - 1
             new = db.execute(sql.NEW_SINCE, (conversation, last, limit + 1)).fetchall()
             old = db.execute(sql.CHANGED_SINCE, (conversation, rev, limit + 1)).fetchall()
             messages = sorted(map(sql.message, new + old), key=lambda m: m.seq)
@@ -249,8 +250,8 @@ class SqliteStore(SqliteFile):
                 through,
                 participants,
                 tuple(m for m in messages if m.rev <= through),
-                sqlite_rows.membership(db, room, user),
-                sqlite_rows.users(db, [p.user for p in participants]),
+                statements.membership(db, room, user),
+                statements.users(db, [p.user for p in participants]),
             )
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
@@ -268,7 +269,7 @@ class SqliteStore(SqliteFile):
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
     ) -> Hits | None:
         with self._reading() as db:
-            return sqlite_search.find(db, user, words, conversation=conversation, before=before, limit=limit)
+            return search.find(db, user, words, conversation=conversation, before=before, limit=limit)
 
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
         with self._reading() as db:

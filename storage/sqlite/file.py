@@ -16,9 +16,9 @@ from typing import Any, Literal
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from .contract import StoreError, Unavailable
+from ..contract import StoreError, Unavailable
 from .schema import migrate
-from .sqlite_search import prepare
+from .search import prepare
 
 SAFE_VERSION = (3, 51, 3)
 """Below it a WAL database may be corrupted when several connections use it (the WAL-reset bug): one connection then."""

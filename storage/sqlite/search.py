@@ -18,11 +18,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import sql
-from .records import Hit, Hits
-from .search import FOLDING, fold, matches
+from .. import sql
+from ..records import Hit, Hits
+from ..search import FOLDING, fold, matches
 
-Connection = Any  # as in sqlite_file.py, which needs this module
+Connection = Any  # as in file.py, which needs this module
 
 FEW, ROOMS = 20, 400
 """Whoever takes part in few conversations searches these alone. To name them takes time: up to ROOMS they are named

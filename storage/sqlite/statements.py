@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from . import sql
-from .apply import CountUnread, Keys, membership_of
-from .contract import MAX_CHANGED
-from .records import Conversation, Membership, Participant, Room, Standing, Summary, User
-from .sqlite_file import Connection
-from .tokens import TokenRows
+from .. import sql
+from ..apply import CountUnread, Keys, membership_of
+from ..contract import MAX_CHANGED
+from ..records import Conversation, Membership, Participant, Room, Standing, Summary, User
+from ..tokens import TokenRows
+from .file import Connection
 
 Value = TypeVar("Value")
 
