@@ -1,7 +1,7 @@
 """The composition root, and the daemon's whole life, top to bottom: start, serve, shut down.
 
     daemon   store and gate (ended last)
-     |- background: presence, search index
+     |- background: presence, search index, what others wrote
      `- rooms                      outlive connections
          `- connections            at shutdown: deadline = now + grace
              `- accept             ended first

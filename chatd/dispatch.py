@@ -116,15 +116,17 @@ assert TABLE.keys() == RIGHTS.keys() == REQUESTS.keys()
 async def _run(call: Call[Any]) -> None:
     """Once more, where what was not found turns out to be there."""
     run = TABLE[call.request.TYPE]
+    conversation = getattr(call.request, "conversation", None)
     try:
         await run(call)
-    except Refusal as refusal:
-        conversation = getattr(call.request, "conversation", None)
-        if refusal.code is not ErrorCode.NOT_FOUND or conversation is None:
+        return
+    except Refusal as refused:
+        if refused.code is not ErrorCode.NOT_FOUND or conversation is None:
             raise
-        if not await call.services.rooms.look_up(conversation):
-            raise
-        await run(call)
+        refusal = refused
+    if not await call.services.rooms.look_up(conversation):
+        raise refusal
+    await run(call)
 
 
 def _say_hello() -> Refusal:

@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from storage.contract import Shared, Unavailable
-from storage.records import Room, User
+from storage.records import Place, Room, User
 
 from . import accounts
 from .services import Services
@@ -37,7 +37,7 @@ class Outside:
         self._interval = interval
         self._told: dict[str, int] = {}  # conversation -> the rev that all who are connected have, or are being fed
         self._users: dict[str, User] = {}  # those that the last look found
-        self._next: int | None = None
+        self._next: Place | None = None
         services.rooms.look_up = self.look_up
         services.rooms.on_load = self._tell_of
         services.rooms.on_unload = self._told.__setitem__

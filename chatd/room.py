@@ -117,7 +117,8 @@ class Room:
     @property
     def idle(self) -> bool:
         """Whether nobody would notice if the room were unloaded now."""
-        return not (self._inbox or self._batch or self._typing or self._stale or self._audience.gathered_until < float("inf"))
+        busy = self._inbox or self._batch or self._typing or self._stale
+        return not (busy or self._audience.gathered_until < float("inf"))
 
     @property
     def _unused(self) -> bool:
@@ -249,7 +250,7 @@ class Room:
 
     def notice(self, rev: int) -> None:
         """The store is at `rev`: where that is newer than what was published, somebody else wrote."""
-        if rev > self.rev and not self._stale:
+        if rev > self.rev:
             self.resync()
 
     # -- publishing: synchronous, in commit order --

@@ -53,6 +53,7 @@ from .records import (
     MessagePage,
     MessageVersion,
     Moves,
+    Place,
     ReceiptTime,
     Room,
     Since,
@@ -230,7 +231,7 @@ class Shared(Store, Protocol):
     What an app wrote is not there for any other verb, or as it was, until it is taken in.
     """
 
-    def moves(self, since: int | None) -> Moves:
+    def moves(self, since: Place | None) -> Moves:
         """What was written since the place that the last answer named, by this daemon or others; of much, a part.
 
         Tells a thing more than once. Without a place: nothing but where to begin.

@@ -219,6 +219,10 @@ class Standing:
     reset: bool
 
 
+Place = tuple[int, str, int, str]
+"""Up to where what others wrote was looked at; opaque."""
+
+
 @attrs.frozen(slots=False)
 class Moves:
     """What somebody wrote to a shared store lately: conversations with their revs, and users as they are now.
@@ -226,7 +230,7 @@ class Moves:
     `next`: the place from where to look the next time. `waiting`: there are rows to be taken in.
     """
 
-    next: int
+    next: Place
     conversations: dict[str, int]
     users: tuple[User, ...]
     waiting: bool

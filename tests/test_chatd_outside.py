@@ -1,6 +1,6 @@
 """What others write to a shared store reaches those who are connected, whoever wrote it."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from storage.changes import (
 )
 from storage.contract import Shared, Unavailable
 from storage.memory import MemoryStore
-from storage.records import Moves, Room
+from storage.records import Moves, Place, Room
 from support.steering import Clinic, Elsewhere, WatchedStore, clinic, say
 
 OWNER = frozenset({"owner"})
@@ -42,13 +42,15 @@ class SharedStore(WatchedStore):
     def app(self, conversation: str, *changes: Change) -> None:
         self.written.append((conversation, list(changes)))
 
-    def moves(self, since: int | None) -> Moves:
+    def moves(self, since: Place | None) -> Moves:
         self.looks += 1
         failing, self.fails = self.fails, None
         if failing is not None:
             raise failing
         revs = {} if since is None else {c.id: c.rev for c in self._conversations.values()}
-        return Moves(self.looks, revs, () if since is None else tuple(self._users.values()), bool(self.written))
+        return Moves(
+            (self.looks, "", 0, ""), revs, () if since is None else tuple(self._users.values()), bool(self.written)
+        )
 
     def lacks(self, conversation: str) -> bool:
         return any(id == conversation for id, _ in self.written)
@@ -141,9 +143,16 @@ async def test_who_reads_on_reads_after_the_room(monkeypatch: pytest.MonkeyPatch
     async with shop() as c:
         _, bo, conversation = await c.pair()
         calls: list[str] = []
+
+        def noted(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+            def asked(*args: Any, **fields: Any) -> Any:
+                calls.append(name)
+                return ask(*args, **fields)
+
+            return asked
+
         for name in "room", "since":
-            ask = getattr(c.store, name)
-            monkeypatch.setattr(c.store, name, lambda *args, n=name, ask=ask, **kw: calls.append(n) or ask(*args, **kw))
+            monkeypatch.setattr(c.store, name, noted(name, getattr(c.store, name)))
         for n in range(5):
             Elsewhere(c, conversation, f"e{n}").send("pat-1")
             await bo.expect("change", within=2, conversation=conversation, rev=2 + n)
@@ -297,7 +306,7 @@ async def test_a_store_that_cannot_be_read_is_not_ready(autojump_clock: MockCloc
         c.store.fails = down
         await trio.sleep(3)
         assert c.server.daemon.problem() == "the database server cannot be reached"
-        del c.store.repair  # type: ignore[method-assign]
+        del c.store.repair
         await trio.sleep(2)
         assert c.server.daemon.problem() is None
         await ada.ask("message.send", conversation=conversation, client_id="k", body="hi")
@@ -315,14 +324,14 @@ async def test_a_bug_does_not_end_the_looking(autojump_clock: MockClock) -> None
         _, bo, conversation = await c.pair()
         looks: list[None] = []
 
-        def broken(_: int | None) -> Moves:
+        def broken(since: Place | None) -> Moves:
             looks.append(None)
             raise ZeroDivisionError
 
         c.store.moves = broken  # type: ignore[method-assign]
         await trio.sleep(200)
         assert 5 < len(looks) < 15, "less and less often"
-        del c.store.moves  # type: ignore[method-assign]
+        del c.store.moves
         Elsewhere(c, conversation).send("pat-1")
         await bo.expect("change", within=61, conversation=conversation, rev=2)
 

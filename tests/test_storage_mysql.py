@@ -15,14 +15,14 @@ import attrs
 import pymysql
 import pytest
 
-from storage.changes import Change, Changed, Outcome, Refused
+from storage.changes import Change, Changed, Outcome, Refused, Unchanged
 from storage.contract import Store, StoreError
 from storage.memory import MemoryStore
 from storage.mysql import schema, tables
-from storage.mysql.connection import Connection
+from storage.mysql.connection import TEXT, Connection
 from storage.mysql.names import Names
 from storage.mysql.pool import Pool
-from storage.mysql.rows import TEXT, Into, Roles
+from storage.mysql.rows import Into, Roles
 from storage.mysql.saving import seat_id
 from storage.mysql.store import MysqlStore
 from storage.mysql.upgrade import upgrade
@@ -420,6 +420,36 @@ def test_a_batch_of_messages_takes_few_round_trips(desk: Desk, conversations: in
     assert trips[0] <= 3
 
 
+def test_what_was_sent_before_is_found_whether_it_was_looked_for_or_not(
+    store: MysqlStore, desk: Desk, tmp_path: Path
+) -> None:
+    """Where messages are taken for new, the unique key finds it, and the batch is done again."""
+    c, elsewhere = desk.chat("ada", "ben"), desk.chat("ada", "cid")
+    with contextlib.closing(mysql(tmp_path)) as other:
+        first = desk.changed(desk.send(c, "ada", "one", client_id="x")).messages
+        with mock.patch("storage.mysql.store.SUSPICIOUS", 2):
+            for known in first, first, ():
+                for _ in range(2):
+                    desk.say(c, "ben", "new")
+                assert store._suspicious == 0
+                place = c if known else elsewhere
+                new, again = desk.do(desk.send(c, "ben", "with it"), desk.send(place, "ada", "one", client_id="x"))
+                assert isinstance(new, Changed)
+                if known:
+                    assert isinstance(again, Unchanged)
+                    assert (again.messages, again.duplicate) == (first, True)
+                else:
+                    assert isinstance(again, Refused)
+                    assert again.reason == "conflict"
+                assert store._suspicious > 0, "whoever was cut off sends more than one again"
+        room = other.room(c)
+        assert room is not None
+        assert room.conversation.last_seq == 1 + 3 * 3
+        with counted() as trips:
+            desk.do(desk.send(c, "ada", "one", client_id="x"))
+        assert trips[0] == 2, "looked for at once: nothing failed"
+
+
 def test_statements_that_nobody_waits_for_go_with_the_next(store: MysqlStore) -> None:
     db = store._require_writer()
     with counted() as trips:
@@ -430,7 +460,10 @@ def test_statements_that_nobody_waits_for_go_with_the_next(store: MysqlStore) ->
         assert db.run('SELECT COUNT(*) FROM "chatd_meta" WHERE "key" IN (?, ?)', ("b", "c")) == [(1,)]
         assert sorted(first) == [("a", "1;'%s"), ("b", "1;'%s")]
         assert trips[0] == 1
+    db.ask_many('UPDATE "chatd_meta" SET "value" = {} WHERE "key" = \'a\'', "?", 1, ("2",))
+    db.commit()
     db.roll_back()
+    assert sorted(db.run('SELECT "value" FROM "chatd_meta" WHERE "key" IN (?, ?)', ("a", "b"))) == [("1;'%s",), ("2",)]
 
 
 def test_after_one_that_fails_the_rest_is_left_out_and_forgotten(store: MysqlStore) -> None:

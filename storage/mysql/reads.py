@@ -17,6 +17,7 @@ from ..records import (
     MessageVersion,
     Moves,
     Participant,
+    Place,
     ReceiptTime,
     Room,
     Since,
@@ -213,7 +214,7 @@ class Reads:
 
     # -- what others wrote --
 
-    def moves(self, since: int | None) -> Moves:
+    def moves(self, since: Place | None) -> Moves:
         with self._pool.reading() as db:
             return touched.moves(db, since, self._make_user)
 

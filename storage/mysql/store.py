@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from ..apply import apply_all, finish
-from ..changes import Change, Outcome, PutUser, Refused
+from ..changes import Change, Outcome, PutUser, Refused, Unchanged
 from ..contract import StoreError, Unavailable
 from . import schema, touched
 from .connection import Connection
 from .counting import Counts
-from .errors import AGAIN, Error, code, is_lost
+from .errors import AGAIN, DUPLICATE, Error, code, is_lost
 from .holds import Holds
 from .loading import Loaded, load
 from .names import Names
@@ -33,6 +33,10 @@ ATTEMPTS = 5
 
 PATIENCE = 8.0
 """Seconds after which it isn't tried again."""
+
+SUSPICIOUS = 50
+"""Batches in which messages are looked up by their client_id before they are written, after one was there already:
+clients that were cut off send again."""
 
 READERS = 2
 
@@ -68,6 +72,7 @@ class MysqlStore(Reads):
         self._lock = threading.RLock()  # of the writer
         self._writer: Connection | None = None
         self._doubt: str | None = None  # the name of a connection that was lost in COMMIT
+        self._suspicious = 0  # batches from now on
         self._unsettled = False  # somebody was told that a change may have happened
         super().__init__(Pool(address, self._names, readers=readers), Roles(roles or {}))
         try:
@@ -173,6 +178,8 @@ class MysqlStore(Reads):
                 db.flush()
             except (Error, OSError) as error:
                 self._give_up(db, error)
+                if code(error) == DUPLICATE:
+                    self._suspicious = SUSPICIOUS
                 again = code(error) in AGAIN or is_lost(error)
                 if not again or attempt == ATTEMPTS or time.monotonic() - began > PATIENCE:
                     raise told(error) from None
@@ -194,7 +201,8 @@ class MysqlStore(Reads):
 
     def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[Loaded, list[Outcome]]:
         """All but COMMIT."""
-        loaded = load(db, changes, self._make_user)
+        loaded = load(db, changes, self._make_user, resent=self._suspicious > 0)
+        self._suspicious = max(0, self._suspicious - 1)
         unit = loaded.unit
         hindered = {
             place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
@@ -206,6 +214,8 @@ class MysqlStore(Reads):
         outcomes = finish(unit, outcomes, moved, counts.answers(db))
         for place, refusal in hindered.items():
             outcomes.insert(place, refusal)
+        if any(isinstance(outcome, Unchanged) and outcome.duplicate for outcome in outcomes):
+            self._suspicious = SUSPICIOUS
         return loaded, outcomes
 
     def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:

@@ -5,13 +5,13 @@ to remember, and no transaction that commits late is passed over. In `Conversati
 other daemons: those that were written lately are read again and again, for as long as a transaction may take.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
 from .. import sql
-from ..records import Moves, User
-from .connection import Connection, time_text
+from ..records import Moves, Place, User
+from .connection import Connection, Row, time_text
 from .tables import TOUCHED
 
 OVERLAP = 10_000
@@ -30,11 +30,9 @@ _NOW = (
     f'SELECT NOW(3), EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."{TOUCHED}" IS NOT NULL) '
     f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL)'
 )
-_ROOMS = (
-    f'SELECT "{TOUCHED}", "id", "rev" FROM "Conversation" WHERE "{TOUCHED}" >= ? AND "rev" IS NOT NULL '
-    f'ORDER BY "{TOUCHED}" LIMIT ?'
-)
-_USERS = f'SELECT {sql.USER}, "{TOUCHED}" FROM "User" WHERE "{TOUCHED}" >= ? ORDER BY "{TOUCHED}" LIMIT ?'
+_SINCE = f'"{TOUCHED}" >= ? AND ("{TOUCHED}" > ? OR "id" > ?) ORDER BY "{TOUCHED}", "id" LIMIT ?'
+_ROOMS = f'SELECT "{TOUCHED}", "id", "rev" FROM "Conversation" WHERE "rev" IS NOT NULL AND {_SINCE}'
+_USERS = f'SELECT "{TOUCHED}", {sql.USER} FROM "User" WHERE {_SINCE}'
 
 _SEATS = (
     f'SELECT "conversationId", "id" FROM "ConversationParticipant" WHERE "{TOUCHED}" IS NOT NULL '
@@ -42,8 +40,8 @@ _SEATS = (
 )
 _POSTS = f'SELECT "conversationId", "id" FROM "Message" WHERE "{TOUCHED}" IS NOT NULL ORDER BY "{TOUCHED}" LIMIT ?'
 _UNNUMBERED = (
-    'SELECT "conversationId", "id" FROM "Message" WHERE "conversationId" = ? AND "seq" IS NULL AND "senderId" IS NOT NULL '
-    'ORDER BY "createdAt", "id" LIMIT ?'
+    'SELECT "conversationId", "id" FROM "Message" WHERE "conversationId" = ? AND "seq" IS NULL '
+    'AND "senderId" IS NOT NULL ORDER BY "createdAt", "id" LIMIT ?'
 )
 _STATE = (
     f'SELECT c."id", c."rev", c."lastSeq", '
@@ -57,23 +55,28 @@ _COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BE
 _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
 
 
-def moves(db: Connection, since: int | None, make_user: Callable[[sql.Row], User]) -> Moves:
+def moves(db: Connection, since: Place | None, make_user: Callable[[sql.Row], User]) -> Moves:
     """See `Shared.moves`. Times are the server's."""
     found = db.one(_NOW)
     assert found is not None
     now, waiting = found
     if since is None:
-        return Moves(now - OVERLAP, {}, (), bool(waiting))
-    rooms = db.run(_ROOMS, (time_text(since), PAGE))
-    users = db.run(_USERS, (time_text(since), PAGE))
-    # What follows on a full page is read next time.
-    full = [page[-1] for page in ([row[0] for row in rooms], [row[-1] for row in users]) if len(page) == PAGE]
+        return Moves((now - OVERLAP, "") * 2, {}, (), bool(waiting))
+    rooms, next_room = _page(db, _ROOMS, since[:2], now)
+    users, next_user = _page(db, _USERS, since[2:], now)
     return Moves(
-        min(full) if full else now - OVERLAP,
+        (*next_room, *next_user),
         {id: rev for _, id, rev in rooms},
-        tuple(make_user(row[:-1]) for row in users),
+        tuple(make_user(row[1:]) for row in users),
         bool(waiting),
     )
+
+
+def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> tuple[Sequence[Row], tuple[int, str]]:
+    """The rows since then, and where to go on. One statement of an app's may touch more rows than a page has."""
+    then = time_text(since[0])
+    rows = db.run(statement, (then, then, since[1], PAGE))
+    return rows, (now - OVERLAP, "") if len(rows) < PAGE else (rows[-1][0], rows[-1][1])
 
 
 def lacks(db: Connection, conversation: str) -> bool:
