@@ -1,9 +1,22 @@
 """What every test gets."""
 
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_at_first() -> Iterator[None]:
+    """Who configures logging in this process, as commands do, does it for one test."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        for name, module in list(sys.modules.items()):
+            if name.startswith("chatd.") and hasattr(module, "log"):
+                vars(module.log).pop("bind", None)  # a logger keeps what was configured when it was first used
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,7 @@ from storage.mysql.names import Names
 from storage.mysql.pool import Pool
 from storage.mysql.rows import Into, Roles
 from storage.mysql.saving import seat_id
-from storage.mysql.store import MysqlStore
+from storage.mysql.store import SUSPICIOUS, MysqlStore
 from storage.mysql.upgrade import upgrade
 from storage.mysql.url import parse
 from storage.records import Membership, Participant, User, status_of
@@ -448,6 +448,19 @@ def test_what_was_sent_before_is_found_whether_it_was_looked_for_or_not(
         with counted() as trips:
             desk.do(desk.send(c, "ada", "one", client_id="x"))
         assert trips[0] == 2, "looked for at once: nothing failed"
+        assert store._suspicious == SUSPICIOUS, "and more may come"
+
+
+def test_a_conversation_that_is_not_taken_in_yet_is_none_whatever_its_participants(
+    store: MysqlStore, desk: Desk
+) -> None:
+    c = desk.chat("ada", "ben")
+    db = store._require_writer()
+    db.run('UPDATE "Conversation" SET "rev" = NULL WHERE "id" = ?', (c,))
+    db.commit()
+    (outcome,) = desk.do(desk.send(c, "ada", "one"))
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == "not_found"
 
 
 def test_statements_that_nobody_waits_for_go_with_the_next(store: MysqlStore) -> None:

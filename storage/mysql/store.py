@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from ..apply import apply_all, finish
-from ..changes import Change, Outcome, PutUser, Refused, Unchanged
+from ..changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
 from ..contract import StoreError, Unavailable
 from . import schema, touched
 from .connection import Connection
@@ -201,13 +201,19 @@ class MysqlStore(Reads):
 
     def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[Loaded, list[Outcome]]:
         """All but COMMIT."""
-        loaded = load(db, changes, self._make_user, resent=self._suspicious > 0)
+        resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
-        unit = loaded.unit
+        loaded = load(db, changes, self._make_user, resent=resent)
         hindered = {
             place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
         }
-        outcomes, moved = apply_all(unit, [c for place, c in enumerate(changes) if place not in hindered])
+        allowed = [change for place, change in enumerate(changes) if place not in hindered]
+        outcomes, moved = apply_all(loaded.unit, allowed)
+        if not resent and any(map(_is_refused_send, allowed, outcomes)):
+            # What is there already is not refused for the rest that it says.
+            loaded = load(db, changes, self._make_user, resent=True)
+            outcomes, moved = apply_all(loaded.unit, allowed)
+        unit = loaded.unit
         self._saver.save(db, loaded, max((at for c in changes if (at := getattr(c, "at", None))), default=0))
         counts = Counts()
         finish(unit, list(outcomes), moved, counts.note)
@@ -295,3 +301,7 @@ class MysqlStore(Reads):
 def _first_message(done: tuple[Loaded, list[Outcome]]) -> str | None:
     messages = done[0].unit.new_messages
     return messages[0].id if messages else None
+
+
+def _is_refused_send(change: Change, outcome: Outcome) -> bool:
+    return isinstance(change, SendMessage) and isinstance(outcome, Refused)
