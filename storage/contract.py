@@ -50,9 +50,11 @@ from .records import (
     Credentials,
     Hits,
     IssuedToken,
+    Message,
     MessagePage,
     MessageVersion,
     Moves,
+    Participant,
     Place,
     ReceiptTime,
     Room,
@@ -79,6 +81,22 @@ def page_length(sizes: Iterable[int]) -> int:
             break
         length += 1
     return length
+
+
+def cut(
+    room: Room, rev: int, messages: Iterable[Message], limit: int
+) -> tuple[int, tuple[Participant, ...], tuple[Message, ...]]:
+    """What a `Since` has of the room: up to which rev, and the participants and messages changed until then.
+
+    `messages`: all that changed after `rev`, or more than `limit` of them, those of the lowest revs; given by seq.
+    """
+    participants = [p for p in room.participants if p.rev > rev]
+    found = sorted(messages, key=lambda m: m.seq)
+    through = room.conversation.rev
+    revs = sorted([m.rev for m in found] + [p.rev for p in participants])
+    if len(revs) > limit and revs[limit - 1] < through:
+        through = revs[limit - 1]
+    return through, tuple(p for p in participants if p.rev <= through), tuple(m for m in found if m.rev <= through)
 
 
 class StoreError(Exception):

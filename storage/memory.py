@@ -7,7 +7,7 @@ from typing import Any
 
 from .apply import apply_all, finish, keys_of, membership_of, users_behind
 from .changes import Change, Outcome
-from .contract import MAX_CHANGED, page_length
+from .contract import MAX_CHANGED, cut, page_length
 from .records import (
     Conversation,
     Credentials,
@@ -230,21 +230,16 @@ class MemoryStore:
             room = self._room(conversation)
             if room is None or not room.present(user):
                 return None
-            messages = [message for message in self._messages[conversation] if message.rev > rev]
-            participants = [p for p in room.participants if p.rev > rev]
-            through = room.conversation.rev
-            revs = sorted([m.rev for m in messages] + [p.rev for p in participants])
-            if len(revs) > limit and revs[limit - 1] < through:
-                through = revs[limit - 1]
+            newer = (message for message in self._messages[conversation] if message.rev > rev)
+            through, participants, messages = cut(room, rev, newer, limit)
             row = self._participants[conversation][user]
-            changed = tuple(p for p in participants if p.rev <= through)
             return Since(
                 room,
                 through,
-                changed,
-                tuple(sorted((m for m in messages if m.rev <= through), key=lambda m: m.seq)),
+                participants,
+                messages,
                 membership_of(row, room.conversation.last_seq, self._unread),
-                self.users([p.user for p in changed]),
+                self.users([p.user for p in participants]),
             )
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:

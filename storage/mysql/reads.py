@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import sql
 from ..apply import membership_of
-from ..contract import MAX_CHANGED, page_length
+from ..contract import MAX_CHANGED, cut, page_length
 from ..records import (
     Conversation,
     Credentials,
@@ -244,19 +244,13 @@ class Reads:
                 return None
             last = _last_known(db, [(room.conversation, rev)], depth=room.conversation.last_seq)[conversation]
             new = db.run(sql.NEW_SINCE, (conversation, last, limit + 1))
-            messages = sorted([*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)],
-                              key=lambda m: m.seq)  # fmt: skip
-            changed = [p for p in room.participants if p.rev > rev]
-            through = room.conversation.rev
-            revs = sorted([m.rev for m in messages] + [p.rev for p in changed])
-            if len(revs) > limit and revs[limit - 1] < through:
-                through = revs[limit - 1]
-            participants = tuple(p for p in changed if p.rev <= through)
+            found = [*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)]
+            through, participants, messages = cut(room, rev, found, limit)
             return Since(
                 room,
                 through,
                 participants,
-                tuple(m for m in messages if m.rev <= through),
+                messages,
                 _memberships(db, [room], user)[0],
                 self._users(db, [p.user for p in participants]),
             )

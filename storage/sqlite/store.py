@@ -10,7 +10,7 @@ from typing import Any, Literal
 from .. import sql
 from ..apply import apply_all, finish, keys_of, users_behind
 from ..changes import Change, Outcome
-from ..contract import page_length
+from ..contract import cut, page_length
 from ..records import (
     Credentials,
     Hits,
@@ -238,18 +238,12 @@ class SqliteStore(SqliteFile):
             last = statements.first_newer(db, room.conversation, rev) - 1
             new = db.execute(sql.NEW_SINCE, (conversation, last, limit + 1)).fetchall()
             old = db.execute(sql.CHANGED_SINCE, (conversation, rev, limit + 1)).fetchall()
-            messages = sorted(map(sql.message, new + old), key=lambda m: m.seq)
-            changed = [p for p in room.participants if p.rev > rev]
-            through = room.conversation.rev
-            revs = sorted([m.rev for m in messages] + [p.rev for p in changed])
-            if len(revs) > limit and revs[limit - 1] < through:
-                through = revs[limit - 1]
-            participants = tuple(p for p in changed if p.rev <= through)
+            through, participants, messages = cut(room, rev, map(sql.message, new + old), limit)
             return Since(
                 room,
                 through,
                 participants,
-                tuple(m for m in messages if m.rev <= through),
+                messages,
                 statements.membership(db, room, user),
                 statements.users(db, [p.user for p in participants]),
             )
