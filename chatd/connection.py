@@ -15,18 +15,19 @@ from wsproto.utilities import ProtocolError
 
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request
-from protocol.requests import Hello
+from protocol.requests import Hello, Request
 from protocol.types import RequestId
 
 from .auth.offered import offered
 from .catchup import Feeder
-from .dispatch import dispatch
+from .dispatch import dispatch, dispatch_now
 from .engines import MakeEngine, PeerLeft
 from .engines.inbound import CHUNK, Inbound
 from .errors import Closing, Refusal
 from .head import Head
 from .limits import TokenBucket
 from .outbox import Cork, Outbox, Transport
+from .poller import Poller
 from .services import Services
 from .session import Session
 from .transport import SocketTransport, StreamTransport
@@ -86,10 +87,12 @@ class Connection:
         user_bucket: Callable[[str], TokenBucket] | None,
         make_engine: MakeEngine,
         sock: socket.socket | None = None,
+        poller: Poller | None = None,
     ) -> None:
         self._make_engine = make_engine
         self._raw = raw
         self._socket = sock
+        self._poller = poller
         self._services = services
         self._times = times
         transport: Transport = StreamTransport(raw) if sock is None else SocketTransport(sock)
@@ -102,6 +105,8 @@ class Connection:
         self._body = trio.CancelScope()
         self._closing: Closing | None = None
         self._receiving = False
+        self._request: Request | None = None  # that the reader is to serve
+        self._hello_until = float("inf")
         self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
         self._user_bucket = user_bucket
         self._refused = 0
@@ -112,7 +117,7 @@ class Connection:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
         max_message = self._services.limits.max_frame_bytes
         self.session.offered = offered(head)
-        inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message)
+        inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message, poller=self._poller)
         self._engine = self._make_engine(head, inbound, self.outbox, max_message=max_message, subprotocol=SUBPROTOCOL)
         try:
             async with trio.open_nursery() as nursery:
@@ -151,27 +156,25 @@ class Connection:
 
     async def _shake_hands(self, nursery: trio.Nursery) -> bool:
         with trio.move_on_after(self._times.handshake):
-            return await self._engine.shake_hands(nursery)
+            done = await self._engine.shake_hands(nursery)
+            self._hello_until = trio.current_time() + self._times.hello
+            return done
         return False
 
     async def _read(self) -> None:
-        deadline = trio.current_time() + self._times.hello
-        receive = self._engine.receive
         try:
             while True:
                 self._receiving = True
                 if self.session.user is None:
-                    message: str | bytes | None = None
-                    with trio.move_on_at(deadline):
-                        message = await receive()
-                    if message is None:
-                        raise Closing(CloseCode.NO_HELLO, "no hello")
+                    with trio.move_on_at(self._hello_until):
+                        await self._engine.receive(self._take)
                 else:
-                    message = await receive()
+                    await self._engine.receive(self._take)
+                request, self._request = self._request, None
+                if request is None:
+                    raise Closing(CloseCode.NO_HELLO, "no hello")
                 self._receiving = False
-                if isinstance(message, bytes):
-                    raise Closing(CloseCode.BINARY, "text frames only")
-                await self._serve(message)
+                await self._serve(request)
         except Closing as closing:
             self._closing = closing
         except PeerLeft as left:
@@ -179,19 +182,28 @@ class Connection:
         finally:
             self._receiving = True
 
-    async def _serve(self, text: str) -> None:
+    def _take(self, message: str | bytes) -> bool:
+        """Serve a message, if that needs no waiting; else its request is left to the reader."""
+        if isinstance(message, bytes):
+            raise Closing(CloseCode.BINARY, "text frames only")
         wait = self._over_limit()
         try:
-            request = decode_request(text, self._services.limits)
+            request = decode_request(message, self._services.limits)
         except Malformed as error:
             raise Closing(error.code, error.reason) from None
         except BadRequest as error:
             self._refuse(Refusal(ErrorCode.BAD_REQUEST, error.message), error.re, wait)
-            return
+            return True
         if wait:
             self._refuse(None, request.id, wait)
-            return
+            return True
         self._refused = 0
+        if dispatch_now(self._services, self.session, self.feeder, request):
+            return True
+        self._request = request
+        return False
+
+    async def _serve(self, request: Request) -> None:
         known = self.session.user
         await dispatch(self._services, self.session, self.feeder, request)
         if isinstance(request, Hello):

@@ -1,7 +1,7 @@
 """The composition root, and the daemon's whole life, top to bottom: start, serve, shut down.
 
     daemon   store and gate (ended last)
-     |- background: presence, search index, what others wrote
+     |- background: poller, presence, search index, what others wrote
      `- rooms                      outlive connections
          `- connections            at shutdown: deadline = now + grace
              `- accept             ended first
@@ -42,6 +42,7 @@ from .origins import Origins
 from .outbox import Cork
 from .outside import Outside
 from .policy import Policy
+from .poller import Poller, available
 from .presence import Presence
 from .proxies import Client, Proxies, Scheme
 from .registry import Registry
@@ -108,6 +109,7 @@ class Daemon:
         self._open = 0
         self._rng = rng or random.Random()
         self._nursery: trio.Nursery | None = None
+        self._poller = Poller() if available() else None
         limits, timeouts = config.limits, config.timeouts
         presence = Presence(self.registry, self.gate, now)
         self.rooms = Rooms(
@@ -194,6 +196,8 @@ class Daemon:
             async with trio.open_nursery() as background:
                 background.start_soon(self.services.presence.run)
                 background.start_soon(self._indexer.run)
+                if self._poller is not None:
+                    background.start_soon(self._poller.run)
                 if self._outside is not None:
                     background.start_soon(self._outside.run)
                 await background.start(self.rooms.run)
@@ -301,6 +305,7 @@ class Daemon:
             user_bucket=self._buckets.of if self._buckets is not None else None,
             make_engine=ENGINES[self.config.server.websocket],
             sock=sock,
+            poller=self._poller,
         )
         log.info("connected", session=connection.session.id, address=address)
         self._connections.add(connection)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import attrs
 import structlog
 
 from protocol.codes import ErrorCode
@@ -22,21 +23,33 @@ from .session import Session
 
 log = structlog.get_logger("chatd.dispatch")
 
-Run = Callable[[Call[Any]], Awaitable[None]]
+
+@attrs.frozen
+class Way:
+    """How a request is run. `now`: the same at once, or False where it has to wait, and then nothing was done."""
+
+    run: Callable[[Call[Any]], Awaitable[None]]
+    now: Callable[[Call[Any]], bool] | None = None
 
 
-def at_once(command: Callable[[Call[Any]], Frame | None]) -> Run:
+def at_once(command: Callable[[Call[Any]], Frame | None]) -> Way:
     """A command that needs nothing but the session."""
 
-    async def run(call: Call[Any]) -> None:
+    def now(call: Call[Any]) -> bool:
         reply = command(call)
         if reply is not None:
             call.session.send(reply)
+        return True
 
-    return run
+    async def run(call: Call[Any]) -> None:
+        now(call)
+
+    return Way(run, now)
 
 
-def waiting(command: Callable[[Call[Any]], Awaitable[Frame | None]]) -> Run:
+def waiting(
+    command: Callable[[Call[Any]], Awaitable[Frame | None]], now: Callable[[Call[Any]], bool] | None = None
+) -> Way:
     """A command that sees to its own order, and may answer later."""
 
     async def run(call: Call[Any]) -> None:
@@ -44,10 +57,10 @@ def waiting(command: Callable[[Call[Any]], Awaitable[Frame | None]]) -> Run:
         if reply is not None:
             call.session.send(reply)
 
-    return run
+    return Way(run, now)
 
 
-def reading(command: Callable[[Call[Any]], Awaitable[Read]]) -> Run:
+def reading(command: Callable[[Call[Any]], Awaitable[Read]]) -> Way:
     """A command that reads the store: after what was asked before it, in rev order with what else leaves."""
 
     async def run(call: Call[Any]) -> None:
@@ -60,32 +73,36 @@ def reading(command: Callable[[Call[Any]], Awaitable[Read]]) -> Run:
                     hold.revs = read.revs
                     hold.reply = session.codec.encode(read.reply)
 
-    return run
+    return Way(run)
 
 
-def in_room(command: Callable[[Call[Any]], RoomChange]) -> Run:
+def in_room(command: Callable[[Call[Any]], RoomChange]) -> Way:
     """A command that makes a change; the conversation's room answers when it is kept."""
 
     async def run(call: Call[Any]) -> None:
         await _post(call, command(call))
 
-    return run
+    def now(call: Call[Any]) -> bool:
+        change = command(call)
+        return call.services.rooms.post_nowait(call.session, call.request.id, change.conversation, change)
+
+    return Way(run, now)
 
 
-def looking_first(command: Callable[[Call[Any]], Awaitable[RoomChange]]) -> Run:
+def looking_first(command: Callable[[Call[Any]], Awaitable[RoomChange]]) -> Way:
     """The same, where something has to be read before."""
 
     async def run(call: Call[Any]) -> None:
         await _post(call, await command(call))
 
-    return run
+    return Way(run)
 
 
 async def _post(call: Call[Any], change: RoomChange) -> None:
     await call.services.rooms.post(call.session, call.request.id, change.conversation, change)
 
 
-TABLE: dict[str, Run] = {
+TABLE: dict[str, Way] = {
     "hello": waiting(hello.hello),
     "ping": at_once(hello.ping),
     "conversation.open": waiting(conversations.open_direct),
@@ -105,7 +122,7 @@ TABLE: dict[str, Run] = {
     "message.search": reading(search.search),
     "receipt": in_room(receipts.advance),
     "sync": waiting(sync.sync),
-    "typing": waiting(signals.typing),
+    "typing": waiting(signals.typing, signals.typing_now),
     "focus": waiting(signals.focus),
     "user.list": reading(users.list_page),
     "presence.get": reading(users.presence),
@@ -115,7 +132,7 @@ assert TABLE.keys() == RIGHTS.keys() == REQUESTS.keys()
 
 async def _run(call: Call[Any]) -> None:
     """Once more, where what was not found turns out to be there."""
-    run = TABLE[call.request.TYPE]
+    run = TABLE[call.request.TYPE].run
     conversation = getattr(call.request, "conversation", None)
     try:
         await run(call)
@@ -137,21 +154,44 @@ def _not_for_this_role() -> Refusal:
     return Refusal(ErrorCode.FORBIDDEN, "your role may not do this")
 
 
+def _call(services: Services, session: Session, feeder: Feeder, request: Request) -> Call[Any]:
+    """The request, where its asker may ask it at all. Raises Refusal."""
+    by = relations(request.TYPE, ANONYMOUS if session.user is None else session.user.role)
+    if by is None:
+        raise _say_hello() if session.user is None else _not_for_this_role()
+    if services.draining():
+        raise Refusal(ErrorCode.UNAVAILABLE, "the server is shutting down; reconnect in a moment")
+    return Call(services, session, feeder, request, by)
+
+
+def dispatch_now(services: Services, session: Session, feeder: Feeder, request: Request) -> bool:
+    """Run a request as `dispatch` does, where nothing has to be waited for; False: it is still to be run."""
+    now = TABLE[request.TYPE].now
+    if now is None:
+        return False
+    try:
+        return now(_call(services, session, feeder, request))
+    except Exception as error:
+        _answer(session, request, error)
+        return True
+
+
 async def dispatch(services: Services, session: Session, feeder: Feeder, request: Request) -> None:
     """Run a request; whatever goes wrong becomes its `error`. Raises Closing where the connection ends with it."""
     try:
-        by = relations(request.TYPE, ANONYMOUS if session.user is None else session.user.role)
-        if by is None:
-            raise _say_hello() if session.user is None else _not_for_this_role()
-        if services.draining():
-            raise Refusal(ErrorCode.UNAVAILABLE, "the server is shutting down; reconnect in a moment")
-        await _run(Call(services, session, feeder, request, by))
-    except Refusal as refusal:
-        session.send(refusal.frame(request.id))
-        if refusal.close is not None:
-            raise Closing(refusal.close, refusal.message) from None
-    except Unavailable:
+        await _run(_call(services, session, feeder, request))
+    except Exception as error:
+        _answer(session, request, error)
+
+
+def _answer(session: Session, request: Request, error: Exception) -> None:
+    if isinstance(error, Refusal):
+        session.send(error.frame(request.id))
+        if error.close is not None:
+            raise Closing(error.close, error.message) from None
+    elif isinstance(error, Unavailable):
         session.send(unavailable().frame(request.id))
-    except Exception:
-        log.exception("request failed", request=request.TYPE, user=session.user.id if session.user else None)
+    else:
+        user = session.user.id if session.user else None
+        log.error("request failed", request=request.TYPE, user=user, exc_info=error)
         session.send(internal().frame(request.id))

@@ -2,7 +2,8 @@
 
 Whoever wants to write submits a batch and a function that publishes its outcomes. All batches that wait become one
 transaction, one sync of the disk; then their outcomes are published, in commit order, in one step of the event loop.
-How the store's synchronous calls run is injected: on threads in production, inline under a virtual clock.
+Two tasks: one commits, and goes on to what waits before the other publishes, so that the disk does not wait for the
+event loop. How the store's synchronous calls run is injected: on threads in production, inline under a virtual clock.
 """
 
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
+import attrs
 import structlog
 import trio
 
@@ -65,6 +67,16 @@ class Ticket:
         self.error: Exception | None = None
 
 
+@attrs.frozen
+class Committed:
+    """What came of one transaction: the tickets in it, their outcomes or why there are none, the store's generation."""
+
+    tickets: Sequence[Ticket]
+    outcomes: Sequence[Outcome]
+    error: Exception | None
+    generation: int
+
+
 class Gate:
     """See the module's text. `problem` says why nothing can be acknowledged now, or is None.
 
@@ -88,7 +100,11 @@ class Gate:
         self._searching = trio.Semaphore(1)
         self._waiting: deque[Ticket] = deque()
         self._wake = trio.Event()
-        self._turn: trio.Event | None = None  # set when the commit that runs now is published
+        self._committed: deque[Committed] = deque()  # and still to be published
+        self._news = trio.Event()  # of those
+        self._begun = 0  # commits
+        self._published = 0  # of them, so many are
+        self._progress = trio.Event()  # of that
         self._committing: float | None = None  # since when the store works on a commit
         self._closing = False
         self._generation = store.generation
@@ -112,11 +128,13 @@ class Gate:
     async def read(self, work: Callable[[], T]) -> T:
         """Run a read; when it returns, every commit that it saw has been published. Raises Unavailable."""
         found = await self._read(work)
-        # The read can only have seen commits that had begun by now; at most one of them is still to be published.
-        if self._turn is not None:
-            with trio.move_on_after(self._patience) as waiting:
-                await self._turn.wait()
-            if waiting.cancelled_caught:
+        # The read can only have seen commits that had begun by now; at most two of them are still to be published.
+        begun = self._begun
+        if self._published < begun:
+            with trio.move_on_after(self._patience):
+                while self._published < begun:
+                    await self._progress.wait()
+            if self._published < begun:
                 raise Unavailable("a commit takes too long")
         return found
 
@@ -133,19 +151,34 @@ class Gate:
         """Commit what is submitted, until `close` is called and nothing waits any more."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._repair_when_failed)
-            while True:
-                if not self._waiting:
-                    if self._closing:
-                        break
-                    self._wake = trio.Event()
-                    await self._wake.wait()
-                    continue
-                if self._busy and self._gather:
-                    await trio.sleep(self._gather)
-                tickets = self._take()
-                self._busy = len(tickets) >= BUSY
-                await self._one_turn(tickets)
+            nursery.start_soon(self._publish_in_turn)
+            await self._commit_in_turn()
+            while self._published < self._begun:
+                await self._progress.wait()
             nursery.cancel_scope.cancel()
+
+    async def _commit_in_turn(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._closing:
+                    return
+                self._wake = trio.Event()
+                await self._wake.wait()
+                continue
+            if self._busy and self._gather:
+                await trio.sleep(self._gather)
+            tickets = self._take()
+            self._busy = len(tickets) >= BUSY
+            await self._commit(tickets)
+
+    async def _publish_in_turn(self) -> None:
+        while True:
+            while self._committed:
+                self._publish(self._committed.popleft())
+                progress, self._progress = self._progress, trio.Event()
+                progress.set()
+            self._news = trio.Event()
+            await self._news.wait()
 
     def stuck(self, patience: float) -> bool:
         """Whether a commit has been under way for more than so many seconds: it may never return."""
@@ -165,43 +198,41 @@ class Gate:
             size += len(ticket.changes)
         return tickets
 
-    async def _one_turn(self, tickets: list[Ticket]) -> None:
-        self._turn = turn = trio.Event()
-        try:
-            await self._commit(tickets)
-        finally:
-            self._turn = None
-            turn.set()
-        if self._generation != self.store.generation:
-            self._generation = self.store.generation
-            self.on_reopened()
-
-    async def _commit(self, tickets: list[Ticket]) -> None:
+    async def _commit(self, tickets: Sequence[Ticket]) -> None:
         changes = [change for ticket in tickets for change in ticket.changes]
         work = (lambda: self.store.commit(changes)) if changes else self._repaired
+        outcomes: list[Outcome] = []
+        failed: Exception | None = None
+        self._begun += 1
+        self._committing = trio.current_time()
         try:
-            self._committing = trio.current_time()
-            try:
-                outcomes = await self._write(work)
-            finally:
-                self._committing = None
-        except Unavailable as error:
-            self._fail(tickets, error)
+            outcomes = await self._write(work)
         except Exception as error:
-            if len(tickets) == 1:
-                log.exception("commit failed", changes=sorted({type(change).__name__ for change in changes}))
-                tickets[0].error = error
-                tickets[0].done.set()
-                return
+            failed = error
+        finally:
+            self._committing = None
+        alone = failed is None or isinstance(failed, Unavailable) or len(tickets) == 1
+        self._committed.append(Committed(tickets if alone else (), outcomes, failed, self.store.generation))
+        self._news.set()
+        if not alone:
             for ticket in tickets:  # one of them is poison: the others must not suffer
                 await self._commit([ticket])
-        else:
+
+    def _publish(self, committed: Committed) -> None:
+        error = committed.error
+        if error is None:
             self._succeeded()
             with self.cork:
-                self._publish(tickets, outcomes)
-            self.on_committed(len(changes))
+                self._tell(committed.tickets, committed.outcomes)
+            self.on_committed(len(committed.outcomes))
+        else:
+            self._fail(committed.tickets, error)
+        self._published += 1
+        if self._generation != committed.generation:
+            self._generation = committed.generation
+            self.on_reopened()
 
-    def _publish(self, tickets: list[Ticket], outcomes: list[Outcome]) -> None:
+    def _tell(self, tickets: Sequence[Ticket], outcomes: Sequence[Outcome]) -> None:
         start = 0
         for ticket in tickets:
             end = start + len(ticket.changes)
@@ -212,10 +243,14 @@ class Gate:
             ticket.done.set()
             start = end
 
-    def _fail(self, tickets: list[Ticket], error: Unavailable) -> None:
-        if self.problem is None:
-            log.error("store unavailable", reason=str(error))
-        self.problem = str(error)
+    def _fail(self, tickets: Sequence[Ticket], error: Exception) -> None:
+        if isinstance(error, Unavailable):
+            if self.problem is None:
+                log.error("store unavailable", reason=str(error))
+            self.problem = str(error)
+        else:
+            for ticket in tickets:
+                log.error("commit failed", changes=sorted({type(c).__name__ for c in ticket.changes}), exc_info=error)
         for ticket in tickets:
             ticket.error = error
             ticket.done.set()

@@ -96,17 +96,23 @@ class Room:
 
     async def put(self, command: Command) -> None:
         """Wait for a place in the inbox. Raises Refusal (`unavailable`) when there is none in time."""
-        command.deadline = trio.current_time() + self._services.commit_timeout
+        deadline = trio.current_time() + self._services.commit_timeout
+        with trio.move_on_at(deadline):
+            while len(self._inbox) >= self._services.inbox:
+                await self._space.wait()
+        if not self.put_nowait(command, deadline):
+            raise unavailable()
+
+    def put_nowait(self, command: Command, deadline: float | None = None) -> bool:
+        """Put it into the inbox, to be answered until the deadline; False: there is no place."""
         if len(self._inbox) >= self._services.inbox:
-            with trio.move_on_at(command.deadline):
-                while len(self._inbox) >= self._services.inbox:
-                    await self._space.wait()
-            if len(self._inbox) >= self._services.inbox:
-                raise unavailable()
+            return False
+        command.deadline = trio.current_time() + self._services.commit_timeout if deadline is None else deadline
         self._inbox.append(command)
         command.session.asked()
         self._wake.set()
         self._busy.set()
+        return True
 
     def lost(self, session: Session) -> None:
         """A connection is gone: what it typed ends."""

@@ -79,10 +79,27 @@ class Rooms:
         active: bool = False,
     ) -> None:
         """Put a request into its room's inbox. Raises Refusal: `not_found`, or `unavailable` when there is no place."""
+        if self.post_nowait(session, re, conversation, change, active=active):
+            return
         room = self._loaded.get(conversation) or await self._load(conversation, session.user_id)
         if not room.is_present(session.user_id):
             await self._ask_store(room, session.user_id)
         await room.put(Command(session, re, change, active=active))
+
+    def post_nowait(
+        self,
+        session: Session,
+        re: RequestId | None,
+        conversation: str,
+        change: RoomChange | None,
+        *,
+        active: bool = False,
+    ) -> bool:
+        """Put a request into its room's inbox; False: something has to be waited for, or looked up."""
+        room = self._loaded.get(conversation)
+        if room is None or not room.is_present(session.user_id):
+            return False
+        return room.put_nowait(Command(session, re, change, active=active))
 
     async def _ask_store(self, room: Room, user: str) -> None:
         """Somebody else may have brought the user in, unseen by the room. Raises Refusal."""

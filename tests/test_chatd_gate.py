@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.gate import MAX_BATCH, Gate
+from chatd.gate import MAX_BATCH, Gate, run_inline
 from storage.changes import Change, Outcome, PutUser, UserSaved
 from storage.contract import Unavailable
 from support.steering import Runner, WatchedStore
@@ -77,6 +77,34 @@ async def test_what_waits_becomes_one_transaction() -> None:
             await ticket.done.wait()
         assert [len(batch) for batch in desk.store.batches] == [1, 4]
         assert desk.published == ["a", "b", "c", "d", "e"]
+
+
+async def test_the_disk_does_not_wait_for_what_is_published() -> None:
+    """When the first outcomes are published, the second commit has begun already."""
+    begun = 0
+    when_published: list[int] = []
+
+    async def write(work: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        await trio.lowlevel.checkpoint()
+        return work()
+
+    gate = Gate(WatchedStore(), write, run_inline)
+
+    def publish(outcomes: Sequence[Outcome]) -> None:
+        when_published.append(begun)
+
+    async with trio.open_nursery() as nursery:
+        first = gate.submit([put("a")], publish)
+        nursery.start_soon(gate.run)
+        while not begun:
+            await trio.lowlevel.checkpoint()
+        second = gate.submit([put("b")], publish)
+        await first.done.wait()
+        await second.done.wait()
+        gate.close()
+    assert when_published == [2, 2]
 
 
 async def test_a_transaction_has_an_end() -> None:

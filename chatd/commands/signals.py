@@ -13,6 +13,12 @@ async def typing(call: Call[SetTyping]) -> None:
     await call.services.rooms.post(call.session, r.id, r.conversation, None, active=r.active)
 
 
+def typing_now(call: Call[SetTyping]) -> bool:
+    """The same where nothing has to be waited for."""
+    r = call.request
+    return call.services.rooms.post_nowait(call.session, r.id, r.conversation, None, active=r.active)
+
+
 async def focus(call: Call[Focus]) -> Ok | None:
     """Note what is on screen."""
     r = call.request

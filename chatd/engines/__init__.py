@@ -1,5 +1,6 @@
 """The WebSocket engines: how a connection's bytes become messages. What leaves goes by the outbox, whichever reads."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -31,8 +32,11 @@ class Engine(Protocol):
         """Answer the handshake; False: it was refused. May start tasks in the nursery."""
         ...
 
-    async def receive(self) -> str | bytes:
-        """The next message. Raises PeerLeft, Closing (the peer broke the protocol), or what the stream raises."""
+    async def receive(self, take: Callable[[str | bytes], bool]) -> None:
+        """Give each message to `take`, which doesn't wait, until that returns False.
+
+        Raises PeerLeft, Closing (the peer broke the protocol), or what `take` and the stream raise.
+        """
         ...
 
     async def say_goodbye(self, code: CloseCode, reason: str) -> bool:

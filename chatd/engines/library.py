@@ -3,6 +3,8 @@
 Each guard here, and around it in `connection.py`, answers something that was seen to break it (`docs/decisions/0001`).
 """
 
+from collections.abc import Callable
+
 import trio
 import trio_websocket
 
@@ -72,7 +74,11 @@ class LibraryEngine:
         self._websocket = await request.accept(subprotocol=chosen)
         return True
 
-    async def receive(self) -> str | bytes:
+    async def receive(self, take: Callable[[str | bytes], bool]) -> None:
+        while take(await self._next()):
+            pass
+
+    async def _next(self) -> str | bytes:
         try:
             message = await self._websocket.get_message()
         except trio_websocket.ConnectionClosed as closed:

@@ -27,14 +27,17 @@ async def echo(name: str, sock: socket.socket) -> None:
         outbox = Outbox(SocketTransport(sock), Cork(), limit=MAX_MESSAGE, stalled=10, on_cut=lambda reason: None)
         inbound = Inbound(raw, sock, replay, flood=MAX_MESSAGE)
         engine = ENGINES[name](head, inbound, outbox, max_message=MAX_MESSAGE, subprotocol="none")
+
+        def send_back(message: str | bytes) -> bool:
+            data = text_frame(message.encode() if isinstance(message, str) else message)
+            outbox.push(data if isinstance(message, str) else b"\x82" + data[1:], counts=False)
+            return True
+
         async with trio.open_nursery() as nursery:
             nursery.start_soon(outbox.run)
             if await engine.shake_hands(nursery):
                 try:
-                    while True:
-                        message = await engine.receive()
-                        data = text_frame(message.encode() if isinstance(message, str) else message)
-                        outbox.push(data if isinstance(message, str) else b"\x82" + data[1:], counts=False)
+                    await engine.receive(send_back)
                 except PeerLeft:
                     pass
                 except Closing as closing:
