@@ -7,16 +7,15 @@ Those are gathered, and told as one when something else is to be told, or after 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import attrs
 import structlog
 import trio
 
 from protocol.frames import Change
 from storage import records
-from storage.changes import Changed
+from storage.changes import Changed, SendMessage
 
 from . import view
-from .command import Command, answer
+from .command import Command, answer, answer_sent
 from .registry import Registry
 from .session import Session
 from .wire import Event
@@ -31,13 +30,15 @@ are spread.
 """
 
 
-@attrs.frozen(slots=False)
 class Step:
-    """A plain change of a batch, and who asked for it."""
+    """A plain change of a batch, and who asked for it: `asker` is None where no ok is wanted."""
 
-    seen: view.Seen
-    asker: Session | None  # None where no ok is wanted
-    command: Command
+    __slots__ = ("asker", "command", "seen")
+
+    def __init__(self, seen: view.Seen, command: Command) -> None:
+        self.seen = seen
+        self.command = command
+        self.asker: Session | None = command.session if command.wants_ok else None
 
 
 class Audience:
@@ -95,9 +96,9 @@ class Audience:
         self._apply(run[0].seen.outcome, run[-1].seen.outcome, run)
         askers = {step.asker for step in run}
         whole = [step.seen for step in run]
-        concerned = {user for seen in whole for user in seen.concerned}
+        concerned = {user for seen in whole for user in seen.concerned} if self.crowd else ()
         first, last = run[0].seen.outcome.from_rev, run[-1].seen.outcome.rev
-        quiet = all(seen.quiet for seen in whole)
+        quiet = self.crowd and all(seen.quiet for seen in whole)
         if not quiet:
             self._gather_for = GATHER
         shared: Event | None = None
@@ -131,8 +132,12 @@ class Audience:
 
         for step in run:
             if step.asker is session:
-                tell_others()
-                answer(step.command, self.id, step.seen.fields_for(user), step.seen.outcome)
+                if others:
+                    tell_others()
+                if isinstance(step.command.change, SendMessage):
+                    answer_sent(step.command, self.id, step.seen)
+                else:
+                    answer(step.command, self.id, step.seen.fields_for(user), step.seen.outcome)
             else:
                 others.append(step.seen)
                 if user in step.seen.concerned:
@@ -193,12 +198,12 @@ class Audience:
     def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
         """Memory moves, now that the store has answered."""
         self.rev = last.rev
-        outcomes = [step.seen.outcome for step in run] or [last]
-        moved = False
-        for outcome in outcomes:
-            for p in outcome.everyone or outcome.participants:
+        for step in run:
+            for p in step.seen.outcome.participants:
                 self._participants[p.user] = p
-            moved = moved or bool(outcome.entered or outcome.left)
-        if moved:
-            self._count_present()
+        if not run:
+            for p in last.everyone or last.participants:
+                self._participants[p.user] = p
+            if last.entered or last.left:
+                self._count_present()
         self._log.debug("delivered", rev=last.rev, changes=last.rev - first.from_rev)

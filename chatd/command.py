@@ -3,6 +3,7 @@
 from typing import Any
 
 from protocol.codes import ErrorCode
+from protocol.encode import encode_sent_ok
 from protocol.frames import ChangeOk
 from protocol.types import RequestId
 from storage.changes import Changed, CreateGroup, OpenDirect, Refused, RoomChange, SendMessage, SetTitle, Unchanged
@@ -58,7 +59,19 @@ def answer(command: Command, conversation: str, fields: dict[str, Any], outcome:
                 fields["info"] = view.info(outcome.room)
             case _:
                 pass
-        command.session.answer(conversation, ChangeOk(re=command.re, conversation=conversation, **fields))
+        session = command.session
+        ok = ChangeOk(re=command.re, conversation=conversation, **fields)
+        session.answer(conversation, ok.from_rev, ok.rev, session.codec.encode(ok))
+    command.finish()
+
+
+def answer_sent(command: Command, conversation: str, seen: view.Seen) -> None:
+    """The same for a message that was sent, and nothing else with it: the hot path."""
+    if command.re is not None and not command.done:
+        session, outcome = command.session, seen.outcome
+        from_rev, rev = outcome.from_rev, outcome.rev
+        ok = encode_sent_ok(command.re, conversation, from_rev, rev, seen.messages[0])
+        session.answer(conversation, from_rev, rev, session.codec.wrap(ok))
     command.finish()
 
 

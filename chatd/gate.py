@@ -31,6 +31,7 @@ REPAIR_INTERVAL = 1.0
 
 T = TypeVar("T")
 Publish = Callable[[Sequence[Outcome]], None]
+Then = Callable[["Ticket"], None]
 
 
 class Runner(Protocol):
@@ -56,15 +57,38 @@ async def run_inline(work: Callable[[], T]) -> T:
 
 
 class Ticket:
-    """A submitted batch: `done` is set when its outcomes are published, or `error` says why there are none."""
+    """A submitted batch. In the end its outcomes are published, or `error` says why there are none.
 
-    __slots__ = ("changes", "done", "error", "publish")
+    `then` is called when that is so; `done` is set.
+    """
 
-    def __init__(self, changes: Sequence[Change], publish: Publish) -> None:
+    __slots__ = ("_done", "changes", "error", "finished", "publish", "then")
+
+    def __init__(self, changes: Sequence[Change], publish: Publish, then: Then | None) -> None:
         self.changes = changes
         self.publish = publish
-        self.done = trio.Event()
+        self.then = then
         self.error: Exception | None = None
+        self.finished = False
+        self._done: trio.Event | None = None
+
+    @property
+    def done(self) -> trio.Event:
+        """For those who wait; made when it is asked for, as most don't."""
+        if self._done is None:
+            self._done = trio.Event()
+            if self.finished:
+                self._done.set()
+        return self._done
+
+    def finish(self, error: Exception | None) -> None:
+        """It is over: published, or failed."""
+        self.error = error
+        self.finished = True
+        if self._done is not None:
+            self._done.set()
+        if self.then is not None:
+            self.then(self)
 
 
 @attrs.frozen
@@ -109,9 +133,14 @@ class Gate:
         self._closing = False
         self._generation = store.generation
 
-    def submit(self, changes: Sequence[Change], publish: Publish = lambda outcomes: None) -> Ticket:
-        """Queue a batch. `publish` is called with its outcomes, synchronously, before the ticket is done."""
-        ticket = Ticket(changes, publish)
+    def submit(
+        self,
+        changes: Sequence[Change],
+        publish: Publish = lambda outcomes: None,
+        then: Then | None = None,
+    ) -> Ticket:
+        """Queue a batch. `publish` is called with its outcomes, synchronously; `then` when it is over in any case."""
+        ticket = Ticket(changes, publish, then)
         self._waiting.append(ticket)
         self._wake.set()
         return ticket
@@ -236,11 +265,12 @@ class Gate:
         start = 0
         for ticket in tickets:
             end = start + len(ticket.changes)
+            failed: Exception | None = None
             try:
                 ticket.publish(outcomes[start:end])
             except Exception as error:  # a bug in one room: its own task hears of it
-                ticket.error = error
-            ticket.done.set()
+                failed = error
+            ticket.finish(failed)
             start = end
 
     def _fail(self, tickets: Sequence[Ticket], error: Exception) -> None:
@@ -252,8 +282,7 @@ class Gate:
             for ticket in tickets:
                 log.error("commit failed", changes=sorted({type(c).__name__ for c in ticket.changes}), exc_info=error)
         for ticket in tickets:
-            ticket.error = error
-            ticket.done.set()
+            ticket.finish(error)
 
     def _succeeded(self) -> None:
         if self.problem is not None:

@@ -30,7 +30,7 @@ from . import view
 from .audience import Audience, Step
 from .command import Command, answer, refusal
 from .errors import internal, not_found, unavailable
-from .gate import Gate
+from .gate import Gate, Ticket
 from .presence import Presence
 from .registry import Registry
 from .session import Session
@@ -49,6 +49,16 @@ EVENT_BYTES = 512 * 1024
 
 ENVELOPE_CHARS = 150
 """What a message has besides its text, in the same measure."""
+
+
+TEXTS = (SendMessage, EditMessage)
+"""Changes that bring text."""
+
+GROWING = (EditMessage, DeleteMessage, React)
+"""Changes of messages that may be larger than their text."""
+
+SILENT = (SendMessage, Leave)
+"""Changes after which their user no longer types."""
 
 
 @attrs.define
@@ -74,12 +84,14 @@ class Room:
         self._inbox: deque[Command] = deque()
         self._batch: list[Command] = []
         self._wake = trio.Event()
-        self._busy = trio.Event()
+        self._ticket: Ticket | None = None  # of the batch that is being committed, or has failed
+        self._timer = trio.CancelScope()  # of the clock's watcher
         self._space = trio.Event()
+        self._wanted = 0  # by so many
         self._typing: dict[str, tuple[float, Session]] = {}
         self._stale = False
         self._stopped = False
-        self._used = trio.current_time()
+        self._used = self._looked = trio.current_time()
         self._audience = Audience(row, services.registry)
         self._told = self.rev  # everyone has surely been told up to here
 
@@ -97,21 +109,28 @@ class Room:
     async def put(self, command: Command) -> None:
         """Wait for a place in the inbox. Raises Refusal (`unavailable`) when there is none in time."""
         deadline = trio.current_time() + self._services.commit_timeout
-        with trio.move_on_at(deadline):
-            while len(self._inbox) >= self._services.inbox:
-                await self._space.wait()
+        self._wanted += 1
+        try:
+            with trio.move_on_at(deadline):
+                while len(self._inbox) >= self._services.inbox:
+                    await self._space.wait()
+        finally:
+            self._wanted -= 1
         if not self.put_nowait(command, deadline):
             raise unavailable()
 
     def put_nowait(self, command: Command, deadline: float | None = None) -> bool:
         """Put it into the inbox, to be answered until the deadline; False: there is no place."""
-        if len(self._inbox) >= self._services.inbox:
+        inbox = self._inbox
+        if len(inbox) >= self._services.inbox:
             return False
         command.deadline = trio.current_time() + self._services.commit_timeout if deadline is None else deadline
-        self._inbox.append(command)
+        if not inbox:
+            self._expect(command.deadline)
+            if self._ticket is None:
+                self._wake.set()
+        inbox.append(command)
         command.session.asked()
-        self._wake.set()
-        self._busy.set()
         return True
 
     def lost(self, session: Session) -> None:
@@ -140,31 +159,32 @@ class Room:
     async def run(self) -> None:
         """Serve the inbox until the room is idle for long enough to be unloaded."""
         async with trio.open_nursery() as nursery:  # the conversation's own
-            nursery.start_soon(self._refuse_overdue)
+            nursery.start_soon(self._watch_the_clock)
             await self._serve()
             nursery.cancel_scope.cancel()
 
     async def _serve(self) -> None:
         while True:
-            await self._wait()
-            self._expire_typing()
-            self._audience.tell_gathered()
+            while not self._ready():
+                self._wake = trio.Event()
+                await self._wake.wait()
+            if self._ticket is not None:
+                self._give_up(self._ticket)
             if self._stale:
                 await self._reload()
             if self._inbox:
                 self._used = trio.current_time()
-                await self._commit(self._take())
+                self._commit(self._take())
             elif self._stopped or (self._unused and self.idle and self._on_idle(self)):
                 return
+            else:
+                await trio.lowlevel.checkpoint()
 
-    async def _wait(self) -> None:
-        if self._inbox or self._stale or self._stopped:
-            return
-        deadline = min((when for when, _ in self._typing.values()), default=self._used + self._services.idle)
-        deadline = min(deadline, self._audience.gathered_until)
-        self._wake = trio.Event()
-        with trio.move_on_at(deadline):
-            await self._wake.wait()
+    def _ready(self) -> bool:
+        """Whether there is something to do for the task: one batch is committed after the other."""
+        if self._ticket is not None:
+            return self._ticket.finished
+        return bool(self._inbox or self._stale or self._stopped or (self._unused and self.idle))
 
     def _take(self) -> list[Command]:
         """All that waits, up to what one event to everybody may hold; the rest is the next batch."""
@@ -173,40 +193,73 @@ class Room:
         while self._inbox and size < BATCH_CHARS:
             command = self._inbox.popleft()
             batch.append(command)
-            if isinstance(command.change, SendMessage | EditMessage):
+            if isinstance(command.change, TEXTS):
                 size += len(command.change.body) + ENVELOPE_CHARS
-        self._space.set()
-        self._space = trio.Event()
+        if self._wanted:
+            self._space.set()
+            self._space = trio.Event()
         return batch
 
-    async def _commit(self, batch: list[Command]) -> None:
+    def _commit(self, batch: list[Command]) -> None:
         changes = [command.change for command in batch if command.change is not None]
-        if not changes:
-            self._publish(batch, ())
+        if changes:
+            self._ticket = self._services.gate.submit(
+                changes, lambda outcomes: self._publish(batch, outcomes), self._settled
+            )
         else:
-            ticket = self._services.gate.submit(changes, lambda outcomes: self._publish(batch, outcomes))
-            await ticket.done.wait()
-            if isinstance(ticket.error, Unavailable):
-                for command in batch:
-                    command.refuse(unavailable())
-            elif ticket.error is not None:
-                raise ticket.error
+            self._publish(batch, ())
+            self._batch = []
+
+    def _settled(self, ticket: Ticket) -> None:
+        """A batch is over; what else there is to do, its failure say, is the task's."""
+        if ticket is not self._ticket:
+            return  # the task crashed meanwhile
+        if ticket.error is None:
+            self._ticket, self._batch = None, []
+            if not self._ready():
+                return
+        self._wake.set()
+
+    def _give_up(self, ticket: Ticket) -> None:
+        self._ticket = None
+        assert ticket.error is not None
+        if not isinstance(ticket.error, Unavailable):
+            raise ticket.error
+        for command in self._batch:
+            command.refuse(unavailable())
         self._batch = []
 
-    async def _refuse_overdue(self) -> None:
-        """Whoever waits too long is told so; if it happens after all, they hear of it as everybody else does."""
+    # -- the clock: one deadline for all that is to happen at some time --
+
+    async def _watch_the_clock(self) -> None:
         while True:
-            waiting = [command for command in (*self._batch, *self._inbox) if not command.done]
-            if not waiting:
-                self._busy = trio.Event()
-                await self._busy.wait()
-                continue
-            await trio.sleep_until(min(command.deadline for command in waiting))
+            with trio.CancelScope(deadline=self._next_due()) as self._timer:
+                await trio.sleep_forever()
             now = trio.current_time()
-            for command in (*self._batch, *self._inbox):
-                if command.deadline <= now:
-                    command.refuse(unavailable())
-            self._inbox = deque(command for command in self._inbox if not command.done)
+            self._refuse_overdue(now)
+            self._expire_typing(now)
+            self._audience.tell_gathered()
+            if now >= self._used + self._services.idle:
+                self._wake.set()
+                self._looked = now
+
+    def _next_due(self) -> float:
+        waiting = [command.deadline for command in (*self._batch, *self._inbox) if not command.done]
+        typing = [when for when, _ in self._typing.values()]
+        unused = max(self._used, self._looked) + self._services.idle
+        return min(*waiting, *typing, self._audience.gathered_until, unused)
+
+    def _expect(self, when: float) -> None:
+        """Something is to happen then, perhaps sooner than all else."""
+        if when < self._timer.deadline:
+            self._timer.deadline = when
+
+    def _refuse_overdue(self, now: float) -> None:
+        """Whoever waits too long is told so; if it happens after all, they hear of it as everybody else does."""
+        for command in (*self._batch, *self._inbox):
+            if command.deadline <= now:
+                command.refuse(unavailable())
+        self._inbox = deque(command for command in self._inbox if not command.done)
 
     async def _reload(self) -> None:
         self._stale = False
@@ -237,7 +290,7 @@ class Room:
         """The task ended with a bug: nobody waits in vain, and everyone reads on from the store."""
         for command in (*self._batch, *self._inbox):
             command.refuse(internal())
-        self._batch, self._inbox = [], deque()
+        self._batch, self._inbox, self._ticket = [], deque(), None
         self._space.set()
         for user in list(self._typing):
             self._stop_typing(user)
@@ -284,21 +337,23 @@ class Room:
                 self.notice(outcome.room.rev)
                 answer(command, self.id, view.unchanged_fields(outcome, command.session.user_id), outcome)
         self._audience.tell_run(run)
+        self._expect(self._audience.gathered_until)
 
     def _publish_change(self, command: Command, outcome: Changed, run: list[Step]) -> None:
         if outcome.from_rev != (run[-1].seen.outcome.rev if run else self.rev):
             self._audience.tell_run(run)
             self.resync()  # somebody else wrote in between
         seen = view.Seen(outcome, crowd=self._audience.crowd)
-        typist = command.session.user_id if isinstance(command.change, SendMessage | Leave) else None
-        if seen.plain and typist not in self._typing:
-            if isinstance(command.change, EditMessage | DeleteMessage | React):
+        typist = None
+        if self._typing and isinstance(command.change, SILENT) and command.session.user_id in self._typing:
+            typist = command.session.user_id
+        if seen.plain and typist is None:
+            if isinstance(command.change, GROWING):
                 self._keep_small(run, seen)
-            run.append(Step(seen, command.session if command.wants_ok else None, command))
+            run.append(Step(seen, command))
             return
         self._audience.tell_run(run)
-        if typist in self._typing:
-            self._stop_typing(typist)
+        self._stop_typing(typist)
         self.tell(seen, command)
 
     def _keep_small(self, run: list[Step], seen: view.Seen) -> None:
@@ -334,7 +389,9 @@ class Room:
             command.refuse(not_found())
             return
         if command.active:
-            self._typing[user] = (trio.current_time() + TYPING, command.session)
+            until = trio.current_time() + TYPING
+            self._typing[user] = (until, command.session)
+            self._expect(until)
             command.session.typing_in.add(self.id)
             self._tell_typing(user, active=True)
         elif user in self._typing:
@@ -343,8 +400,7 @@ class Room:
             command.session.send(Ok(re=command.re))
         command.finish()
 
-    def _expire_typing(self) -> None:
-        now = trio.current_time()
+    def _expire_typing(self, now: float) -> None:
         for user, (when, _) in list(self._typing.items()):
             if when <= now:
                 self._stop_typing(user)

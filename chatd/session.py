@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from protocol.codes import CloseCode
-from protocol.frames import Change, ChangeOk, Frame
+from protocol.frames import Change, Frame
 from storage.records import User
 
 from .outbox import Outbox
@@ -132,16 +132,15 @@ class Session:
             if lag.size <= self.outbox.limit:
                 lag.waiting.append(Waiting(from_rev, rev, data, is_ok=False))
 
-    def answer(self, conversation: str, frame: ChangeOk) -> None:
-        """An `ok` in its conversation's order."""
+    def answer(self, conversation: str, from_rev: int, rev: int, data: bytes) -> None:
+        """An `ok`, encoded, in its conversation's order."""
         if self._gathered:
             self.tell_gathered(conversation)
-        lag = self.behind.get(conversation)
-        data = self.codec.encode(frame)
+        lag = self.behind.get(conversation) if self.behind else None
         if lag is None:
-            self._leave(conversation, frame.rev, data)
+            self._leave(conversation, rev, data)
         else:
-            lag.waiting.append(Waiting(frame.from_rev, frame.rev, data, is_ok=True))
+            lag.waiting.append(Waiting(from_rev, rev, data, is_ok=True))
 
     def gather(self, conversation: str, from_rev: int, rev: int) -> None:
         """A `change` with nothing in it but the revs: told as one with those that follow, by `tell_gathered` or before

@@ -16,9 +16,6 @@ CROWD = 50
 MAX_LISTED = 100
 """Users that a reaction lists; `count` says how many there are."""
 
-NOBODY: frozenset[str] = frozenset()
-
-
 def _time(ms: int | None) -> str | None:
     return None if ms is None else to_rfc3339(ms)
 
@@ -93,6 +90,32 @@ def message(m: records.Message, *, status: Any = None) -> objects.Message:
     )
 
 
+def encoded_message(m: records.Message) -> objects.Encoded:
+    """One entry as an event shows it: `encode_object(message(m))`, at half the cost for one that is new."""
+    if m.reactions or m.deleted_at is not None or m.edited_at is not None:
+        return encode_object(message(m))
+    return encode_object(
+        {
+            "conversation": m.conversation,
+            "seq": m.seq,
+            "rev": m.rev,
+            "id": m.id,
+            "sender": m.sender,
+            "kind": m.kind,
+            "body": m.body,
+            "sent_at": to_rfc3339(m.sent_at),
+            "client_id": m.client_id,
+            "reply_to": m.reply_to,
+            "attachments": (),
+            "reactions": (),
+            "edited_at": None,
+            "deleted_at": None,
+            "status": None,
+            "data": m.data,
+        }
+    )
+
+
 def message_for(m: records.Message, viewer: str, participants: Iterable[records.Participant]) -> objects.Message:
     """One entry as a reply shows it: the caller's own messages with their status."""
     return message(m, status=records.status_of(m, participants) if m.sender == viewer else None)
@@ -118,16 +141,16 @@ class Seen:
     into one event. `concerned`: those to whom it shows more or less than to the others.
     """
 
-    __slots__ = ("_whole", "concerned", "crowd", "messages", "outcome", "plain", "quiet")
+    crowd = quiet = False
+    plain = True
+    concerned: frozenset[str] = frozenset()
 
     def __init__(self, outcome: Changed, *, crowd: bool) -> None:
         o = outcome
         self.outcome = o
-        self.messages = tuple(encode_object(message(m)) for m in o.messages)
-        self.crowd = self.quiet = False
-        self.plain = not (o.entered or o.left or o.titled or o.memberships)
-        self.concerned = NOBODY
-        if crowd or not self.plain:  # not the hot path
+        self.messages = tuple([encoded_message(m) for m in o.messages])
+        if crowd or o.entered or o.left or o.titled or o.memberships:  # not the hot path
+            self.plain = not (o.entered or o.left or o.titled or o.memberships)
             self._look_closer(crowd=crowd)
 
     def _look_closer(self, *, crowd: bool) -> None:

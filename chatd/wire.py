@@ -22,6 +22,10 @@ class Codec(Protocol):
         """The frame as the transport carries it."""
         ...
 
+    def wrap(self, json: bytes) -> bytes:
+        """The same of a frame that is JSON already."""
+        ...
+
 
 class WebSocketJson:
     """One unmasked text frame (RFC 6455, section 5.2) of JSON."""
@@ -30,6 +34,9 @@ class WebSocketJson:
 
     def encode(self, frame: Frame) -> bytes:
         return text_frame(encode(frame))
+
+    def wrap(self, json: bytes) -> bytes:
+        return text_frame(json)
 
 
 def text_frame(payload: bytes) -> bytes:

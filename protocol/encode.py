@@ -7,6 +7,7 @@ import msgspec
 
 from .frames import Frame
 from .requests import Request
+from .types import RequestId
 
 _encoder = msgspec.json.Encoder()
 _plans: dict[type[Any], tuple[tuple[str, str, bool], ...]] = {}
@@ -33,3 +34,18 @@ def encode(frame: Frame | Request) -> bytes:
 def encode_object(value: Any) -> msgspec.Raw:
     """One object as JSON that can stand in a frame in its place; `len()` of it is its size in bytes."""
     return msgspec.Raw(_encoder.encode(value))
+
+
+def encode_sent_ok(re: RequestId, conversation: str, from_rev: int, rev: int, message: msgspec.Raw) -> bytes:
+    """The `ok` of a message that was sent: what `encode` makes of its `ChangeOk`, at a quarter of the cost."""
+    return _encoder.encode(
+        {
+            "type": "ok",
+            "re": re,
+            "conversation": conversation,
+            "from": from_rev,
+            "rev": rev,
+            "messages": (message,),
+            "duplicate": False,
+        }
+    )

@@ -9,6 +9,7 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=256)  # what comes together has few different times
 def to_rfc3339(ms: int) -> str:
     """`ms` since the epoch as `2026-11-22T13:17:00.123Z`."""
     second, rest = divmod(ms, 1000)

@@ -13,11 +13,11 @@ from msgspec import Meta, Raw
 
 from protocol.codes import ErrorCode
 from protocol.decode import decode_frame, decode_request
-from protocol.encode import encode, encode_object
+from protocol.encode import encode, encode_object, encode_sent_ok
 from protocol.frames import EVENTS, REPLIES, Change, ChangeOk, Error, GetOk, ListOk, Ok, Typing
 from protocol.objects import Info, Limits, Membership, Message, Summary, User
 from protocol.requests import REQUESTS, ConversationOpen, Focus, MessageHistory, MessageSend, Ping
-from protocol.types import Id, is_id
+from protocol.types import Id, RequestId, is_id
 
 AT_ANY_SPEED = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 TEXT = st.text(st.sampled_from('aZ09 "\\/{}[]\n\x7f\u2028é€🦷'), max_size=12)
@@ -165,6 +165,17 @@ def test_an_object_may_be_encoded_beforehand() -> None:
     assert decode_frame(encode(frame).decode(), {1: "conversation.list"}) == frame
     assert len(raw) == len(bytes(raw))
     assert json.loads(bytes(raw))["last_message"]["body"] == "🦷"
+
+
+@given(re=values(RequestId), conversation=IDS, from_rev=st.integers(0, 99), message=instances(Message))
+def test_the_short_way_for_the_most_frequent_reply_makes_the_same(
+    re: Any, conversation: str, from_rev: int, message: Message
+) -> None:
+    ok = ChangeOk(
+        re=re, conversation=conversation, from_rev=from_rev, rev=from_rev + 1, messages=(message,), duplicate=False
+    )
+    short = encode_sent_ok(re, conversation, from_rev, from_rev + 1, encode_object(message))
+    assert json.loads(short) == json.loads(encode(ok))
 
 
 def test_a_get_has_a_summary_s_fields() -> None:
