@@ -138,7 +138,7 @@ class Daemon:
             new_id=new_id,
             heartbeat=config.server.heartbeat,
             tokens=tokens,
-            draining=lambda: self.stopping,
+            draining=self._stopping.is_set,
             connections_per_user=limits.connections if development else limits.connections_per_user,
         )
         self._outside: Outside | None = None

@@ -156,9 +156,10 @@ def _not_for_this_role() -> Refusal:
 
 def _call(services: Services, session: Session, feeder: Feeder, request: Request) -> Call[Any]:
     """The request, where its asker may ask it at all. Raises Refusal."""
-    by = relations(request.TYPE, ANONYMOUS if session.user is None else session.user.role)
+    user = session.user
+    by = relations(request.TYPE, ANONYMOUS if user is None else user.role)
     if by is None:
-        raise _say_hello() if session.user is None else _not_for_this_role()
+        raise _say_hello() if user is None else _not_for_this_role()
     if services.draining():
         raise Refusal(ErrorCode.UNAVAILABLE, "the server is shutting down; reconnect in a moment")
     return Call(services, session, feeder, request, by)

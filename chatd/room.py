@@ -93,16 +93,13 @@ class Room:
         self._stopped = False
         self._used = self._looked = trio.current_time()
         self._audience = Audience(row, services.registry)
+        self.is_present = self._audience.is_present
         self._told = self.rev  # everyone has surely been told up to here
 
     @property
     def rev(self) -> int:
         """The newest rev that was published."""
         return self._audience.rev
-
-    def is_present(self, user: str) -> bool:
-        """Whether the user takes part, as far as published."""
-        return self._audience.is_present(user)
 
     # -- the inbox --
 
@@ -121,10 +118,10 @@ class Room:
 
     def put_nowait(self, command: Command, deadline: float | None = None) -> bool:
         """Put it into the inbox, to be answered until the deadline; False: there is no place."""
-        inbox = self._inbox
-        if len(inbox) >= self._services.inbox:
+        inbox, services = self._inbox, self._services
+        if len(inbox) >= services.inbox:
             return False
-        command.deadline = trio.current_time() + self._services.commit_timeout if deadline is None else deadline
+        command.deadline = trio.current_time() + services.commit_timeout if deadline is None else deadline
         if not inbox:
             self._expect(command.deadline)
             if self._ticket is None:

@@ -88,7 +88,8 @@ class Session:
         self.id = id
         self.outbox = outbox
         self.codec = codec
-        self.user: User | None = None
+        self._user: User | None = None
+        self.user_id = ""  # the signed-in user's
         self.offered: str | None = None  # the token that the connection came with, until `hello`
         self.jti: str | None = None  # of the token that signed in
         self.expires_at: int | None = None  # ms; the connection ends then
@@ -104,10 +105,14 @@ class Session:
         self._quiet: trio.Event | None = None
 
     @property
-    def user_id(self) -> str:
-        """The signed-in user's id."""
-        assert self.user is not None
-        return self.user.id
+    def user(self) -> User | None:
+        """Who has signed in."""
+        return self._user
+
+    @user.setter
+    def user(self, user: User) -> None:
+        self._user = user
+        self.user_id = user.id
 
     # -- what leaves --
 

@@ -10,10 +10,10 @@ PARTICIPANT = (
     '"conversationId", "userId", "role", "joinedAt", "leftAt", "fromSeq", "deliveredSeq", "deliveredAt", '
     '"readSeq", "readAt", "rev", "isMuted", "isPinned", "isArchived"'
 )
-MESSAGE = (
-    '"conversationId", "seq", "rev", "id", "senderId", "clientId", "kind", "content", "replyToSeq", "data", '
-    '"createdAt", "editedAt", "deletedAt"'
+SENT_MESSAGE = (
+    '"conversationId", "seq", "rev", "id", "senderId", "clientId", "kind", "content", "replyToSeq", "data", "createdAt"'
 )
+MESSAGE = f'{SENT_MESSAGE}, "editedAt", "deletedAt"'
 # "rev" is that of a message's creation, which ascends with "seq"; what clients go by is that of its last change.
 READ_MESSAGE = MESSAGE.replace('"rev"', 'COALESCE("changedRev", "rev")') + ', "reactions"'
 USER = '"id", "name", "role", "avatarUrl", "disabledAt", "lastSeenAt"'
@@ -27,7 +27,7 @@ UPDATE_USER = (
 INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt")'
 INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT})'
 INSERT_GROUP = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt", "creatorId", "clientId")'
-INSERT_MESSAGE = f'INSERT INTO "Message" ({MESSAGE})'
+INSERT_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE})'
 CHANGE_MESSAGE = f'INSERT INTO "Message" ({MESSAGE}, "changedRev", "reactions")'
 INSERT_VERSION = 'INSERT INTO "chatd_version" ("conversationId", "seq", "rev", "content", "at")'
 INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at")'
@@ -157,12 +157,16 @@ def participant_columns(p: Participant) -> Row:
     )  # fmt: skip
 
 
-def message_row(m: Message) -> Row:
+def sent_message_row(m: Message) -> Row:
+    """For INSERT_MESSAGE: what a message is sent with."""
     data = None if m.data is None else json.dumps(m.data, ensure_ascii=False)
     return (
-        m.conversation, m.seq, m.rev, m.id, m.sender, m.client_id, m.kind, m.body, m.reply_to, data,
-        m.sent_at, m.edited_at, m.deleted_at,
+        m.conversation, m.seq, m.rev, m.id, m.sender, m.client_id, m.kind, m.body, m.reply_to, data, m.sent_at
     )  # fmt: skip
+
+
+def message_row(m: Message) -> Row:
+    return (*sent_message_row(m), m.edited_at, m.deleted_at)
 
 
 def changed_message_row(m: Message) -> Row:

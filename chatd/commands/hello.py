@@ -62,11 +62,11 @@ async def hello(call: Call[Hello]) -> None:
                     fed = {id: rev for id, rev in mine.items() if not standings[id].reset}
                     for conversation in mine.keys() - fed.keys():
                         session.start_anew(conversation)
-                    reply, hold.revs = _reply(call, session.user, page, standings)
+                    reply, hold.revs = _reply(call, call.user, page, standings)
                     hold.reply = session.codec.encode(reply)
                     call.feeder.feed(fed)
                 if arrival.user is not None:  # the user's other connections heard of it before this one was there
-                    session.notify(Event(UserChanged(user=view.user(session.user))))
+                    session.notify(Event(UserChanged(user=view.user(call.user))))
     except Unavailable:
         raise Refusal(
             ErrorCode.UNAVAILABLE, "the server can't read or save at the moment", close=CloseCode.OVERLOADED

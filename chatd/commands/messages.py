@@ -20,7 +20,9 @@ def send(call: Call[MessageSend]) -> SendMessage:
     r, services = call.request, call.services
     if r.attachments:
         raise not_yet()
-    return SendMessage(r.conversation, call.user.id, r.client_id, services.new_id(), r.body, r.reply_to, services.now())
+    return SendMessage(
+        r.conversation, call.session.user_id, r.client_id, services.new_id(), r.body, r.reply_to, services.now()
+    )
 
 
 def edit(call: Call[MessageEdit]) -> EditMessage:

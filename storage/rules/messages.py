@@ -13,8 +13,9 @@ MAX_EMOJIS = 20
 def send(unit: Unit, change: SendMessage) -> Answer:
     """One more, or the one that has this `client_id` already."""
     before = unit.conversations.get(change.conversation)
-    sender = unit.present(change.conversation, change.user)
-    if before is None or sender is None:
+    rows = unit.participants.get(change.conversation)
+    sender = rows.get(change.user) if rows is not None else None
+    if before is None or rows is None or sender is None or sender.left_at is not None:
         return NOT_FOUND, ()
     known = unit.sent.get((change.user, change.client_id))
     if known is not None:
@@ -23,7 +24,8 @@ def send(unit: Unit, change: SendMessage) -> Answer:
         return Unchanged(before, messages=(known,), duplicate=True), ()
     if change.reply_to is not None and not 1 <= change.reply_to <= before.last_seq:
         return Refused("bad_request", "`reply_to`: there is no such message in this conversation"), ()
-    after = moved_on(before, message_at=change.at)
+    at = change.at
+    after = moved_on(before, message_at=at)
     message = Message(
         after.id,
         after.last_seq,
@@ -35,22 +37,25 @@ def send(unit: Unit, change: SendMessage) -> Answer:
         change.body,
         change.reply_to,
         None,
-        change.at,
+        at,
     )
+    unit.put_conversation(after)
+    unit.add_message(message)
+    away = [row for row in rows.values() if row.archived or row.left_at is not None]
+    if not away:  # the hot path
+        return Changed(after, before.rev, after.rev, messages=(message,)), ()
     back: list[Participant] = []
     moved: list[Participant] = []
-    for row in list(unit.participants[after.id].values()):
+    for row in away:
         if row.user == change.user:
             continue
         if row.left_at is not None:
             if before.kind == "direct":
-                back.append(brought_back(unit, row, before, after, change.at))
-        elif row.archived:
+                back.append(brought_back(unit, row, before, after, at))
+        else:
             row = attrs.evolve(row, archived=False)
             unit.put_participant(row)
             moved.append(row)
-    unit.put_conversation(after)
-    unit.add_message(message)
     if not back:
         return Changed(after, before.rev, after.rev, messages=(message,)), moved
     return with_everyone(unit, after, before.rev, messages=(message,), entered=back), moved + back

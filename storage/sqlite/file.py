@@ -38,6 +38,11 @@ _NOT_WRITTEN = 778  # SQLITE_IOERR_WRITE: a quota, say; nothing was synced, so n
 
 Connection = Any  # sqlite3.Connection of whichever module sqlite-utils found
 
+# Both are bound as what they are in any case, but only after a search for somebody who would adapt them, which ends in
+# an exception: five times as long as to bind a number. A message had four such values, a receipt six.
+sqlite3.register_adapter(type(None), lambda nothing: nothing)
+sqlite3.register_adapter(bool, int)
+
 
 class SqliteFile:
     """One writer and a few readers of the SQLite file at `path`.
