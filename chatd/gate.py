@@ -104,8 +104,8 @@ class Committed:
 class Gate:
     """See the module's text. `problem` says why nothing can be acknowledged now, or is None.
 
-    `patience`: seconds that a read waits for a commit. `gather`: seconds that a busy gate lets batches gather before
-    it commits: a transaction costs the same whatever it holds.
+    `patience`: seconds that a read waits for a commit. `gather`: seconds from one commit of a busy gate to the next, at
+    least: a transaction costs the same whatever it holds, and on a fast disk too few would gather meanwhile.
     """
 
     def __init__(
@@ -187,6 +187,7 @@ class Gate:
             nursery.cancel_scope.cancel()
 
     async def _commit_in_turn(self) -> None:
+        begun = 0.0
         while True:
             if not self._waiting:
                 if self._closing:
@@ -195,7 +196,8 @@ class Gate:
                 await self._wake.wait()
                 continue
             if self._busy and self._gather:
-                await trio.sleep(self._gather)
+                await trio.sleep_until(begun + self._gather)
+            begun = trio.current_time()
             tickets = self._take()
             self._busy = len(tickets) >= BUSY
             await self._commit(tickets)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from enum import Enum
 from itertools import islice
 from pathlib import PurePath
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import attrs
 import orjson
@@ -52,7 +52,7 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _console(colors=terminal) if human else _json,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger("debug"),
+        wrapper_class=_Logger,
         logger_factory=lambda name="chatd": _Lines(name, output),
         cache_logger_on_first_use=True,
     )
@@ -62,6 +62,15 @@ def set_level(level: Literal["debug", "info", "warning", "error"]) -> None:
     """Log what is at least so severe from now on, in loggers that exist already, too."""
     global _least
     _least = _SEVERITY[level]
+
+
+class _Logger(structlog.make_filtering_bound_logger("debug")):  # type: ignore[misc]  # made at run time
+    """Says at once that a debugging line is not wanted: there is one for each batch of each conversation."""
+
+    def debug(self, event: str, *arguments: Any, **fields: Any) -> Any:
+        if _least:
+            return None
+        return super().debug(event, *arguments, **fields)
 
 
 def _drop_minor(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

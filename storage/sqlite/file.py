@@ -113,7 +113,7 @@ class SqliteFile:
             isolation_level=None,
             check_same_thread=False,
             timeout=BUSY_TIMEOUT,
-            cached_statements=256,
+            cached_statements=512,
         )
         try:
             connection.create_function("casefold", 1, str.casefold, deterministic=True)

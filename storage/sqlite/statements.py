@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from .. import sql
@@ -62,18 +63,21 @@ UPSERT_CUT_OFF = ' ON CONFLICT ("userId") DO UPDATE SET "at" = excluded."at"'
 
 
 def write(db: Connection, statement: str, rows: Sequence[sql.Row], tail: str = "") -> None:
-    """Insert rows in statements of 64, 32, ... 1 of them, so that few are prepared.
+    """Insert rows, up to CHUNK with a statement.
 
     Not `executemany`: it takes the interpreter's lock again after each row, and queues for it behind the event loop.
+    For that reason each number of rows has a statement of its own, too, which stays prepared.
     """
-    start, size = 0, CHUNK
-    while start < len(rows):
-        while size > len(rows) - start:
-            size //= 2
-        chunk = rows[start : start + size]
-        marks = ", ".join(["(" + ", ".join("?" * len(chunk[0])) + ")"] * size)
-        db.execute(f"{statement} VALUES {marks}{tail}", [column for row in chunk for column in row])
-        start += size
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        values = [column for row in chunk for column in row]
+        db.execute(_insert(statement, len(chunk[0]), len(chunk), tail), values)
+
+
+@lru_cache(maxsize=8 * CHUNK)
+def _insert(statement: str, columns: int, rows: int, tail: str) -> str:
+    row = "(" + ", ".join("?" * columns) + ")"
+    return f"{statement} VALUES {', '.join([row] * rows)}{tail}"
 
 
 def load_tokens(db: Connection, keys: Keys, rows: TokenRows) -> None:
