@@ -14,6 +14,7 @@ from ..errors import Closing
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
+_WHOLE_TEXT = 0x80 | _TEXT
 _PEER_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))  # section 7.4
 
 
@@ -61,7 +62,7 @@ class FrameReader:
 
     def __init__(self, max_message: int) -> None:
         self._max = max_message
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""  # as it came, mostly; an incomplete frame is gathered in a bytearray
         self._at = 0  # where the next frame begins
         self._opcode = 0  # of a fragmented message under way
         self._parts: list[bytes] = []
@@ -69,10 +70,15 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """More bytes from the peer."""
-        if self._at:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += data
+        buffer = self._buffer
+        if self._at == len(buffer):
+            self._buffer = data
+        elif isinstance(buffer, bytes):
+            self._buffer = bytearray(buffer[self._at :]) + data
+        else:
+            del buffer[: self._at]
+            buffer += data
+        self._at = 0
 
     def next(self) -> str | bytes | Ping | PeerClose | None:
         """The next message or control frame, or None where more bytes are needed."""
@@ -102,15 +108,17 @@ class FrameReader:
             if have < head + size:
                 return None
             start = at + head
-            self._at = start + size
-            payload = _unmask(buffer[start - 4 : start], buffer[start : start + size])
+            self._at = end = start + size
+            mask = buffer[start - 4 : start] * (size // 4 + 1)
+            unmasked = int.from_bytes(buffer[start:end], "little") ^ int.from_bytes(mask[:size], "little")
+            payload = unmasked.to_bytes(size, "little")
+            if first == _WHOLE_TEXT and not self._opcode:  # the hot path
+                return _text(payload)
             found = self._take(opcode, bool(first & 0x80), payload)
             if found is not None:
                 return found
 
     def _take(self, opcode: int, final: bool, payload: bytes) -> str | bytes | Ping | PeerClose | None:
-        if opcode == _TEXT and final and not self._opcode:  # the hot path
-            return _text(payload)
         if opcode == _PING:
             return Ping(payload)
         if opcode == _PONG:
@@ -127,12 +135,6 @@ class FrameReader:
         whole, kind = b"".join(self._parts), self._opcode
         self._parts, self._size, self._opcode = [], 0, 0
         return _text(whole) if kind == _TEXT else whole
-
-
-def _unmask(mask: bytearray, payload: bytearray) -> bytes:
-    size = len(payload)
-    whole = bytes(mask) * (size // 4 + 1)
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(whole[:size], "little")).to_bytes(size, "little")
 
 
 def _text(payload: bytes) -> str:
