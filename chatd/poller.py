@@ -12,8 +12,8 @@ import attrs
 import outcome
 import trio
 
-TAKE = 64
-"""Sockets served between two turns of all other tasks."""
+TAKE = 16
+"""Sockets served between two turns of all other tasks: each has some 80 messages at most, 2 ms."""
 
 
 @attrs.frozen
