@@ -112,8 +112,10 @@ class Audience:
                     shared = Event(view.merged(self.id, whole))
                 session.deliver(self.id, first, last, shared)
         for step in run:
-            if not step.command.done:  # it wanted no ok, or its connection is gone
-                answer(step.command, self.id, step.seen.fields_for(step.command.session.user_id), step.seen.outcome)
+            command = step.command
+            if command.wants_ok:  # its connection is gone
+                answer(command, self.id, step.seen.fields_for(command.session.user_id), step.seen.outcome)
+            command.finish()
         run.clear()
 
     def _tell_in_turn(self, session: Session, user: str, run: Sequence[Step]) -> None:

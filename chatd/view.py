@@ -163,9 +163,10 @@ class Seen:
         self.concerned = frozenset((*own, *o.entered, *o.left))
         self._whole: dict[str, Any] | None = None
 
-    def participants_for(self, viewer: str | None) -> tuple[objects.Participant, ...]:
+    def listed_for(self, viewer: str | None) -> Sequence[records.Participant]:
         """The participants that it lists for this viewer; None: for those it does not concern."""
-        return tuple(participant(p) for p in self.outcome.participants if not self.crowd or p.user == viewer)
+        listed = self.outcome.participants
+        return [p for p in listed if p.user == viewer] if self.crowd else listed
 
     def membership_for(self, viewer: str | None) -> objects.Membership | None:
         """The viewer's own settings and unread count, where they moved."""
@@ -183,7 +184,7 @@ class Seen:
         if self.messages:
             fields["messages"] = self.messages
         if o.participants:
-            fields["participants"] = self.participants_for(viewer) or None
+            fields["participants"] = tuple(map(participant, self.listed_for(viewer))) or None
         if not self.plain or self.quiet:
             fields["membership"] = self.membership_for(viewer)
             fields["info"] = info(o.room) if o.titled else None
@@ -208,7 +209,7 @@ def merged(conversation: str, run: Sequence[Seen], viewer: str | None = None) ->
 
     Where they move the viewer's membership, it is the last of them that does.
     """
-    participants = {p.user: p for seen in run for p in seen.participants_for(viewer)}
+    newest = {p.user: p for seen in run for p in seen.listed_for(viewer)}
     messages = run[0].messages
     if len(run) > 1:
         each = [pair for seen in run for pair in zip(seen.outcome.messages, seen.messages, strict=True)]
@@ -218,7 +219,7 @@ def merged(conversation: str, run: Sequence[Seen], viewer: str | None = None) ->
         from_rev=run[0].outcome.from_rev,
         rev=run[-1].outcome.rev,
         messages=messages or None,  # type: ignore[arg-type]  # encoded already
-        participants=tuple(participants.values()) or None,
+        participants=tuple(map(participant, newest.values())) or None,
         membership=run[-1].membership_for(viewer) if viewer is not None else None,
     )
 
