@@ -24,6 +24,7 @@ import attrs
 import pymysql
 import pytest
 
+from storage.mysql.connection import Link
 from storage.mysql.url import Address, parse
 
 ZONE = "+05:30"
@@ -82,7 +83,7 @@ class Server:
 
 
 def _connect(address: Address, database: str | None) -> Any:
-    return pymysql.connect(
+    return Link(
         host=address.host, port=address.port, unix_socket=address.socket, user=address.user,
         password=address.password, database=database, autocommit=True, charset="utf8mb4", ssl=address.tls,
     )  # fmt: skip
