@@ -17,7 +17,6 @@ from contextlib import suppress
 import attrs
 import structlog
 import trio
-import uuid_utils
 
 from protocol.codes import CloseCode
 from protocol.frames import GoingAway
@@ -35,6 +34,7 @@ from .gate import Gate, Runner, ThreadRunner
 from .head import Head
 from .http.app import make_app
 from .http.bridge import GONE, linger, write
+from .ids import new_id
 from .indexer import Indexer
 from .limits import Buckets
 from .listen import TooMany, accept_from
@@ -63,11 +63,6 @@ ENGINES: dict[str, MakeEngine] = {"trio-websocket": LibraryEngine, "own": OwnEng
 def wall_clock() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
-
-
-def new_id() -> str:
-    """A fresh id that sorts by time."""
-    return str(uuid_utils.uuid7())
 
 
 class Daemon:

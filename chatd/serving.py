@@ -20,7 +20,8 @@ from .admin.control import Control
 from .auth.secret import BadSecret, ensure
 from .auth.tokens import Tokens
 from .config import Config
-from .daemon import Daemon, new_id
+from .daemon import Daemon
+from .ids import new_id
 from .listen import listen
 from .lock import Held, Lock
 from .notify import Notifier

@@ -15,7 +15,7 @@ from storage.sqlite import SqliteStore
 from . import config
 from .auth import secret
 from .config import SETTINGS, Config, toml
-from .daemon import new_id
+from .ids import new_id
 from .lock import Held, Lock
 
 

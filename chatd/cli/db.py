@@ -13,7 +13,7 @@ from .. import database
 from ..admin import reach
 from ..admin.verbs import NewEpoch, VerbFailed
 from ..config import Config, ConfigError
-from ..daemon import new_id
+from ..ids import new_id
 from ..lock import Held
 from .fail import fail
 from .operate import operate

@@ -1,0 +1,8 @@
+"""What everything new is named by."""
+
+import uuid_utils
+
+
+def new_id() -> str:
+    """A fresh id that sorts by time."""
+    return str(uuid_utils.uuid7())
