@@ -224,7 +224,8 @@ AFTER_CLOSE = (
 
 async def test_what_comes_after_our_close(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon:
-        for after, wait in itertools.product(AFTER_CLOSE, (True, False)):
+
+        async def goes_on(after: bytes, wait: bool) -> None:
             async with peer(daemon) as eve:
                 await eve.hello()
                 await eve.send(frame(b"", BINARY))
@@ -232,6 +233,10 @@ async def test_what_comes_after_our_close(tmp_path: Path) -> None:
                     await eve.until(struct.pack("!H", 1003))
                 await eve.send(after)
                 assert await eve.close_code() == 1003, (after[:20], wait)
+
+        async with trio.open_nursery() as nursery:  # each holds its end open, for as long as the daemon lets it
+            for after, wait in itertools.product(AFTER_CLOSE, (True, False)):
+                nursery.start_soon(goes_on, after, wait)
 
 
 async def test_over_the_limit_and_then_silent(tmp_path: Path) -> None:
