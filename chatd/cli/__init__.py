@@ -4,8 +4,6 @@ from importlib import import_module
 
 import click
 
-from .. import __version__
-
 COMMANDS = {
     "init": "setup.init",
     "check": "setup.check",
@@ -36,6 +34,6 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy)
-@click.version_option(__version__, prog_name="chatd")
+@click.version_option(package_name="chatd", prog_name="chatd")
 def main() -> None:
     """A self-hosted chat daemon for clinics."""
