@@ -1,5 +1,6 @@
 """An app that uses a real Prisma client (tests/prisma), in a process of its own."""
 
+import fcntl
 import functools
 import json
 import os
@@ -31,14 +32,21 @@ def node() -> str:
         pytest.skip(
             f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}"
         )
-    schema = (FOLDER / "schema.prisma").read_text()
-    if not GENERATED.exists() or GENERATED.read_text() != schema:
-        if not (FOLDER / "node_modules" / "prisma").exists():
-            _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
-        # The engine for migrations would be downloaded, and is not needed.
-        _run(found, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
-        GENERATED.write_text(schema)
+    with (FOLDER / "schema.prisma").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # several processes share the tests
+        schema = file.read()
+        if not GENERATED.exists() or GENERATED.read_text() != schema:
+            _install(found, npm)
+            GENERATED.write_text(schema)
     return found
+
+
+def _install(node: str, npm: str) -> None:
+    """Get it from npm where it isn't there, and make the client."""
+    if not (FOLDER / "node_modules" / "prisma").exists():
+        _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+    # The engine for migrations would be downloaded, and is not needed.
+    _run(node, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
 
 
 def _run(*command: str) -> None:
