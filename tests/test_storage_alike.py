@@ -16,6 +16,7 @@ from support import mariadb
 from support.stores import ANYBODY, STAFF, Desk, mysql, sqlite_file
 
 RUNS = 200
+PARTS = 8
 BATCHES = 8
 USERS = ("ada", "ben", "cleo", "Ada", "ärzt")
 EMOJI = ("👍", "🦷")
@@ -88,10 +89,10 @@ def plain(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_both_stores_end_alike(tmp_path: Path, part: int) -> None:
     # One database for all of these runs: to empty it is quicker than to make another.
-    for seed in range(part * RUNS // 4, (part + 1) * RUNS // 4):
+    for seed in range(part * RUNS // PARTS, (part + 1) * RUNS // PARTS):
         rng = random.Random(seed)
         folder = tmp_path / str(seed)
         folder.mkdir()
