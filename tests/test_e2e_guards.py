@@ -23,8 +23,8 @@ websocket = "{engine}"
 [limits]
 max_frame_bytes = 65536
 [timeouts]
-handshake = 1
-hello = {hello}
+handshake = {begin}
+hello = {begin}
 close = 1
 write = 2
 keep_alive = 1
@@ -168,9 +168,13 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Daemon]:
-    """A daemon that serves a pair throughout, and in which nothing is left at the end of what was done to it."""
-    settings, context = SETTINGS.format(engine=ENGINE.get(), hello=2 if TLS.get() else 1), None
+async def serving(folder: Path, *, begin: int = 4) -> AsyncIterator[Daemon]:
+    """A daemon that serves a pair throughout, and in which nothing is left at the end of what was done to it.
+
+    `begin`: seconds for a handshake, and for the hello after it: less than FREED, and enough for a peer that is to get
+    that far on a busy machine.
+    """
+    settings, context = SETTINGS.format(engine=ENGINE.get(), begin=begin), None
     if TLS.get():
         certificate, key = make_certificate(folder)
         settings += f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n'
@@ -274,7 +278,7 @@ BAD_HANDSHAKES = (
 
 
 async def test_bad_handshakes(tmp_path: Path) -> None:
-    async with serving(tmp_path) as daemon:
+    async with serving(tmp_path, begin=1) as daemon:
 
         async def refused(handshake: bytes, status: bytes) -> None:
             async with peer(daemon) as eve:
@@ -288,7 +292,7 @@ async def test_bad_handshakes(tmp_path: Path) -> None:
 
 
 async def test_half_a_handshake_and_silence(tmp_path: Path) -> None:
-    async with serving(tmp_path) as daemon, AsyncExitStack() as stack:
+    async with serving(tmp_path, begin=1) as daemon, AsyncExitStack() as stack:
         before = await left(daemon)
         for part in (b"", UPGRADE[:1], UPGRADE[:40], UPGRADE[:-1]):
             eve = await stack.enter_async_context(peer(daemon))
@@ -334,7 +338,7 @@ BROKEN_RULES = (
 
 
 async def test_broken_rules_and_their_codes(tmp_path: Path) -> None:
-    async with serving(tmp_path) as daemon:
+    async with serving(tmp_path, begin=2) as daemon:
 
         async def breaks(message: bytes, code: int) -> None:
             async with peer(daemon) as eve:

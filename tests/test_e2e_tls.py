@@ -22,7 +22,7 @@ key = "{}"
 [limits]
 outbox_bytes = 65536
 [timeouts]
-handshake = 1
+handshake = 2
 close = 1
 """
 FREED = 5.0
