@@ -11,6 +11,8 @@ CODE := chatd protocol storage tests $(wildcard bench)
 serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
 
+# The tests start hundreds of processes; without bytecode on disk each of them compiles all that it imports.
+test soak: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## all tests but the soak; protocol and storage are covered to 95 % (ARGS="-k name")
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
