@@ -63,8 +63,10 @@ class Outside:
         store, gate = self._store, self._services.gate
         moves = await gate.read(lambda: store.moves(self._next))
         if moves.waiting:
-            while await gate.maintain(lambda: store.take_in(None, self._services.now())):
-                pass
+            await self._take_in(None)
+        for conversation in moves.retitled:
+            await self._take_in(conversation)
+        if moves.waiting or moves.retitled:
             moves = await gate.read(lambda: store.moves(self._next))
         await self._tell(moves.conversations)
         self._tell_users(moves.users)
@@ -76,11 +78,14 @@ class Outside:
         store, gate = self._store, self._services.gate
         if not await gate.read(lambda: store.lacks(conversation)):
             return False
-        while await gate.maintain(lambda: store.take_in(conversation, self._services.now())):
-            pass
+        await self._take_in(conversation)
         found = await gate.read(lambda: store.rooms([conversation]))
         await self._tell({id: room.conversation.rev for id, room in found.items()})
         return True
+
+    async def _take_in(self, conversation: str | None) -> None:
+        while await self._services.gate.maintain(lambda: self._store.take_in(conversation, self._services.now())):
+            pass
 
     def _found(self, revs: Mapping[str, int]) -> None:
         """Somebody signs in, and is about to get their conversations as of these revs, or newer."""

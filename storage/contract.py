@@ -252,7 +252,7 @@ class Shared(Store, Protocol):
     def moves(self, since: Place | None) -> Moves:
         """What was written since the place that the last answer named, by this daemon or others; of much, a part.
 
-        Tells a thing more than once. Without a place: nothing but where to begin.
+        Tells a thing more than once. Without a place: where to begin, and what is still to be taken in.
         """
         ...
 

@@ -227,13 +227,15 @@ Place = tuple[int, str, int, str]
 class Moves:
     """What somebody wrote to a shared store lately: conversations with their revs, and users as they are now.
 
-    `next`: the place from where to look the next time. `waiting`: there are rows to be taken in.
+    `next`: the place from where to look the next time. `waiting`: there are rows to be taken in. `retitled`: the
+    conversations whose own row is to be taken in.
     """
 
     next: Place
     conversations: dict[str, int]
     users: tuple[User, ...]
     waiting: bool
+    retitled: tuple[str, ...] = ()
 
 
 @attrs.frozen(slots=False)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -36,11 +37,17 @@ class SharedStore(WatchedStore):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[tuple[str, list[Change]]] = []
+        self.retitled: dict[str, str | None] = {}
         self.looks = 0
         self.fails: Exception | None = None
 
     def app(self, conversation: str, *changes: Change) -> None:
         self.written.append((conversation, list(changes)))
+
+    def retitle(self, conversation: str, title: str | None) -> None:
+        """In the app's table: that doesn't move the rev."""
+        self._conversations[conversation] = attrs.evolve(self._conversations[conversation], title=title)
+        self.retitled[conversation] = title
 
     def moves(self, since: Place | None) -> Moves:
         self.looks += 1
@@ -48,14 +55,17 @@ class SharedStore(WatchedStore):
         if failing is not None:
             raise failing
         revs = {} if since is None else {c.id: c.rev for c in self._conversations.values()}
-        return Moves(
-            (self.looks, "", 0, ""), revs, () if since is None else tuple(self._users.values()), bool(self.written)
-        )
+        users = () if since is None else tuple(self._users.values())
+        return Moves((self.looks, "", 0, ""), revs, users, bool(self.written), tuple(self.retitled))
 
     def lacks(self, conversation: str) -> bool:
-        return any(id == conversation for id, _ in self.written)
+        return conversation in self.retitled or any(id == conversation for id, _ in self.written)
 
     def take_in(self, conversation: str | None, at: int) -> bool:
+        if conversation in self.retitled:
+            del self.retitled[conversation]
+            room = self._conversations[conversation]
+            self._conversations[conversation] = attrs.evolve(room, rev=room.rev + 1)
         found = next((each for each in self.written if conversation in (None, each[0])), None)
         if found is not None:
             self.written.remove(found)
@@ -215,6 +225,38 @@ async def test_what_the_app_wrote_is_taken_in_and_told(autojump_clock: MockClock
         c.store.app(conversation, sent(conversation, "pat-1", "two"))
         event = await bo.expect("change", within=2, conversation=conversation)
         assert (event["from"], event["rev"], [m["body"] for m in event["messages"]]) == (1, 3, ["one", "two"])
+
+
+@pytest.mark.parametrize("idle", [60.0, 0.1])
+async def test_a_title_that_the_app_changed(idle: float, autojump_clock: MockClock) -> None:
+    """Whether or not the conversation has a room here; and those who come back later hear of it, too."""
+    async with shop(config=Config(timeouts=Timeouts(room_idle=idle))) as c:
+        ada, bo, conversation = await c.pair()
+        epoch = ada.epoch
+        await trio.sleep(0.3)
+        c.store.retitle(conversation, "Root canal")
+        for client in (ada, bo):
+            event = await client.expect("change", within=2, conversation=conversation, rev=2)
+            assert (event["from"], event["info"]["title"], event["info"]["rev"]) == (1, "Root canal", 2)
+            assert not event.get("messages")
+        await trio.sleep(5)
+        assert await bo.barrier() == [], "once"
+        late = await c.server.connect("pat-1", epoch=epoch, revs={conversation: 1})
+        event = await late.expect("change", within=1, conversation=conversation, rev=2)
+        assert event["info"]["title"] == "Root canal"
+
+
+async def test_a_title_that_changed_while_nobody_looked(autojump_clock: MockClock) -> None:
+    """The first look of a daemon, as good as any."""
+    store = SharedStore()
+    MemoryStore.commit(store, [PutUser("pat-1", None, None, 0), PutUser("den-1", None, "dentist", 0)])
+    MemoryStore.commit(store, [OpenDirect("c1", "pat-1", "den-1", 0)])
+    store.retitle("c1", "Root canal")
+    async with clinic(store=store, config=Config(mysql=Mysql(poll=3600.0))) as c:
+        await trio.sleep(1)
+        ada = await c.server.connect("pat-1", epoch="epoch-1", revs={"c1": 1})
+        event = await ada.expect("change", within=1, conversation="c1", rev=2)
+        assert event["info"]["title"] == "Root canal"
 
 
 @pytest.mark.parametrize(

@@ -398,6 +398,69 @@ def test_a_flag_that_the_app_set_is_a_change(store: MysqlStore, desk: Desk, app:
     assert rev(store, c) == before + 1, "once"
 
 
+# -- titles --
+
+
+def retitled(store: MysqlStore) -> tuple[str, ...]:
+    """As found by who has looked all the time; who has just begun to look finds the same."""
+    place = store.moves(None).next
+    found = store.moves(place).retitled
+    assert sorted(found) == sorted(store.moves(None).retitled)
+    return found
+
+
+@pytest.mark.parametrize("title", ["Another", "recall", "Recall ", None, "", "複診 🦷"])
+def test_a_title_that_the_app_changed_is_a_change(store: MysqlStore, desk: Desk, app: App, title: str | None) -> None:
+    g = desk.group("ada", "ben", "cleo")
+    before = rev(store, g)
+    assert retitled(store) == ()
+    app.run("UPDATE Conversation SET title = %s", title)
+    assert retitled(store) == (g,)
+    assert store.lacks(g)
+    take_in(store, g)
+    assert (retitled(store), store.lacks(g)) == ((), False)
+    since = store.since(g, "ben", before, limit=10)
+    assert since is not None
+    assert (since.room.conversation.title, since.through) == (title, before + 1)
+    assert (since.messages, since.participants) == ((), ()), "nobody knows who did it"
+    take_in(store, g)
+    assert rev(store, g) == before + 1, "once"
+
+
+def test_a_title_is_not_hidden_by_what_chatd_writes(store: MysqlStore, desk: Desk, app: App) -> None:
+    g = desk.group("ada", "ben", "cleo")
+    app.run("UPDATE Conversation SET title = 'Another'")
+    desk.say(g, "ada", "hi")
+    assert retitled(store) == (g,)
+    take_in(store)
+    assert retitled(store) == (g,), "only what waits is looked for in all conversations"
+    desk.changed(desk.title(g, "ada", "Mine"))
+    assert retitled(store) == (), "chatd's own is the newest"
+    app.run("UPDATE Conversation SET title = 'Another'")
+    app.message(g, "ben", "m-1")
+    before = rev(store, g)
+    take_in(store)
+    assert (retitled(store), rev(store, g)) == ((), before + 2), "taken in with the message"
+
+
+def test_a_title_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
+    c = desk.chat("ada", "ben")
+    app.run("UPDATE Conversation SET title = 'Root canal'")
+    take_in(store, c)
+    assert retitled(store) == ()
+    found = desk.unchanged(desk.open("ben", "ada")).room
+    assert (found.id, found.kind, found.title, found.rev) == (c, "direct", "Root canal", 2)
+
+
+def test_a_title_of_the_apps_own_conversation_is_nothing_new(store: MysqlStore, desk: Desk, app: App) -> None:
+    desk.people("ada", "ben")
+    app.conversation("conv-1", "ada", "ben")
+    app.run("UPDATE Conversation SET title = 'Root canal'")
+    assert retitled(store) == (), "it has to be taken in first"
+    take_in(store)
+    assert (retitled(store), rev(store, "conv-1")) == ((), 1)
+
+
 # -- reading in the app --
 
 
@@ -583,7 +646,8 @@ def test_another_one_is_not_what_was_asked_for() -> None:
 
 def test_tables_and_columns_may_have_other_names() -> None:
     names = {
-        "Conversation": "threads", "ConversationParticipant": "members", "ConversationParticipant.userId": "person",
+        "Conversation": "threads", "Conversation.title": "subject",
+        "ConversationParticipant": "members", "ConversationParticipant.userId": "person",
         "Message": "posts", "Message.content": "body", "Message.conversationId": "thread", "Message.seq": "place",
         "Message.senderId": "author", "Message.chatdTouched": "touched", "Message.status": "state",
     }  # fmt: skip
@@ -600,10 +664,15 @@ def test_tables_and_columns_may_have_other_names() -> None:
                        ("p-1", c, "ben", "3", "READ", history(store, c)[0].id))  # fmt: skip
         cursor.execute("UPDATE members SET unreadCount = 0 WHERE person = 'ben'")
         cursor.execute("DELETE FROM posts WHERE place = 2")
+        cursor.execute("UPDATE threads SET subject = 'Root canal'")
         take_in(store)
         take_in(store, c)
         assert [(m.seq, m.body, m.reply_to) for m in history(store, c)] == [(1, "1", None), (2, "", None), (3, "3", 1)]
         assert {user: seat.read_seq for user, seat in seats(store, c).items()} == {"ada": 3, "ben": 2}
+        cursor.execute("UPDATE threads SET subject = 'Filling'")
+        assert retitled(store) == (c,)
+        take_in(store, c)
+        assert retitled(store) == ()
 
 
 # -- several daemons, and faults --

@@ -18,7 +18,7 @@ from . import rows
 from .connection import Connection, Row, time_text
 from .errors import AGAIN, DUPLICATE, Error, code
 from .rows import NEW, Into, new_values
-from .saving import COUNT_ANEW, SPAN, STATUS, seat_id
+from .saving import COUNT_ANEW, SPAN, STATUS, TITLE_TOLD, seat_id
 from .tables import TOUCHED
 
 BATCH = 2000
@@ -308,6 +308,7 @@ class Intake:
         rows.for_each(db, _UNPAIR, sorted(id for _, id in before - after))
         for id, _, at, last in found:
             db.run(_TAKEN, (pairs.get(id) if (at, id) in after else None, time_text(last), id))
+        rows.for_each(db, TITLE_TOLD, [id for id, *_ in found])
 
 
 def _bunches(found: Sequence[Row]) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ import attrs
 from .. import sql
 from ..apply import keys_of, users_behind
 from ..changes import Change, PutUser, SeeUser, SetDisabled
-from ..records import Participant, User
+from ..records import Conversation, Participant, User
 from ..rules.unit import Unit
 from . import rows
 from .connection import Connection
@@ -33,7 +33,7 @@ class Loaded:
 
     unit: Unit
     seats: dict[tuple[str, str], str]
-    rooms: frozenset[str]
+    rooms: dict[str, Conversation]
     participants: dict[tuple[str, str], Participant]
     users: dict[str, User]
     alike: frozenset[str]
@@ -81,7 +81,7 @@ def load(db: Connection, changes: Sequence[Change], make_user: Callable[[sql.Row
     unit.tokens.tokens = {row[0]: sql.token(row) for row in tokens}
     unit.tokens.cut_offs = dict(cut_offs)
     alike = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
-    return Loaded(unit, seats, frozenset(unit.conversations), participants, dict(unit.users), alike)
+    return Loaded(unit, seats, dict(unit.conversations), participants, dict(unit.users), alike)
 
 
 def _load_users(

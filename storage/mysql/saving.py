@@ -32,6 +32,11 @@ _CHANGES = Into.of(CHANGED.name, rows.quoted(c.name for c in CHANGED.columns), u
 _TOKENS = Into.of(TOKEN.name, rows.quoted(c.name for c in TOKEN.columns), update=new_values("revokedAt"))
 _CUT_OFFS = Into.of(CUT_OFF.name, rows.quoted(c.name for c in CUT_OFF.columns), update=new_values("at"))
 
+RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
+"""Whether the title of conversation `c` is another than was told: an app changed it. (A hash is compared exactly.)"""
+
+TITLE_TOLD = 'UPDATE "Conversation" SET "chatdTitle" = UNHEX(SHA2("title", 256)) WHERE "id" IN ({})'
+
 COUNT_ANEW = (
     'UPDATE "ConversationParticipant" p SET p."chatdUnread" = (SELECT COUNT(*) FROM "Message" m '
     'WHERE m."conversationId" = p."conversationId" AND m."seq" > p."readSeq" AND m."deletedAt" IS NULL '
@@ -104,6 +109,7 @@ class Saver:
         new = (row for row in rooms if row[0] not in loaded.rooms)
         _NEW_ROOMS.write(db, ((*row, *made.get(row[0], (None, None))) for row in new))
         _ROOMS.write(db, (row for row in rooms if row[0] in loaded.rooms))
+        rows.for_each(db, TITLE_TOLD, _retitled(loaded))
         self._save_seats(db, loaded, at)
         self._save_messages(db, unit, at)
         _VERSIONS.write(db, unit.versions)
@@ -188,6 +194,16 @@ class Saver:
             db, ((loaded.seats.get(key) or seat_id(*key), *key, n, n, *dated) for key, n in sorted(more.items()))
         )
         rows.for_each(db, COUNT_ANEW, sorted(loaded.seats.get(key) or seat_id(*key) for key in anew))
+
+
+def _retitled(loaded: Loaded) -> list[str]:
+    """The conversations to which this batch gave a title, or another one."""
+    found: list[str] = []
+    for id in loaded.unit.changed_conversations:
+        title, before = loaded.unit.conversations[id].title, loaded.rooms.get(id)
+        if title != (None if before is None else before.title):
+            found.append(id)
+    return found
 
 
 def _to_count(loaded: Loaded) -> set[tuple[str, str]]:

@@ -130,6 +130,7 @@ CONVERSATION = Table(
         Column("rev", _COUNT, null=True),  # NULL: the app made it, and chatd has not taken it in yet
         _exact("creatorId", null=True),
         _CLIENT_ID,
+        Column("chatdTitle", "VARBINARY(32)", null=True),  # of the title that was told: another one is the app's doing
         _TOUCHED,
     ),
     indexes=(Index(("pairKey",), unique=True), Index(("creatorId", "clientId"), unique=True), Index((TOUCHED,))),

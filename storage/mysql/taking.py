@@ -18,11 +18,11 @@ from ..rules.unit import Unit, moved_on
 from . import rows
 from .connection import Connection, Row, time_text
 from .loading import Loaded
-from .saving import COUNT_ANEW, Saver
+from .saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
 from .tables import TOUCHED
 from .touched import ROWS, Work, missing
 
-_ROOMS = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
+_ROOMS = f'SELECT {sql.CONVERSATION}, {RETITLED} FROM "Conversation" c WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
 _SEATS = (
     f'SELECT {sql.PARTICIPANT}, "id", "unreadCount", "chatdUnread", "{TOUCHED}" FROM "ConversationParticipant" '
     'WHERE "conversationId" IN ({}) ORDER BY "conversationId", "userId", "id" FOR UPDATE'
@@ -107,11 +107,16 @@ class Taker:
         self._gone: list[tuple[str, int, int]] = []  # conversation, seq, at
         self._readings: defaultdict[tuple[str, str], Reading] = defaultdict(Reading)
         self._recount: set[str] = set()  # conversations
+        self._retitled: list[str] = []
 
     def run(self) -> None:
         """Lock, look, number, write."""
         db, work = self._db, self._work
-        rooms = [sql.conversation(row) for row in rows.many(db, _ROOMS, sorted(work.conversations))]
+        rooms: list[Conversation] = []
+        for row in rows.many(db, _ROOMS, sorted(work.conversations)):
+            rooms.append(sql.conversation(row[:8]))
+            if row[8]:
+                self._retitled.append(rooms[-1].id)
         seats: defaultdict[str, list[Seat]] = defaultdict(list)
         touched: list[str] = [*work.seats]
         for row in rows.many(db, _SEATS, sorted(room.id for room in rooms)):
@@ -128,8 +133,9 @@ class Taker:
             self._take(room, seats[room.id], posts[room.id])
         self._write_numbers(found)
         self._read_on()
-        loaded = Loaded(self._unit, self._seats, frozenset(r.id for r in rooms), self._before, {}, frozenset())
-        self._saver.save(db, loaded, self._at)
+        known = {room.id: room for room in rooms}
+        self._saver.save(db, Loaded(self._unit, self._seats, known, self._before, {}, frozenset()), self._at)
+        rows.for_each(db, TITLE_TOLD, self._retitled)
         anew = [id for (conversation, _), id in self._seats.items() if conversation in self._recount]
         rows.for_each(db, COUNT_ANEW, anew)
         rows.for_each(db, _PASS_OVER, self._passed_over)
@@ -143,6 +149,8 @@ class Taker:
         unit.participants[room.id] = {}
         old_last = room.last_seq or 0
         self._take_seats(room, seats)
+        if room.rev is not None and room.id in self._retitled:
+            unit.put_conversation(moved_on(unit.conversations[room.id]))
         fresh = sorted((post for post in posts if post.seq is None), key=lambda post: (post.at, post.id))
         numbers = {post.id: self._number(post) for post in fresh}
         for post in posts:

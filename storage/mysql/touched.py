@@ -12,6 +12,7 @@ import attrs
 from .. import sql
 from ..records import Moves, Place, User
 from .connection import Connection, Row, time_text
+from .saving import RETITLED
 from .tables import TOUCHED
 
 OVERLAP = 10_000
@@ -31,7 +32,8 @@ _NOW = (
     f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL)'
 )
 _SINCE = f'"{TOUCHED}" >= ? AND ("{TOUCHED}" > ? OR "id" > ?) ORDER BY "{TOUCHED}", "id" LIMIT ?'
-_ROOMS = f'SELECT "{TOUCHED}", "id", "rev" FROM "Conversation" WHERE "rev" IS NOT NULL AND {_SINCE}'
+_ROOMS = f'SELECT "{TOUCHED}", "id", "rev", {RETITLED} FROM "Conversation" c WHERE "rev" IS NOT NULL AND {_SINCE}'
+_RETITLED = f'SELECT c."id" FROM "Conversation" c WHERE c."rev" IS NOT NULL AND {RETITLED} LIMIT ?'
 _USERS = f'SELECT "{TOUCHED}", {sql.USER} FROM "User" WHERE {_SINCE}'
 
 _SEATS = (
@@ -44,7 +46,7 @@ _UNNUMBERED = (
     'AND "senderId" IS NOT NULL ORDER BY "createdAt", "id" LIMIT ?'
 )
 _STATE = (
-    f'SELECT c."id", c."rev", c."lastSeq", '
+    f'SELECT c."id", c."rev", c."lastSeq", {RETITLED}, '
     f'EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = c."id" '
     f'AND p."{TOUCHED}" IS NOT NULL), '
     'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL '
@@ -60,15 +62,17 @@ def moves(db: Connection, since: Place | None, make_user: Callable[[sql.Row], Us
     found = db.one(_NOW)
     assert found is not None
     now, waiting = found
-    if since is None:
-        return Moves((now - OVERLAP, "") * 2, {}, (), bool(waiting))
+    if since is None:  # nobody looked for a while: each title is looked at
+        retitled = tuple(id for (id,) in db.run(_RETITLED, (PAGE,)))
+        return Moves((now - OVERLAP, "") * 2, {}, (), bool(waiting), retitled)
     rooms, next_room = _page(db, _ROOMS, since[:2], now)
     users, next_user = _page(db, _USERS, since[2:], now)
     return Moves(
         (*next_room, *next_user),
-        {id: rev for _, id, rev in rooms},
+        {id: rev for _, id, rev, _ in rooms},
         tuple(make_user(row[1:]) for row in users),
         bool(waiting),
+        tuple(id for _, id, _, retitled in rooms if retitled),
     )
 
 
@@ -84,8 +88,8 @@ def lacks(db: Connection, conversation: str) -> bool:
     state = db.one(_STATE, (conversation,))
     if state is None or state[0] != conversation:
         return False
-    _, rev, last, seats, posts = state
-    return bool(rev is None or seats or posts or _is_short(db, conversation, 1, last))
+    _, rev, last, retitled, seats, posts = state
+    return bool(rev is None or retitled or seats or posts or _is_short(db, conversation, 1, last))
 
 
 def _is_short(db: Connection, conversation: str, low: int, high: int) -> bool:

@@ -4,7 +4,7 @@ import itertools
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -193,6 +193,19 @@ class Client:
                     raise Lost(f"before rev {rev}")
                 await self._news.wait()
         return self.copies[conversation]
+
+    async def heard(self, matches: Callable[[Frame], Any]) -> Frame:
+        """The first frame since the beginning that is like that; waits for it. Raises Lost."""
+        looked = 0
+        with trio.fail_after(PATIENCE):
+            while True:
+                for frame in self.log[looked:]:
+                    if matches(frame):
+                        return frame
+                looked = len(self.log)
+                if self.closed.is_set():
+                    raise Lost("before it was heard")
+                await self._news.wait()
 
     def events(self, type: str) -> Iterator[Frame]:
         """The events of one type that came so far."""

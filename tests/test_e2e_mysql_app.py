@@ -1,0 +1,124 @@
+"""What an app changes in rows that chatd knows, in its own tables, reaches those who are connected to a real daemon."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from support import mariadb
+from support.process import running
+from support.wsclient import Client, Frame, connected
+
+REVOKED = 4503
+
+SOON = 10.0
+"""Seconds, at most, for what takes two on a quiet machine."""
+
+
+@attrs.frozen
+class Clinic:
+    """Two people with a direct conversation and a group, each with a message; and the app's own session."""
+
+    app: Any
+    ada: Client
+    bo: Client
+    direct: str
+    group: str
+
+    def writes(self, statement: str, *values: object) -> None:
+        self.app.execute(statement, values)
+
+    async def both_hear(self, matches: Any) -> Frame:
+        """The same event at each."""
+        with trio.fail_after(SOON):
+            first, second = [await client.heard(matches) for client in (self.ada, self.bo)]
+        assert first.keys() - {"membership"} == second.keys() - {"membership"}
+        return first
+
+
+@asynccontextmanager
+async def clinic(folder: Path) -> AsyncIterator[Clinic]:
+    server = mariadb.server()
+    name = server.database()
+    with server.session(name) as app:
+        app.execute("SET time_zone = '+00:00'")
+        async with (
+            running(folder, "--database", server.url(name)) as daemon,
+            connected(daemon, "ada", role="patient") as ada,
+            connected(daemon, "bo") as bo,
+        ):
+            direct = await ada.open("bo")
+            made = await bo.ask("conversation.create", title="Recall", members=["ada"], client_id="g-1")
+            for conversation in direct, made["conversation"]:
+                await bo.say(conversation, f"hello {conversation}")
+                for client in ada, bo:
+                    await client.load(conversation)
+            yield Clinic(app, ada, bo, direct, made["conversation"])
+
+
+async def test_a_title(tmp_path: Path) -> None:
+    async with clinic(tmp_path) as c:
+        before = c.ada.copies[c.group].rev
+        c.writes("UPDATE Conversation SET title = %s WHERE id = %s", "Checkup 🦷", c.group)
+        event = await c.both_hear(lambda frame: (frame.get("info") or {}).get("title") == "Checkup 🦷")
+        assert (event["conversation"], event["from"], event["rev"]) == (c.group, before, before + 1)
+        assert event["info"]["rev"] == before + 1
+        assert "messages" not in event
+        assert (await c.ada.ask("conversation.get", conversation=c.group))["info"] == event["info"]
+        await c.bo.ask("conversation.update", conversation=c.group, title="By chatd")
+        c.writes("UPDATE Conversation SET title = %s WHERE id = %s", "By the app", c.group)
+        event = await c.both_hear(lambda frame: (frame.get("info") or {}).get("title") == "By the app")
+        assert event["rev"] == before + 3
+
+
+async def test_a_message(tmp_path: Path) -> None:
+    async with clinic(tmp_path) as c:
+        before = c.ada.copies[c.direct].messages[1]
+        c.writes("UPDATE Message SET content = %s, editedAt = NOW(3) WHERE id = %s", "Otherwise", before["id"])
+        event = await c.both_hear(lambda frame: any(m["body"] == "Otherwise" for m in frame.get("messages") or ()))
+        (message,) = event["messages"]
+        assert (message["seq"], message["rev"], message["id"]) == (1, event["rev"], before["id"])
+        assert message["rev"] > before["rev"]
+        assert message["edited_at"]
+        page = await c.ada.ask("message.history", conversation=c.direct)
+        assert [m["body"] for m in page["messages"]] == ["Otherwise"]
+        c.writes("UPDATE Message SET deletedAt = NOW(3) WHERE id = %s", before["id"])
+        event = await c.both_hear(lambda frame: any(m.get("deleted_at") for m in frame.get("messages") or ()))
+        assert [(m["seq"], m["body"], m["rev"]) for m in event["messages"]] == [(1, "", event["rev"])]
+
+
+async def test_a_role_in_a_group(tmp_path: Path) -> None:
+    async with clinic(tmp_path) as c:
+        c.writes(
+            "UPDATE ConversationParticipant SET role = 'owner' WHERE conversationId = %s AND userId = 'ada'", c.group
+        )
+        event = await c.both_hear(
+            lambda frame: any(p["user"] == "ada" and p["role"] == "owner" for p in frame.get("participants") or ())
+        )
+        assert [p["rev"] for p in event["participants"]] == [event["rev"]]
+        assert (await c.ada.ask("conversation.update", conversation=c.group, title="Mine"))["info"]["title"] == "Mine"
+
+
+async def test_a_user(tmp_path: Path) -> None:
+    async with clinic(tmp_path) as c:
+
+        async def tells(column: str, value: str, **shown: str) -> None:
+            c.writes(f"UPDATE User SET {column} = %s WHERE id = 'ada'", value)
+            await c.both_hear(lambda frame: frame["type"] == "user" and shown.items() <= frame["user"].items())
+
+        await tells("name", "Ada Lovelace", id="ada", name="Ada Lovelace")
+        await tells(
+            "avatarUrl", "https://app.example/ada.png", name="Ada Lovelace", avatar_url="https://app.example/ada.png"
+        )
+        assert (await c.ada.refused("message.delete", conversation=c.direct, seq=1))["code"] == "forbidden"
+        await tells("role", "STAFF", id="ada", role="staff")
+        (stone,) = (await c.ada.ask("message.delete", conversation=c.direct, seq=1))["messages"]
+        assert stone["deleted_at"], "staff may delete what others wrote"
+        c.writes("UPDATE User SET disabledAt = NOW(3) WHERE id = 'ada'")
+        with trio.fail_after(SOON):
+            await c.ada.closed.wait()
+        assert c.ada.close_code == REVOKED
+        await c.bo.heard(lambda frame: frame["type"] == "user" and frame["user"].get("disabled"))
