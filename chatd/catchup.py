@@ -108,7 +108,7 @@ class Feeder:
             return True  # a sync from further back came meanwhile
         if since.room.conversation.kind == "group" and len(since.room.participants) > view.CROWD:
             since = _for_one_in_a_crowd(since, user, lag)
-        live = since.through == since.room.conversation.rev and lag.size <= session.outbox.limit
+        live = since.through == since.room.conversation.rev and self._may_turn_live(lag, since.through)
         ready = [w for w in lag.waiting if w.is_ok and w.place <= since.through]
         for data in self._chain(conversation, rev, since, ready):
             session.outbox.push(data, counts=False)
@@ -117,6 +117,18 @@ class Feeder:
         if live:
             self._turn_live(conversation, lag)
         return True
+
+    def _may_turn_live(self, lag: Lag, rev: int) -> bool:
+        """Whether all that came while the store was read, as of `rev`, is there and goes on from there.
+
+        Where somebody else wrote in between, on a store that is shared, it does not: another read is needed.
+        """
+        for waiting in lag.waiting:
+            if waiting.place > rev:
+                if waiting.from_rev > rev:
+                    return False
+                rev = max(rev, waiting.rev)
+        return lag.size <= self._session.outbox.limit
 
     def _turn_live(self, conversation: str, lag: Lag) -> None:
         del self._session.behind[conversation]
@@ -150,7 +162,7 @@ class Feeder:
             if waiting.is_ok and waiting.place <= event.rev:
                 session.outbox.push(waiting.data)
         session.outbox.push(session.codec.encode(event), counts=False)
-        live = lag.size <= session.outbox.limit
+        live = self._may_turn_live(lag, event.rev)
         lag.rev = event.rev
         lag.waiting = [w for w in lag.waiting if w.place > event.rev and (live or w.is_ok)]
         if live:

@@ -27,6 +27,7 @@ from storage.contract import Shared, Unavailable
 from storage.memory import MemoryStore
 from storage.records import Moves, Place, Room
 from support.steering import Clinic, Elsewhere, WatchedStore, clinic, say
+from support.strict import Book
 
 OWNER = frozenset({"owner"})
 
@@ -216,6 +217,43 @@ async def test_who_comes_and_goes_elsewhere(autojump_clock: MockClock) -> None:
         await ada.expect("change", within=2, conversation="g1", messages=[{"body": "not for bo"}])
         await trio.sleep(3)
         assert [event for event in await bo.barrier() if event["type"] == "change"] == []
+
+
+@pytest.mark.parametrize("verb", ["since", "summary"])
+async def test_an_ok_never_comes_before_what_others_wrote(
+    verb: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Somebody is being fed (as who was in, or as who comes in), another daemon writes behind what is being read, and
+    they themselves behind that.
+    """
+    async with shop() as c:
+        ada, bo, conversation = await c.pair()
+        if verb == "summary":
+            Elsewhere(c, conversation).leave("pat-1")
+            await ada.expect("change", within=2, conversation=conversation, participants=[{"user": "pat-1"}])
+        books = [Book(ada), Book(bo)]
+        reading = trio.Event()
+        read = getattr(c.store, verb)
+
+        def held(conversation: str, user: str, *place: int, **limit: int) -> Any:
+            found = read(conversation, user, *place, **limit)
+            if user == "pat-1" and not reading.is_set():
+                reading.set()
+                c.reads.hold("after")
+            return found
+
+        monkeypatch.setattr(c.store, verb, held)
+        Elsewhere(c, conversation, "first").send("den-1")  # it brings back who has left
+        await reading.wait()
+        Elsewhere(c, conversation, "second").send("den-1")
+        asked = await say(ada, conversation, "mine", "too")
+        await trio.testing.wait_all_tasks_blocked()
+        c.reads.release()
+        for id in asked:
+            await ada.reply(id)
+        await trio.sleep(5)
+        for book in books:
+            book.agree(c.store)
 
 
 async def test_what_the_app_wrote_is_taken_in_and_told(autojump_clock: MockClock) -> None:
