@@ -69,6 +69,20 @@ def reaction(r: records.Reaction) -> objects.Reaction:
     return objects.Reaction(emoji=r.emoji, count=r.count, users=r.users[:MAX_LISTED])
 
 
+def attachment(a: records.Attachment) -> objects.Attachment:
+    """A file of a message."""
+    return objects.Attachment(
+        id=a.id,
+        name=a.name,
+        type=a.type,
+        size=a.size,
+        url=a.url,
+        width=a.width,
+        height=a.height,
+        thumbnail_url=a.thumbnail_url,
+    )
+
+
 def message(m: records.Message, *, status: Any = None) -> objects.Message:
     """One entry; `status` only in replies, to its sender."""
     return objects.Message(
@@ -83,6 +97,7 @@ def message(m: records.Message, *, status: Any = None) -> objects.Message:
         client_id=m.client_id,
         reply_to=m.reply_to,
         reactions=tuple(map(reaction, m.reactions)) if m.reactions else (),
+        attachments=tuple(map(attachment, m.attachments)) if m.attachments else (),
         edited_at=_time(m.edited_at),
         deleted_at=_time(m.deleted_at),
         status=status,

@@ -97,10 +97,24 @@ class Reaction:
 
 
 @attrs.frozen(slots=False)
+class Attachment:
+    """A file of a message. `type`: MIME; `size`: bytes; `width`, `height`: px; the addresses are for browsers."""
+
+    id: str
+    name: str
+    type: str
+    size: int
+    url: str
+    width: int | None = None
+    height: int | None = None
+    thumbnail_url: str | None = None
+
+
+@attrs.frozen(slots=False)
 class Message:
     """One entry, as it is now; `rev` is that of its last change. `sender` None: the system; `data` says what happened.
 
-    A tombstone (`deleted_at`) has neither body nor reactions.
+    A tombstone (`deleted_at`) has neither body nor reactions nor attachments.
     """
 
     conversation: str
@@ -117,6 +131,7 @@ class Message:
     edited_at: int | None = None
     deleted_at: int | None = None
     reactions: tuple[Reaction, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @attrs.frozen(slots=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.mysql.adoption_check import THEIRS
+from storage.mysql.attachments import SPELLINGS
 from storage.mysql.tables import TABLES, Column, Table
 
 TEXT = (Path(__file__).parent.parent / "docs" / "mysql.md").read_text(encoding="utf-8")
@@ -38,6 +39,11 @@ def whose(table: Table, column: Column) -> str:
     if column.spare:
         return "app, never added"
     return "app" if column.name in THEIRS.get(table.name, ()) else ""
+
+
+@pytest.mark.parametrize("ours", SPELLINGS)
+def test_the_usual_names_of_a_files_columns_are_listed(ours: str) -> None:
+    assert f"| `{ours}` | {', '.join(f'`{name}`' for name in SPELLINGS[ours])} | " in TEXT
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

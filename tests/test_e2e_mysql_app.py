@@ -1,5 +1,6 @@
 """What an app changes in rows that chatd knows, in its own tables, reaches those who are connected to a real daemon."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import attrs
 import trio
 
-from support import mariadb
+from support import mariadb, prisma_app
 from support.process import running
 from support.wsclient import Client, Frame, connected
 
@@ -122,3 +123,46 @@ async def test_a_user(tmp_path: Path) -> None:
             await c.ada.closed.wait()
         assert c.ada.close_code == REVOKED
         await c.bo.heard(lambda frame: frame["type"] == "user" and frame["user"].get("disabled"))
+
+
+async def test_files(tmp_path: Path) -> None:
+    """Of an app that has a table for them: with the message, after it, and to who comes back."""
+    with prisma_app.app(*prisma_app.PLAIN, *prisma_app.FILES) as app:
+        app.now = time.time_ns() // 1_000_000
+        prisma_app.people(app)
+        prisma_app.adopt(app)
+        app.run("UPDATE chatd_meta SET value = '1' WHERE `key` = 'development'")  # so that nobody needs a token
+        url = mariadb.server().url(app.database)
+        async with running(tmp_path, "--database", url) as daemon, connected(daemon, "bo") as bo:
+            async with connected(daemon, "ada", role="patient") as ada:
+                conversation = await ada.open("bo")
+                await bo.load(conversation)
+                epoch, copies = ada.hello["epoch"], {conversation: attrs.evolve(ada.copies[conversation])}
+            app.run("BEGIN")
+            (message,) = app.say(conversation, "ada", "")
+            app.attach(message, "f-1", width=640, height=480, thumbnailUrl="https://cdn.example/t.png")
+            app.run("COMMIT")
+            first = {
+                "id": "f-1", "name": "f-1.png", "type": "image/png", "size": 1024, "url": "/files/f-1.png",
+                "width": 640, "height": 480, "thumbnail_url": "https://cdn.example/t.png",
+            }  # fmt: skip
+            with trio.fail_after(SOON):
+                event = await bo.heard(lambda frame: frame.get("messages"))
+            assert [(m["id"], m["body"], m["attachments"]) for m in event["messages"]] == [(message, "", [first])]
+            app.attach(message, "f-2")
+            with trio.fail_after(SOON):
+                event = await bo.heard(
+                    lambda frame: any(len(m["attachments"]) == 2 for m in frame.get("messages") or ())
+                )
+            (told,) = event["messages"]
+            assert (told["rev"], told["attachments"][0], told["attachments"][1]["id"]) == (event["rev"], first, "f-2")
+            got = await bo.ask("conversation.get", conversation=conversation)
+            listed = await bo.ask("conversation.list")
+            page = await bo.ask("message.history", conversation=conversation)
+            assert [got["last_message"], listed["conversations"][0]["last_message"], *page["messages"]] == [told] * 3
+            async with connected(daemon, "ada", role="patient", copies=copies, epoch=epoch) as back:
+                copy = await back.caught_up(conversation, event["rev"])
+                assert copy == bo.copies[conversation]
+                assert copy.messages[1]["attachments"] == told["attachments"]
+                stone = await back.ask("message.delete", conversation=conversation, seq=1)
+                assert stone["messages"][0]["attachments"] == []

@@ -14,7 +14,8 @@ import attrs
 from ..contract import StoreError, Unavailable
 from . import adoption_prisma, schema
 from .adoption_check import App, Finding, Level, check, check_rows, look, wider
-from .adoption_rows import Intake
+from .adoption_rows import BATCH, Intake
+from .attachments import Files
 from .connection import Connection
 from .errors import LOCK_WAIT, Error, code, why
 from .names import Names
@@ -126,11 +127,12 @@ class Adoption:
         if whole and not adopted and not any(f.level == "wrong" for f in findings):
             findings += check_rows(db, names)
         db.roll_back()
-        steps = list(schema.missing(app.layout, names))
+        steps = [*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)]
+        files = Files.of(app.layout, names)
         steps += _widening(app, names, self.body_chars)
         return Examined(
             str(address),
-            names,
+            names if files is None else files.names(names),
             schema.is_empty(app.layout),
             adopted,
             tuple(findings),
@@ -139,7 +141,11 @@ class Adoption:
         )
 
     def _take_in(self, db: Connection, names: Names, progress: Callable[[int, int], None]) -> None:
-        columns = schema.layout_of(db).columns[names.table("ConversationParticipant")]
+        layout = schema.layout_of(db)
+        columns = layout.columns[names.table("ConversationParticipant")]
+        files = Files.of(layout, names)
+        while files is not None and files.forget(db, BATCH):  # they come with their messages
+            db.commit()
         done = 0
 
         def count(more: int) -> None:

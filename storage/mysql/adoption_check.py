@@ -7,6 +7,7 @@ from typing import Literal
 import attrs
 
 from . import schema
+from .attachments import Files, unfit
 from .connection import Connection
 from .holds import enum_values
 from .names import Names
@@ -109,7 +110,7 @@ def look(db: Connection, names: Names) -> App:
 
 def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
     """Everything there is to say, table by table. `body_chars`: the longest message that is to be held."""
-    for step in schema.missing(app.layout, names):
+    for step in (*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)):
         yield Finding(step.table, "missing", step.part or "the table")
     for table in app_tables():
         actual = names.table(table.name)
@@ -139,8 +140,7 @@ def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: i
         yield from _statuses(app, names)
     if "User" in app.columns:
         yield from _mapping(db, app, names, roles)
-    if "Attachment" in app.layout.columns:
-        yield Finding("Attachment", "note", "its files are the app's alone: chatd shows the messages without them")
+    yield from _files(app, names)
 
 
 def check_rows(db: Connection, names: Names) -> Iterator[Finding]:
@@ -298,6 +298,18 @@ def _statuses(app: App, names: Names) -> Iterator[Finding]:
         yield Finding(names.table("Message"), "wrong", f"column {name} is {found.type}, without {', '.join(lacking)}")
     elif found.kind in ("char", "varchar") and found.length < max(map(len, _STATUSES)):
         yield Finding(names.table("Message"), "wrong", f"column {name} is {found.type}, too short for DELIVERED")
+
+
+def _files(app: App, names: Names) -> Iterator[Finding]:
+    """What the app's table of files tells, where it has one."""
+    table = names.table("Attachment")
+    reason, files = unfit(app.layout, names), Files.of(app.layout, names)
+    if reason is not None:
+        yield Finding(table, "note", f"messages are shown without files: {reason}")
+    elif files is not None:
+        used = ", ".join(f"{ours} is {theirs}" for ours, theirs in files.columns.items() if ours != theirs)
+        lacking = f"; nothing tells {', '.join(files.lacking)}" if files.lacking else ""
+        yield Finding(table, "note", f"messages are shown with its files{used and f': {used}'}{lacking}")
 
 
 def _mapping(db: Connection, app: App, names: Names, roles: Roles) -> Iterator[Finding]:

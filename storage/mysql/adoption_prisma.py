@@ -12,7 +12,7 @@ import attrs
 from .adoption_check import THEIRS
 from .names import Names
 from .schema import Step, index_name, merged
-from .tables import TABLES, Column, Table
+from .tables import ATTACHMENT, TABLES, Column, Table
 
 _HEAD = """\
 -- What chatd adds to this database. `chatd db adopt --apply` runs it; for Prisma keep it as
@@ -45,7 +45,7 @@ def fragment(steps: tuple[Step, ...], names: Names) -> str:
 
 def _lines(added: set[tuple[str, str | None]], names: Names) -> Iterator[str]:
     enums: list[str] = []
-    for table in TABLES:
+    for table in (*TABLES, ATTACHMENT):
         actual = names.table(table.name)
         if (actual, None) in added:
             yield from _model(table, names, enums)
@@ -104,7 +104,7 @@ def _field(table: Table, column: Column, names: Names, enums: list[str], *, alon
         words.append(f'@map("{actual}")')
     if native:
         words.append(native)
-    if not table.own and column.name not in THEIRS[table.name]:
+    if not table.own and column.name not in THEIRS.get(table.name, ()):
         words.append("@ignore")
     return "  " + " ".join(words)
 

@@ -11,6 +11,7 @@ from ..changes import Change, PutUser, SeeUser, SetDisabled
 from ..records import Conversation, Participant, User
 from ..rules.unit import Unit
 from . import rows
+from .attachments import Files, with_files
 from .connection import Connection
 
 _PAIRS = 'SELECT "pairKey", "id" FROM "Conversation" WHERE "rev" IS NOT NULL AND "pairKey" IN ({})'
@@ -39,7 +40,14 @@ class Loaded:
     alike: frozenset[str]
 
 
-def load(db: Connection, changes: Sequence[Change], make_user: Callable[[sql.Row], User], *, resent: bool) -> Loaded:
+def load(
+    db: Connection,
+    changes: Sequence[Change],
+    make_user: Callable[[sql.Row], User],
+    *,
+    resent: bool,
+    files: Files | None = None,
+) -> Loaded:
     """Lock the conversations, in the order of their ids, and what else changes; read the rest.
 
     `resent`: messages may be there already under their client_id. Else they are taken for new, and if one isn't, the
@@ -73,10 +81,10 @@ def load(db: Connection, changes: Sequence[Change], make_user: Callable[[sql.Row
         unit.participants[participant.conversation][participant.user] = participant
         participants[participant.conversation, participant.user] = participant
         seats[participant.conversation, participant.user] = row[-1]
-    for message in map(rows.message, sent):
+    for message in with_files(db, map(rows.message, sent), files):
         if message.sender is not None and message.client_id is not None:
             unit.sent[message.sender, message.client_id] = message
-    for message in map(rows.message, at):
+    for message in with_files(db, map(rows.message, at), files):
         unit.messages[message.conversation, message.seq] = message
     unit.tokens.tokens = {row[0]: sql.token(row) for row in tokens}
     unit.tokens.cut_offs = dict(cut_offs)

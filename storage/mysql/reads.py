@@ -9,6 +9,7 @@ from ..contract import MAX_CHANGED, cut, page_length
 from ..records import (
     Conversation,
     Credentials,
+    Hit,
     Hits,
     IssuedToken,
     Membership,
@@ -27,6 +28,7 @@ from ..records import (
     User,
 )
 from . import gone, rows, searching, touched
+from .attachments import Files, with_files
 from .connection import Connection, Row, time_text
 from .counting import SELECTS, Counts
 from .loading import USERS
@@ -72,6 +74,7 @@ class Reads:
     def __init__(self, pool: Pool, roles: Roles) -> None:
         self._pool = pool
         self._roles = roles
+        self._files: Files | None = None  # of the app's, where it has such a table
         self._make_user = rows.user_of(roles)
 
     # -- users --
@@ -150,7 +153,7 @@ class Reads:
             sizes: dict[str, int] = dict(rows.many(db, _SIZES, found[:limit]))
             ids = found[: page_length(sizes[id] for id in found[:limit])]
             rooms = rows.rooms(db, ids)
-            page = _summaries(db, [rooms[id] for id in ids], user)
+            page = self._summaries(db, [rooms[id] for id in ids], user)
             users = self._users(db, {p.user for room in rooms.values() for p in room.participants})
         return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(ids) else None)
 
@@ -159,7 +162,17 @@ class Reads:
             room = _room_of(db, conversation, user)
             if room is None:
                 return None
-            return _summaries(db, [room], user)[0], self._users(db, [p.user for p in room.participants])
+            return self._summaries(db, [room], user)[0], self._users(db, [p.user for p in room.participants])
+
+    def _summaries(self, db: Connection, shown: list[Room], user: str) -> tuple[Summary, ...]:
+        keys = [(room.conversation.id, room.conversation.last_seq) for room in shown]
+        found = with_files(db, map(rows.message, rows.by_pair(db, _AT, keys)), self._files)
+        last = {message.conversation: message for message in found}
+        memberships = _memberships(db, shown, user)
+        return tuple(
+            Summary(room, membership, last.get(room.conversation.id))
+            for room, membership in zip(shown, memberships, strict=True)
+        )
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
@@ -193,7 +206,7 @@ class Reads:
                 start = page[0].seq if len(page) == limit else 1
                 page = gone.between(db, conversation, page, start, end, limit, newest=True)
                 more = len(page) > 0 and page[0].seq > 1
-            return MessagePage(tuple(page), more, room.participants)
+            return MessagePage(tuple(with_files(db, page, self._files)), more, room.participants)
 
     def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
         with self._pool.reading() as db:
@@ -207,7 +220,11 @@ class Reads:
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
     ) -> Hits | None:
         with self._pool.reading() as db:
-            return searching.find(db, user, words, conversation=conversation, before=before, limit=limit)
+            found = searching.find(db, user, words, conversation=conversation, before=before, limit=limit)
+            if found is None or self._files is None:
+                return found
+            messages = self._files.put(db, [hit.message for hit in found.hits])
+            return Hits(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
         return 0  # there is no index that lags behind
@@ -216,11 +233,11 @@ class Reads:
 
     def moves(self, since: Place | None) -> Moves:
         with self._pool.reading() as db:
-            return touched.moves(db, since, self._make_user)
+            return touched.moves(db, since, self._make_user, self._files)
 
     def lacks(self, conversation: str) -> bool:
         with self._pool.reading() as db:
-            return touched.lacks(db, conversation)
+            return touched.lacks(db, conversation, self._files)
 
     # -- catching up --
 
@@ -250,7 +267,7 @@ class Reads:
                 room,
                 through,
                 participants,
-                messages,
+                tuple(with_files(db, messages, self._files)),
                 _memberships(db, [room], user)[0],
                 self._users(db, [p.user for p in participants]),
             )
@@ -283,16 +300,6 @@ def _changed_since(db: Connection, conversation: str, rev: int, limit: int) -> I
             yield rows.message((*columns[:2], columns[13], *columns[3:13], columns[14]))
         elif at is not None:
             yield gone.tombstone(conversation, seq, changed, at)
-
-
-def _summaries(db: Connection, rooms: list[Room], user: str) -> tuple[Summary, ...]:
-    keys = [(room.conversation.id, room.conversation.last_seq) for room in rooms]
-    last = {message.conversation: message for message in map(rows.message, rows.by_pair(db, _AT, keys))}
-    memberships = _memberships(db, rooms, user)
-    return tuple(
-        Summary(room, membership, last.get(room.conversation.id))
-        for room, membership in zip(rooms, memberships, strict=True)
-    )
 
 
 def _last_known(db: Connection, places: list[tuple[Conversation, int]], *, depth: int) -> dict[str, int]:

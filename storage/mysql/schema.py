@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from ..contract import StoreError
+from .attachments import Files
 from .connection import Connection
 from .names import Names
-from .tables import BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
+from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
 UPGRADE = "chatd_upgrade"
 """The named lock of whoever alters tables."""
@@ -83,20 +84,31 @@ def missing(layout: Layout, names: Names) -> Iterator[Step]:
     """The steps from the layout to what chatd needs, in order; none of them takes anything away."""
     for table in TABLES:
         actual = names.table(table.name)
-        there = layout.columns.get(actual)
-        if there is None:
+        if actual not in layout.columns:
             yield Step(actual, None, creation(table, names, layout))
             continue
-        for column in table.columns:
-            name = names.column(table.name, column.name)
-            if name not in there and not column.spare and not column.required:
-                null = column.null or column.default is None  # there may be rows already
-                definition = _definition(attrs.evolve(column, null=null), name)
-                yield Step(actual, f"column {name}", f"ADD COLUMN {definition}")
-        for index in table.indexes:
-            wanted = tuple(names.column(table.name, column) for column in index.columns)
-            if not any(known[: len(wanted)] == wanted for known in layout.indexes.get(actual, ())):
-                yield Step(actual, f"index on {', '.join(wanted)}", f"ADD {_index(table, index, names)}")
+        yield from _lacks(table, actual, layout, names)
+
+
+def missing_of_files(layout: Layout, names: Names) -> Iterator[Step]:
+    """The same of the app's table of files, without which chatd can do."""
+    files = Files.of(layout, names)
+    if files is not None:
+        yield from _lacks(ATTACHMENT, files.table, layout, files.names(names))
+
+
+def _lacks(table: Table, actual: str, layout: Layout, names: Names) -> Iterator[Step]:
+    there = layout.columns[actual]
+    for column in table.columns:
+        name = names.column(table.name, column.name)
+        if name not in there and not column.spare and not column.required:
+            null = column.null or column.default is None  # there may be rows already
+            definition = _definition(attrs.evolve(column, null=null), name)
+            yield Step(actual, f"column {name}", f"ADD COLUMN {definition}")
+    for index in table.indexes:
+        wanted = tuple(names.column(table.name, column) for column in index.columns)
+        if not any(known[: len(wanted)] == wanted for known in layout.indexes.get(actual, ())):
+            yield Step(actual, f"index on {', '.join(wanted)}", f"ADD {_index(table, index, names)}")
 
 
 @attrs.frozen
@@ -196,7 +208,7 @@ def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> l
             layout = _begin(db, layout, names)
         if not meta_of(db, layout).keys() & {"epoch", MADE}:
             raise StoreError(NOT_ADOPTED)
-        steps = list(missing(layout, names))
+        steps = [*missing(layout, names), *missing_of_files(layout, names)]
         for step in steps:
             db.run(step.statement)
         db.run(

@@ -14,6 +14,7 @@ from ..apply import apply_all, finish
 from ..changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
 from ..contract import StoreError, Unavailable
 from . import schema, touched
+from .attachments import Files
 from .connection import Connection
 from .counting import Counts
 from .errors import AGAIN, DUPLICATE, Error, code, is_lost
@@ -103,6 +104,7 @@ class MysqlStore(Reads):
             self.epoch = meta["epoch"]
             self.development = meta["development"] == "1"
             self._check_settings(db)
+            self._files = self._usable_files(layout)
             spare = {
                 table.name: [
                     column.name
@@ -128,6 +130,15 @@ class MysqlStore(Reads):
                 f"innodb_flush_log_at_trx_commit is {found[0]}: acknowledged messages may be lost with the server's "
                 "power; set it to 1"
             )
+
+    def _usable_files(self, layout: schema.Layout) -> Files | None:
+        files = Files.of(layout, self._names)
+        if files is not None and not files.ready:
+            self.warnings.append(
+                f"messages are shown without what is in the table {files.table}, until `chatd db upgrade` has been run"
+            )
+            return None
+        return files
 
     def repair(self) -> None:
         with self._lock:
@@ -159,9 +170,10 @@ class MysqlStore(Reads):
 
     def take_in(self, conversation: str | None, at: int) -> bool:
         def work(db: Connection) -> bool:
-            found = touched.find(db) if conversation is None else touched.find_of(db, conversation)
-            if found.conversations:
-                Taker(db, self._saver, found, at).run()
+            files = self._files
+            found = touched.find(db, files) if conversation is None else touched.find_of(db, conversation, files)
+            if found.conversations or found.files:
+                Taker(db, self._saver, found, at, files).run()
             return found.more
 
         with self._lock:
@@ -203,7 +215,7 @@ class MysqlStore(Reads):
         """All but COMMIT."""
         resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
-        loaded = load(db, changes, self._make_user, resent=resent)
+        loaded = load(db, changes, self._make_user, resent=resent, files=self._files)
         hindered = {
             place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
         }
@@ -211,7 +223,7 @@ class MysqlStore(Reads):
         outcomes, moved = apply_all(loaded.unit, allowed)
         if not resent and any(map(_is_refused_send, allowed, outcomes)):
             # What is there already is not refused for the rest that it says.
-            loaded = load(db, changes, self._make_user, resent=True)
+            loaded = load(db, changes, self._make_user, resent=True, files=self._files)
             outcomes, moved = apply_all(loaded.unit, allowed)
         unit = loaded.unit
         self._saver.save(db, loaded, max((at for c in changes if (at := getattr(c, "at", None))), default=0))

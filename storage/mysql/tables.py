@@ -194,6 +194,19 @@ MESSAGE = Table(
     references=(("conversationId", "Conversation"), ("senderId", "User")),
 )
 
+ATTACHMENT = Table(  # where the app has one; attachments.py knows how its columns may be called
+    "Attachment",
+    (
+        _id(),
+        _id("messageId"),
+        *(Column(name, "TEXT", spare=True) for name in ("url", "name", "type", "thumbnailUrl")),
+        *(Column(name, _COUNT, spare=True) for name in ("size", "width", "height")),
+        *(Column(name, TIME, spare=True) for name in ("createdAt", "deletedAt")),
+        _TOUCHED,
+    ),
+    indexes=(Index(("messageId",)), Index((TOUCHED,))),
+)
+
 META = Table("chatd_meta", (_exact("key", 64), Column("value", "TEXT")), primary=("key",), own=True)
 
 CHANGED = Table(  # instead of an index on Message's changedRev, which each send would pay for
@@ -250,7 +263,7 @@ CUT_OFF = Table("chatd_cut_off", (_exact("userId"), _number("at")), primary=("us
 TABLES = (META, USER, CONVERSATION, PARTICIPANT, MESSAGE, CHANGED, GONE, VERSION, RECEIPT, TOKEN, CUT_OFF)
 """In the order in which they are made: where the first is there, chatd has begun, and the others may be its own."""
 
-BY_NAME = {table.name: table for table in TABLES}
+BY_NAME = {table.name: table for table in (*TABLES, ATTACHMENT)}
 
 
 def app_tables() -> Iterable[Table]:

@@ -5,7 +5,7 @@ rules would have said to them. See docs/mysql.md for what an app may do.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -16,6 +16,7 @@ from ..records import Conversation, Participant, pair_of
 from ..rules.receipts import receipt
 from ..rules.unit import Unit, moved_on
 from . import rows
+from .attachments import Files
 from .connection import Connection, Row, time_text
 from .loading import Loaded
 from .saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
@@ -92,8 +93,10 @@ class Reading:
 class Taker:
     """One transaction's taking in. `at`: now, ms."""
 
-    def __init__(self, db: Connection, saver: Saver, work: Work, at: int) -> None:
+    def __init__(self, db: Connection, saver: Saver, work: Work, at: int, files: Files | None = None) -> None:
         self._db = db
+        self._files = files
+        self._filed: frozenset[str] = frozenset()  # messages that have other files than before
         self._saver = saver
         self._work = work
         self._at = at
@@ -129,6 +132,7 @@ class Taker:
         for post in found:
             if post.sender is not None:  # where the app allows that, it is nobody's
                 posts[post.conversation].append(post)
+        self._take_files({post.id for post in found})
         for room in rooms:
             self._take(room, seats[room.id], posts[room.id])
         self._write_numbers(found)
@@ -157,7 +161,7 @@ class Taker:
             seq = numbers.get(post.id) or post.seq
             assert seq is not None
             told = self._note_status(post, seq)
-            if post.seq is not None and not told:
+            if post.seq is not None and (post.id in self._filed or (post.touched is not None and not told)):
                 self._change(room.id, seq)
         for seat in seats:
             if seat.row.rev is not None and seat.touched is not None and seat.unread < seat.written:
@@ -172,6 +176,14 @@ class Taker:
                 self._recount.add(room.id)
         if posts or any(seat.touched is not None for seat in seats):
             self._recount.add(room.id)
+
+    def _take_files(self, posts: Collection[str]) -> None:
+        """Those of messages that are at hand, and those of none."""
+        if self._files is not None and self._work.files:
+            there = [file for file in self._work.files if file.message is None or file.message in posts]
+            held = self._files.hold(self._db, there)
+            self._filed = frozenset(file.message for file in held if file.message is not None)
+            self._files.taken(self._db, held)
 
     def _take_seats(self, room: Conversation, seats: Sequence[Seat]) -> None:
         """Who takes part: of each user the present row, else the one that was taken in, else the newest."""

@@ -11,6 +11,7 @@ import attrs
 
 from .. import sql
 from ..records import Moves, Place, User
+from .attachments import File, Files
 from .connection import Connection, Row, time_text
 from .saving import RETITLED
 from .tables import TOUCHED
@@ -29,7 +30,7 @@ CONVERSATIONS = 100
 
 _NOW = (
     f'SELECT NOW(3), EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."{TOUCHED}" IS NOT NULL) '
-    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL)'
+    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL) OR {{}}'
 )
 _SINCE = f'"{TOUCHED}" >= ? AND ("{TOUCHED}" > ? OR "id" > ?) ORDER BY "{TOUCHED}", "id" LIMIT ?'
 _ROOMS = f'SELECT "{TOUCHED}", "id", "rev", {RETITLED} FROM "Conversation" c WHERE "rev" IS NOT NULL AND {_SINCE}'
@@ -50,16 +51,18 @@ _STATE = (
     f'EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = c."id" '
     f'AND p."{TOUCHED}" IS NOT NULL), '
     'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL '
-    'AND m."senderId" IS NOT NULL) '
+    'AND m."senderId" IS NOT NULL), {} '
     'FROM "Conversation" c WHERE c."id" = ?'
 )
 _COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
 _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
 
 
-def moves(db: Connection, since: Place | None, make_user: Callable[[sql.Row], User]) -> Moves:
+def moves(
+    db: Connection, since: Place | None, make_user: Callable[[sql.Row], User], files: Files | None = None
+) -> Moves:
     """See `Shared.moves`. Times are the server's."""
-    found = db.one(_NOW)
+    found = db.one(_NOW.format("FALSE" if files is None else files.waiting))
     assert found is not None
     now, waiting = found
     if since is None:  # nobody looked for a while: each title is looked at
@@ -83,13 +86,13 @@ def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> t
     return rows, (now - OVERLAP, "") if len(rows) < PAGE else (rows[-1][0], rows[-1][1])
 
 
-def lacks(db: Connection, conversation: str) -> bool:
+def lacks(db: Connection, conversation: str, files: Files | None = None) -> bool:
     """See `Shared.lacks`."""
-    state = db.one(_STATE, (conversation,))
+    state = db.one(_STATE.format("FALSE" if files is None else files.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
         return False
-    _, rev, last, retitled, seats, posts = state
-    return bool(rev is None or retitled or seats or posts or _is_short(db, conversation, 1, last))
+    _, rev, last, *waiting = state
+    return bool(rev is None or any(waiting) or _is_short(db, conversation, 1, last))
 
 
 def _is_short(db: Connection, conversation: str, low: int, high: int) -> bool:
@@ -126,29 +129,42 @@ def missing(db: Connection, conversation: str, last: int, limit: int) -> list[in
 
 @attrs.frozen
 class Work:
-    """Rows to be taken in: ids. `more`: these are not all. `whole`: a conversation to be looked at for what is gone."""
+    """Rows to be taken in: ids. `more`: these are not all. `whole`: a conversation to be looked at for what is gone.
+
+    `posts` has the messages that `files` are of, too.
+    """
 
     conversations: frozenset[str]
     seats: tuple[str, ...]
     posts: tuple[str, ...]
+    files: tuple[File, ...]
     more: bool
     whole: str | None = None
 
 
-def find(db: Connection) -> Work:
+def find(db: Connection, files: Files | None = None) -> Work:
     """Of all conversations, those that were touched first."""
     seats, posts = db.run(_SEATS, (ROWS,)), db.run(_POSTS, (ROWS,))
-    touched = dict.fromkeys(conversation for conversation, _ in (*seats, *posts))
+    found = [] if files is None else files.find(db, ROWS)
+    touched = dict.fromkeys(conversation for conversation, _ in (*seats, *posts, *found) if conversation is not None)
     some = frozenset(list(touched)[:CONVERSATIONS])
+    new = tuple(file for conversation, file in found if conversation is None or conversation in some)
     return Work(
         some,
         tuple(id for conversation, id in seats if conversation in some),
-        tuple(id for conversation, id in posts if conversation in some),
-        ROWS in (len(seats), len(posts)) or len(touched) > CONVERSATIONS,
+        _posts([id for conversation, id in posts if conversation in some], new),
+        new,
+        ROWS in (len(seats), len(posts), len(found)) or len(touched) > CONVERSATIONS,
     )
 
 
-def find_of(db: Connection, conversation: str) -> Work:
+def find_of(db: Connection, conversation: str, files: Files | None = None) -> Work:
     """Of one conversation."""
     posts = db.run(_UNNUMBERED, (conversation, ROWS))
-    return Work(frozenset([conversation]), (), tuple(id for _, id in posts), len(posts) == ROWS, conversation)
+    new = () if files is None else tuple(file for _, file in files.find(db, ROWS, conversation))
+    more = ROWS in (len(posts), len(new))
+    return Work(frozenset([conversation]), (), _posts([id for _, id in posts], new), new, more, conversation)
+
+
+def _posts(ids: Sequence[str], files: Sequence[File]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*ids, *(file.message for file in files if file.message is not None)]))

@@ -96,7 +96,7 @@ def delete(unit: Unit, change: DeleteMessage) -> Answer:
     if "participant" not in change.by and _too_late(message, change.since):
         return Refused("forbidden", "it is too late to delete this message"), ()
     after = moved_on(before)
-    tombstone = attrs.evolve(message, rev=after.rev, body="", reactions=(), deleted_at=change.at)
+    tombstone = attrs.evolve(message, rev=after.rev, body="", reactions=(), attachments=(), deleted_at=change.at)
     unit.put_conversation(after)
     unit.retext(message, tombstone, change.at)
     moved = [

@@ -69,6 +69,27 @@ KEYS = tuple(
         ("Message", "senderId", "User"),
     )
 )
+FILES = (
+    """
+CREATE TABLE `Attachment` (
+    `id` VARCHAR(191) NOT NULL,
+    `messageId` VARCHAR(191) NOT NULL,
+    `fileName` VARCHAR(191) NOT NULL,
+    `mimeType` VARCHAR(191) NOT NULL,
+    `fileSize` INTEGER NOT NULL,
+    `url` VARCHAR(500) NOT NULL,
+    `width` INTEGER NULL,
+    `height` INTEGER NULL,
+    `thumbnailUrl` VARCHAR(500) NULL,
+    `createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+    PRIMARY KEY (`id`)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+""",
+    "ALTER TABLE `Attachment` ADD CONSTRAINT `Attachment_messageId_fkey` FOREIGN KEY (`messageId`) "
+    "REFERENCES `Message`(`id`) ON DELETE CASCADE ON UPDATE CASCADE",
+)
+"""A table of files, which the app may have beside the others."""
+
 UNLINKED = TABLES
 """As with `relationMode = "prisma"`."""
 
@@ -228,6 +249,14 @@ class App:
             "`isMuted`,`isPinned`) VALUES (%s,%s,%s,%s,%s,%s,%s,%s)",
             id, conversation, user, at, self.tick() if left else None, unread, False, False,
         )  # fmt: skip
+        return id
+
+    def attach(self, message: str, id: str, **more: object) -> str:
+        """A file of a message."""
+        given = {"id": id, "messageId": message, "fileName": f"{id}.png", "mimeType": "image/png", "fileSize": 1024,
+                 "url": f"/files/{id}.png", "createdAt": self.tick()} | more  # fmt: skip
+        names, marks = ", ".join(f"`{name}`" for name in given), ", ".join(["%s"] * len(given))
+        self.run(f"INSERT INTO `Attachment` ({names}) VALUES ({marks})", *given.values())
         return id
 
     def unread(self, conversation: str, user: str, count: int) -> None:

@@ -1,0 +1,227 @@
+"""The files of messages, in a table of the app's: which of its columns mean what, and what of it is shown.
+
+No two apps name these columns alike, so they are looked for by the names that are usual. The table stays the app's:
+chatd reads it, and adds nothing to it but what tells that a row is new. One that says too little is left alone.
+"""
+
+import mimetypes
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from ..records import Attachment, Message
+from . import rows
+from .connection import Connection, Row
+from .names import Names
+from .tables import ATTACHMENT, TOUCHED
+
+if TYPE_CHECKING:
+    from .schema import Has, Layout
+
+SPELLINGS = {
+    "id": ("id",),
+    "messageId": ("messageId",),
+    "url": ("url", "fileUrl", "href"),
+    "name": ("originalName", "fileName", "name", "title"),
+    "type": ("mimeType", "contentType", "fileType", "type"),
+    "size": ("size", "fileSize", "sizeBytes", "bytes"),
+    "width": ("width", "imageWidth"),
+    "height": ("height", "imageHeight"),
+    "thumbnailUrl": ("thumbnailUrl", "thumbUrl", "thumbnail", "previewUrl"),
+    "createdAt": ("createdAt", "uploadedAt"),
+    "deletedAt": ("deletedAt",),
+}
+"""What apps call these columns, the likeliest first; capital letters and underscores don't matter."""
+
+NEEDED = ("id", "messageId", "url")
+
+MOST = 100
+"""Files of one message that are shown: with addresses of the greatest length they fit into a frame."""
+
+LONGEST = 2_048
+"""Characters of an address that is shown."""
+
+_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+_WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
+_KINDS = {"messageId": _TEXTS, "url": _TEXTS, "name": _TEXTS, "thumbnailUrl": _TEXTS, "type": (*_TEXTS, "enum"),
+          "size": _WHOLE, "width": _WHOLE, "height": _WHOLE, "id": (*_TEXTS, *_WHOLE)}  # fmt: skip
+
+_ADDRESS = re.compile(r"(?:https?://[^\s\x00-\x20\x7f]+|/(?![/\\])[^\s\x00-\x20\x7f]*)", re.IGNORECASE)
+_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
+_ID = re.compile(r"[!-~]{1,128}")
+_UNKNOWN = "application/octet-stream"
+_TYPES = mimetypes.MimeTypes()
+"""Python's own table: the same on every machine."""
+
+_SHOWN = ("messageId", "id", "url", "name", "type", "size", "width", "height", "thumbnailUrl")
+
+
+@attrs.frozen
+class Files:
+    """A table that can be used. `columns`: those that were found, ours -> theirs. `ready`: new rows can be told."""
+
+    table: str
+    columns: Mapping[str, str]
+    touched: str
+    ready: bool
+
+    @classmethod
+    def of(cls, layout: "Layout", names: Names) -> "Files | None":
+        """Those of a database; None where there is no such table, or none of use."""
+        table = names.table(ATTACHMENT.name)
+        there = layout.columns.get(table)
+        if there is None or unfit(layout, names) is not None:
+            return None
+        columns = dict(_found(there, names))
+        touched = names.column(ATTACHMENT.name, TOUCHED)
+        return cls(table, columns, touched, touched in there)
+
+    def names(self, names: Names) -> Names:
+        """The names with what was found."""
+        return Names({**names.given, **{f"{ATTACHMENT.name}.{ours}": theirs for ours, theirs in self.columns.items()}})
+
+    @property
+    def lacking(self) -> list[str]:
+        """What the table doesn't tell, of what could be shown."""
+        return [ours for ours in _SHOWN if ours not in self.columns]
+
+    # -- reading --
+
+    def put(self, db: Connection, messages: Iterable[Message]) -> list[Message]:
+        """The messages with their files: one statement more, where there is any that may have some."""
+        found = list(messages)
+        ids = [message.id for message in found if message.deleted_at is None and message.kind == "text"]
+        if not ids:
+            return found
+        files: defaultdict[str, list[Attachment]] = defaultdict(list)
+        for message, *row in rows.many(db, self._select, ids):
+            file = shown(row)
+            if file is not None and len(files[message]) < MOST:
+                files[message].append(file)
+        return [attrs.evolve(m, attachments=tuple(files[m.id])) if files.get(m.id) else m for m in found]
+
+    @property
+    def _select(self) -> str:
+        shown = ", ".join(f'f."{self.columns[ours]}"' if ours in self.columns else "NULL" for ours in _SHOWN)
+        there = f' AND f."{self.columns["deletedAt"]}" IS NULL' if "deletedAt" in self.columns else ""
+        order = ", ".join(f'f."{self.columns[ours]}"' for ours in ("createdAt", "id") if ours in self.columns)
+        of = f'f."{self.columns["messageId"]}" IN ({{}})'
+        return f'SELECT {shown} FROM "{self.table}" f WHERE {of}{there} ORDER BY {order}'
+
+    # -- what the app wrote --
+
+    @property
+    def waiting(self) -> str:
+        """SQL: whether the app wrote any."""
+        return f'EXISTS (SELECT 1 FROM "{self.table}" f WHERE f."{self.touched}" IS NOT NULL)'
+
+    @property
+    def waiting_of(self) -> str:
+        """The same of the messages of conversation `c`."""
+        return (
+            f'EXISTS (SELECT 1 FROM "{self.table}" f JOIN "Message" fm ON fm."id" = f."{self.columns["messageId"]}" '
+            f'WHERE f."{self.touched}" IS NOT NULL AND fm."conversationId" = c."id")'
+        )
+
+    def find(self, db: Connection, limit: int, conversation: str | None = None) -> list[tuple[str | None, "File"]]:
+        """What the app wrote, in one conversation or all, and in which; those that belong to no message, too."""
+        values: tuple[Any, ...] = (limit,) if conversation is None else (conversation, limit)
+        only = "" if conversation is None else 'AND m."conversationId" = ? '
+        found = db.run(
+            f'SELECT m."conversationId", f."{self.columns["id"]}", m."id" FROM "{self.table}" f '
+            f'LEFT JOIN "Message" m ON m."id" = f."{self.columns["messageId"]}" '
+            f'WHERE f."{self.touched}" IS NOT NULL {only}ORDER BY f."{self.touched}" LIMIT ?',
+            values,
+        )
+        return [(conversation, File(id, message)) for conversation, id, message in found]
+
+    def hold(self, db: Connection, files: Iterable["File"]) -> list["File"]:
+        """Lock them; not those that the app is still at."""
+        known = {file.id: file for file in files}
+        id = self.columns["id"]
+        locked = f'SELECT f."{id}" FROM "{self.table}" f WHERE f."{id}" IN ({{}}) FOR UPDATE SKIP LOCKED'
+        return [known[id] for (id,) in rows.many(db, locked, known) if id in known]
+
+    def taken(self, db: Connection, files: Collection["File"]) -> None:
+        """They need not be found any more."""
+        statement = f'UPDATE "{self.table}" SET "{self.touched}" = NULL WHERE "{self.columns["id"]}" IN ({{}})'
+        rows.for_each(db, statement, [file.id for file in files])
+
+    def forget(self, db: Connection, limit: int) -> int:
+        """So many of those that are waiting: what nobody has seen is no news."""
+        db.run(f'UPDATE "{self.table}" SET "{self.touched}" = NULL WHERE "{self.touched}" IS NOT NULL LIMIT {limit}')
+        ((count,),) = db.run("SELECT ROW_COUNT()")
+        return int(count)
+
+
+@attrs.frozen
+class File:
+    """A row that the app wrote, and the message that it is of, if there is one."""
+
+    id: Any
+    message: str | None
+
+
+def with_files(db: Connection, messages: Iterable[Message], files: Files | None) -> list[Message]:
+    """The messages, with what the table has for them if there is one."""
+    return list(messages) if files is None else files.put(db, messages)
+
+
+def unfit(layout: "Layout", names: Names) -> str | None:
+    """Why the table can't be used, for people; None where it can, or isn't there."""
+    table = names.table(ATTACHMENT.name)
+    there = layout.columns.get(table)
+    if there is None:
+        return "there is no such table" if ATTACHMENT.name in names.given else None
+    columns = dict(_found(there, names))
+    lacking = [ours for ours in NEEDED if ours not in columns]
+    if lacking:
+        usual = "; ".join(f"{ours}: {' or '.join(SPELLINGS[ours])}" for ours in lacking)
+        return f"no column that could be its {' and '.join(lacking)} (usual are {usual}; set others in mysql.names)"
+    if not any(index[:1] == (columns["id"],) for index in layout.indexes.get(table, ())):
+        return f"{columns['id']} is no key of it"
+    return None
+
+
+def _found(there: Mapping[str, "Has"], names: Names) -> Iterator[tuple[str, str]]:
+    """Ours and theirs: the column that the settings name, else the first by a usual name; of a fitting type."""
+    folded = {_folded(name): name for name in there}
+    for ours, spellings in SPELLINGS.items():
+        given = names.given.get(f"{ATTACHMENT.name}.{ours}")
+        theirs = [given] if given is not None else [folded[s] for s in map(_folded, spellings) if s in folded]
+        for name in theirs:
+            if name in there and _kind(there[name]) in _KINDS.get(ours, (_kind(there[name]),)):
+                yield ours, name
+                break
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").casefold()
+
+
+def _kind(has: "Has") -> str:
+    return re.split(r"[( ]", has.type.lower())[0]
+
+
+def shown(row: Row | list[Any]) -> Attachment | None:
+    """From the values of the columns but the first; None for a file without an address that a browser may follow."""
+    id, url, name, type_, size, width, height, thumbnail = row
+    id = str(id)
+    if not _is_address(url) or not _ID.fullmatch(id):
+        return None
+    name = name or unquote(urlsplit(url).path.rpartition("/")[2]) or "file"
+    if type_ is None or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
+        type_ = _TYPES.guess_type(name)[0] or _UNKNOWN
+    return Attachment(
+        id, name, type_, max(0, int(size or 0)), url, int(width or 0) or None, int(height or 0) or None,
+        thumbnail if _is_address(thumbnail) else None,
+    )  # fmt: skip
+
+
+def _is_address(text: str | None) -> bool:
+    """Of the web, or a path on the app's own site: nothing that a browser would run."""
+    return text is not None and len(text) <= LONGEST and _ADDRESS.fullmatch(text) is not None
