@@ -5,7 +5,7 @@ and at which it doesn't look.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -39,11 +39,10 @@ def migration(steps: tuple[Step, ...]) -> str:
 
 def fragment(steps: tuple[Step, ...], names: Names) -> str:
     """What to add to `schema.prisma`. Fields that are chatd's alone are hidden from the app's client (`@ignore`)."""
-    added = {(step.table, step.part) for step in steps}
-    return "\n".join(_lines(added, names)) + "\n"
+    return "\n".join(_lines({(step.table, step.part): step.sql for step in steps}, names)) + "\n"
 
 
-def _lines(added: set[tuple[str, str | None]], names: Names) -> Iterator[str]:
+def _lines(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterator[str]:
     enums: list[str] = []
     for table in (*TABLES, ATTACHMENT):
         actual = names.table(table.name)
@@ -52,14 +51,16 @@ def _lines(added: set[tuple[str, str | None]], names: Names) -> Iterator[str]:
             continue
         columns = [c for c in table.columns if (actual, f"column {names.column(table.name, c.name)}") in added]
         indexes = [line for line, part in _indexes(table, names) if (actual, f"index on {part}") in added]
-        wider = [part for known, part in added if known == actual and part is not None and part.startswith("longer ")]
+        content = names.column(table.name, "content")
+        wider = added.get((actual, f"longer {content}"))
         made = [back for back in _back(table) if (names.table(back.split()[1].removesuffix("[]")), None) in added]
         if columns or indexes or wider or made:
             yield f"// To the model of the table {actual}:"
             yield from (_field(table, attrs.evolve(c, null=c.null or c.default is None), names, enums) for c in columns)
             yield from made
             yield from indexes
-            yield from (f"// and to its field {part.removeprefix('longer ')}: @db.Text" for part in wider)
+            if wider is not None:
+                yield f"// and to its field {content}: {'@db.LongText' if ' LONGTEXT ' in wider else '@db.Text'}"
             yield ""
     yield from enums
 

@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +33,46 @@ def node() -> str:
         pytest.skip(
             f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}"
         )
-    with (FOLDER / "schema.prisma").open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # several processes share the tests
-        schema = file.read()
+    schema = (FOLDER / "schema.prisma").read_text()
+    with _alone():
         if not GENERATED.exists() or GENERATED.read_text() != schema:
-            _install(found, npm)
+            if not (FOLDER / "node_modules" / "prisma").exists():
+                _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+            # The engine for migrations would be downloaded, and is not needed.
+            _run(found, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
             GENERATED.write_text(schema)
     return found
 
 
-def _install(node: str, npm: str) -> None:
-    """Get it from npm where it isn't there, and make the client."""
-    if not (FOLDER / "node_modules" / "prisma").exists():
-        _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
-    # The engine for migrations would be downloaded, and is not needed.
-    _run(node, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Not while another process that runs tests is at it."""
+    folder = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
-def _run(*command: str) -> None:
+@functools.cache
+def parsed(schema: str) -> dict[str, Any]:
+    """What Prisma makes of a schema, by its own parser and checks: models, enums and indexes."""
+    found = node()
+    head, client, rest = schema.partition("prisma-client-js")
+    assert client, "the schema has a generator for a client, in place of which is ours"
+    with tempfile.TemporaryDirectory(prefix="chatd-prisma-") as folder:
+        path, dump = Path(folder, "schema.prisma"), Path(folder, "parsed.json")
+        path.write_text(f"{head}node {FOLDER / 'dump.mjs'}{rest}")
+        _run(found, "node_modules/prisma/build/index.js", "generate", "--schema", str(path), DUMP=str(dump))
+        whole: dict[str, Any] = json.loads(dump.read_text())
+    return whole
+
+
+def _run(*command: str, **more: str) -> None:
     quiet = {"PRISMA_SCHEMA_ENGINE_BINARY": "/bin/true", "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
-    done = subprocess.run(
-        command, cwd=FOLDER, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=300, check=False
-    )
+    env = {**os.environ, **quiet, **more}
+    done = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
