@@ -140,7 +140,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
 @pytest.mark.parametrize(
     ("tables", "table", "text"),
     [
-        (integers(), TEXTS, "column senderId is int(11); chatd needs ids of text, as String makes them (integer ids"),
+        (integers(), TEXTS, "column senderId is int; chatd needs ids of text, as String makes them (integer ids"),
         (
             changed(USERS, "'DENTIST'", "'PRO', 'Receptionist'"),
             USERS,
@@ -163,7 +163,10 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
             "needs an enum, or text",
         ),
         (
-            message("`createdAt` DATETIME(3)", "`createdAt` DATETIME(0)"),
+            message(
+                "`createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)",
+                "`createdAt` DATETIME(0) NOT NULL DEFAULT CURRENT_TIMESTAMP(0)",
+            ),
             TEXTS,
             "createdAt is datetime; chatd needs DATETIME(3)",
         ),
@@ -205,7 +208,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
             USERS,
             "column name has the character set latin1; chatd needs utf8mb4",
         ),
-        (changed(USERS, "`name` VARCHAR(191)", "`name` INTEGER"), USERS, "column name is int(11); chatd needs text"),
+        (changed(USERS, "`name` VARCHAR(191)", "`name` INTEGER"), USERS, "column name is int; chatd needs text"),
         (unlinked("ALTER TABLE Message ENGINE = MyISAM"), TEXTS, "its engine is MyISAM, which has no transactions"),
         (unlinked("ALTER TABLE Message ROW_FORMAT = COMPACT"), TEXTS, "its row format is Compact, whose indexes are"),
         (
@@ -245,7 +248,8 @@ def test_what_cant_be_served(tables: tuple[str, ...], table: str, text: str) -> 
     with prisma_app.app(*tables) as app:
         before = layout(app)
         wrong = adoption_of(app).examine().only("wrong")
-        assert any(finding.table == table and text in finding.text for finding in wrong), wrong
+        told = [(finding.table, finding.text.replace("int(11)", "int")) for finding in wrong]  # as newer servers say it
+        assert any(where == table and text in what for where, what in told), told
         with pytest.raises(StoreError) as refused:
             adopt(app)
         assert str(refused.value).startswith(f"database {app.database} on 127.0.0.1:")

@@ -1,5 +1,7 @@
 """What the server's errors mean here. Their own texts may hold what people wrote, and are not passed on."""
 
+import ssl
+
 import pymysql
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
@@ -72,7 +74,11 @@ def is_fault(error: BaseException) -> bool:
 
 def why(error: BaseException) -> str:
     """For people, in one line."""
-    number = code(error)
+    number, cause = code(error), getattr(error, "original_exception", None)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return "the database server's certificate is not trusted: name its authority's with ?sslcert="
+    if isinstance(cause, ssl.SSLError):
+        return _WHY[2026]
     if number in _WHY:
         return _WHY[number]
     if is_lost(error):
