@@ -18,7 +18,7 @@ import attrs
 import trio
 
 from protocol.codes import ErrorCode
-from protocol.objects import Message, Role
+from protocol.objects import Attachment, Message, Role
 from protocol.times import from_rfc3339
 
 from .client import (
@@ -348,6 +348,9 @@ class Chat:
             return
         if message.edited_at is not None and (before is None or before.edited_at != message.edited_at):
             self._note(f"{self._name(message.sender)} edited: {printable(message.body)}")
+        for file in message.attachments:
+            if before is not None and file not in before.attachments:
+                self._note(f"{self._name(message.sender)} added {_file(file)}")
         now, then = _reactions(message), _reactions(before) if before is not None else []
         for user, emoji in [each for each in now if each not in then]:
             self._note(f"{self._name(user)} reacted {printable(emoji, ' ')} to: {preview(message.body)}")
@@ -365,7 +368,8 @@ class Chat:
             return f"{clock(message.sent_at)} {self._name(message.sender)}: (deleted)"
         edited = " (edited)" if message.edited_at is not None else ""
         emoji = "".join(f" {printable(r.emoji, ' ')}{r.count if r.count > 1 else ''}" for r in message.reactions)
-        line = f"{clock(message.sent_at)} {self._name(message.sender)}: {printable(message.body)}{edited}"
+        parts = [printable(message.body), *map(_file, message.attachments)]
+        line = f"{clock(message.sent_at)} {self._name(message.sender)}: {' '.join(filter(None, parts))}{edited}"
         return f"{line}  [{emoji.strip()}]" if emoji else line
 
     @property
@@ -382,6 +386,10 @@ class Chat:
             return "(chat)"
         known = self.client.replica.users.get(user)
         return printable(known.name if known else user, " ")
+
+
+def _file(attachment: Attachment) -> str:
+    return f"<{printable(attachment.name, ' ')}: {printable(attachment.url, ' ')}>"
 
 
 def _reactions(message: Message) -> list[tuple[str, str]]:

@@ -16,6 +16,8 @@ from trio.testing import MockClock
 from chatd.chat import Chat, preview, printable, read_lines
 from chatd.client import Closed, connect
 from chatd.testing import Server, TestClient, daemon
+from storage.memory import MemoryStore
+from storage.records import Attachment
 from support import process
 
 # -- in virtual time --
@@ -147,6 +149,26 @@ async def test_history_shows_edits_and_reactions(autojump_clock: MockClock) -> N
         await first.server.clients[1].abort()
         async with terminal(first.server, "pat-1", "den-1") as ada:
             assert (await ada.see("Where?")).endswith("Bo: Where? (edited)  [👍 🦷]")
+
+
+async def test_files_are_shown_with_their_addresses(autojump_clock: MockClock) -> None:
+    """Of an app that keeps files beside a shared store; a reaction makes everybody hear of one that came later."""
+    async with talking() as (ada, bo, conversation):
+        store = ada.server.daemon.services.gate.store
+        assert isinstance(store, MemoryStore)
+
+        def attach(*names: str) -> None:
+            (message,) = store._messages[conversation]
+            files = tuple(Attachment(name, f"{name}\x1b.png", "image/png", 1, f"/files/{name}") for name in names)
+            store._messages[conversation] = [attrs.evolve(message, body="", attachments=files)]
+
+        await bo.ask("message.send", conversation=conversation, client_id="b-1", body="look")
+        await ada.see("Bo: look")
+        attach("a", "b")
+        await bo.ask("message.react", conversation=conversation, seq=1, emoji="👍", on=True)
+        await ada.see("-- Bo added <b.png: /files/b>")
+        async with terminal(ada.server, "pat-1", "den-1") as again:
+            assert (await again.see("Bo: ")).endswith("Bo: <a.png: /files/a> <b.png: /files/b>  [👍]")
 
 
 async def test_history_comes_first(autojump_clock: MockClock) -> None:
