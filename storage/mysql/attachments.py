@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 
@@ -39,11 +39,14 @@ SPELLINGS = {
 
 NEEDED = ("id", "messageId", "url")
 
-MOST = 100
-"""Files of one message that are shown: with addresses of the greatest length they fit into a frame."""
+MOST = 50
+"""Files of one message that are shown: with all that is longest in them they are less than half a frame."""
 
 LONGEST = 2_048
-"""Characters of an address that is shown."""
+"""Bytes of an address that is shown."""
+
+LONGEST_NAME, LONGEST_TYPE = 255, 127
+"""Characters of the names of a file and of a type (RFC 6838, section 4.2)."""
 
 _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 _WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
@@ -51,6 +54,7 @@ _KINDS = {"messageId": _TEXTS, "url": _TEXTS, "name": _TEXTS, "thumbnailUrl": _T
           "size": _WHOLE, "width": _WHOLE, "height": _WHOLE, "id": (*_TEXTS, *_WHOLE)}  # fmt: skip
 
 _ADDRESS = re.compile(r"(?:https?://[^\s\x00-\x20\x7f]+|/(?![/\\])[^\s\x00-\x20\x7f]*)", re.IGNORECASE)
+_PATH = re.compile(r"(?:https?://[^/?#]*)?([^?#]*)", re.IGNORECASE)
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
 _ID = re.compile(r"[!-~]{1,128}")
 _UNKNOWN = "application/octet-stream"
@@ -213,8 +217,8 @@ def shown(row: Row | list[Any]) -> Attachment | None:
     id = str(id)
     if not _is_address(url) or not _ID.fullmatch(id):
         return None
-    name = name or unquote(urlsplit(url).path.rpartition("/")[2]) or "file"
-    if type_ is None or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
+    name = _printable(name or "") or _printable(_end_of(url)) or "file"
+    if type_ is None or len(type_) > LONGEST_TYPE or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
         type_ = _TYPES.guess_type(name)[0] or _UNKNOWN
     return Attachment(
         id, name, type_, max(0, int(size or 0)), url, int(width or 0) or None, int(height or 0) or None,
@@ -222,6 +226,16 @@ def shown(row: Row | list[Any]) -> Attachment | None:
     )  # fmt: skip
 
 
+def _end_of(url: str) -> str:
+    """The last part of an address's path, as people would read it."""
+    found = _PATH.match(url)
+    return unquote(found[1].rpartition("/")[2]) if found else ""
+
+
+def _printable(name: str) -> str:
+    return "".join(filter(str.isprintable, name))[:LONGEST_NAME]
+
+
 def _is_address(text: str | None) -> bool:
     """Of the web, or a path on the app's own site: nothing that a browser would run."""
-    return text is not None and len(text) <= LONGEST and _ADDRESS.fullmatch(text) is not None
+    return text is not None and len(text.encode()) <= LONGEST and _ADDRESS.fullmatch(text) is not None
