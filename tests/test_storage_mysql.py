@@ -30,6 +30,7 @@ from storage.mysql.url import parse
 from storage.records import Membership, Participant, User, status_of
 from support import mariadb
 from support.stores import Desk, Replica, mysql, mysql_database
+from support.trips import counted
 
 
 @pytest.fixture
@@ -388,21 +389,6 @@ def test_a_read_sees_what_another_store_has_committed(store: MysqlStore, tmp_pat
 
 
 # -- round trips --
-
-
-@contextlib.contextmanager
-def counted() -> Iterator[list[int]]:
-    """How often a connection waits for the server."""
-    trips = [0]
-    raw: Any = pymysql.connections.Connection
-    execute = raw._execute_command
-
-    def count(self: Any, command: int, statement: Any) -> None:
-        trips[0] += 1
-        execute(self, command, statement)
-
-    with mock.patch.object(raw, "_execute_command", count):
-        yield trips
 
 
 @pytest.mark.parametrize("conversations", [1, 50])

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from test_storage_mysql import counted
 
 from storage.mysql.adoption_check import Finding
 from storage.mysql.attachments import MOST, SPELLINGS, shown
@@ -16,6 +15,7 @@ from storage.records import Attachment, Message
 from support import mariadb, prisma_app
 from support.prisma_app import FILES, PLAIN, App, adopt, adoption_of, people, served
 from support.stores import Desk
+from support.trips import counted
 
 
 @pytest.fixture
