@@ -107,7 +107,7 @@ def message(m: records.Message, *, status: Any = None) -> objects.Message:
 
 def encoded_message(m: records.Message) -> objects.Encoded:
     """One entry as an event shows it: `encode_object(message(m))`, at half the cost for one that is new."""
-    if m.reactions or m.deleted_at is not None or m.edited_at is not None:
+    if m.reactions or m.attachments or m.deleted_at is not None or m.edited_at is not None:
         return encode_object(message(m))
     return encode_object(
         {

@@ -81,26 +81,27 @@ async def test_what_waits_becomes_one_transaction() -> None:
 
 async def test_the_disk_does_not_wait_for_what_is_published() -> None:
     """When the first outcomes are published, the second commit has begun already."""
-    begun = 0
+    begun: list[str] = []
     when_published: list[int] = []
+    started, go = trio.Event(), trio.Event()
 
     async def write(work: Any) -> Any:
-        nonlocal begun
-        begun += 1
-        await trio.lowlevel.checkpoint()
+        begun.append("a commit")
+        started.set()
+        await go.wait()
         return work()
 
     gate = Gate(WatchedStore(), write, run_inline)
 
     def publish(outcomes: Sequence[Outcome]) -> None:
-        when_published.append(begun)
+        when_published.append(len(begun))
 
     async with trio.open_nursery() as nursery:
-        first = gate.submit([put("a")], publish)
         nursery.start_soon(gate.run)
-        while not begun:
-            await trio.lowlevel.checkpoint()
+        first = gate.submit([put("a")], publish)
+        await started.wait()
         second = gate.submit([put("b")], publish)
+        go.set()
         await first.done.wait()
         await second.done.wait()
         gate.close()

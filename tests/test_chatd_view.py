@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatd import view
 from protocol.encode import encode_object
-from storage.records import Message, Reaction
+from storage.records import Attachment, Message, Reaction
 
 TEXT = st.text(st.sampled_from('aZ09 "\\/{}\n\u2028é🦷'), max_size=12)
 TIMES = st.integers(0, 4_000_000_000_000)
@@ -28,6 +28,7 @@ MESSAGES = st.builds(
     sent_at=TIMES,
     edited_at=st.none() | TIMES,
     deleted_at=st.none() | TIMES,
+    attachments=st.lists(st.builds(Attachment, TEXT, TEXT, TEXT, st.integers(0, 2**53), TEXT), max_size=2).map(tuple),
     reactions=st.lists(st.builds(Reaction, TEXT, st.lists(TEXT, max_size=2).map(tuple)), max_size=2).map(tuple),
 )
 
