@@ -4,7 +4,6 @@ import errno
 import fcntl
 import ipaddress
 import os
-import resource
 import shutil
 import stat
 import time
@@ -20,7 +19,7 @@ from cryptography import x509
 from storage.contract import StoreError
 from storage.sqlite.look import look
 
-from . import lock, tls
+from . import files, lock, tls
 from .auth import secret
 from .config import Config, ConfigError, Loaded
 from .listen import listen
@@ -36,9 +35,6 @@ LOW_SPACE, NO_SPACE = 2**30, 2**26
 
 SHORT_CERTIFICATE = 14
 """Days left below which there is a warning."""
-
-OTHER_FILES = 64
-"""Open files beside those of connections: database, log, libraries."""
 
 
 @attrs.frozen
@@ -218,11 +214,10 @@ def _is_for(certificate: x509.Certificate, name: str) -> bool:
 
 
 def _open_files(settings: Config) -> Iterator[Finding]:
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.limits.connections + OTHER_FILES
-    if limit != resource.RLIM_INFINITY and limit < wanted:
-        advice = f"ulimit -n {wanted}, LimitNOFILE={wanted} in the unit, or fewer limits.connections"
-        yield Finding("warning", "open files", f"{limit}, and {wanted} may be needed: {advice}")
+    most, wanted = files.most(), files.needed(settings.limits.connections)
+    if most < wanted:
+        advice = f"ulimit -Hn {wanted} as root, LimitNOFILE={wanted} in the unit, or fewer limits.connections"
+        yield Finding("warning", "open files", f"{most} at most, and {wanted} may be needed: {advice}")
     else:
         yield Finding("ok", "open files", f"enough for {settings.limits.connections} connections")
 

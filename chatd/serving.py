@@ -15,7 +15,7 @@ import trio
 
 from storage.contract import Store, StoreError
 
-from . import database, tls
+from . import database, files, tls
 from .admin.control import Control
 from .auth.secret import BadSecret, ensure
 from .auth.tokens import Tokens
@@ -54,6 +54,7 @@ def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[]
             listeners = listen(config.server.host, config.server.port)
         except OSError as error:
             raise CannotServe(_cannot_listen(config, error)) from None
+        files.allow(files.needed(config.limits.connections))
         _calm_collector()
         daemon = Daemon(config, store, development=development, exposed=exposed, encryption=encryption, tokens=tokens)
         with closing(_control(config)) as control:

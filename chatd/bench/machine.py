@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import sys
 import time
 from pathlib import Path
@@ -11,15 +10,6 @@ from .figures import Durations, Syncs
 
 _SYNCS = 200
 _BLOCK = 4096
-_FILES = 65_536
-
-
-def allow_files() -> None:
-    """Let this process and those that it starts have as many sockets open as the system lets them, within reason."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def cpu_time(pid: int) -> float | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..bench import machine, report, target
+from .. import files
+from ..bench import report, target
 from ..bench.figures import Workload
 from ..bench.peer import Lost
 from ..bench.private import CannotStart
@@ -76,7 +77,7 @@ def bench(
         seconds=seconds,
         warm_up=min(WARM_UP, seconds),
     )
-    machine.allow_files()
+    files.allow()
     for end in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(end, signal.default_int_handler)  # so that the server and its folder end with this program
     try:
