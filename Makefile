@@ -37,7 +37,7 @@ bench-mysql: $(VENV)/.dev ## the same on MariaDB, against a Socket.IO server tha
 	@$(BIN)/python -m bench.mysql $(ARGS)
 
 binary: $(VENV)/.binary ## dist/chatd: one file that runs without Python
-	@$(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec
+	@PYI_LOG_LEVEL=ERROR $(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec
 	@echo "dist/chatd $$(dist/chatd --version | grep -o '[0-9].*'), $$(du -h dist/chatd | cut -f 1)"
 
 soak: $(VENV)/.dev ## the long tests
@@ -48,7 +48,7 @@ clean: ## remove the environment, caches and reports; data folders stay
 	@find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 # The stamps are the last thing each step writes, so one that was interrupted starts over.
 $(VENV)/.made:

@@ -161,7 +161,7 @@ def _announce(daemon: Daemon, url: str) -> None:
     click.echo(f"listening on {url}")
     if daemon.services.development:
         command = f"{program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
-        click.echo("Development mode. To make a patient and a dentist talk, each in a terminal of their own:")
+        click.echo("Development mode. To make a patient and a dentist talk, in this folder, in two more terminals:")
         click.echo(f"  {command} --as pat-1 --name Ada --with den-1")
         click.echo(f"  {command} --as den-1 --name 'Dr. Bo' --role dentist --with pat-1")
     sys.stdout.flush()

@@ -2,13 +2,15 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
+from chatd.cli import main
 from storage.sqlite import SqliteStore
 from support.process import ROOT, run, running
 from support.wsclient import connected
@@ -140,6 +142,22 @@ async def test_database_urls(tmp_path: Path, absolute: bool) -> None:
     async with running(tmp_path, "--database", url):
         assert file.exists()
     assert not list((tmp_path / "data").glob("*.db"))
+
+
+def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
+    """All commands below a group, by what is typed."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield " ".join((*names, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *names, name)
+
+
+def test_the_lists_of_commands_say_whole_sentences() -> None:
+    """Within 80 columns, and without a cut."""
+    cut = [name for name, command in commands(main) if command.get_short_help_str(limit=64).endswith("...")]
+    assert cut == []
 
 
 def test_schema(tmp_path: Path) -> None:

@@ -31,17 +31,17 @@ SOMETHING_WRONG = 1
 
 @click.group()
 def db() -> None:
-    """Upgrade or check the database, or tell clients that it was restored from a backup."""
+    """Upgrade or check the database, or go on after a restore."""
 
 
 @db.command()
 @settings("data", "database")
 @click.option("--dev", is_flag=True, help="A MySQL database that is new to chatd is for development mode.")
 def upgrade(settings: Settings, dev: bool) -> None:
-    """Bring the database to this version's schema, and its search index up to date.
+    """Bring the database to this version's schema.
 
-    A daemon does that by itself: the schema when it starts, the index while it runs. Tables of MySQL are altered by
-    this command alone.
+    And its search index up to date. A daemon does that by itself: the schema when it starts, the index while it runs.
+    Tables of MySQL are altered by this command alone.
     """
     try:
         config = settings.load()
@@ -85,10 +85,11 @@ def _index(store: Store) -> None:
 @db.command()
 @settings("data", "database")
 def check(settings: Settings) -> None:
-    """Say whether the database is sound: a line for each thing looked at. The daemon may run meanwhile.
+    """Say whether the database is sound.
 
-    Exits with 1 if something is wrong: restore a backup then, and run `chatd db new-epoch`. In a database of MySQL this
-    looks at the tables: what they lack for chatd, and what it can't work with.
+    A line for each thing looked at; the daemon may run meanwhile. Exits with 1 if something is wrong: restore a backup
+    then, and run `chatd db new-epoch`. In a database of MySQL this looks at the tables: what they lack for chatd, and
+    what it can't work with.
     """
     wrong = False
     try:
@@ -139,10 +140,11 @@ def _check_server(config: Config) -> None:
 @click.option("--widen", is_flag=True, help="With --apply: let it make a content longer that is too short for chatd.")
 @click.option("--prisma", is_flag=True, help="Print what to add to schema.prisma instead.")
 def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
-    """Make a web app's MySQL database chatd's, too; nothing that the app has is dropped or renamed.
+    """Make a web app's MySQL database chatd's, too.
 
-    Prints the statements that add what chatd needs: the migration.sql of the app's next migration. With --apply they
-    are run, and what was written so far is taken in. It can be run again, also where it was stopped half way.
+    Nothing that the app has is dropped or renamed. Prints the statements that add what chatd needs: the migration.sql
+    of the app's next migration. With --apply they are run, and what was written so far is taken in. It can be run
+    again, also where it was stopped half way.
     """
     try:
         config = settings.load()
@@ -184,7 +186,7 @@ def _apply(adoption: "Adoption", found: "Examined", *, widen: bool) -> None:
 @db.command("new-epoch")
 @settings("data", "database")
 def new_epoch(settings: Settings) -> None:
-    """Make every client start anew: to be run after a backup was restored.
+    """Make every client start anew, after a backup was restored.
 
     Clients hold messages that the backup hasn't, under numbers that will be used again.
     """

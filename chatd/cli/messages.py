@@ -11,7 +11,7 @@ from .users import AS_JSON
 
 @click.group()
 def message() -> None:
-    """Look at what is kept of messages for the record; whether the daemon runs or not."""
+    """Look at what is kept of messages for the record. The daemon may run meanwhile, or not."""
 
 
 @message.command()
@@ -20,7 +20,10 @@ def message() -> None:
 @AS_JSON
 @settings("data", "database")
 def versions(settings: Settings, conversation: str, seq: int, as_json: bool) -> None:
-    """Print the texts that message SEQ of CONVERSATION had before it was edited or deleted, oldest first."""
+    """Print the earlier texts of message SEQ of CONVERSATION.
+
+    Those that it had before it was edited or deleted, oldest first.
+    """
     found = each_page(
         settings, "versions", lambda after: MessageVersions(conversation=conversation, seq=seq, after=after)
     )

@@ -24,9 +24,9 @@ SOMETHING_WRONG = 1
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 @setting_flags("host", "port", "public_url", "data", "database", "certificate", "key")
 def init(folder: Path, flags: Mapping[str, str | None]) -> None:
-    """Make what a daemon needs in FOLDER: settings, data folder, secret, database.
+    """Make what a daemon needs in FOLDER.
 
-    What is there already stays as it is.
+    Settings, data folder, secret, database; what is there already stays as it is.
     """
     made = False
     try:
@@ -39,7 +39,7 @@ def init(folder: Path, flags: Mapping[str, str | None]) -> None:
     if not made:
         click.echo("Nothing was changed: all of it was there.")
     with_file = f"--config {shlex.quote(str(settings_file(folder)))}"
-    click.echo("Next: somebody who may sign in, and what they sign in with; then the daemon:")
+    click.echo("Next: whether it can work here; somebody who may sign in, and what they sign in with; then the daemon:")
     for command in ("check", "user add ID --name NAME --role ROLE", "token ID", "serve"):
         click.echo(f"  {program()} {command} {with_file}")
 
@@ -48,9 +48,10 @@ def init(folder: Path, flags: Mapping[str, str | None]) -> None:
 @settings("host", "port", "data", "database")
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
 def check(settings: Settings, as_json: bool) -> None:
-    """Say whether a daemon with these settings can work here: a line each for what is ok, doubtful, or wrong.
+    """Say whether a daemon with these settings can work here.
 
-    Exits with 1 if something is wrong, with 2 if the settings can't be used.
+    A line each for what is ok, doubtful, or wrong. Exits with 1 if something is wrong, with 2 if the settings can't be
+    used.
     """
     try:
         loaded = settings.read()

@@ -35,9 +35,10 @@ def chat(
     server: str,
     ca: Path | None,
 ) -> None:
-    """Chat in this terminal: as whom your token says or, with a server in development mode, as anybody.
+    """Chat in this terminal.
 
-    Each line is a message; /quit or Ctrl-D ends.
+    As whom your token says or, with a server in development mode, as anybody. Each line is a message; /quit or Ctrl-D
+    ends.
     """
     token = None if user is not None else _token(token_file)  # never on the command line, which others can see
     if user is not None and token_file is not None:

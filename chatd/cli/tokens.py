@@ -22,7 +22,7 @@ class _Tokens(click.Group):
 
 @click.group(cls=_Tokens, options_metavar="", subcommand_metavar="ID | COMMAND [ARGS]...")
 def token() -> None:
-    """Issue a token to the user ID, list or revoke tokens; whether the daemon runs or not."""
+    """Issue a token to the user ID, list or revoke tokens. The daemon may run meanwhile, or not."""
 
 
 @token.command()
@@ -43,7 +43,7 @@ def issue(settings: Settings, id: str, expires: int | None) -> None:
 @AS_JSON
 @settings("data", "database")
 def list_(settings: Settings, user: str | None, as_json: bool) -> None:
-    """Print the tokens that were issued here, oldest first: their ids, never themselves."""
+    """List the tokens that were issued here. By id, oldest first; never the tokens themselves."""
     tokens = each_page(settings, "tokens", lambda after: ListTokens(user=user, after=after))
     if as_json:
         print_json(tokens)
@@ -57,7 +57,7 @@ def list_(settings: Settings, user: str | None, as_json: bool) -> None:
 @click.option("--user", metavar="ID", help="All tokens of this user, those of other issuers too.")
 @settings("data", "database")
 def revoke(settings: Settings, token_id: str | None, user: str | None) -> None:
-    """Make a token worthless by its id, or all of a user; whoever signed in with it is cut off at once."""
+    """Make a token worthless by its id, or all of a user. Whoever signed in with it is cut off at once."""
     if (token_id is None) == (user is None):
         fail("say which: chatd token revoke TOKEN_ID (see chatd token list), or chatd token revoke --user ID")
     if user is not None:

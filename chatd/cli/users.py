@@ -13,7 +13,7 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one 
 
 @click.group()
 def user() -> None:
-    """Add, list, rename and shut out users; whether the daemon runs or not."""
+    """Add, list, rename and shut out users. The daemon may run meanwhile, or not."""
 
 
 @user.command()
@@ -46,7 +46,7 @@ def list_(settings: Settings, as_json: bool) -> None:
 @click.argument("id")
 @settings("data", "database")
 def disable(settings: Settings, id: str) -> None:
-    """Shut a user out; whoever is connected as them is cut off at once."""
+    """Shut a user out, and cut off who is connected as them."""
     done = operate(settings, DisableUser(user=id, disabled=True))
     click.echo(f"disabled {_line(done)}, and cut off; to let them in again: {settings.next('user', 'enable', id)}")
 
