@@ -1,6 +1,7 @@
 """What every test gets."""
 
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 
@@ -26,6 +27,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
         elif running and not wanted:
             _measuring.stop()
     return (yield)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script: what the tests start would not hear Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
