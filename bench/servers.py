@@ -16,7 +16,7 @@ def installed(package: Path) -> str:
     """The command that runs it, with its packages installed on first use. Raises CannotStart."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        raise CannotStart("there is no node here" if node is None else "there is no npm here")
+        raise CannotStart(f"there is no {'npm' if node else 'node'} here: install nodejs and npm")
     if not (package / INSTALLED).exists():
         install = (npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
         try:

@@ -19,6 +19,7 @@ class MysqlStores(Stores):
     sqlite: Any  # in the place of the other one
 
     def __init__(self) -> None:
+        mariadb.server()  # where there is none this ends here, and nothing is left lying about
         super().__init__()
         self.best: dict[str, int] = {}  # message -> rank of the best status that it had
 

@@ -95,13 +95,13 @@ def server() -> Server:
     url = os.environ.get("CHATD_TEST_MYSQL_URL")
     if url:
         return Server(url.rstrip("/"))
-    if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
-        pytest.skip("needs a MySQL server: install mariadb-server, or name one in CHATD_TEST_MYSQL_URL")
     return start()
 
 
 def start(*options: str) -> Server:
-    """Another server, with these options; it ends with this process, or by `stop`."""
+    """Another server, with these options; it ends with this process, or by `stop`. Skips the test where it can't be."""
+    if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
+        pytest.skip("needs a MySQL server: install mariadb-server, or name one in CHATD_TEST_MYSQL_URL")
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="chatd-mariadb-", dir=memory if os.access(memory, os.W_OK) else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

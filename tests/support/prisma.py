@@ -27,7 +27,7 @@ def node() -> str:
     """The command, with the client ready for it; installed on first use. Skips the test where there is none."""
     found, npm = shutil.which("node"), shutil.which("npm")
     if found is None or npm is None:
-        pytest.skip("needs Node.js and npm for a Prisma client")
+        pytest.skip("needs Node.js and npm for a Prisma client: install nodejs and npm")
     version = subprocess.run((found, "--version"), capture_output=True, text=True, check=True).stdout
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < NEEDED:
         pytest.skip(

@@ -17,7 +17,7 @@ import trio
 def _refusal() -> str | None:
     """Why nothing can be traced here, or None."""
     if shutil.which("strace") is None:
-        return "strace is not installed"
+        return "needs strace: install it"
     # The way that `traced` goes needs more rights where ptrace is restricted than starting a program under strace.
     target = subprocess.Popen(["sleep", "60"])
     try:
