@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def rows(app: Any, statement: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def moment(ms: int) -> datetime:
-    return datetime.utcfromtimestamp(0).replace(microsecond=ms * 1000)
+    return datetime(1970, 1, 1) + timedelta(milliseconds=ms)
 
 
 # -- what the app reads --
