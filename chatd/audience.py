@@ -17,7 +17,7 @@ from storage.changes import Changed, SendMessage
 from . import view
 from .command import Command, answer, answer_sent
 from .registry import Registry
-from .session import Session
+from .session import Lag, Session
 from .wire import Event
 
 log = structlog.get_logger("chatd.room")
@@ -49,7 +49,7 @@ class Audience:
         self.gathered_until = float("inf")  # when the connections are to be told what they gathered
         self._gather_for = GATHER
         self._registry = registry
-        self._behind: dict[Session, int] = {}  # -> the rev that it has
+        self._behind: dict[Session, Lag] = {}  # which knows the rev that it has, also when it has moved on since
         self._log = log.bind(conversation=self.id)
         self.adopt(row)
 
@@ -80,14 +80,14 @@ class Audience:
         gone = [p.user for p in self._participants.values() if p.left_at is not None and p.rev > rev]
         for user in (*self.present, *gone):
             for session in self._registry.of(user):
-                self._behind[session] = session.fall_behind(self.id, rev).rev
+                self._behind[session] = session.fall_behind(self.id, rev)
 
     def read_on(self) -> None:
         """Those who are behind read on from the store; who left meanwhile hears of that."""
         behind, self._behind = self._behind, {}
-        for session, rev in behind.items():
+        for session, lag in behind.items():
             if not session.outbox.is_cut:
-                session.feed({self.id: rev})
+                session.feed({self.id: lag.rev})
 
     def tell_run(self, run: list[Step]) -> None:
         """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from chatd import outside
 from chatd.config import Config, Mysql, Timeouts
 from chatd.harness import Refused
+from chatd.testing import seed_schedule
 from storage.changes import (
     AddParticipant,
     Change,
@@ -219,13 +220,15 @@ async def test_who_comes_and_goes_elsewhere(autojump_clock: MockClock) -> None:
         assert [event for event in await bo.barrier() if event["type"] == "change"] == []
 
 
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("verb", ["since", "summary"])
 async def test_an_ok_never_comes_before_what_others_wrote(
-    verb: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    verb: str, seed: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """Somebody is being fed (as who was in, or as who comes in), another daemon writes behind what is being read, and
     they themselves behind that.
     """
+    seed_schedule(seed)
     async with shop() as c:
         ada, bo, conversation = await c.pair()
         if verb == "summary":
