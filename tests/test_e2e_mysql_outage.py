@@ -80,7 +80,7 @@ async def outages(folder: Path, server: mariadb.Server) -> None:
     users = [f"{role}-{n}" for n in range(PAIRS) for role in ("pat", "den")]
     async with AsyncExitStack() as stack:
         daemon = await stack.enter_async_context(running(folder, "--database", server.url(name)))
-        clients = [await stack.enter_async_context(connected(daemon, user)) for user in users]
+        clients = [await stack.enter_async_context(connected(daemon, user, shared=True)) for user in users]
         conversations = [await client.open(users[n ^ 1]) for n, client in enumerate(clients)]
         writers = [Writer(*each) for each in zip(clients, conversations, users, strict=True)]
         async with trio.open_nursery() as nursery:

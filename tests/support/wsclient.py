@@ -298,7 +298,7 @@ async def connected(
     """A connection that has said hello. With `epoch` it resumes the `copies`.
 
     `buffer`: bytes that the kernel keeps for it; `pace`: it reads so many bytes every so many seconds. `shared`: other
-    daemons write to the same conversations. Raises Lost.
+    daemons write to the same conversations, or what came of a COMMIT may be unknown for a while. Raises Lost.
     """
     copies = {} if copies is None else copies
     sock = trio.socket.socket()
