@@ -14,6 +14,7 @@ from storage.contract import Unavailable
 
 from .call import Call
 from .catchup import Feeder
+from .command import Command
 from .commands import conversations, groups, hello, messages, receipts, search, signals, sync, users
 from .errors import Closing, Refusal, internal, unavailable
 from .replies import Read
@@ -84,7 +85,7 @@ def in_room(command: Callable[[Call[Any]], RoomChange]) -> Way:
 
     def now(call: Call[Any]) -> bool:
         change = command(call)
-        return call.services.rooms.post_nowait(call.session, call.request.id, change.conversation, change)
+        return call.services.rooms.post_nowait(change.conversation, Command(call.session, call.request.id, change))
 
     return Way(run, now)
 
@@ -99,7 +100,7 @@ def looking_first(command: Callable[[Call[Any]], Awaitable[RoomChange]]) -> Way:
 
 
 async def _post(call: Call[Any], change: RoomChange) -> None:
-    await call.services.rooms.post(call.session, call.request.id, change.conversation, change)
+    await call.services.rooms.post(change.conversation, Command(call.session, call.request.id, change))
 
 
 TABLE: dict[str, Way] = {

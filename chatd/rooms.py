@@ -7,7 +7,7 @@ import trio
 
 from protocol.types import RequestId
 from storage import records
-from storage.changes import Changed, CreateGroup, OpenDirect, Outcome, Refused, RoomChange, Unchanged, room_of
+from storage.changes import Changed, CreateGroup, OpenDirect, Outcome, Refused, Unchanged, room_of
 
 from . import view
 from .command import Command, answer, refusal
@@ -69,37 +69,22 @@ class Rooms:
             task_status.started()
             await trio.sleep_forever()
 
-    async def post(
-        self,
-        session: Session,
-        re: RequestId | None,
-        conversation: str,
-        change: RoomChange | None,
-        *,
-        active: bool = False,
-    ) -> None:
+    async def post(self, conversation: str, command: Command) -> None:
         """Put a request into its room's inbox. Raises Refusal: `not_found`, or `unavailable` when there is no place."""
-        if self.post_nowait(session, re, conversation, change, active=active):
+        if self.post_nowait(conversation, command):
             return
-        room = self._loaded.get(conversation) or await self._load(conversation, session.user_id)
-        if not room.is_present(session.user_id):
-            await self._ask_store(room, session.user_id)
-        await room.put(Command(session, re, change, active=active))
+        user = command.session.user_id
+        room = self._loaded.get(conversation) or await self._load(conversation, user)
+        if not room.is_present(user):
+            await self._ask_store(room, user)
+        await room.put(command)
 
-    def post_nowait(
-        self,
-        session: Session,
-        re: RequestId | None,
-        conversation: str,
-        change: RoomChange | None,
-        *,
-        active: bool = False,
-    ) -> bool:
+    def post_nowait(self, conversation: str, command: Command) -> bool:
         """Put a request into its room's inbox; False: something has to be waited for, or looked up."""
         room = self._loaded.get(conversation)
-        if room is None or not room.is_present(session.user_id):
+        if room is None or not room.is_present(command.session.user_id):
             return False
-        return room.put_nowait(Command(session, re, change, active=active))
+        return room.put_nowait(command)
 
     async def _ask_store(self, room: Room, user: str) -> None:
         """Somebody else may have brought the user in, unseen by the room. Raises Refusal."""

@@ -4,19 +4,22 @@ from protocol.frames import Ok
 from protocol.requests import Focus, SetTyping
 
 from ..call import Call
+from ..command import Command
 from ..errors import not_found
 
 
 async def typing(call: Call[SetTyping]) -> None:
     """The room passes it on, in order with the caller's messages."""
-    r = call.request
-    await call.services.rooms.post(call.session, r.id, r.conversation, None, active=r.active)
+    await call.services.rooms.post(call.request.conversation, _typing(call))
 
 
 def typing_now(call: Call[SetTyping]) -> bool:
     """The same where nothing has to be waited for."""
-    r = call.request
-    return call.services.rooms.post_nowait(call.session, r.id, r.conversation, None, active=r.active)
+    return call.services.rooms.post_nowait(call.request.conversation, _typing(call))
+
+
+def _typing(call: Call[SetTyping]) -> Command:
+    return Command(call.session, call.request.id, None, active=call.request.active)
 
 
 async def focus(call: Call[Focus]) -> Ok | None:
