@@ -64,6 +64,15 @@ def sockets(daemon: Daemon) -> int:
     return count
 
 
+async def settled(daemon: Daemon) -> None:
+    """Wait until nothing is left of those who were there before; the last of it goes some seconds after they did."""
+
+    async def nobody() -> bool:
+        return (await daemon.counts())["connections"] == 0
+
+    await eventually(nobody, within=4 * FREED)
+
+
 async def freed(daemon: Daemon, before: dict[str, int]) -> None:
     """Wait until there is as much as before, and not more."""
     for _ in range(100):
@@ -111,6 +120,7 @@ async def test_plain_http_to_the_port_is_told_so(tmp_path: Path) -> None:
 
 async def test_half_handshakes_leave_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon, AsyncExitStack() as stack:
+        await settled(daemon)
         before = await left(daemon)
         for part in (b"", b"\x16", b"\x16\x03\x01\x02\x00", b"\x16\x03\x01\x00\x05\x01\x00\x01\xfc\x03"):
             stream = await stack.enter_async_context(await trio.open_tcp_stream(daemon.host, daemon.port))
@@ -122,30 +132,32 @@ async def test_random_bytes_instead_of_tls(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)
-    async with serving(tmp_path) as daemon, connected(daemon, "pat-1") as pat:
-        before = await left(daemon)
+    async with serving(tmp_path) as daemon:
+        await settled(daemon)
+        async with connected(daemon, "pat-1") as pat:
+            before = await left(daemon)
 
-        async def disturb(number: int) -> None:
-            begin = rng.choice([b"", b"\x16", b"\x16\x03\x01", b"\x80", b"GET /"])
-            async with await trio.open_tcp_stream(daemon.host, daemon.port) as stream:
-                await stream.send_all(begin + rng.randbytes(rng.randrange(400)))
-                if number % 2:
-                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    stream.socket.close()
-                    return
-                await stream.send_eof()
-                with trio.fail_after(FREED):
-                    try:
-                        while await stream.receive_some():
+            async def disturb(number: int) -> None:
+                begin = rng.choice([b"", b"\x16", b"\x16\x03\x01", b"\x80", b"GET /"])
+                async with await trio.open_tcp_stream(daemon.host, daemon.port) as stream:
+                    await stream.send_all(begin + rng.randbytes(rng.randrange(400)))
+                    if number % 2:
+                        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        stream.socket.close()
+                        return
+                    await stream.send_eof()
+                    with trio.fail_after(FREED):
+                        try:
+                            while await stream.receive_some():
+                                pass
+                        except trio.BrokenResourceError:
                             pass
-                    except trio.BrokenResourceError:
-                        pass
 
-        async with trio.open_nursery() as nursery:
-            for number in range(200):
-                nursery.start_soon(disturb, number)
-        await pat.ask("ping")
-        await freed(daemon, before)
+            async with trio.open_nursery() as nursery:
+                for number in range(200):
+                    nursery.start_soon(disturb, number)
+            await pat.ask("ping")
+            await freed(daemon, before)
 
 
 async def test_who_stops_reading_is_cut_alone(tmp_path: Path) -> None:
