@@ -11,7 +11,7 @@ from .config import Config
 if TYPE_CHECKING:
     from storage.mysql.adoption import Adoption
 
-_NO_DRIVER = "database: mysql:// needs the driver PyMySQL: pip install 'chatd[mysql]'"
+_NO_DRIVER = "database: mysql:// needs the driver PyMySQL: python3 -m pip install PyMySQL, where chatd is installed"
 
 
 def place_of(config: Config) -> str:

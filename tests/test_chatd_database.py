@@ -78,7 +78,9 @@ def test_without_the_driver_it_says_what_to_install(work: Callable[[Config], obj
     gone = {name: None for name in sys.modules if name.startswith("storage.mysql.")}
     with mock.patch.dict(sys.modules, {**gone, "pymysql": None}), pytest.raises(StoreError) as error:
         work(settings("mysql://u:p@h/d"))
-    assert str(error.value) == "database: mysql:// needs the driver PyMySQL: pip install 'chatd[mysql]'"
+    assert str(error.value) == (
+        "database: mysql:// needs the driver PyMySQL: python3 -m pip install PyMySQL, where chatd is installed"
+    )
 
 
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
