@@ -622,6 +622,33 @@ async def test_a_room_that_crashes(
         await agree(c, book, other)
 
 
+async def test_a_room_that_crashes_while_its_batch_is_under_way(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The clock's watcher has a bug; what is being committed has no room to come back to, and happens all the same."""
+    async with clinic() as c:
+        ada, bo, conversation = await c.pair()
+        books = Book(ada), Book(bo)
+        working = Audience.tell_gathered
+
+        def crash(self: Audience) -> None:
+            monkeypatch.setattr(Audience, "tell_gathered", working)
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(Audience, "tell_gathered", crash)
+        c.writes.hold("before")
+        (late,) = await say(ada, conversation, "a-1")
+        with pytest.raises(Refused, match="unavailable"):  # after the ten seconds in which a commit has to be done
+            await ada.reply(late)
+        await trio.sleep(5)
+        assert Audience.tell_gathered is working, "it crashed, and serves again"
+        (later,) = await say(ada, conversation, "a-2")
+        await wait_all_tasks_blocked()
+        c.writes.release()
+        assert (await ada.reply(later))["messages"][0]["seq"] == 2
+        await agree(c, *books)
+
+
 async def test_a_room_that_crashes_half_way_through_telling(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
