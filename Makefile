@@ -16,11 +16,13 @@ UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL" || command -v mariadbd >/dev/null ||
 serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
 
+# One test process more than there are processors, as a third of the tests' time is spent waiting.
+WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 # The tests start hundreds of processes; without bytecode on disk each of them compiles all that it imports.
 test soak: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## all tests but the soak; protocol and storage are covered to 95 % (some: ARGS="-k name")
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage run -m pytest -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
 
