@@ -192,10 +192,13 @@ class Room:
             batch.append(command)
             if isinstance(command.change, TEXTS):
                 size += len(command.change.body) + ENVELOPE_CHARS
+        self._tell_of_space()
+        return batch
+
+    def _tell_of_space(self) -> None:
         if self._wanted:
             self._space.set()
             self._space = trio.Event()
-        return batch
 
     def _commit(self, batch: list[Command]) -> None:
         changes = [command.change for command in batch if command.change is not None]
@@ -288,7 +291,7 @@ class Room:
         for command in (*self._batch, *self._inbox):
             command.refuse(internal())
         self._batch, self._inbox, self._ticket = [], deque(), None
-        self._space.set()
+        self._tell_of_space()
         for user in list(self._typing):
             self._stop_typing(user)
         self.resync(self._told)
