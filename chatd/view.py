@@ -164,8 +164,9 @@ class Seen:
         o = outcome
         self.outcome = o
         self.messages = tuple([encoded_message(m) for m in o.messages])
-        if crowd or o.entered or o.left or o.titled or o.memberships:  # not the hot path
-            self.plain = not (o.entered or o.left or o.titled or o.memberships)
+        plain = not (o.entered or o.left or o.titled or o.memberships)
+        if crowd or not plain:  # not the hot path
+            self.plain = plain
             self._look_closer(crowd=crowd)
 
     def _look_closer(self, *, crowd: bool) -> None:

@@ -52,12 +52,9 @@ class Inbound:
         sock = self._socket
 
         def take_now() -> bool:
-            try:
-                data = sock.recv(CHUNK)
-            except (BlockingIOError, InterruptedError):
+            data = _read_now(sock)
+            if data is None:
                 return True
-            except OSError as error:
-                raise trio.BrokenResourceError from error
             self._count(data)
             return take(data)
 
@@ -78,12 +75,19 @@ class Inbound:
     async def _receive(self) -> bytes:
         if self._socket is None:
             return bytes(await self._raw.receive_some(CHUNK))
-        while True:
+        data = None
+        while data is None:
             # Trio's stream asks the kernel first, mostly in vain; this is a third cheaper.
             await trio.lowlevel.wait_readable(self._socket)
-            try:
-                return self._socket.recv(CHUNK)
-            except (BlockingIOError, InterruptedError):
-                continue
-            except OSError as error:
-                raise trio.BrokenResourceError from error
+            data = _read_now(self._socket)
+        return data
+
+
+def _read_now(sock: socket.socket) -> bytes | None:
+    """What has come, b"" at the end; None where it is nothing yet. Raises trio.BrokenResourceError."""
+    try:
+        return sock.recv(CHUNK)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError as error:
+        raise trio.BrokenResourceError from error

@@ -55,6 +55,9 @@ UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' 
     f"{column} = excluded.{column}" for column in sql.PARTICIPANT.split(", ")[2:]
 )
 
+# What clashes ends the transaction, as it would in any case. A statement that leaves it standing keeps a journal of its
+# own, of each page that it touches.
+INSERT_MESSAGE = sql.INSERT_MESSAGE.replace("INSERT", "INSERT OR ROLLBACK", 1)
 UPSERT_MESSAGE = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
     f'"{column}" = excluded."{column}"' for column in ("content", "editedAt", "deletedAt", "changedRev", "reactions")
 )

@@ -115,7 +115,8 @@ class SqliteStore(SqliteFile):
         statements.write(db, sql.INSERT_CONVERSATION, rows, statements.UPSERT_CONVERSATION)
         rows = [sql.participant_row(unit.participants[id][user]) for id, user in unit.changed_participants]
         statements.write(db, sql.INSERT_PARTICIPANT, rows, statements.UPSERT_PARTICIPANT)
-        statements.write(db, sql.INSERT_MESSAGE, [sql.sent_message_row(message) for message in unit.new_messages])
+        rows = [sql.sent_message_row(message) for message in unit.new_messages]
+        statements.write(db, statements.INSERT_MESSAGE, rows)
         rows = [sql.changed_message_row(unit.messages[key]) for key in unit.changed_messages]
         statements.write(db, sql.CHANGE_MESSAGE, rows, statements.UPSERT_MESSAGE)
         statements.write(db, sql.INSERT_VERSION, unit.versions)
