@@ -15,8 +15,9 @@ import attrs
 from ..contract import StoreError
 from ..records import pair_of
 from . import rows
-from .connection import Connection, Row, time_text
+from .connection import Connection, Row
 from .errors import AGAIN, DUPLICATE, Error, code
+from .link import time_text
 from .rows import NEW, Into, new_values
 from .saving import COUNT_ANEW, SPAN, STATUS, TITLE_TOLD, seat_id
 from .tables import TOUCHED

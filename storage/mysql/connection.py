@@ -3,18 +3,15 @@
 A statement whose rows nobody looks at yet waits for the next one that somebody does: they go together, in one packet.
 """
 
-import datetime
-import functools
 import secrets
-import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pymysql
-from pymysql.constants import CLIENT, FIELD_TYPE
-from pymysql.converters import conversions, escape_string
+from pymysql.constants import CLIENT
 
+from .link import LITERALS, Link
 from .names import Names
 from .tables import COLLATION
 from .url import Address
@@ -32,50 +29,8 @@ TEXT = 1_000_000
 _MODES = (
     "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
 )
-_EPOCH = datetime.datetime(1970, 1, 1)
-_MILLISECOND = datetime.timedelta(milliseconds=1)
 
 Row = tuple[Any, ...]
-
-
-def time_text(at: int | None) -> str | None:
-    """A time in ms as DATETIME(3) in UTC takes it."""
-    return None if at is None else (_EPOCH + at * _MILLISECOND).isoformat(" ", "milliseconds")
-
-
-def time_of(text: str) -> int:
-    """A DATETIME or TIMESTAMP in ms; 0 for a date that no calendar has ("0000-00-00")."""
-    try:
-        return (datetime.datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
-    except ValueError:
-        return 0
-
-
-_LITERALS: dict[type, Callable[[Any], str]] = {
-    str: lambda text: f"'{escape_string(text)}'",  # backslashes escape: no sql_mode of ours says otherwise
-    int: str,
-    bool: lambda flag: "1" if flag else "0",
-    type(None): lambda _: "NULL",
-}
-"""How values are written in a statement. PyMySQL's own way is the same, and four times as slow."""
-
-@functools.cache
-def _any_certificate() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-class Link(pymysql.connections.Connection):
-    """PyMySQL's connection. Where an address says nothing of encryption, PyMySQL encrypts if the server offers it, and
-    trusts whatever comes; but first it reads all the authorities of the system, anew each time, and that takes ten
-    times as long as to connect. Here it doesn't."""
-
-    def _create_ssl_ctx(self, sslp: ssl.SSLContext | dict[str, Any]) -> ssl.SSLContext:
-        return sslp if isinstance(sslp, ssl.SSLContext) else _any_certificate()
-
-
-_CONVERSIONS: dict[Any, Any] = {**conversions, FIELD_TYPE.DATETIME: time_of, FIELD_TYPE.TIMESTAMP: time_of}
 
 
 class Rows:
@@ -116,7 +71,6 @@ class Connection:
             read_timeout=patience,
             write_timeout=patience,
             ssl=address.tls,
-            conv=_CONVERSIONS,
             init_command=f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_WAIT}",
             client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             autocommit=not writer,
@@ -149,8 +103,15 @@ class Connection:
         head, part, tail = self._names.sql(statement.replace("{}", f"\0{part}\0")).split("\0")
         return self._ask(head + between.join([part] * count) + tail, values)
 
+    def ask_written(self, statement: str, written: Sequence[str]) -> Rows:
+        """The same with parts that hold their values already."""
+        head, tail = self._names.sql(statement).split("{}")
+        return self._ask_text(head + ", ".join(written) + tail)
+
     def _ask(self, statement: str, values: Sequence[Any]) -> Rows:
-        text = statement % tuple([_LITERALS[type(value)](value) for value in values])
+        return self._ask_text(statement % tuple([LITERALS[type(value)](value) for value in values]))
+
+    def _ask_text(self, text: str) -> Rows:
         if self._length + len(text) > TEXT:
             self.flush()
         rows = Rows(self)

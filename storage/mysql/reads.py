@@ -29,8 +29,9 @@ from ..records import (
 )
 from . import gone, rows, searching, touched
 from .attachments import Files, with_files
-from .connection import Connection, Row, time_text
+from .connection import Connection, Row
 from .counting import SELECTS, Counts
+from .link import time_text
 from .loading import USERS
 from .pool import Pool
 from .rows import Roles

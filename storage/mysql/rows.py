@@ -8,7 +8,8 @@ import attrs
 
 from .. import sql
 from ..records import Message, Participant, Room, User
-from .connection import TEXT, Connection, Row, time_text
+from .connection import TEXT, Connection, Row
+from .link import LITERALS, time_literal
 from .tables import BY_NAME, TIME, TOUCHED
 
 LIST = 1000
@@ -75,29 +76,25 @@ class Into:
         if update:
             statement += " ON DUPLICATE KEY UPDATE " + ", ".join(f'"{name}" = {to}' for name, to in update.items())
         times = tuple(place for place, name in enumerate(names) if BY_NAME[table].column(name).type == TIME)
-        mark = "(" + ", ".join(["?"] * len(names) + list(also.values())) + ")"
+        mark = "(" + ", ".join(["%s"] * len(names) + list(also.values())) + ")"
         return cls(table, names, statement, mark, times)
 
     def write(self, db: Connection, rows: Iterable[Sequence[Any]]) -> None:
         """Insert the rows, in as few statements as their number and size allow; at the latest at `flush`."""
-        values: list[Any] = []
-        count = size = 0
+        written: list[str] = []
+        length = 0
         for row in rows:
-            length = sum(len(value) for value in row if isinstance(value, str))
-            if count and (count == LIST or size + length > TEXT):
-                db.ask_many(self.statement, self.mark, count, values)
-                values, count, size = [], 0, 0
-            values += self._encoded(row)
-            count += 1
-            size += length
-        if count:
-            db.ask_many(self.statement, self.mark, count, values)
-
-    def _encoded(self, row: Sequence[Any]) -> list[Any]:
-        encoded = list(row)
-        for place in self.times:
-            encoded[place] = time_text(encoded[place])
-        return encoded
+            values = [LITERALS[type(value)](value) for value in row]
+            for place in self.times:
+                values[place] = time_literal(row[place])
+            text = self.mark % tuple(values)
+            if written and (len(written) == LIST or length + len(text) > TEXT):
+                db.ask_written(self.statement, written)
+                written, length = [], 0
+            written.append(text)
+            length += len(text)
+        if written:
+            db.ask_written(self.statement, written)
 
 
 def new_values(*columns: str) -> dict[str, str]:

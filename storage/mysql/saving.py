@@ -14,7 +14,8 @@ from .. import sql
 from ..records import Message
 from ..rules.unit import Unit
 from . import rows
-from .connection import Connection, time_text
+from .connection import Connection
+from .link import time_text
 from .loading import Loaded
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
 from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
@@ -31,6 +32,9 @@ _RECEIPTS = Into.of(RECEIPT.name, rows.quoted(c.name for c in RECEIPT.columns))
 _CHANGES = Into.of(CHANGED.name, rows.quoted(c.name for c in CHANGED.columns), update=new_values("rev"))
 _TOKENS = Into.of(TOKEN.name, rows.quoted(c.name for c in TOKEN.columns), update=new_values("revokedAt"))
 _CUT_OFFS = Into.of(CUT_OFF.name, rows.quoted(c.name for c in CUT_OFF.columns), update=new_values("at"))
+
+# What a message has that is neither an answer nor the system's; the rest is by default as it is to be.
+_TEXT = ", ".join(c for c in sql.SENT_MESSAGE.split(", ") if c not in {'"kind"', '"replyToSeq"', '"data"'})
 
 RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
 """Whether the title of conversation `c` is another than was told: an app changed it. (A hash is compared exactly.)"""
@@ -87,7 +91,8 @@ class Saver:
             | UNTOUCHED,
         )
         dated_message = ', "updatedAt"' if self._dated_messages else ""
-        self._messages = Into.of("Message", f'{sql.MESSAGE}, "replyToId"{dated_message}', also=NEW)
+        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{dated_message}', also=NEW)
+        self._texts = Into.of("Message", f"{_TEXT}{dated_message}", also=NEW)
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
         self._changes = Into.of(
             "Message",
@@ -165,12 +170,21 @@ class Saver:
 
     def _save_messages(self, db: Connection, unit: Unit, at: int) -> None:
         dated = (at,) if self._dated_messages else ()
-        answered = _answered(db, unit.new_messages)
+        self._texts.write(
+            db,
+            (
+                (m.conversation, m.seq, m.rev, m.id, m.sender, m.client_id, m.body, m.sent_at, *dated)
+                for m in unit.new_messages
+                if _is_mere_text(m)
+            ),
+        )
+        others = [m for m in unit.new_messages if not _is_mere_text(m)]
+        answered = _answered(db, unit.new_messages, others)
         self._messages.write(
             db,
             (
-                (*rows.message_values(m, sql.message_row(m)), answered.get((m.conversation, m.reply_to)), *dated)
-                for m in unit.new_messages
+                (*rows.message_values(m, sql.sent_message_row(m)), answered.get((m.conversation, m.reply_to)), *dated)
+                for m in others
             ),
         )
         changed = [unit.messages[key] for key in unit.changed_messages]
@@ -184,11 +198,11 @@ class Saver:
         """
         unit, anew = loaded.unit, _to_count(loaded)
         more: Counter[tuple[str, str]] = Counter()
-        for message in unit.new_messages:
-            if message.sender is not None:
-                for row in unit.participants[message.conversation].values():
-                    if row.present and row.user != message.sender and (row.conversation, row.user) not in anew:
-                        more[row.conversation, row.user] += 1
+        sent = Counter([(m.conversation, m.sender) for m in unit.new_messages if m.sender is not None])
+        for (conversation, sender), number in sent.items():
+            for row in unit.participants[conversation].values():
+                if row.present and row.user != sender and (conversation, row.user) not in anew:
+                    more[conversation, row.user] += number
         dated = (at,) if self._dated_seats else ()
         self._counts.write(
             db, ((loaded.seats.get(key) or seat_id(*key), *key, n, n, *dated) for key, n in sorted(more.items()))
@@ -221,10 +235,19 @@ def _to_count(loaded: Loaded) -> set[tuple[str, str]]:
     return found
 
 
-def _answered(db: Connection, messages: Iterable[Message]) -> dict[tuple[str, int | None], str]:
-    """The ids of the messages that these reply to."""
+def _is_mere_text(m: Message) -> bool:
+    return m.reply_to is None and m.kind == "text" and m.data is None
+
+
+def _answered(
+    db: Connection, messages: Iterable[Message], replies: Iterable[Message]
+) -> dict[tuple[str, int | None], str]:
+    """The ids of what the replies are to: of messages that are there, or of the new ones."""
+    wanted = {(m.conversation, m.reply_to) for m in replies if m.reply_to is not None}
+    if not wanted:
+        return {}
     known: dict[tuple[str, int | None], str] = {(m.conversation, m.seq): m.id for m in messages}
-    wanted = {(m.conversation, m.reply_to) for m in messages if m.reply_to is not None} - known.keys()
+    wanted -= known.keys()
     known.update(((conversation, seq), id) for conversation, seq, id in rows.by_pair(db, _IDS, wanted))
     return known
 

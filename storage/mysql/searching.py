@@ -10,7 +10,8 @@ from .. import sql
 from ..records import Hit, Hits, Message
 from ..search import matches
 from . import rows
-from .connection import Connection, time_text
+from .connection import Connection
+from .link import time_text
 
 WINDOW = 500
 """Messages that one statement brings."""

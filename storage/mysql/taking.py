@@ -17,7 +17,8 @@ from ..rules.receipts import receipt
 from ..rules.unit import Unit, moved_on
 from . import rows
 from .attachments import Files
-from .connection import Connection, Row, time_text
+from .connection import Connection, Row
+from .link import time_text
 from .loading import Loaded
 from .saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
 from .tables import TOUCHED

@@ -12,7 +12,8 @@ import attrs
 from .. import sql
 from ..records import Moves, Place, User
 from .attachments import File, Files
-from .connection import Connection, Row, time_text
+from .connection import Connection, Row
+from .link import time_text
 from .saving import RETITLED
 from .tables import TOUCHED
 

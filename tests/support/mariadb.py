@@ -24,7 +24,7 @@ import attrs
 import pymysql
 import pytest
 
-from storage.mysql.connection import Link
+from storage.mysql.link import Link
 from storage.mysql.url import Address, parse
 
 ZONE = "+05:30"
@@ -82,8 +82,14 @@ class Server:
             cursor.execute(f"DROP DATABASE IF EXISTS {name}")
 
 
+class _Plain(Link):
+    """Its rows are what PyMySQL makes of them, not the store."""
+
+    _read_query_result = pymysql.connections.Connection._read_query_result  # type: ignore[attr-defined]
+
+
 def _connect(address: Address, database: str | None) -> Any:
-    return Link(
+    return _Plain(
         host=address.host, port=address.port, unix_socket=address.socket, user=address.user,
         password=address.password, database=database, autocommit=True, charset="utf8mb4", ssl=address.tls,
     )  # fmt: skip

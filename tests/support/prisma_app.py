@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from storage.mysql.adoption import Adoption
-from storage.mysql.connection import time_text
+from storage.mysql.link import time_text
 from storage.mysql.store import MysqlStore
 
 from . import mariadb
