@@ -2,10 +2,12 @@
 
 Whoever wants to write submits a batch and a function that publishes its outcomes. All batches that wait become one
 transaction, one sync of the disk; then their outcomes are published, in commit order, in one step of the event loop.
-Two tasks: one commits, and goes on to what waits before the other publishes, so that the disk does not wait for the
-event loop. How the store's synchronous calls run is injected: on threads in production, inline under a virtual clock.
+One task has them committed, the other publishes; and a commit is followed by that of what waits by then without asking
+the event loop first, so that the disk does not wait for it. How the store's synchronous calls run is injected: on
+threads in production, inline under a virtual clock.
 """
 
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -121,6 +123,8 @@ class Gate:
         self._patience = patience
         self._gather = gather
         self._busy = False
+        self._began = 0.0  # the last commit, by the monotonic clock
+        self._errands = 0  # calls of the store that wait for their turn between two commits
         self._searching = trio.Semaphore(1)
         self._waiting: deque[Ticket] = deque()
         self._wake = trio.Event()
@@ -129,7 +133,9 @@ class Gate:
         self._begun = 0  # commits
         self._published = 0  # of them, so many are
         self._progress = trio.Event()  # of that
-        self._committing: float | None = None  # since when the store works on a commit
+        self._current: Sequence[Ticket] = ()  # what is being committed
+        self._committing: float | None = None  # since when the store works on a commit, as far as is known
+        self._token: trio.lowlevel.TrioToken | None = None
         self._closing = False
         self._generation = store.generation
 
@@ -174,10 +180,15 @@ class Gate:
 
     async def maintain(self, work: Callable[[], T]) -> T:
         """Let the store do something for itself, between two commits. Raises Unavailable."""
-        return await self._write(work)
+        self._errands += 1
+        try:
+            return await self._write(work)
+        finally:
+            self._errands -= 1
 
     async def run(self) -> None:
         """Commit what is submitted, until `close` is called and nothing waits any more."""
+        self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._repair_when_failed)
             nursery.start_soon(self._publish_in_turn)
@@ -187,24 +198,26 @@ class Gate:
             nursery.cancel_scope.cancel()
 
     async def _commit_in_turn(self) -> None:
-        begun = 0.0
         while True:
             if not self._waiting:
                 if self._closing:
                     return
                 self._wake = trio.Event()
                 await self._wake.wait()
-                continue
-            if self._busy and self._gather:
-                await trio.sleep_until(begun + self._gather)
-            begun = trio.current_time()
-            tickets = self._take()
-            self._busy = len(tickets) >= BUSY
-            await self._commit(tickets)
+            elif (rest := self._pause()) > 0:
+                await trio.sleep(rest)
+            else:
+                await self._commit(self._take())
+
+    def _pause(self) -> float:
+        """Seconds for a busy gate to gather yet."""
+        return self._began + self._gather - time.monotonic() if self._busy and self._gather else 0.0
 
     async def _publish_in_turn(self) -> None:
         while True:
             while self._committed:
+                if self._committing is not None:
+                    self._committing = trio.current_time()
                 self._publish(self._committed.popleft())
                 progress, self._progress = self._progress, trio.Event()
                 progress.set()
@@ -227,27 +240,48 @@ class Gate:
             ticket = self._waiting.popleft()
             tickets.append(ticket)
             size += len(ticket.changes)
+        self._busy = len(tickets) >= BUSY
         return tickets
 
     async def _commit(self, tickets: Sequence[Ticket]) -> None:
-        changes = [change for ticket in tickets for change in ticket.changes]
-        work = (lambda: self.store.commit(changes)) if changes else self._repaired
-        outcomes: list[Outcome] = []
-        failed: Exception | None = None
-        self._begun += 1
+        """Commit them, and what waits then."""
+        self._begin(tickets)
         self._committing = trio.current_time()
         try:
-            outcomes = await self._write(work)
+            last = await self._write(self._commit_on)
         except Exception as error:
-            failed = error
+            last = Committed(self._current, (), error, self.store.generation)
         finally:
             self._committing = None
-        alone = failed is None or isinstance(failed, Unavailable) or len(tickets) == 1
-        self._committed.append(Committed(tickets if alone else (), outcomes, failed, self.store.generation))
+        poisoned: Sequence[Ticket] = ()
+        if last.error is not None and not isinstance(last.error, Unavailable) and len(last.tickets) > 1:
+            poisoned, last = last.tickets, attrs.evolve(last, tickets=())
+        self._committed.append(last)
         self._news.set()
-        if not alone:
-            for ticket in tickets:  # one of them is poison: the others must not suffer
-                await self._commit([ticket])
+        for ticket in poisoned:  # one of them is poison: the others must not suffer
+            await self._commit([ticket])
+
+    def _begin(self, tickets: Sequence[Ticket]) -> None:
+        self._current = tickets
+        self._begun += 1
+
+    def _commit_on(self) -> Committed:
+        """Where the store is called, mostly on a thread: one commit after the other, while any wait. Returns the last."""
+        while True:
+            tickets = self._current
+            changes = [change for ticket in tickets for change in ticket.changes]
+            self._began = time.monotonic()
+            outcomes = self.store.commit(changes) if changes else self._repaired()
+            committed = Committed(tickets, outcomes, None, self.store.generation)
+            if not self._waiting or self._errands or self._pause() > 0:
+                return committed
+            self._begin(self._take())
+            self._committed.append(committed)
+            assert self._token is not None
+            self._token.run_sync_soon(self._announce)
+
+    def _announce(self) -> None:
+        self._news.set()
 
     def _publish(self, committed: Committed) -> None:
         error = committed.error

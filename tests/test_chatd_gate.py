@@ -1,14 +1,16 @@
 """Group commit, reads that wait for what they may have seen, failures and recovery, all by hand-held calls."""
 
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.gate import MAX_BATCH, Gate, run_inline
+from chatd.gate import MAX_BATCH, Gate, ThreadRunner, run_inline
 from storage.changes import Change, Outcome, PutUser, UserSaved
 from storage.contract import Unavailable
 from support.steering import Runner, WatchedStore
@@ -26,8 +28,11 @@ class Guarded(WatchedStore):
         self.repairs = 0
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
-        if any(isinstance(change, PutUser) and change.user == "poison" for change in changes):
+        names = [change.user for change in changes if isinstance(change, PutUser)]
+        if "poison" in names:
             raise ZeroDivisionError("a bug")
+        if "full" in names:
+            raise Unavailable("the disk is full")
         return super().commit(changes)
 
     def repair(self) -> None:
@@ -80,32 +85,160 @@ async def test_what_waits_becomes_one_transaction() -> None:
 
 
 async def test_the_disk_does_not_wait_for_what_is_published() -> None:
-    """When the first outcomes are published, the second commit has begun already."""
-    begun: list[str] = []
-    when_published: list[int] = []
-    started, go = trio.Event(), trio.Event()
+    """When the first outcomes are published, the second commit is over already."""
+    async with running() as desk:
+        desk.writes.hold("before")
+        when_published: list[int] = []
+        first = desk.gate.submit([put("a")], lambda outcomes: when_published.append(len(desk.store.batches)))
+        await wait_all_tasks_blocked()
+        second = desk.gate.submit([put("b")], lambda outcomes: when_published.append(len(desk.store.batches)))
+        desk.writes.release()
+        await first.done.wait()
+        await second.done.wait()
+        assert when_published == [2, 2]
+
+
+class Slow(WatchedStore):
+    """A commit of "a", or of "b", begins and ends when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = {name: threading.Event() for name in "ab"}
+        self.go = {name: threading.Event() for name in "ab"}
+        self.over = {name: threading.Event() for name in "ab"}
+
+    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        ((name,),) = [[change.user for change in changes if isinstance(change, PutUser)]]
+        self.begun[name].set()
+        assert self.go[name].wait(PATIENCE)
+        outcomes = super().commit(changes)
+        self.over[name].set()
+        return outcomes
+
+
+PATIENCE = 20.0
+"""Seconds, for what happens at once."""
+
+
+@attrs.define
+class Row:
+    """Two commits on a thread, as in production: "a" is under way, "b" waits."""
+
+    store: Slow = attrs.Factory(Slow)
+    published: list[str] = attrs.Factory(list)
+    told: dict[str, trio.Event] = attrs.Factory(lambda: {name: trio.Event() for name in "ab"})
+    gate: Gate = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate = Gate(self.store, ThreadRunner(1), ThreadRunner(1))
+
+    def submit(self, name: str) -> None:
+        def publish(outcomes: Sequence[Outcome]) -> None:
+            self.published.append(name)
+            self.told[name].set()
+
+        self.gate.submit([put(name)], publish)
+
+
+@asynccontextmanager
+async def two_commits() -> AsyncIterator[Row]:
+    """At the end both must be published, in turn."""
+    row = Row()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(row.gate.run)
+        row.submit("a")
+        await trio.to_thread.run_sync(row.store.begun["a"].wait, PATIENCE)
+        row.submit("b")
+        yield row
+        for go in row.store.go.values():
+            go.set()
+        row.gate.close()
+    assert row.published == ["a", "b"]
+
+
+async def test_one_commit_follows_the_other_whatever_the_event_loop_does() -> None:
+    async with two_commits() as row:
+        for go in row.store.go.values():
+            go.set()
+        assert row.store.over["b"].wait(PATIENCE), "the event loop stands still here"
+        assert row.published == []
+
+
+async def test_what_is_committed_is_published_while_the_next_commit_takes_its_time() -> None:
+    async with two_commits() as row:
+        row.store.go["a"].set()
+        await row.told["a"].wait()
+        assert not row.store.over["b"].is_set()
+
+
+async def test_a_commit_that_follows_another_takes_long_by_itself() -> None:
+    async with two_commits() as row:
+        await trio.sleep(0.1)
+        assert row.gate.stuck(0.05)
+        row.store.go["a"].set()
+        await row.told["a"].wait()
+        assert not row.gate.stuck(0.05)
+        await trio.sleep(0.1)
+        assert row.gate.stuck(0.05)
+
+
+async def test_a_failure_in_a_row_of_commits_fails_those_who_were_in_it() -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        first = desk.submit("a")
+        await wait_all_tasks_blocked()
+        second, third = desk.submit("b"), desk.submit("full")
+        desk.writes.release()
+        for ticket in first, second, third:
+            await ticket.done.wait()
+        assert first.error is None
+        assert str(second.error) == str(third.error) == "the disk is full"
+        assert desk.published == ["a"]
+
+
+async def test_poison_in_a_row_of_commits_harms_nobody_else() -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        first = desk.submit("a")
+        await wait_all_tasks_blocked()
+        others = [desk.submit("b"), desk.submit("poison"), desk.submit("c")]
+        desk.writes.release()
+        for ticket in (first, *others):
+            await ticket.done.wait()
+        assert [ticket.error is None for ticket in (first, *others)] == [True, True, False, True]
+        assert desk.published == ["a", "b", "c"]
+
+
+async def test_the_store_comes_to_itself_however_much_is_to_be_committed() -> None:
+    lock, go = trio.Lock(), trio.Event()
+    store = WatchedStore()
 
     async def write(work: Any) -> Any:
-        begun.append("a commit")
-        started.set()
-        await go.wait()
-        return work()
+        async with lock:
+            await go.wait()
+            return work()
 
-    gate = Gate(WatchedStore(), write, run_inline)
+    gate = Gate(store, write, run_inline)
 
-    def publish(outcomes: Sequence[Outcome]) -> None:
-        when_published.append(len(begun))
+    def more() -> None:
+        """One more is there at each commit."""
+        if len(store.batches) < 50:
+            gate.submit([put("x")])
+            store.meddle = more
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gate.run)
-        first = gate.submit([put("a")], publish)
-        await started.wait()
-        second = gate.submit([put("b")], publish)
+        store.meddle = more
+        gate.submit([put("x")])
+        await wait_all_tasks_blocked()
+        when: list[int] = []
+        nursery.start_soon(gate.maintain, lambda: when.append(len(store.batches)))
+        await wait_all_tasks_blocked()
         go.set()
-        await first.done.wait()
-        await second.done.wait()
+        await wait_all_tasks_blocked()
         gate.close()
-    assert when_published == [2, 2]
+    assert when == [1]
+    assert len(store.batches) == 51
 
 
 async def test_a_transaction_has_an_end() -> None:
