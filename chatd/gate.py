@@ -266,7 +266,7 @@ class Gate:
         self._begun += 1
 
     def _commit_on(self) -> Committed:
-        """Where the store is called, mostly on a thread: one commit after the other, while any wait. Returns the last."""
+        """Where the store is called, mostly on a thread: one commit after the other, while any wait. The last one."""
         while True:
             tickets = self._current
             changes = [change for ticket in tickets for change in ticket.changes]
