@@ -264,16 +264,17 @@ class Gate:
     def _begin(self, tickets: Sequence[Ticket]) -> None:
         self._current = tickets
         self._begun += 1
+        self._began = time.monotonic()
 
     def _commit_on(self) -> Committed:
         """Where the store is called, mostly on a thread: one commit after the other, while any wait. The last one."""
         while True:
             tickets = self._current
             changes = [change for ticket in tickets for change in ticket.changes]
-            self._began = time.monotonic()
             outcomes = self.store.commit(changes) if changes else self._repaired()
             committed = Committed(tickets, outcomes, None, self.store.generation)
-            if not self._waiting or self._errands or self._pause() > 0:
+            quick = time.monotonic() - self._began < self._gather  # so on the way over the event loop more gathers
+            if not self._waiting or self._errands or quick:
                 return committed
             self._begin(self._take())
             self._committed.append(committed)

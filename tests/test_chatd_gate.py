@@ -196,6 +196,30 @@ async def test_a_failure_in_a_row_of_commits_fails_those_who_were_in_it() -> Non
         assert desk.published == ["a"]
 
 
+@pytest.mark.parametrize(("gather", "calls"), [(0.0, 1), (1000.0, 2)])
+async def test_after_a_quick_commit_the_event_loop_is_asked(gather: float, calls: int) -> None:
+    """For what gathers meanwhile: a commit more would cost more than the way."""
+    store, go = WatchedStore(), trio.Event()
+    called: list[int] = []
+
+    async def write(work: Any) -> Any:
+        await go.wait()
+        called.append(len(store.batches))
+        return work()
+
+    gate = Gate(store, write, run_inline, gather=gather)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.run)
+        for name in "ab":
+            gate.submit([put(name)])
+            await wait_all_tasks_blocked()
+        go.set()
+        await wait_all_tasks_blocked()
+        gate.close()
+    assert len(called) == calls
+    assert len(store.batches) == 2
+
+
 async def test_poison_in_a_row_of_commits_harms_nobody_else() -> None:
     async with running() as desk:
         desk.writes.hold("before")
