@@ -163,7 +163,7 @@ class Gate:
     async def read(self, work: Callable[[], T]) -> T:
         """Run a read; when it returns, every commit that it saw has been published. Raises Unavailable."""
         found = await self._read(work)
-        # The read can only have seen commits that had begun by now; at most two of them are still to be published.
+        # The read can only have seen commits that had begun by now; few of them are still to be published.
         begun = self._begun
         if self._published < begun:
             with trio.move_on_after(self._patience):
