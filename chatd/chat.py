@@ -6,6 +6,7 @@ was sent is acknowledged.
 
 import codecs
 import os
+import re
 import signal
 import ssl
 import sys
@@ -48,6 +49,11 @@ UNDERWAY = 100
 
 PREVIEW = 40
 """Characters of a message that tell which one is meant."""
+
+COMMAND = re.compile(r"/[A-Za-z]+")
+"""Lines that are no messages: one word behind a slash."""
+
+HELP = "/quit or Ctrl-D ends; //word sends /word; every other line is a message"
 
 TICKS: dict[Status, str] = {"sent": "✓ sent", "delivered": "✓✓ delivered", "read": "✓✓ read"}
 
@@ -187,8 +193,11 @@ class Chat:
                     if line == "/quit":
                         nursery.cancel_scope.cancel()
                         break
+                    if COMMAND.fullmatch(line):
+                        self._note(HELP if line == "/help" else f"there is no {line}; {HELP}")
+                        continue
                     self._unsent += 1
-                    await typed.send(line)
+                    await typed.send(line[1:] if COMMAND.fullmatch(line[1:]) else line)
         if self._unsent:
             self._note(f"not sent: {self._unsent} message{'s' if self._unsent > 1 else ''}")
 
@@ -210,7 +219,7 @@ class Chat:
                     waiting = True
                     self._note(f"waiting for {self.other} to appear ...")
                 await trio.sleep(error.retry_after or PATIENCE)
-        self._note(f"you talk to {self._name(self.other)}; /quit ends")
+        self._note(f"you talk to {self._name(self.other)}; /quit ends, /help lists what else there is")
         self._tell_presence()
         self._ticks.clear()
         self._shown = page[0].seq - 1 if page else 0
@@ -274,6 +283,8 @@ class Chat:
                 if self._lost:
                     self._note("connected")
                 self._lost = False
+                if self._conversation is not None:
+                    self._tell_presence()
             case Disconnected():
                 if not self._lost:
                     self._note(f"no connection to {self.server} ({printable(event.reason, ' ')}), trying again ...")
@@ -287,7 +298,7 @@ class Chat:
                     await self._update(event)
             case TypingChanged(conversation=self._conversation, user=self.other, active=True):
                 self._note(f"{self._name(self.other)} is typing ...")
-            case PresenceChanged(user=self.other) if self._conversation is not None:
+            case PresenceChanged(user=self.other) if self._conversation is not None and not self._lost:
                 self._tell_presence()
             case _:
                 pass

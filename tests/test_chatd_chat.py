@@ -226,6 +226,30 @@ async def test_the_other_comes_and_goes(autojump_clock: MockClock) -> None:
         await ada.see("Bo is online")
 
 
+async def test_who_has_gone_meanwhile_is_told_once_there_is_a_connection(autojump_clock: MockClock) -> None:
+    async with talking() as (ada, bo, _):
+        await ada.see("Bo is online")
+        await ada.cut()
+        await ada.see("no connection")
+        await bo.aclose()
+        await trio.sleep(30)
+        ada.down = False
+        await ada.see("Bo is offline")
+        assert not any("connected" in line for line in ada.lines), "that came first"
+        await ada.cut()
+        await ada.see("no connection")
+        await ada.server.connect("den-1")
+        ada.down = False
+        await ada.see("-- connected")
+        await ada.see("Bo is online")
+        await ada.cut()
+        await ada.see("no connection")
+        ada.down = False
+        await ada.see("-- connected")
+        await trio.sleep(30)
+        assert ada.lines == [], "what was said is not said again"
+
+
 async def test_somebody_is_waited_for(autojump_clock: MockClock) -> None:
     async with daemon() as server, terminal(server, "pat-1", "den-1") as ada:
         await ada.see("waiting for den-1 to appear ...")
@@ -260,6 +284,17 @@ async def test_quit_ends_at_once_and_says_what_was_not_sent(autojump_clock: Mock
             await ada.keys.send(line)
         await ada.over.wait()
         await ada.see("-- not sent: 2 messages")
+
+
+async def test_a_word_behind_a_slash_is_no_message(autojump_clock: MockClock) -> None:
+    async with talking() as (ada, bo, _):
+        for line in ("/help", "/hlep", "//help", "/usr/bin", "/ 2", "//x/y"):
+            await ada.keys.send(line)
+        await ada.see("-- /quit or Ctrl-D ends;")
+        await ada.see("-- there is no /hlep; /quit or Ctrl-D ends;")
+        for body in ("/help", "/usr/bin", "/ 2", "//x/y"):
+            await bo.expect("change", messages=[{"body": body}])
+            await ada.see(f"✓ sent: {body}")
 
 
 async def test_a_refused_message_says_so(autojump_clock: MockClock) -> None:

@@ -38,7 +38,7 @@ def chat(
     """Chat in this terminal.
 
     As whom your token says or, with a server in development mode, as anybody. Each line is a message; /quit or Ctrl-D
-    ends.
+    ends, and //word sends /word.
     """
     token = None if user is not None else _token(token_file)  # never on the command line, which others can see
     if user is not None and token_file is not None:
