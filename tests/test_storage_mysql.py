@@ -502,6 +502,17 @@ def test_reads_take_few_round_trips(store: MysqlStore, desk: Desk) -> None:
         assert trips[0] <= 6
 
 
+def test_nothing_is_left_to_an_apps_defaults(store: MysqlStore, desk: Desk) -> None:
+    c = desk.chat("ada", "ben")
+    db = store._require_writer()
+    db.run('ALTER TABLE "Message" MODIFY "kind" VARCHAR(16) NOT NULL DEFAULT \'image\', '
+           'MODIFY "replyToSeq" INT DEFAULT 7, MODIFY "data" JSON DEFAULT (\'{}\'), '
+           'MODIFY "replyToId" VARCHAR(191) DEFAULT \'none\'')  # fmt: skip
+    desk.say(c, "ada", "1")
+    assert db.run('SELECT "kind", "replyToSeq", "data", "replyToId" FROM "Message"') == [("text", None, None, None)]
+    db.commit()
+
+
 def test_a_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk) -> None:
     """The server takes no packet beyond max_allowed_packet."""
     c = desk.chat("ada", "ben")

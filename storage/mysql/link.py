@@ -6,6 +6,7 @@ third of a commit's time in Python. Here a description that was seen before is n
 
 import datetime
 import functools
+import os
 import socket
 import ssl
 import struct
@@ -201,7 +202,8 @@ class Link(pymysql.connections.Connection):
 
     def connect(self, sock: Any = None) -> None:
         super().connect(sock)
-        if not isinstance(self._sock, ssl.SSLSocket):  # which knows nothing of the system's limits
+        # An encrypted connection knows nothing of the system's limits, and other systems write them otherwise.
+        if os.name == "posix" and not isinstance(self._sock, ssl.SSLSocket):
             self._leave_waiting_to_the_system()
 
     def _leave_waiting_to_the_system(self) -> None:

@@ -33,8 +33,9 @@ _CHANGES = Into.of(CHANGED.name, rows.quoted(c.name for c in CHANGED.columns), u
 _TOKENS = Into.of(TOKEN.name, rows.quoted(c.name for c in TOKEN.columns), update=new_values("revokedAt"))
 _CUT_OFFS = Into.of(CUT_OFF.name, rows.quoted(c.name for c in CUT_OFF.columns), update=new_values("at"))
 
-# What a message has that is neither an answer nor the system's; the rest is by default as it is to be.
-_TEXT = ", ".join(c for c in sql.SENT_MESSAGE.split(", ") if c not in {'"kind"', '"replyToSeq"', '"data"'})
+# The same in all messages that are neither an answer nor the system's. Written, as a column's default may be an app's.
+_SAME = {"kind": "'text'", "replyToSeq": "NULL", "data": "NULL", "replyToId": "NULL"}
+_TEXT = ", ".join(column for column in sql.SENT_MESSAGE.split(", ") if column.strip('"') not in _SAME)
 
 RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
 """Whether the title of conversation `c` is another than was told: an app changed it. (A hash is compared exactly.)"""
@@ -92,7 +93,7 @@ class Saver:
         )
         dated_message = ', "updatedAt"' if self._dated_messages else ""
         self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{dated_message}', also=NEW)
-        self._texts = Into.of("Message", f"{_TEXT}{dated_message}", also=NEW)
+        self._texts = Into.of("Message", f"{_TEXT}{dated_message}", also={**_SAME, **NEW})
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
         self._changes = Into.of(
             "Message",
