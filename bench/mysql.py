@@ -56,7 +56,8 @@ def mariadb(folder: Path) -> Iterator[Database]:
     data, socket = folder / "mariadb", folder / "s"
     user = ["--user=root"]  # heeded by root alone
     made = subprocess.run(
-        ("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *user),
+        ("mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--tmpdir={folder}",
+         "--auth-root-authentication-method=normal", *user),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if made.returncode:
@@ -69,8 +70,8 @@ def mariadb(folder: Path) -> Iterator[Database]:
         log.open("wb") as errors,
         subprocess.Popen(
             ("mariadbd", "--no-defaults", *user, f"--datadir={data}", f"--socket={socket}", f"--port={port}",
-             "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-buffer-pool-size=256M",
-             f"--pid-file={folder / 'pid'}"),
+             f"--tmpdir={folder}", "--bind-address=127.0.0.1", "--skip-name-resolve",
+             "--innodb-buffer-pool-size=256M", f"--pid-file={folder / 'pid'}"),
             stdout=errors, stderr=errors, start_new_session=True,
         ) as process,
     ):  # fmt: skip

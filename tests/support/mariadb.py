@@ -112,8 +112,9 @@ def start(*options: str) -> Server:
     folder = Path(tempfile.mkdtemp(prefix="chatd-mariadb-", dir=memory if os.access(memory, os.W_OK) else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     as_root = ["--user=root"] if os.geteuid() == 0 else []
+    # A server that starts removes temporary tables of others, where they share a folder for them.
     made = subprocess.run(
-        ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", "--skip-test-db",
+        ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}", "--skip-test-db",
          "--auth-root-authentication-method=normal", *as_root],
         capture_output=True, check=False,
     )  # fmt: skip
