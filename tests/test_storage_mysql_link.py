@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from storage.mysql.connection import Connection
 from storage.mysql.errors import why
-from storage.mysql.link import CHUNK, LITERALS, Link, time_literal
+from storage.mysql.link import CHUNK, Link
 from storage.mysql.names import Names
 from storage.mysql.url import parse
+from storage.mysql.values import LITERALS, time_literal
 from support import mariadb
 from support.certificates import make_certificate
 

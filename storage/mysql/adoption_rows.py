@@ -17,10 +17,10 @@ from ..records import pair_of
 from . import rows
 from .connection import Connection, Row
 from .errors import AGAIN, DUPLICATE, Error, code
-from .link import time_text
 from .rows import NEW, Into, new_values
 from .saving import COUNT_ANEW, SPAN, STATUS, TITLE_TOLD, seat_id
 from .tables import TOUCHED
+from .values import time_text
 
 BATCH = 2000
 """Messages of one transaction."""

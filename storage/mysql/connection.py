@@ -11,10 +11,11 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from .link import LITERALS, Link
+from .link import Link
 from .names import Names
 from .tables import COLLATION
 from .url import Address
+from .values import LITERALS
 
 LOCK_WAIT = 5
 """Seconds that a statement waits for a row that another transaction has locked."""

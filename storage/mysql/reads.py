@@ -31,11 +31,11 @@ from . import gone, rows, searching, touched
 from .attachments import Files, with_files
 from .connection import Connection, Row
 from .counting import SELECTS, Counts
-from .link import time_text
 from .loading import USERS
 from .pool import Pool
 from .rows import Roles
 from .searching import MINE
+from .values import time_text
 
 # Of the app's rows only those that were taken in.
 _SUMMARIES = sql.SUMMARIES.replace('p."userId" = ?', MINE)

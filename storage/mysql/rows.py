@@ -9,8 +9,8 @@ import attrs
 from .. import sql
 from ..records import Message, Participant, Room, User
 from .connection import TEXT, Connection, Row
-from .link import LITERALS, time_literal
 from .tables import BY_NAME, TIME, TOUCHED
+from .values import LITERALS, time_literal
 
 LIST = 1000
 """Most values in one IN list, and most rows in one INSERT."""

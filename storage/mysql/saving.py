@@ -15,10 +15,10 @@ from ..records import Message
 from ..rules.unit import Unit
 from . import rows
 from .connection import Connection
-from .link import time_text
 from .loading import Loaded
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
 from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
+from .values import time_text
 
 # Not one statement for both: what clashes with another's pair or client_id must fail, not change the other's row.
 _NEW_ROOMS = Into.of("Conversation", f'{sql.CONVERSATION}, "updatedAt", "creatorId", "clientId"')

@@ -11,7 +11,7 @@ from ..records import Hit, Hits, Message
 from ..search import matches
 from . import rows
 from .connection import Connection
-from .link import time_text
+from .values import time_text
 
 WINDOW = 500
 """Messages that one statement brings."""

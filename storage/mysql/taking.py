@@ -18,11 +18,11 @@ from ..rules.unit import Unit, moved_on
 from . import rows
 from .attachments import Files
 from .connection import Connection, Row
-from .link import time_text
 from .loading import Loaded
 from .saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
 from .tables import TOUCHED
 from .touched import ROWS, Work, missing
+from .values import time_text
 
 _ROOMS = f'SELECT {sql.CONVERSATION}, {RETITLED} FROM "Conversation" c WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
 _SEATS = (

@@ -13,9 +13,9 @@ from .. import sql
 from ..records import Moves, Place, User
 from .attachments import File, Files
 from .connection import Connection, Row
-from .link import time_text
 from .saving import RETITLED
 from .tables import TOUCHED
+from .values import time_text
 
 OVERLAP = 10_000
 """ms for which a row is looked at again: longer than a daemon tries to commit."""

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from storage.mysql.adoption import Adoption
-from storage.mysql.link import time_text
 from storage.mysql.store import MysqlStore
+from storage.mysql.values import time_text
 
 from . import mariadb
 

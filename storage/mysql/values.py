@@ -1,0 +1,81 @@
+"""Values: how they are written in statements, and made of what the server sends."""
+
+import datetime
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from pymysql.connections import TEXT_TYPES
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions, escape_string
+from pymysql.protocol import FieldDescriptorPacket
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_MILLISECOND = datetime.timedelta(milliseconds=1)
+_BINARY = 63
+"""The number of the character set that is none."""
+
+Value = Callable[[bytes], Any]
+"""Makes a value of what the server sent."""
+
+
+@functools.lru_cache(4096)
+def time_text(at: int | None) -> str | None:
+    """A time in ms as DATETIME(3) in UTC takes it."""
+    return None if at is None else (_EPOCH + at * _MILLISECOND).isoformat(" ", "milliseconds")
+
+
+@functools.lru_cache(4096)
+def time_literal(at: int | None) -> str:
+    """The same as it is written in a statement."""
+    return "NULL" if at is None else f"'{time_text(at)}'"
+
+
+@functools.lru_cache(4096)
+def _time_of(text: bytes) -> int:
+    """A DATETIME or TIMESTAMP in ms; 0 for a date that no calendar has ("0000-00-00")."""
+    try:
+        return (datetime.datetime.fromisoformat(text.decode("ascii")) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        return 0
+
+
+def _text(text: str) -> str:
+    # Backslashes escape, as no sql_mode of ours says otherwise; line ends may stand in a string as they are.
+    if "'" in text or "\\" in text or "\0" in text:
+        text = escape_string(text)
+    return f"'{text}'"
+
+
+LITERALS: dict[type, Callable[[Any], str]] = {
+    str: _text,
+    int: str,
+    bool: lambda flag: "1" if flag else "0",
+    type(None): lambda _: "NULL",
+}
+"""How values are written in a statement, by their type."""
+
+_VALUES: dict[int, Value] = {
+    **dict.fromkeys(
+        (FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG), int
+    ),
+    FIELD_TYPE.DATETIME: _time_of,
+    FIELD_TYPE.TIMESTAMP: _time_of,
+    FIELD_TYPE.JSON: bytes.decode,
+}
+
+
+@functools.lru_cache(2048)
+def value_of(description: bytes) -> Value:
+    """How the values of a column are made of what the server sends, from the column's description.
+
+    https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html
+    """
+    field: Any = FieldDescriptorPacket(description, "utf-8")
+    known = _VALUES.get(field.type_code)
+    if known is not None:
+        return known
+    if field.type_code in TEXT_TYPES:
+        return bytes if field.charsetnr == _BINARY else bytes.decode
+    convert: Callable[[str], Any] = conversions.get(field.type_code) or str
+    return lambda data: convert(data.decode("ascii"))
