@@ -4,10 +4,14 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from coverage import Coverage
+
+from storage.contract import Store
+from support.stores import KINDS, Desk, Kind
 
 _measuring = Coverage.current()
 MEASURED = ("test_protocol_", "test_storage_")
@@ -52,3 +56,24 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, and CHATD_TEST_STRICT=1: {report.longrepr}"
     return report
+
+
+# -- what is promised of every store is tested on each; who needs another has a `store` of its own --
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    assert isinstance(request.param, Kind)
+    return request.param
+
+
+@pytest.fixture
+def store(kind: Kind, tmp_path: Path) -> Iterator[Store]:
+    store = kind.open(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def desk(store: Store) -> Desk:
+    return Desk(store)

@@ -1,6 +1,6 @@
 """Messages that are changed after they were sent, on every store: edits, tombstones, reactions, and catching up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -10,26 +10,8 @@ from storage.changes import Change, Changed, Refused, Unchanged
 from storage.contract import MAX_CHANGED, Store
 from storage.records import Membership, Message, MessageVersion, Reaction, Standing
 from storage.rules.messages import MAX_EMOJIS
+from support.shown import unread
 from support.stores import ANYBODY, KINDS, STAFF, Desk, Kind, Replica
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    assert isinstance(request.param, Kind)
-    return request.param
-
-
-@pytest.fixture
-def store(kind: Kind, tmp_path: Path) -> Iterator[Store]:
-    store = kind.open(tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def desk(store: Store) -> Desk:
-    return Desk(store)
-
 
 CHANGES: dict[str, Callable[[Desk, str, str, int], Change]] = {
     "edit": lambda desk, chat, user, seq: desk.edit(chat, user, seq, "other"),
@@ -42,12 +24,6 @@ def history(store: Store, conversation: str, user: str = "ada") -> dict[int, Mes
     page = store.history(conversation, user, before=None, after=0, limit=10_000)
     assert page is not None
     return {m.seq: m for m in page.messages}
-
-
-def unread(store: Store, conversation: str, user: str) -> int:
-    found = store.summary(conversation, user)
-    assert found is not None
-    return found[0].membership.unread
 
 
 def fresh(user: str, unread: int) -> Membership:

@@ -1,6 +1,6 @@
 """Groups, on every store: who comes in, goes, owns them; what the others are told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,6 @@ from storage.records import Conversation, Membership, Participant, User
 from storage.rules import groups
 from storage.rules.unit import Unit
 from support.stores import ANYBODY, KINDS, Desk, Kind, Replica, by_user
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    assert isinstance(request.param, Kind)
-    return request.param
-
-
-@pytest.fixture
-def store(kind: Kind, tmp_path: Path) -> Iterator[Store]:
-    store = kind.open(tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def desk(store: Store) -> Desk:
-    return Desk(store)
 
 
 def fresh(user: str, unread: int = 0) -> Membership:

@@ -22,16 +22,10 @@ from storage.changes import (
 from storage.contract import Store
 from storage.records import Credentials, IssuedToken, User
 from storage.tokens import KEPT
-from support.stores import KINDS, Kind
+from support.stores import Kind
 
 ADA = User("ada", "Ada", "patient")
 FAR = 10**13
-
-
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
-def kind(request: pytest.FixtureRequest) -> Kind:
-    assert isinstance(request.param, Kind)
-    return request.param
 
 
 @pytest.fixture

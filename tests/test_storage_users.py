@@ -1,0 +1,129 @@
+"""People, on every store: made, changed, seen, listed by name."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from storage.changes import UserSaved
+from storage.contract import Store
+from storage.records import User
+from support.stores import Desk, disable
+
+STAFF = ("dentist", "staff", "admin")
+
+
+def test_a_user_is_made_then_changed_by_what_is_given(desk: Desk, store: Store) -> None:
+    assert desk.do(desk.put("ada")) == [UserSaved(User("ada", "ada", "patient"), changed=False)]
+    assert desk.do(desk.put("ada", name="Ada")) == [UserSaved(User("ada", "Ada", "patient"), changed=True)]
+    assert desk.do(desk.put("ada", role="staff")) == [UserSaved(User("ada", "Ada", "staff"), changed=True)]
+    assert (
+        desk.do(desk.put("ada"), desk.put("ada", name="Ada", role="staff"))
+        == [UserSaved(User("ada", "Ada", "staff"), changed=False)] * 2
+    )
+    assert store.user("ada") == User("ada", "Ada", "staff")
+
+
+def test_a_user_was_last_seen(desk: Desk, store: Store) -> None:
+    made, seen = desk.do(desk.put("ada"), desk.see("ada"))
+    assert isinstance(made, UserSaved)
+    assert seen == UserSaved(User("ada", "ada", "patient", last_seen_at=2), changed=False)
+    desk.do(attrs.evolve(desk.see("ada"), at=1))
+    assert store.user("ada") == User("ada", "ada", "patient", last_seen_at=2), "never earlier"
+    assert desk.refused(desk.see("nobody")).reason == "not_found"
+
+
+def test_users(desk: Desk, store: Store) -> None:
+    desk.people("ada", "ben")
+    assert store.user("nobody") is None
+    assert store.users([]) == {}
+    assert store.users(["ada", "nobody", "ada", "ben"]) == {
+        "ada": User("ada", "ada", "patient"), "ben": User("ben", "ben", "patient"),
+    }  # fmt: skip
+
+
+def test_ids_are_compared_exactly(desk: Desk, store: Store) -> None:
+    desk.people("ada", "Ada", "ADA")
+    assert store.user("aDa") is None
+    assert desk.changed(desk.open("ada", "Ada")).created
+    assert desk.changed(desk.open("ada", "ADA")).created
+
+
+NAMES = {
+    "1": ("Ben Ziegler", "dentist"),
+    "2": ("ada Weiß", "staff"),
+    "3": ("Ada Weiß", "staff"),
+    "4": ("ÅSA Öberg", "admin"),
+    "5": ("åsa berg", "patient"),
+    "6": ("Ёлкина", "dentist"),
+    "7": ("100% _Done_", "admin"),
+    "8": ("Σίσυφος", "staff"),
+}
+
+
+@pytest.fixture
+def people(desk: Desk) -> None:
+    desk.do(*(desk.put(user, name, role) for user, (name, role) in NAMES.items()))
+
+
+def found(store: Store, query: str | None = None, *, roles: tuple[str, ...] = STAFF, but: str = "0") -> list[str]:
+    page, after = store.list_users(roles=roles, but=but, query=query, after=None, limit=50)
+    assert after is None
+    return [user.id for user in page]
+
+
+@pytest.mark.usefixtures("people")
+def test_users_are_listed_by_name_then_id(store: Store) -> None:
+    assert found(store) == ["7", "2", "3", "1", "4", "8", "6"]
+    assert found(store, but="3") == ["7", "2", "1", "4", "8", "6"]
+    assert found(store, roles=("patient",)) == ["5"]
+    assert found(store, roles=("admin", "patient")) == ["7", "5", "4"]
+    assert found(store, roles=()) == []
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize(
+    ("query", "users"),
+    [
+        ("ADA", ["2", "3"]),
+        ("weiss", ["2", "3"]),
+        ("WEIß", ["2", "3"]),
+        ("åsa", ["4"]),
+        ("ÖB", ["4"]),
+        ("ёЛК", ["6"]),
+        ("ΣΊΣΥΦΟΣ", ["8"]),
+        ("%", ["7"]),
+        ("_", ["7"]),
+        ("e", ["7", "2", "3", "1", "4"]),
+        (" ", ["7", "2", "3", "1", "4"]),
+        ("", ["7", "2", "3", "1", "4", "8", "6"]),
+        ("'", []),
+        ("nobody", []),
+    ],
+)
+def test_a_query_is_a_part_of_the_name_in_any_case(store: Store, query: str, users: list[str]) -> None:
+    assert found(store, query) == users
+
+
+@pytest.mark.usefixtures("people")
+@pytest.mark.parametrize("limit", range(1, 9))
+def test_users_page_by_page(store: Store, limit: int) -> None:
+    ids: list[str] = []
+    after: tuple[Any, ...] | None = None
+    while True:
+        page, after = store.list_users(roles=STAFF, but="1", query=None, after=after, limit=limit)
+        assert len(page) <= limit
+        ids += [user.id for user in page]
+        if after is None:
+            break
+        assert len(page) == limit
+    assert ids == ["7", "2", "3", "4", "8", "6"]
+
+
+@pytest.mark.usefixtures("people")
+def test_the_disabled_are_not_listed(store: Store) -> None:
+    disable(store, "3")
+    assert found(store, "ada") == ["2"]
+    user = store.user("3")
+    assert user is not None
+    assert user.disabled_at == 1
