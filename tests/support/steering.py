@@ -6,15 +6,29 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from chatd.harness import Server, TestClient, daemon
+from chatd.harness import Frame, Server, TestClient, daemon
 from storage.changes import Change, Leave, Outcome, SendMessage
 from storage.contract import Unavailable
 from storage.memory import MemoryStore
 
+from .strict import Book
+
 T = TypeVar("T")
 When = Literal["before", "after"]
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "conversation.get": {},
+    "conversation.leave": {},
+    "membership.set": {"muted": True},
+    "message.send": {"client_id": "r-1", "body": "x"},
+    "message.history": {},
+    "receipt": {"read": 1},
+    "typing": {"active": True},
+    "focus": {},
+}
+"""What a request about a conversation has besides."""
 
 
 class WatchedStore(MemoryStore):
@@ -146,3 +160,15 @@ async def say(client: TestClient, conversation: str, *client_ids: str, body: str
     return [
         await client.send("message.send", conversation=conversation, client_id=id, body=body or id) for id in client_ids
     ]
+
+
+def changes(client: TestClient, conversation: str | None = None) -> list[Frame]:
+    """All change events that came."""
+    return [f for f in client.received if f["type"] == "change" and conversation in (None, f["conversation"])]
+
+
+async def agree(c: Clinic, *books: Book) -> None:
+    """Let everything happen that takes no time; then every copy must be the truth."""
+    await wait_all_tasks_blocked()
+    for book in books:
+        book.agree(c.store)
