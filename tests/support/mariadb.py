@@ -95,6 +95,11 @@ def _connect(address: Address, database: str | None) -> Any:
     )  # fmt: skip
 
 
+def rows(app: Any, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    app.execute(statement, values)
+    return list(app.fetchall())
+
+
 @functools.cache
 def server() -> Server:
     """The one server of this run, started when it is first asked for. Skips the test where there is none."""
