@@ -1,6 +1,5 @@
 """Watermarks, what follows from them, and one's own settings, on every store."""
 
-
 import pytest
 
 from storage.changes import Changed
