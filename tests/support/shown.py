@@ -3,7 +3,7 @@
 from typing import Any
 
 from storage.contract import Store
-from storage.records import Membership
+from storage.records import Membership, Message, Participant
 
 
 def settings(
@@ -32,3 +32,21 @@ def listed(store: Store, user: str, *, archived: bool = False, limit: int = 50) 
         assert len(page.summaries) == limit
         assert page.next == store.key_of(page.summaries[-1])
         after = page.next
+
+
+def history(store: Store, conversation: str, user: str = "ada") -> list[Message]:
+    page = store.history(conversation, user, before=None, after=None, limit=200)
+    assert page is not None
+    return list(page.messages)
+
+
+def seats(store: Store, conversation: str) -> dict[str, Participant]:
+    room = store.room(conversation)
+    assert room is not None
+    return {p.user: p for p in room.participants}
+
+
+def rev(store: Store, conversation: str) -> int:
+    room = store.room(conversation)
+    assert room is not None
+    return room.conversation.rev
