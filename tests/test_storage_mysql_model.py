@@ -5,11 +5,12 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis.stateful import invariant, rule
-from test_storage_model import Chat, Stores
+from test_storage_model import Stores
 
 from storage.mysql.store import MysqlStore
 from storage.records import status_of
 from support import mariadb
+from support.model import Chat
 from support.stores import done_with, mysql
 
 RANKS = ("sent", "delivered", "read")
