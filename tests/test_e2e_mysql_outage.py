@@ -3,6 +3,7 @@
 import random
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -146,18 +147,22 @@ async def test_readyz_tells_of_an_outage_though_nobody_writes(tmp_path: Path) ->
         mariadb.stop(server)
 
 
+def app_url(root: Any, server: mariadb.Server, database: str) -> str:
+    """The database's address for a new user `app`, who has no rights elsewhere, with the password `one`."""
+    root.execute("CREATE USER app@'127.0.0.1' IDENTIFIED BY 'one'")
+    root.execute(f"GRANT ALL ON {database}.* TO app@'127.0.0.1'")
+    address = parse(server.url(database))
+    return f"mysql://app:one@{address.host}:{address.port}/{database}"
+
+
 async def test_a_password_that_changes_and_comes_back(tmp_path: Path) -> None:
     """What an operator may do while the daemon runs: it says so at /readyz, and goes on by itself."""
     server = mariadb.start()
     try:
         name = server.database()
-        url = server.url(name)
         root = pymysql.connect(unix_socket=f"{server.folder}/s", user="root", autocommit=True)
         with closing(root), root.cursor() as cursor:
-            cursor.execute("CREATE USER app@'127.0.0.1' IDENTIFIED BY 'one'")
-            cursor.execute(f"GRANT ALL ON {name}.* TO app@'127.0.0.1'")
-            address = parse(url)
-            mine = f"mysql://app:one@{address.host}:{address.port}/{name}"
+            mine = app_url(cursor, server, name)
             async with running(tmp_path, "--database", mine) as daemon, connected(daemon, "pat-1") as client:
                 async with connected(daemon, "den-1"):
                     conversation = await client.open("den-1")
@@ -185,9 +190,9 @@ async def test_a_server_that_becomes_read_only(tmp_path: Path) -> None:
         name = server.database()
         root = pymysql.connect(unix_socket=f"{server.folder}/s", user="root", autocommit=True)
         with closing(root), root.cursor() as cursor:
-            cursor.execute("REVOKE READ ONLY ADMIN ON *.* FROM chatd@'127.0.0.1'")
+            mine = app_url(cursor, server, name)  # who may everything writes all the same
             async with (
-                running(tmp_path, "--database", server.url(name)) as daemon,
+                running(tmp_path, "--database", mine) as daemon,
                 connected(daemon, "pat-1") as client,
             ):
                 async with connected(daemon, "den-1"):
