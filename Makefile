@@ -8,7 +8,7 @@ CODE := chatd protocol storage tests $(wildcard bench)
 # Debian has servers where the PATH of most users does not lead.
 export PATH := $(PATH):/usr/sbin
 # Without a MySQL server, what needs one is not tested.
-UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
+UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
 .PHONY: serve test lint types check bench bench-mysql binary soak clean help

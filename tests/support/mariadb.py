@@ -1,7 +1,8 @@
 """A MariaDB server of the tests' own, or the one that CHATD_TEST_MYSQL_URL names; a fresh database for who wants one.
 
-Ours lies in memory where there is /dev/shm, doesn't sync (what is lost with the power is not the subject), and keeps
-its clock in a zone that nobody else has, so that a time left to the server would show.
+With CHATD_TEST_MYSQLD, the program of a MySQL server, ours is one of MySQL. It lies in memory where there is /dev/shm,
+doesn't sync (what is lost with the power is not the subject), and keeps its clock in a zone that nobody else has, so
+that a time left to the server would show.
 """
 
 import atexit
@@ -111,18 +112,24 @@ def server() -> Server:
 
 def start(*options: str) -> Server:
     """Another server, with these options; it ends with this process, or by `stop`. Skips the test where it can't be."""
-    if not (shutil.which("mariadbd") and shutil.which("mariadb-install-db")):
+    mysqld = os.environ.get("CHATD_TEST_MYSQLD")
+    if not (mysqld or (shutil.which("mariadbd") and shutil.which("mariadb-install-db"))):
         pytest.skip("needs a MySQL server: install mariadb-server, or name one in CHATD_TEST_MYSQL_URL")
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="chatd-mariadb-", dir=memory if os.access(memory, os.W_OK) else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     as_root = ["--user=root"] if os.geteuid() == 0 else []
-    # A server that starts removes temporary tables of others, where they share a folder for them.
-    made = subprocess.run(
-        ["mariadb-install-db", "--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}", "--skip-test-db",
-         "--auth-root-authentication-method=normal", *as_root],
-        capture_output=True, check=False,
+    program: tuple[str, ...] = "mariadbd", "--no-defaults"
+    prepare: tuple[str, ...] = (
+        "mariadb-install-db", "--no-defaults", "--skip-test-db", "--auth-root-authentication-method=normal",
     )  # fmt: skip
+    if mysqld:
+        # Like MariaDB's of itself: no binary log, no port for another protocol, TLS only where it gets a certificate.
+        program = mysqld, "--no-defaults", "--skip-log-bin", "--mysqlx=OFF", "--auto-generate-certs=OFF"
+        prepare = *program, "--initialize-insecure"
+    # A server that starts removes temporary tables of others, where they share a folder for them.
+    prepare = (*prepare, *as_root, f"--datadir={folder}/data", f"--tmpdir={folder}")
+    made = subprocess.run(prepare, capture_output=True, check=False)
     assert made.returncode == 0, made.stdout.decode() + made.stderr.decode()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -130,7 +137,7 @@ def start(*options: str) -> Server:
     # Ends with us even where we are killed.
     leash = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
     command = (
-        *leash, "mariadbd", "--no-defaults", *as_root, f"--datadir={folder}/data", f"--socket={folder}/s",
+        *leash, *program, *as_root, f"--datadir={folder}/data", f"--socket={folder}/s",
         f"--pid-file={folder}/pid", f"--tmpdir={folder}", "--bind-address=127.0.0.1", f"--port={port}",
         "--skip-name-resolve",
         f"--default-time-zone={ZONE}", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
