@@ -14,6 +14,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.client import Client, Closed, Disconnected, RequestFailed
 from chatd.client import connect as connect_to
+from chatd.tls import NOT_TLS
 from support.events import next_of
 
 Frame = dict[str, Any]
@@ -325,12 +326,20 @@ async def test_a_failed_handshake_is_tried_again(answer: bytes | None, reason: s
         assert isinstance(await next_of(events, Disconnected), Disconnected)
 
 
-async def test_a_refused_handshake_is_final(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "the server answered 403"),
+        (NOT_TLS, "the server answered 400: this port speaks TLS only: use https:// or wss://"),
+        (NOT_TLS.replace(b"text/plain", b"text/html"), "the server answered 400"),
+    ],
+)
+async def test_a_refused_handshake_is_final(answer: bytes, reason: str, autojump_clock: MockClock) -> None:
     async def dial() -> trio.abc.Stream:
         ours, theirs = memory_stream_pair()
-        await theirs.send_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await theirs.send_all(answer)
         return ours
 
     async with connect_to("http://test", user="pat-1", dial=dial) as client:
-        with pytest.raises(Closed, match="403"):
+        with pytest.raises(Closed, match=f"{reason}$"):
             await client.open("den-1")

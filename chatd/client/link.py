@@ -61,10 +61,20 @@ class Over(Exception):
         if isinstance(error, trio_websocket.ConnectionRejected):
             # An answer of HTTP: 408, 429 and what the server is to blame for may pass.
             status = error.status_code
-            return cls(f"the server answered {status}", fatal=400 <= status < 500 and status not in (408, 429))
+            final = 400 <= status < 500 and status not in (408, 429)
+            return cls(f"the server answered {status}{_words(error)}", fatal=final)
         if isinstance(error, trio.TooSlowError):
             return cls("the server doesn't answer")
         return cls(str(error) or type(error).__name__)
+
+
+def _words(answer: trio_websocket.ConnectionRejected) -> str:
+    """What it says itself, in one line, where it is meant for people, as by a server that speaks TLS only."""
+    headers = {name.lower(): value for name, value in answer.headers}
+    if not headers.get(b"content-type", b"").startswith(b"text/plain"):
+        return ""
+    line = (answer.body or b"")[:200].decode(errors="replace").partition("\n")[0].strip()
+    return f": {line}" if line else ""
 
 
 FAILURES = (
