@@ -78,15 +78,18 @@ async def test_a_command_waits_for_another(operator: Operator) -> None:
 async def test_a_daemon_waits_for_a_command(operator: Operator) -> None:
     await operator.people()
     lock = Lock(operator.folder / "data", None, daemon=False)
+    ready = trio.Event()
     async with trio.open_nursery() as nursery:
 
         @nursery.start_soon
         async def serve() -> None:
             async with running(operator.folder, development=False):
-                pass
+                ready.set()
 
-        await trio.sleep(1)
+        await trio.sleep(2)  # by then it would be
+        assert not ready.is_set()
         lock.close()
+        await ready.wait()
 
 
 def test_a_lock_is_for_one(tmp_path: Path) -> None:
