@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from chatd.client import Disconnected, connect
 from support.certificates import make_certificate, trusting
 from support.process import Daemon, eventually, launcher, run, running
 from support.wsclient import connected
@@ -223,3 +224,13 @@ def test_files_that_cannot_be_used(tmp_path: Path, missing: str) -> None:
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == f"chatd: [tls] {missing}: {wrong}: cannot be read: No such file or directory\n"
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_client_that_does_not_trust_the_certificate_says_so(tmp_path: Path) -> None:
+    """And comes back: the certificate may be renewed."""
+    async with serving(tmp_path) as daemon, connect(f"https://localhost:{daemon.port}", user="pat-1") as client:
+        async for event in client.events():
+            assert isinstance(event, Disconnected)
+            assert event.reason == "the server's certificate is not trusted here: self-signed certificate"
+            assert event.retry_in > 0
+            break

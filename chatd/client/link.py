@@ -65,6 +65,8 @@ class Over(Exception):
             return cls(f"the server answered {status}{_words(error)}", fatal=final)
         if isinstance(error, trio.TooSlowError):
             return cls("the server doesn't answer")
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return cls(f"the server's certificate is not trusted here: {error.verify_message}")
         return cls(str(error) or type(error).__name__)
 
 
