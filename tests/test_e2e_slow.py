@@ -15,7 +15,10 @@ SETTINGS = """
 outbox_bytes = 65536
 [timeouts]
 write = 2
+[storage]
+durability = "normal"
 """
+"""A disk that takes its time is not the subject."""
 BODY = "x" * 10_000
 MESSAGES = 300
 """Of that size: far more than the bound and all socket buffers hold."""
