@@ -124,7 +124,7 @@ class Gate:
         self._gather = gather
         self._busy = False
         self._began = 0.0  # the last commit, by the monotonic clock
-        self._errands = 0  # calls of the store that wait for their turn between two commits
+        self._errands = 0  # what waits for its turn between two commits
         self._searching = trio.Semaphore(1)
         self._waiting: deque[Ticket] = deque()
         self._wake = trio.Event()
@@ -258,8 +258,10 @@ class Gate:
             poisoned, last = last.tickets, attrs.evolve(last, tickets=())
         self._committed.append(last)
         self._news.set()
-        for ticket in poisoned:  # one of them is poison: the others must not suffer
+        self._errands += len(poisoned)
+        for ticket in poisoned:  # one of them is poison: the others must not suffer, nor wait for who came later
             await self._commit([ticket])
+            self._errands -= 1
 
     def _begin(self, tickets: Sequence[Ticket]) -> None:
         self._current = tickets

@@ -225,12 +225,14 @@ async def test_poison_in_a_row_of_commits_harms_nobody_else() -> None:
         desk.writes.hold("before")
         first = desk.submit("a")
         await wait_all_tasks_blocked()
-        others = [desk.submit("b"), desk.submit("poison"), desk.submit("c")]
+        later = [f"n{n}" for n in range(MAX_BATCH)]
+        others = [desk.submit("b"), desk.submit("poison"), desk.submit("c"), desk.submit(*later)]
         desk.writes.release()
         for ticket in (first, *others):
             await ticket.done.wait()
-        assert [ticket.error is None for ticket in (first, *others)] == [True, True, False, True]
-        assert desk.published == ["a", "b", "c"]
+        assert [ticket.error is None for ticket in (first, *others)] == [True, True, False, True, True]
+        assert [len(batch) for batch in desk.store.batches] == [1, 1, 1, MAX_BATCH]
+        assert desk.published == ["a", "b", "c", *later]
 
 
 async def test_the_store_comes_to_itself_however_much_is_to_be_committed() -> None:
