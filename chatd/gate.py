@@ -204,14 +204,14 @@ class Gate:
                     return
                 self._wake = trio.Event()
                 await self._wake.wait()
-            elif (rest := self._pause()) > 0:
+            elif self._busy and (rest := self._rest()) > 0:
                 await trio.sleep(rest)
             else:
                 await self._commit(self._take())
 
-    def _pause(self) -> float:
-        """Seconds for a busy gate to gather yet."""
-        return self._began + self._gather - time.monotonic() if self._busy and self._gather else 0.0
+    def _rest(self) -> float:
+        """Seconds that there are yet to gather in, since the last commit began."""
+        return self._began + self._gather - time.monotonic()
 
     async def _publish_in_turn(self) -> None:
         while True:
@@ -275,8 +275,7 @@ class Gate:
             changes = [change for ticket in tickets for change in ticket.changes]
             outcomes = self.store.commit(changes) if changes else self._repaired()
             committed = Committed(tickets, outcomes, None, self.store.generation)
-            quick = time.monotonic() - self._began < self._gather  # so on the way over the event loop more gathers
-            if not self._waiting or self._errands or quick:
+            if not self._waiting or self._errands or self._rest() > 0:  # after a quick one more gathers on the way back
                 return committed
             self._begin(self._take())
             self._committed.append(committed)

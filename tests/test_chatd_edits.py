@@ -9,18 +9,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chatd.client import RequestFailed
 from chatd.config import Config, Messages
 from chatd.emoji import is_emoji
-from chatd.harness import START, Frame
-from chatd.testing import Refused, TestClient, daemon
+from chatd.harness import START
+from chatd.testing import Refused, daemon
 from storage.changes import Change, DeleteMessage, EditMessage, React, SendMessage
-from support.steering import clinic, say
+from support.steering import changes, clinic, say
 from support.strict import Book
 
 HOUR = 3_600_000
 ANY = frozenset({"participant"})
-
-
-def changes(client: TestClient) -> list[Frame]:
-    return [frame for frame in client.received if frame["type"] == "change"]
 
 
 # -- for how long --

@@ -8,9 +8,9 @@ import pytest
 
 from storage.changes import Change, Changed, Refused, Unchanged
 from storage.contract import MAX_CHANGED, Store
-from storage.records import Membership, Message, MessageVersion, Reaction, Standing
+from storage.records import Message, MessageVersion, Reaction, Standing
 from storage.rules.messages import MAX_EMOJIS
-from support.shown import unread
+from support.shown import settings, unread
 from support.stores import ANYBODY, KINDS, STAFF, Desk, Kind, Replica
 
 CHANGES: dict[str, Callable[[Desk, str, str, int], Change]] = {
@@ -24,10 +24,6 @@ def history(store: Store, conversation: str, user: str = "ada") -> dict[int, Mes
     page = store.history(conversation, user, before=None, after=0, limit=10_000)
     assert page is not None
     return {m.seq: m for m in page.messages}
-
-
-def fresh(user: str, unread: int) -> Membership:
-    return Membership(user, muted=False, pinned=False, archived=False, unread=unread)
 
 
 # -- edits --
@@ -134,13 +130,13 @@ def test_what_was_deleted_is_not_unread(desk: Desk, store: Store) -> None:
     desk.do(desk.settings(group, "dan", muted=True))
     outcome = desk.changed(desk.delete(group, "ada", 2))
     assert set(outcome.memberships) == {
-        fresh("ben", 1), attrs.evolve(fresh("dan", 2), muted=True)
+        settings("ben", 1), attrs.evolve(settings("dan", 2), muted=True)
     }, "those who had it to read yet: not its sender, nor who has gone"  # fmt: skip
     assert [unread(store, group, user) for user in ("ada", "ben", "cleo", "dan")] == [0, 1, 1, 2]
     desk.changed(desk.receipt(group, "cleo", read=3))
     outcome = desk.changed(desk.delete(group, "ben", 3, by=STAFF))
-    assert set(outcome.memberships) == {fresh("ben", 0), attrs.evolve(fresh("dan", 1), muted=True)}
-    assert desk.changed(desk.delete(group, "ada", 1)).memberships == (attrs.evolve(fresh("dan", 0), muted=True),)
+    assert set(outcome.memberships) == {settings("ben", 0), attrs.evolve(settings("dan", 1), muted=True)}
+    assert desk.changed(desk.delete(group, "ada", 1)).memberships == (attrs.evolve(settings("dan", 0), muted=True),)
 
 
 def test_each_outcome_counts_as_of_its_own_change(desk: Desk) -> None:

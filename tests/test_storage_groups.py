@@ -9,28 +9,19 @@ import pytest
 
 from storage.changes import Change, Changed, Leave, Refused, Unchanged, room_of
 from storage.contract import MAX_LISTED, Store
-from storage.records import Conversation, Membership, Participant, User
+from storage.records import Conversation, Participant, User
 from storage.rules import groups
 from storage.rules.unit import Unit
-from support.stores import ANYBODY, KINDS, Desk, Kind, Replica, by_user
-
-
-def fresh(user: str, unread: int = 0) -> Membership:
-    return Membership(user, muted=False, pinned=False, archived=False, unread=unread)
-
-
-def rows(store: Store, conversation: str) -> dict[str, Participant]:
-    room = store.room(conversation)
-    assert room is not None
-    return by_user(room.participants)
+from support.shown import seats, settings
+from support.stores import ANYBODY, KINDS, Desk, Kind, Replica
 
 
 def present(store: Store, conversation: str) -> set[str]:
-    return {user for user, row in rows(store, conversation).items() if row.present}
+    return {user for user, row in seats(store, conversation).items() if row.present}
 
 
 def owners(store: Store, conversation: str) -> set[str]:
-    return {user for user, row in rows(store, conversation).items() if row.present and row.role == "owner"}
+    return {user for user, row in seats(store, conversation).items() if row.present and row.role == "owner"}
 
 
 def told(outcome: Changed) -> tuple[str, dict[str, Any] | None]:
@@ -60,7 +51,7 @@ def test_a_new_group(desk: Desk, store: Store) -> None:
         ("cleo", "member", change.at, None, 1, 0, 1),
     }
     assert {user.id for user in outcome.users} == {"ada", "ben", "cleo"}
-    assert set(outcome.memberships) == {fresh("ada"), fresh("ben"), fresh("cleo")}
+    assert set(outcome.memberships) == {settings("ada"), settings("ben"), settings("cleo")}
     kept = store.room(room.id)
     assert kept is not None
     assert kept.conversation == room_of(outcome).conversation
@@ -118,7 +109,7 @@ def test_a_repeat_is_the_group_that_is_there(desk: Desk, store: Store) -> None:
         assert repeat.duplicate
         assert (repeat.room.id, repeat.room.rev, repeat.room.title) == (first.room.id, rev, "Recall")
         assert {p.user for p in repeat.everyone} == {user.id for user in repeat.users} == {"ada", "ben"}
-        assert repeat.memberships == (fresh("ada", unread),)
+        assert repeat.memberships == (settings("ada", unread),)
     assert len(store.memberships("ada")) == 1
 
 
@@ -197,12 +188,12 @@ def test_somebody_is_added(desk: Desk, store: Store) -> None:
     assert (outcome.from_rev, outcome.rev, outcome.entered, outcome.created) == (3, 4, ("cleo",), False)
     assert told(outcome) == ("ada added Cleo 🦷.", {"event": "added", "by": "ada", "user": "cleo"})
     (row,) = outcome.participants
-    assert row == rows(store, group)["cleo"]
+    assert row == seats(store, group)["cleo"]
     assert (row.role, row.joined_at, row.left_at, row.rev) == ("member", change.at, None, 4)
     assert (row.from_seq, row.delivered_seq, row.read_seq) == (3, 2, 2), "what was said before is not theirs to read"
     assert (row.delivered_at, row.read_at) == (None, None)
     assert {p.user for p in outcome.everyone} == {user.id for user in outcome.users} == {"ada", "ben", "cleo"}
-    assert outcome.memberships == (fresh("cleo"),)
+    assert outcome.memberships == (settings("cleo"),)
     replica = Replica()
     replica.catch_up(store, group, "cleo", limit=9)
     assert [m.seq for m in replica.messages.values()] == [1, 2, 3], "but they may"
@@ -241,7 +232,7 @@ def test_who_comes_back_has_what_they_missed(desk: Desk, store: Store) -> None:
     (row,) = outcome.participants
     assert outcome.entered == ("ben",)
     assert (row.left_at, row.joined_at, row.from_seq, row.read_seq) == (None, desk.now, 5, 1)
-    assert outcome.memberships == (attrs.evolve(fresh("ben", 2), muted=True),)
+    assert outcome.memberships == (attrs.evolve(settings("ben", 2), muted=True),)
     assert {user.id for user in outcome.users} == {"ada", "ben", "cleo"}
     replica = Replica()
     replica.catch_up(store, group, "ben", limit=1)
@@ -271,7 +262,7 @@ def test_a_message_brings_a_group_out_of_the_archives(desk: Desk) -> None:
     desk.do(desk.receipt(group, "cleo", read=2))
     desk.do(*(desk.settings(group, user, archived=True) for user in ("ada", "ben", "cleo")))
     outcome = desk.changed(desk.send(group, "ada"))
-    assert set(outcome.memberships) == {fresh("ben", 3), fresh("cleo", 2)}
+    assert set(outcome.memberships) == {settings("ben", 3), settings("cleo", 2)}
     assert desk.changed(desk.title(group, "ada", "Other")).memberships == ()
 
 

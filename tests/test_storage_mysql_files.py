@@ -14,6 +14,7 @@ from storage.mysql.upgrade import upgrade
 from storage.records import Attachment, Message
 from support import mariadb, prisma_app
 from support.prisma_app import FILES, PLAIN, App, adopt, adoption_of, people, served
+from support.shown import rev
 from support.stores import Desk
 from support.trips import counted
 
@@ -52,12 +53,6 @@ def take_in(store: MysqlStore) -> None:
         pass
 
 
-def rev(store: MysqlStore) -> int:
-    room = store.room("c1")
-    assert room is not None
-    return room.conversation.rev
-
-
 def test_what_was_there_before(app: App, store: MysqlStore) -> None:
     assert not store.moves(None).waiting, "nobody has to hear of that"
     assert not store.lacks("c1")
@@ -84,11 +79,11 @@ def test_a_message_of_files_alone(app: App, store: MysqlStore) -> None:
         createdAt="2026-01-01 00:00:02.000",
     )  # fmt: skip
     app.attach(message, "first", createdAt="2026-01-01 00:00:01.000")
-    before = rev(store)
+    before = rev(store, "c1")
     assert store.moves(None).waiting
     take_in(store)
     assert not store.moves(None).waiting
-    assert rev(store) == before + 1
+    assert rev(store, "c1") == before + 1
     (new,) = page(store)[2:]
     assert (new.body, ids([new])) == ("", [["first", "a", "b"]])
     assert new.attachments[1] == Attachment(
@@ -104,20 +99,20 @@ def test_a_message_of_files_alone(app: App, store: MysqlStore) -> None:
 
 
 def test_a_file_that_comes_after_its_message(app: App, store: MysqlStore) -> None:
-    before = rev(store)
+    before = rev(store, "c1")
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
     assert store.moves(None).waiting
     assert store.lacks("c1")
     take_in(store)
-    assert (store.moves(None).waiting, store.lacks("c1"), rev(store)) == (False, False, before + 1)
+    assert (store.moves(None).waiting, store.lacks("c1"), rev(store, "c1")) == (False, False, before + 1)
     since = store.since("c1", "bo", before, limit=10)
     assert since is not None
     assert [(m.seq, m.rev) for m in since.messages] == [(2, before + 1)]
     assert ids(since.messages) == [["late"]]
     app.run("UPDATE Attachment SET thumbnailUrl = '/t.png' WHERE id IN ('late', 'old')")
     assert store.take_in("c1", 1) is False, "of one conversation, as when it is opened"
-    assert (ids(page(store)), rev(store)) == ([["old"], ["late"]], before + 3)
+    assert (ids(page(store)), rev(store, "c1")) == ([["old"], ["late"]], before + 3)
     assert [m.attachments[0].thumbnail_url for m in page(store)] == ["/t.png", "/t.png"]
     app.run("DELETE FROM Attachment WHERE id = 'late'")
     assert ids(page(store)) == [["old"], []]
@@ -126,31 +121,31 @@ def test_a_file_that_comes_after_its_message(app: App, store: MysqlStore) -> Non
 def test_a_file_that_is_still_written_holds_nobody_up(app: App, store: MysqlStore) -> None:
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
-    before = rev(store)
+    before = rev(store, "c1")
     with mariadb.server().session(app.database) as cursor:
         cursor.execute("BEGIN")
         cursor.execute("UPDATE Attachment SET fileSize = 1 WHERE id = 'late'")
         began = time.monotonic()
         take_in(store)
         assert time.monotonic() - began < 2
-        assert rev(store) == before
+        assert rev(store, "c1") == before
         cursor.execute("COMMIT")
     take_in(store)
-    assert (rev(store), page(store)[1].attachments[0].size) == (before + 1, 1)
+    assert (rev(store, "c1"), page(store)[1].attachments[0].size) == (before + 1, 1)
 
 
 def test_a_file_of_a_message_that_is_still_written(app: App, store: MysqlStore) -> None:
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
-    before = rev(store)
+    before = rev(store, "c1")
     with mariadb.server().session(app.database) as cursor:
         cursor.execute("BEGIN")
         cursor.execute("UPDATE Message SET content = 'another' WHERE id = %s", (last.id,))
         take_in(store)
-        assert (rev(store), store.moves(None).waiting) == (before, True)
+        assert (rev(store, "c1"), store.moves(None).waiting) == (before, True)
         cursor.execute("COMMIT")
     take_in(store)
-    assert (rev(store), store.moves(None).waiting) == (before + 1, False)
+    assert (rev(store, "c1"), store.moves(None).waiting) == (before + 1, False)
     assert (page(store)[1].body, ids(page(store)[1:])) == ("another", [["late"]])
 
 
@@ -374,9 +369,9 @@ def test_a_table_that_came_after_the_adoption() -> None:
         added = upgrade(mariadb.server().url(app.database), new_epoch=lambda: "e")
         assert added == ["column chatdTouched of Attachment", "index on chatdTouched of Attachment"]
         with served(app) as store:
-            before = rev(store)
+            before = rev(store, "c1")
             take_in(store)
-            assert (ids(page(store)), rev(store)) == ([["new"], []], before + 1), "who had it without hears of it"
+            assert (ids(page(store)), rev(store, "c1")) == ([["new"], []], before + 1), "who had it without hears of it"
 
 
 def test_each_column_has_its_usual_names() -> None:

@@ -257,12 +257,16 @@ def test_rows_that_were_not_taken_in_are_nothing(store: MysqlStore, desk: Desk, 
     assert [m.seq for m in desk.say(c, "ada", "two")] == [2]
 
 
-def test_nothing_is_left_to_an_apps_defaults(store: MysqlStore, desk: Desk) -> None:
-    c = desk.chat("ada", "ben")
-    db = store._require_writer()
-    db.run('ALTER TABLE "Message" MODIFY "kind" VARCHAR(16) NOT NULL DEFAULT \'image\', '
-           'MODIFY "replyToSeq" INT DEFAULT 7, MODIFY "data" JSON DEFAULT (\'{}\'), '
-           'MODIFY "replyToId" VARCHAR(191) DEFAULT \'none\'')  # fmt: skip
-    desk.say(c, "ada", "1")
-    assert db.run('SELECT "kind", "replyToSeq", "data", "replyToId" FROM "Message"') == [("text", None, None, None)]
-    db.commit()
+def test_nothing_is_left_to_an_apps_defaults() -> None:
+    url = mariadb.server().url(mariadb.server().database())  # its own: others are used again, as they are
+    with contextlib.closing(MysqlStore(url, new_epoch=lambda: "e")) as store:
+        desk = Desk(store)
+        c = desk.chat("ada", "ben")
+        db = store._require_writer()
+        db.run('ALTER TABLE "Message" MODIFY "kind" VARCHAR(16) NOT NULL DEFAULT \'image\', '
+               'MODIFY "replyToSeq" INT DEFAULT 7, MODIFY "data" JSON DEFAULT (\'{}\'), '
+               'MODIFY "replyToId" VARCHAR(191) DEFAULT \'none\'')  # fmt: skip
+        desk.say(c, "ada", "1")
+        found = db.run('SELECT "kind", "replyToSeq", "data", "replyToId" FROM "Message"')
+        assert found == [("text", None, None, None)]
+        db.commit()

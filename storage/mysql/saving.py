@@ -7,6 +7,7 @@ messages moves with the others' watermarks.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 
 import attrs
 
@@ -35,7 +36,8 @@ _CUT_OFFS = Into.of(CUT_OFF.name, rows.quoted(c.name for c in CUT_OFF.columns), 
 
 # The same in all messages that are neither an answer nor the system's. Written, as a column's default may be an app's.
 _SAME = {"kind": "'text'", "replyToSeq": "NULL", "data": "NULL", "replyToId": "NULL"}
-_TEXT = ", ".join(column for column in sql.SENT_MESSAGE.split(", ") if column.strip('"') not in _SAME)
+_SENT = sql.SENT_MESSAGE.split(", ")
+_varying = itemgetter(*(place for place, column in enumerate(_SENT) if column.strip('"') not in _SAME))
 
 RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
 """Whether the title of conversation `c` is another than was told: an app changed it. (A hash is compared exactly.)"""
@@ -93,7 +95,7 @@ class Saver:
         )
         dated_message = ', "updatedAt"' if self._dated_messages else ""
         self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{dated_message}', also=NEW)
-        self._texts = Into.of("Message", f"{_TEXT}{dated_message}", also={**_SAME, **NEW})
+        self._texts = Into.of("Message", ", ".join(_varying(_SENT)) + dated_message, also={**_SAME, **NEW})
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
         self._changes = Into.of(
             "Message",
@@ -171,15 +173,11 @@ class Saver:
 
     def _save_messages(self, db: Connection, unit: Unit, at: int) -> None:
         dated = (at,) if self._dated_messages else ()
-        self._texts.write(
-            db,
-            (
-                (m.conversation, m.seq, m.rev, m.id, m.sender, m.client_id, m.body, m.sent_at, *dated)
-                for m in unit.new_messages
-                if _is_mere_text(m)
-            ),
-        )
-        others = [m for m in unit.new_messages if not _is_mere_text(m)]
+        texts: list[Message] = []
+        others: list[Message] = []
+        for m in unit.new_messages:
+            (texts if m.kind == "text" and m.reply_to is None and m.data is None else others).append(m)
+        self._texts.write(db, ((*_varying(sql.sent_message_row(m)), *dated) for m in texts))
         answered = _answered(db, unit.new_messages, others)
         self._messages.write(
             db,
@@ -234,10 +232,6 @@ def _to_count(loaded: Loaded) -> set[tuple[str, str]]:
             if row.read_seq < stone.seq:
                 found.add((row.conversation, row.user))
     return found
-
-
-def _is_mere_text(m: Message) -> bool:
-    return m.reply_to is None and m.kind == "text" and m.data is None
 
 
 def _answered(

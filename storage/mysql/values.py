@@ -19,7 +19,6 @@ Value = Callable[[bytes], Any]
 """Makes a value of what the server sent."""
 
 
-@functools.lru_cache(4096)
 def time_text(at: int | None) -> str | None:
     """A time in ms as DATETIME(3) in UTC takes it."""
     return None if at is None else (_EPOCH + at * _MILLISECOND).isoformat(" ", "milliseconds")

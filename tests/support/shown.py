@@ -5,9 +5,11 @@ from typing import Any
 from storage.contract import Store
 from storage.records import Membership, Message, Participant
 
+from .stores import by_user
+
 
 def settings(
-    user: str, unread: int, *, muted: bool = False, pinned: bool = False, archived: bool = False
+    user: str, unread: int = 0, *, muted: bool = False, pinned: bool = False, archived: bool = False
 ) -> Membership:
     return Membership(user, muted, pinned, archived, unread)
 
@@ -43,7 +45,7 @@ def history(store: Store, conversation: str, user: str = "ada") -> list[Message]
 def seats(store: Store, conversation: str) -> dict[str, Participant]:
     room = store.room(conversation)
     assert room is not None
-    return {p.user: p for p in room.participants}
+    return by_user(room.participants)
 
 
 def rev(store: Store, conversation: str) -> int:
