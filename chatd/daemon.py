@@ -1,10 +1,10 @@
 """The composition root, and the daemon's whole life, top to bottom: start, serve, shut down.
 
-    daemon   store and gate (ended last)
-     |- background: poller, presence, search index, what others wrote
-     `- rooms                      outlive connections
-         `- connections            at shutdown: deadline = now + grace
-             `- accept             ended first
+daemon   store and gate (ended last)
+ |- background: poller, presence, search index, what others wrote
+ `- rooms                      outlive connections
+     `- connections            at shutdown: deadline = now + grace
+         `- accept             ended first
 """
 
 import random
@@ -108,9 +108,7 @@ class Daemon:
         limits, timeouts = config.limits, config.timeouts
         presence = Presence(self.registry, self.gate, now)
         self.rooms = Rooms(
-            RoomServices(
-                self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox
-            ),
+            RoomServices(self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox),
             limit=limits.rooms,
         )
         self.services = Services(
@@ -139,9 +137,7 @@ class Daemon:
         self._outside: Outside | None = None
         if isinstance(store, Shared):
             self._outside = Outside(self.services, store, interval=config.mysql.poll)
-        self._times = Times(
-            timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close
-        )
+        self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         self._app = make_app(self.problem)
         self.apply(config, encryption)
 
@@ -248,9 +244,7 @@ class Daemon:
             self._open -= 1
             await trio.aclose_forcefully(stream)
 
-    async def _serve(
-        self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None
-    ) -> None:
+    async def _serve(self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None) -> None:
         limits, timeouts = self.config.limits, self.config.timeouts
         scheme: Scheme = "http"
         if self._encryption is not None and isinstance(stream, trio.SocketStream) and sock is not None:

@@ -301,9 +301,7 @@ class Server:
         await trio.lowlevel.checkpoint()
         return self.dial()
 
-    def dial(
-        self, pair: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair
-    ) -> trio.abc.Stream:
+    def dial(self, pair: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair) -> trio.abc.Stream:
         """The client's end of a new connection, for raw bytes; `pair` makes both ends."""
         ours, theirs = pair()
         self._nursery.start_soon(self.daemon.serve_stream, theirs)

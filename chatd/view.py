@@ -16,6 +16,7 @@ CROWD = 50
 MAX_LISTED = 100
 """Users that a reaction lists; `count` says how many there are."""
 
+
 def _time(ms: int | None) -> str | None:
     return None if ms is None else to_rfc3339(ms)
 

@@ -32,6 +32,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
             _measuring.stop()
     return (yield)
 
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a script: what the tests start would not hear Ctrl-C either.
     signal.signal(signal.SIGINT, signal.default_int_handler)

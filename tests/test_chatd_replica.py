@@ -308,9 +308,7 @@ class Journey(RuleBasedStateMachine):
         self.server.way.clear()
         self.server.epoch += "+"
         held = self.replica.revs()
-        self.take(
-            hello(self.server.epoch, revs={id: RevState(rev=self.server.rev, reset=True) for id in held})
-        )
+        self.take(hello(self.server.epoch, revs={id: RevState(rev=self.server.rev, reset=True) for id in held}))
 
     @precondition(lambda self: self.server.present)
     @rule(data=st.data(), limit=st.integers(1, 4))

@@ -26,9 +26,7 @@ ABREAST = 5
 """Sent at a time: less than the bound, as a busy machine may queue them for a reader all at once."""
 
 
-async def flood(
-    client: Client, conversation: str, *, messages: int = MESSAGES, reader: Client | None = None
-) -> float:
+async def flood(client: Client, conversation: str, *, messages: int = MESSAGES, reader: Client | None = None) -> float:
     """Send large messages, several at a time; the longest wait for an acknowledgement, in s.
 
     `reader`: waited for each time, so that one that reads is never mistaken for slow on a busy machine.

@@ -118,9 +118,7 @@ def test_rows_over_an_encrypted_connection(encrypting: tuple[str, Path]) -> None
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
-def test_a_server_that_does_not_answer_is_given_up(
-    address: str, encrypting: tuple[str, Path], encrypted: bool
-) -> None:
+def test_a_server_that_does_not_answer_is_given_up(address: str, encrypting: tuple[str, Path], encrypted: bool) -> None:
     url = parse(encrypting[0] if encrypted else address)
     with closing(Connection(url, Names(), writer=False, patience=0.3)) as db:
         began = time.monotonic()

@@ -30,6 +30,7 @@ _WIDTHS = {252: 2, 253: 3, 254: 8}
 
 _ERROR, _END = 0xFF, 0xFE
 
+
 class _Result(MySQLResult):
     """What a statement brought."""
 

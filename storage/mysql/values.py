@@ -55,9 +55,7 @@ LITERALS: dict[type, Callable[[Any], str]] = {
 """How values are written in a statement, by their type."""
 
 _VALUES: dict[int, Value] = {
-    **dict.fromkeys(
-        (FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG), int
-    ),
+    **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG), int),
     FIELD_TYPE.DATETIME: _time_of,
     FIELD_TYPE.TIMESTAMP: _time_of,
     FIELD_TYPE.JSON: bytes.decode,
