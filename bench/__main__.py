@@ -9,16 +9,15 @@ from pathlib import Path
 import click
 import msgspec
 
+from bench import report, servers
+from bench.machine import inspect
+from bench.report import Measured
+from bench.socketio import Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
 from chatd.bench.peer import Address, Lost
 from chatd.bench.private import CannotStart, Server, chatd_server
 from chatd.bench.run import Crowd, Job, run
-
-from . import report, servers
-from .machine import inspect
-from .report import Measured
-from .socketio import Pairs
 
 BODY_BYTES = 95
 WARM_UP = 1.5

@@ -10,9 +10,8 @@ from pathlib import Path
 import attrs
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
+from bench.servers import RELAY
 from chatd.bench.machine import syncs
-
-from .servers import RELAY
 
 
 @attrs.frozen(kw_only=True)

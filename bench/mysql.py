@@ -17,16 +17,15 @@ import click
 import msgspec
 import pymysql
 
+from bench import report, servers
+from bench.report import CHATD, Measured
+from bench.socketio import Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
 from chatd.bench.peer import Address, Lost
 from chatd.bench.private import CannotStart, Server, environment, running
 from chatd.bench.run import Crowd, Job, run
-from chatd.program import command
-
-from . import report, servers
-from .report import CHATD, Measured
-from .socketio import Pairs
+from chatd.ops.program import command
 
 SEED = Path(__file__).parent / "seed"
 PEER = "seed"

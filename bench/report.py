@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
+from bench.machine import Machine
 from chatd.bench.figures import Figures
-
-from .machine import Machine
 
 RELAY, CHATD, RECEIPTS = "relay", "chatd", "chatd+receipts"
 

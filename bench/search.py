@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import click
 
-from chatd.commands.search import SECONDS
+from chatd.commands.handlers.search import SECONDS
 from storage.changes import CreateGroup, PutUser, SendMessage
 from storage.search import words_of
 from storage.sqlite import SqliteStore

@@ -18,38 +18,37 @@ import attrs
 import structlog
 import trio
 
+from chatd.auth.tokens import Tokens
+from chatd.background.indexer import Indexer
+from chatd.cluster.external_writes import ExternalWrites
+from chatd.commands.parts import Parts
+from chatd.commands.permissions import Policy, Windows
+from chatd.config import Config
+from chatd.core.accounts import Accounts
+from chatd.core.gate import Gate, Runner, ThreadRunner
+from chatd.core.outbox import Cork
+from chatd.core.presence import Presence
+from chatd.core.ratelimit import Buckets
+from chatd.core.registry import Registry
+from chatd.core.room import RoomParts
+from chatd.core.rooms import Rooms
+from chatd.http.app import make_app
+from chatd.ids import new_id
+from chatd.net import front, tls
+from chatd.net.asgi import GONE, linger, write
+from chatd.net.head import Head
+from chatd.net.listen import TooMany, accept_from
+from chatd.net.origins import Origins
+from chatd.net.poller import Poller, available
+from chatd.net.proxies import Client, Proxies, Scheme
+from chatd.transports.websocket.connection import Connection, Rates, Times
+from chatd.transports.websocket.engine import MakeEngine
+from chatd.transports.websocket.library import LibraryEngine
+from chatd.transports.websocket.own import OwnEngine
 from protocol.codes import CloseCode
 from protocol.frames import GoingAway
 from protocol.objects import Limits
 from storage.contract import Shared, Store
-
-from . import front, tls
-from .auth.tokens import Tokens
-from .config import Config
-from .connection import Connection, Rates, Times
-from .engines import MakeEngine
-from .engines.library import LibraryEngine
-from .engines.own import OwnEngine
-from .gate import Gate, Runner, ThreadRunner
-from .head import Head
-from .http.app import make_app
-from .http.bridge import GONE, linger, write
-from .ids import new_id
-from .indexer import Indexer
-from .limits import Buckets
-from .listen import TooMany, accept_from
-from .origins import Origins
-from .outbox import Cork
-from .outside import Outside
-from .policy import Policy
-from .poller import Poller, available
-from .presence import Presence
-from .proxies import Client, Proxies, Scheme
-from .registry import Registry
-from .rights import Windows
-from .room import Services as RoomServices
-from .rooms import Rooms
-from .services import Services
 
 log = structlog.get_logger("chatd.daemon")
 
@@ -108,14 +107,15 @@ class Daemon:
         limits, timeouts = config.limits, config.timeouts
         presence = Presence(self.registry, self.gate, now)
         self.rooms = Rooms(
-            RoomServices(self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox),
+            RoomParts(self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox),
             limit=limits.rooms,
         )
-        self.services = Services(
+        self.parts = Parts(
             store=store,
             gate=self.gate,
             registry=self.registry,
             presence=presence,
+            accounts=Accounts(self.gate, self.registry, presence),
             rooms=self.rooms,
             policy=Policy({}),
             windows=Windows(0, 0),
@@ -134,9 +134,9 @@ class Daemon:
             draining=self._stopping.is_set,
             connections_per_user=limits.connections if development else limits.connections_per_user,
         )
-        self._outside: Outside | None = None
+        self._outside: ExternalWrites | None = None
         if isinstance(store, Shared):
-            self._outside = Outside(self.services, store, interval=config.mysql.poll)
+            self._outside = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         self._app = make_app(self.problem)
         self.apply(config, encryption)
@@ -153,8 +153,8 @@ class Daemon:
             allowed={*server.allowed_origins, *filter(None, [server.public_url])},
             hosts=server.allowed_hosts,
         )
-        self.services.policy.replace(attrs.asdict(config.policy))
-        self.services.windows.replace(config.messages.edit_within, config.messages.delete_within)
+        self.parts.policy.replace(attrs.asdict(config.policy))
+        self.parts.windows.replace(config.messages.edit_within, config.messages.delete_within)
         limited = not self._development
         self._rates = Rates(limits.requests_per_second, limits.request_burst) if limited else None
         per_user = Buckets(limits.user_requests_per_second, limits.user_request_burst)
@@ -185,7 +185,7 @@ class Daemon:
         async with trio.open_nursery() as daemon:
             daemon.start_soon(self.gate.run)
             async with trio.open_nursery() as background:
-                background.start_soon(self.services.presence.run)
+                background.start_soon(self.parts.presence.run)
                 background.start_soon(self._indexer.run)
                 if self._poller is not None:
                     background.start_soon(self._poller.run)
@@ -205,7 +205,7 @@ class Daemon:
                     await self._say_goodbye()
                     connections.cancel_scope.cancel()
                 with trio.move_on_after(self.config.timeouts.commit):
-                    await self.services.presence.close()
+                    await self.parts.presence.close()
                 background.cancel_scope.cancel()
             self.gate.close()
         log.info("stopped")
@@ -286,7 +286,7 @@ class Daemon:
     ) -> None:
         connection = Connection(
             raw,
-            self.services,
+            self.parts,
             self._cork,
             self._times,
             outbox_bytes=self.config.limits.outbox_bytes,

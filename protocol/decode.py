@@ -12,10 +12,10 @@ from typing import Any, NotRequired, TypedDict, cast, get_args, get_type_hints
 import attrs
 import msgspec
 
-from .codes import CloseCode
-from .frames import EVENTS, REPLIES, Error, Frame, Ok, UnknownEvent
-from .objects import Limits
-from .requests import (
+from protocol.codes import CloseCode
+from protocol.frames import EVENTS, REPLIES, Error, Frame, Ok, UnknownEvent
+from protocol.objects import Limits
+from protocol.requests import (
     REQUESTS,
     ConversationCreate,
     ConversationList,
@@ -28,7 +28,7 @@ from .requests import (
     Sync,
     UserList,
 )
-from .types import MAX_INT, Id, RequestId, is_id, value
+from protocol.types import MAX_INT, Id, RequestId, is_id, value
 
 MAX_DEPTH = 32
 """How deep objects and arrays may nest."""

@@ -5,9 +5,9 @@ from typing import Any
 import attrs
 import msgspec
 
-from .frames import Frame
-from .requests import Request
-from .types import RequestId
+from protocol.frames import Frame
+from protocol.requests import Request
+from protocol.types import RequestId
 
 _encoder = msgspec.json.Encoder()
 _plans: dict[type[Any], tuple[tuple[str, str, bool], ...]] = {}

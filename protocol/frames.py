@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
-from .codes import ErrorCode
-from .objects import (
+from protocol.codes import ErrorCode
+from protocol.objects import (
     Encoded,
     Hit,
     Info,
@@ -16,7 +16,7 @@ from .objects import (
     Summary,
     User,
 )
-from .types import Id, Mark, RequestId, Rev, Time, frame, value, wire
+from protocol.types import Id, Mark, RequestId, Rev, Time, frame, value, wire
 
 
 @value

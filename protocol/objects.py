@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from msgspec import Raw
 
-from .types import Id, Mark, Rev, Seq, Time, value
+from protocol.types import Id, Mark, Rev, Seq, Time, value
 
 Role = Literal["patient", "dentist", "staff", "admin"]
 ROLES: tuple[Role, ...] = ("patient", "dentist", "staff", "admin")

@@ -4,8 +4,24 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from .objects import Role
-from .types import Body, ClientId, Cursor, Id, Limit, Mark, Name, RequestId, Rev, Seq, Title, Token, frame, value, wire
+from protocol.objects import Role
+from protocol.types import (
+    Body,
+    ClientId,
+    Cursor,
+    Id,
+    Limit,
+    Mark,
+    Name,
+    RequestId,
+    Rev,
+    Seq,
+    Title,
+    Token,
+    frame,
+    value,
+    wire,
+)
 
 
 @value

@@ -8,11 +8,11 @@ from typing import Any, get_type_hints
 import attrs
 import msgspec
 
-from . import objects, types
-from .codes import CloseCode, ErrorCode
-from .decode import MAX_DEPTH
-from .frames import EVENTS, REPLIES, Error, Frame
-from .requests import REQUESTS, Request
+from protocol import objects, types
+from protocol.codes import CloseCode, ErrorCode
+from protocol.decode import MAX_DEPTH
+from protocol.frames import EVENTS, REPLIES, Error, Frame
+from protocol.requests import REQUESTS, Request
 
 SCALARS: dict[str, Any] = {name: getattr(types, name) for name in ("Id", "Seq", "Mark", "Rev", "Time")}
 OBJECTS: dict[str, type[Any]] = {name: cls for name, cls in vars(objects).items() if attrs.has(cls)}

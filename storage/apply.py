@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from .changes import (
+from storage.changes import (
     AddParticipant,
     AddToken,
     AdvanceReceipt,
@@ -36,10 +36,10 @@ from .changes import (
     SetTitle,
     Unchanged,
 )
-from .records import Conversation, Membership, Participant, pair_of
-from .rules import direct, groups, messages, receipts, users
-from .rules.unit import NO_USER, Answer, Unit
-from .tokens import add_token, revoke_token, revoke_tokens
+from storage.records import Conversation, Membership, Participant, pair_of
+from storage.rules import direct, groups, messages, receipts, users
+from storage.rules.unit import NO_USER, Answer, Unit
+from storage.tokens import add_token, revoke_token, revoke_tokens
 
 CountUnread = Callable[[str, Mapping[str, int], int], Mapping[str, int]]
 """(conversation, read seq of each user, up to seq) -> others' undeleted texts in between, for each user."""

@@ -10,7 +10,7 @@ from typing import Literal
 
 import attrs
 
-from .records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
+from storage.records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
 
 Relations = frozenset[str]
 """Of those that a caller may have to what a change touches, the ones that suffice: "owner" and "member" for changes of

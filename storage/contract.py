@@ -45,8 +45,8 @@ as it is (a newer schema, no permission): for people, in one line.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from .changes import Change, Outcome
-from .records import (
+from storage.changes import Change, Outcome
+from storage.records import (
     Credentials,
     Hits,
     IssuedToken,

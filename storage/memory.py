@@ -5,10 +5,10 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .apply import apply_all, finish, keys_of, membership_of, users_behind
-from .changes import Change, Outcome
-from .contract import MAX_CHANGED, cut, page_length
-from .records import (
+from storage.apply import apply_all, finish, keys_of, membership_of, users_behind
+from storage.changes import Change, Outcome
+from storage.contract import MAX_CHANGED, cut, page_length
+from storage.records import (
     Conversation,
     Credentials,
     Hit,
@@ -26,8 +26,8 @@ from .records import (
     SummaryPage,
     User,
 )
-from .rules.unit import Unit
-from .search import matches
+from storage.rules.unit import Unit
+from storage.search import matches
 
 SEARCHED = 10_000
 """Messages that one call of `search` looks at."""

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .records import Conversation, IssuedToken, Message, MessageVersion, Participant, Reaction, User
+from storage.records import Conversation, IssuedToken, Message, MessageVersion, Participant, Reaction, User
 
 CONVERSATION = '"id", "kind", "pairKey", "title", "createdAt", "lastMessageAt", "lastSeq", "rev"'
 PARTICIPANT = (

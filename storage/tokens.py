@@ -6,8 +6,8 @@ before which no other counts any more.
 
 import attrs
 
-from .changes import AddToken, Refused, RevokeToken, RevokeTokens, TokensSaved
-from .records import IssuedToken
+from storage.changes import AddToken, Refused, RevokeToken, RevokeTokens, TokensSaved
+from storage.records import IssuedToken
 
 KEPT = 7 * 24 * 3600 * 1000
 """Milliseconds that a token is still listed after it expired; it is forgotten when a later one is added."""

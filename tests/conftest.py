@@ -13,9 +13,11 @@ from coverage import Coverage
 from storage.contract import Store
 from support.stores import KINDS, Desk, Kind
 
+HERE = Path(__file__).parent
+
 _measuring = Coverage.current()
-MEASURED = ("test_protocol_", "test_storage_")
-RANDOM = ("test_storage_alike.py", "test_storage_model.py", "test_storage_mysql_model.py")
+MEASURED = ("protocol", "storage")
+RANDOM = ("test_mysql_alike.py", "test_store_model.py", "test_mysql_model.py")
 """What counts as covering `protocol` and `storage`: their own tests, without those that run a little of everything, and
 something else each time. Tracing makes others up to three times as slow."""
 
@@ -24,8 +26,8 @@ something else each time. Tracing makes others up to three times as slow."""
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
     """Measure coverage in these tests alone."""
     if _measuring is not None:
-        running, name = Coverage.current() is not None, item.path.name
-        wanted = name.startswith(MEASURED) and name not in RANDOM
+        running = Coverage.current() is not None
+        wanted = item.path.relative_to(HERE).parts[0] in MEASURED and item.path.name not in RANDOM
         if wanted and not running:
             _measuring.start()
         elif running and not wanted:

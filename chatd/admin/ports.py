@@ -8,15 +8,14 @@ import attrs
 import trio
 import uuid_utils
 
+from chatd.auth.secret import BadSecret, ensure
+from chatd.auth.tokens import Tokens
+from chatd.commands.parts import Parts
+from chatd.config import Config
+from chatd.core.accounts import AccountChange
 from storage.changes import Outcome
 from storage.contract import Store
 
-from .. import accounts
-from ..accounts import AccountChange
-from ..auth.secret import BadSecret, ensure
-from ..auth.tokens import Tokens
-from ..config import Config
-from ..services import Services
 from .verbs import VerbFailed
 
 T = TypeVar("T")
@@ -26,28 +25,28 @@ T = TypeVar("T")
 class LivePort:
     """Over the daemon's gate: what is changed reaches the connections that live."""
 
-    services: Services
+    parts: Parts
 
     @property
     def store(self) -> Store:
-        return self.services.store
+        return self.parts.store
 
     async def commit(self, changes: Sequence[AccountChange]) -> list[Outcome]:
-        return await accounts.commit(self.services, changes)
+        return await self.parts.accounts.commit(changes)
 
     async def read(self, work: Callable[[], T]) -> T:
-        return await self.services.gate.read(work)
+        return await self.parts.gate.read(work)
 
     def tokens(self) -> Tokens:
-        if self.services.tokens is None:
+        if self.parts.tokens is None:
             raise VerbFailed("the daemon runs in development mode, where nobody needs a token: start it without --dev")
-        return self.services.tokens
+        return self.parts.tokens
 
     def now(self) -> int:
-        return self.services.now()
+        return self.parts.now()
 
     def new_id(self) -> str:
-        return self.services.new_id()
+        return self.parts.new_id()
 
 
 @attrs.frozen

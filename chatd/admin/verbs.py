@@ -10,6 +10,8 @@ import attrs
 import msgspec
 from msgspec import Meta
 
+from chatd.auth.tokens import Tokens
+from chatd.core.accounts import AccountChange
 from protocol.objects import Role
 from protocol.times import to_rfc3339
 from protocol.types import Name, is_id
@@ -27,9 +29,6 @@ from storage.changes import (
 )
 from storage.contract import Store
 from storage.records import IssuedToken, User
-
-from ..accounts import AccountChange
-from ..auth.tokens import Tokens
 
 PAGE = 500
 """Rows in one answer: far below what an answer may have of bytes."""

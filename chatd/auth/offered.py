@@ -1,6 +1,6 @@
 """How a connection may show a token before it says anything: in the headers of its handshake."""
 
-from ..head import Head
+from chatd.net.head import Head
 
 COOKIE = b"chatd_session"
 

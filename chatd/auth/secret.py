@@ -6,7 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from ..config import Config
+from chatd.config import Config
 
 SHORTEST = 32
 """Bytes that a secret has at least: what HS256 asks for (RFC 7518, section 3.2)."""

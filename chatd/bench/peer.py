@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
+from chatd.transports.websocket.frames import accept_key
 from protocol.codes import CloseCode
-
-from ..engines.frames import accept_key
 
 PATIENCE = 20.0
 """Seconds for a server to answer while a run is being set up."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
-from ..config.layers import BORROWED, PREFIX
-from ..program import command
+from chatd.config.layers import BORROWED, PREFIX
+from chatd.ops.program import command
 
 LISTENING = "listening on "
 

@@ -8,7 +8,8 @@ from typing import Protocol
 import attrs
 import trio
 
-from .. import __version__
+from chatd import __version__
+
 from . import machine
 from .figures import Figures, ServerCost, Syncs, Workload
 from .load import TICK, Load, Talker

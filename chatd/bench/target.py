@@ -8,9 +8,10 @@ from pathlib import Path
 
 import attrs
 
-from .. import lock
-from ..admin import control
-from ..admin.verbs import AddUser, Answer, DisableUser, IssueToken, Verb, VerbFailed
+from chatd.admin import control
+from chatd.admin.verbs import AddUser, Answer, DisableUser, IssueToken, Verb, VerbFailed
+from chatd.ops import lock
+
 from . import machine
 from .figures import Figures, Syncs, Workload
 from .members import Conversations, Greeting, NotByName, by_name, users_of

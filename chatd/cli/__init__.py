@@ -5,15 +5,15 @@ from importlib import import_module
 import click
 
 COMMANDS = {
-    "init": "setup.init",
-    "check": "setup.check",
-    "config": "setup.show_config",
+    "init": "init.init",
+    "check": "init.check",
+    "config": "init.show_config",
     "serve": "serve.serve",
     "user": "users.user",
     "token": "tokens.token",
     "message": "messages.message",
     "db": "db.db",
-    "chat": "talk.chat",
+    "chat": "chat.command.chat",
     "bench": "bench.bench",
     "schema": "protocol.schema",
 }
@@ -28,7 +28,7 @@ class _Lazy(click.Group):
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name].partition(".")
+        module, _, attribute = COMMANDS[name].rpartition(".")
         command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
         return command
 

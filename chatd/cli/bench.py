@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from .. import files
-from ..bench import report, target
-from ..bench.figures import Workload
-from ..bench.peer import Lost
-from ..bench.private import CannotStart
-from ..bench.run import Progress
-from ..config import ConfigError
+from chatd.bench import report, target
+from chatd.bench.figures import Workload
+from chatd.bench.peer import Lost
+from chatd.bench.private import CannotStart
+from chatd.bench.run import Progress
+from chatd.config import ConfigError
+from chatd.ops import rlimit as files
+
 from .fail import fail
 from .options import Settings, settings
 

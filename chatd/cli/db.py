@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from chatd.admin.verbs import NewEpoch, VerbFailed
+from chatd.config import Config, ConfigError
+from chatd.ids import new_id
+from chatd.ops import open_store as database
+from chatd.ops import reach
+from chatd.ops.lock import Held
 from storage.contract import Store, StoreError
 from storage.sqlite.look import look
 from storage.sqlite.verify import verify
 
-from .. import database
-from ..admin import reach
-from ..admin.verbs import NewEpoch, VerbFailed
-from ..config import Config, ConfigError
-from ..ids import new_id
-from ..lock import Held
 from .fail import fail
 from .operate import operate
 from .options import Settings, settings
 
 if TYPE_CHECKING:
-    from storage.mysql.adoption import Adoption, Examined
+    from storage.mysql.adoption.adopt import Adoption, Examined
 
 INDEXED_AT_ONCE = 5_000
 """Messages that go into the search index in one transaction."""

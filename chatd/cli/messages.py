@@ -2,8 +2,9 @@
 
 import click
 
-from ..admin.verbs import MessageVersions
-from ..chat import printable
+from chatd.admin.verbs import MessageVersions
+
+from .chat.terminal import printable
 from .operate import each_page, print_json
 from .options import Settings, settings
 from .users import AS_JSON

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from ..admin import reach
-from ..admin.verbs import Answer, Verb, VerbFailed
-from ..config import ConfigError
+from chatd.admin.verbs import Answer, Verb, VerbFailed
+from chatd.config import ConfigError
+from chatd.ops import reach
+
 from .fail import fail
 from .options import Settings
 

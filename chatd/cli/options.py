@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 import click
 
-from .. import config, program
+from chatd import config
+from chatd.ops import program
 
 
 @attrs.frozen

@@ -2,8 +2,10 @@
 
 import click
 
-from .. import logs, serving
-from ..config import ConfigError
+from chatd import logs
+from chatd.config import ConfigError
+from chatd.ops import serve as serving
+
 from .fail import fail
 from .options import Settings, settings
 

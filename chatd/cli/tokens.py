@@ -2,8 +2,9 @@
 
 import click
 
-from ..admin.verbs import IssueToken, ListTokens, RevokeAll, RevokeOne
-from ..config import ConfigError
+from chatd.admin.verbs import IssueToken, ListTokens, RevokeAll, RevokeOne
+from chatd.config import ConfigError
+
 from .duration import Duration
 from .fail import fail
 from .operate import each_page, operate, print_json, print_table

@@ -2,9 +2,9 @@
 
 import click
 
+from chatd.admin.verbs import AddUser, Answer, ChangeUser, DisableUser, ListUsers
 from protocol.objects import ROLES, Role
 
-from ..admin.verbs import AddUser, Answer, ChangeUser, DisableUser, ListUsers
 from .operate import each_page, operate, print_json, print_table
 from .options import Settings, settings
 

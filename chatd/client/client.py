@@ -13,35 +13,13 @@ from weakref import WeakSet
 import trio
 
 from protocol.codes import CloseCode, ErrorCode
-from protocol.frames import (
-    ChangeOk,
-    Frame,
-    HelloOk,
-    Ok,
-    SyncOk,
-)
+from protocol.frames import ChangeOk, Frame, HelloOk, Ok, SyncOk
 from protocol.objects import Limits, Message, Role, User
-from protocol.requests import (
-    ConversationGet,
-    Hello,
-    MessageSend,
-    Ping,
-    Request,
-    SetTyping,
-    Sync,
-)
+from protocol.requests import ConversationGet, Hello, MessageSend, Ping, Request, SetTyping, Sync
 
 from .asking import Asking
 from .link import FAILURES, Link, LinkLost, Over, RequestFailed, Target, copy
-from .mailbox import (
-    Closed,
-    Connected,
-    Disconnected,
-    Events,
-    PresenceChanged,
-    TypingChanged,
-    UserChanged,
-)
+from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, TypingChanged, UserChanged
 from .replica import Conversation, Effect, Replica
 from .sending import Sending
 

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 import attrs
 
-from ..records import Attachment, Message
+from storage.records import Attachment, Message
+
 from . import rows
 from .connection import Connection, Row
 from .names import Names

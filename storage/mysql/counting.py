@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from ..apply import CountUnread
+from storage.apply import CountUnread
+
 from .connection import Connection
 
 SELECTS = 100

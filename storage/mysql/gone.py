@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from ..records import Message
+from storage.records import Message
+
 from .connection import Connection
 
 _ORDERS = ("ASC", "DESC")

@@ -4,7 +4,8 @@ import re
 
 import attrs
 
-from ..changes import Change, CreateGroup, EditMessage, PutUser, Refused, SendMessage, SetTitle
+from storage.changes import Change, CreateGroup, EditMessage, PutUser, Refused, SendMessage, SetTitle
+
 from .names import Names
 from .rows import Roles
 from .schema import Has, Layout

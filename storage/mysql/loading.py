@@ -5,11 +5,12 @@ from itertools import chain
 
 import attrs
 
-from .. import sql
-from ..apply import keys_of, users_behind
-from ..changes import Change, PutUser, SeeUser, SetDisabled
-from ..records import Conversation, Participant, User
-from ..rules.unit import Unit
+from storage import sql
+from storage.apply import keys_of, users_behind
+from storage.changes import Change, PutUser, SeeUser, SetDisabled
+from storage.records import Conversation, Participant, User
+from storage.rules.unit import Unit
+
 from . import rows
 from .attachments import Files, with_files
 from .connection import Connection

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import attrs
 
-from ..contract import StoreError
+from storage.contract import StoreError
+
 from .tables import BY_NAME
 
 _NAME = re.compile(r"[A-Za-z0-9_$]{1,64}")

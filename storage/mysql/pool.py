@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..contract import Unavailable
+from storage.contract import Unavailable
+
 from .connection import Connection
 from .errors import Error, Fault, is_fault, is_lost, why
 from .names import Names

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from .. import sql
-from ..apply import membership_of
-from ..contract import MAX_CHANGED, cut, page_length
-from ..records import (
+from storage import sql
+from storage.apply import membership_of
+from storage.contract import MAX_CHANGED, cut, page_length
+from storage.records import (
     Conversation,
     Credentials,
     Hit,
@@ -27,6 +27,7 @@ from ..records import (
     SummaryPage,
     User,
 )
+
 from . import gone, rows, searching, touched
 from .attachments import Files, with_files
 from .connection import Connection, Row

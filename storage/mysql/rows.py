@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from .. import sql
-from ..records import Message, Participant, Room, User
+from storage import sql
+from storage.records import Message, Participant, Room, User
+
 from .connection import TEXT, Connection, Row
 from .tables import BY_NAME, TIME, TOUCHED
 from .values import LITERALS, time_literal

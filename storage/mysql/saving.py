@@ -11,9 +11,10 @@ from operator import itemgetter
 
 import attrs
 
-from .. import sql
-from ..records import Message
-from ..rules.unit import Unit
+from storage import sql
+from storage.records import Message
+from storage.rules.unit import Unit
+
 from . import rows
 from .connection import Connection
 from .loading import Loaded

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from ..contract import StoreError
+from storage.contract import StoreError
+
 from .attachments import Files
 from .connection import Connection
 from .names import Names

@@ -6,9 +6,10 @@ millisecond by seq.
 
 from collections.abc import Sequence
 
-from .. import sql
-from ..records import Hit, Hits, Message
-from ..search import matches
+from storage import sql
+from storage.records import Hit, Hits, Message
+from storage.search import matches
+
 from . import rows
 from .connection import Connection
 from .values import time_text

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from ..apply import apply_all, finish
-from ..changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
-from ..contract import StoreError, Unavailable
+from storage.apply import apply_all, finish
+from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
+from storage.contract import StoreError, Unavailable
+
 from . import schema, touched
 from .attachments import Files
 from .connection import Connection

@@ -10,11 +10,12 @@ from typing import Any
 
 import attrs
 
-from .. import sql
-from ..changes import AdvanceReceipt
-from ..records import Conversation, Participant, pair_of
-from ..rules.receipts import receipt
-from ..rules.unit import Unit, moved_on
+from storage import sql
+from storage.changes import AdvanceReceipt
+from storage.records import Conversation, Participant, pair_of
+from storage.rules.receipts import receipt
+from storage.rules.unit import Unit, moved_on
+
 from . import rows
 from .attachments import Files
 from .connection import Connection, Row

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from .. import sql
-from ..records import Moves, Place, User
+from storage import sql
+from storage.records import Moves, Place, User
+
 from .attachments import File, Files
 from .connection import Connection, Row
 from .saving import RETITLED

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from ..contract import StoreError, Unavailable
+from storage.contract import StoreError, Unavailable
+
 from . import schema
 from .errors import Error
 from .names import Names

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 
-from ..contract import StoreError
+from storage.contract import StoreError
 
 PORT = 3306
 SCHEME = "mysql://"

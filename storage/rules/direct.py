@@ -1,7 +1,8 @@
 """Direct conversations: there is one for each pair of users."""
 
-from ..changes import OpenDirect, Refused, Unchanged
-from ..records import Conversation, pair_of
+from storage.changes import OpenDirect, Refused, Unchanged
+from storage.records import Conversation, pair_of
+
 from .unit import NO_USER, Answer, Unit, brought_back, moved_on, newcomer, with_everyone
 
 

@@ -2,7 +2,7 @@
 
 import attrs
 
-from ..changes import (
+from storage.changes import (
     AddParticipant,
     Changed,
     CreateGroup,
@@ -13,18 +13,9 @@ from ..changes import (
     SetTitle,
     Unchanged,
 )
-from ..records import Conversation, Participant
-from .unit import (
-    NO_USER,
-    NOT_FOUND,
-    Answer,
-    Unit,
-    brought_back,
-    moved_on,
-    newcomer,
-    told,
-    with_everyone,
-)
+from storage.records import Conversation, Participant
+
+from .unit import NO_USER, NOT_FOUND, Answer, Unit, brought_back, moved_on, newcomer, told, with_everyone
 
 
 def create(unit: Unit, change: CreateGroup) -> Answer:

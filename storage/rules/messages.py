@@ -2,8 +2,9 @@
 
 import attrs
 
-from ..changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
-from ..records import Conversation, Message, Participant, Reaction
+from storage.changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
+from storage.records import Conversation, Message, Participant, Reaction
+
 from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, with_everyone
 
 MAX_EMOJIS = 20

@@ -2,8 +2,9 @@
 
 import attrs
 
-from ..changes import AdvanceReceipt, Changed, Refused, SetMembership, Unchanged
-from ..records import Participant
+from storage.changes import AdvanceReceipt, Changed, Refused, SetMembership, Unchanged
+from storage.records import Participant
+
 from .unit import NOT_FOUND, Answer, Unit, moved_on
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import attrs
 
-from ..changes import Changed, Outcome, Refused
-from ..records import Conversation, Message, Participant, User
-from ..tokens import TokenRows
+from storage.changes import Changed, Outcome, Refused
+from storage.records import Conversation, Message, Participant, User
+from storage.tokens import TokenRows
 
 NOT_FOUND = Refused("not_found", "no such conversation")
 NO_USER = Refused("not_found", "no such user")

@@ -2,8 +2,9 @@
 
 import attrs
 
-from ..changes import PutUser, Refused, SeeUser, SetDisabled, UserSaved
-from ..records import User
+from storage.changes import PutUser, Refused, SeeUser, SetDisabled, UserSaved
+from storage.records import User
+
 from .unit import NO_USER, Unit
 
 

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from ..contract import StoreError, Unavailable
+from storage.contract import StoreError, Unavailable
+
 from .schema import migrate
 from .search import prepare
 

@@ -7,7 +7,8 @@ import attrs
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from ..contract import StoreError
+from storage.contract import StoreError
+
 from .schema import migrations
 
 

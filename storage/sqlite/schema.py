@@ -8,7 +8,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from ..contract import StoreError
+from storage.contract import StoreError
 
 migrations = Migrations("chatd")
 

@@ -18,9 +18,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .. import sql
-from ..records import Hit, Hits
-from ..search import FOLDING, fold, matches
+from storage import sql
+from storage.records import Hit, Hits
+from storage.search import FOLDING, fold, matches
 
 Connection = Any  # as in file.py, which needs this module
 

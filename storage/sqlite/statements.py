@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from .. import sql
-from ..apply import CountUnread, Keys, membership_of
-from ..contract import MAX_CHANGED
-from ..records import Conversation, Membership, Participant, Room, Standing, Summary, User
-from ..tokens import TokenRows
+from storage import sql
+from storage.apply import CountUnread, Keys, membership_of
+from storage.contract import MAX_CHANGED
+from storage.records import Conversation, Membership, Participant, Room, Standing, Summary, User
+from storage.tokens import TokenRows
+
 from .file import Connection
 
 Value = TypeVar("Value")

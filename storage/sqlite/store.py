@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import sql
-from ..apply import apply_all, finish, keys_of, users_behind
-from ..changes import Change, Outcome
-from ..contract import cut, page_length
-from ..records import (
+from storage import sql
+from storage.apply import apply_all, finish, keys_of, users_behind
+from storage.changes import Change, Outcome
+from storage.contract import cut, page_length
+from storage.records import (
     Credentials,
     Hits,
     IssuedToken,
@@ -25,7 +25,8 @@ from ..records import (
     SummaryPage,
     User,
 )
-from ..rules.unit import Unit
+from storage.rules.unit import Unit
+
 from . import search, statements
 from .file import Connection, SqliteFile
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import attrs
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from ..contract import StoreError
+from storage.contract import StoreError
+
 from .look import look
 
 SHOWN = 5

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from chatd.cli import main
 from chatd.client import Client, Connected, connect
-from chatd.program import program
+from chatd.ops.program import program
 
 from .process import Daemon, environment, run
 

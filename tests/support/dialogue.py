@@ -28,7 +28,7 @@ import trio
 import trio_websocket
 from trio.testing import wait_all_tasks_blocked
 
-from chatd.harness import Server
+from chatd.testing.harness import Server
 from protocol.decode import decode_frame
 
 FOLDER = Path(__file__).parents[1] / "transcripts"

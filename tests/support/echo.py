@@ -5,16 +5,16 @@ import sys
 
 import trio
 
-from chatd import front
+from chatd.core.errors import Closing
+from chatd.core.outbox import Cork, Outbox
 from chatd.daemon import ENGINES
-from chatd.engines import PeerLeft
-from chatd.engines.inbound import Inbound
-from chatd.errors import Closing
-from chatd.head import Head
 from chatd.http.app import make_app
-from chatd.outbox import Cork, Outbox
-from chatd.transport import SocketTransport
-from chatd.wire import text_frame
+from chatd.net import front
+from chatd.net.head import Head
+from chatd.net.inbound import Inbound
+from chatd.net.writers import SocketTransport
+from chatd.transports.websocket.engine import PeerLeft
+from chatd.transports.websocket.framing import text_frame
 
 MAX_MESSAGE = 64 * 1024 * 1024
 

@@ -11,7 +11,7 @@ import attrs
 from joserfc import jwe, jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from chatd.harness import SECRET
+from chatd.testing.harness import SECRET
 
 DIGESTS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 ABSENT = object()

@@ -18,8 +18,8 @@ from typing import Any
 import trio
 
 from chatd.cli import main
-from chatd.connection import Connection
-from chatd.gate import ThreadRunner
+from chatd.core.gate import ThreadRunner
+from chatd.transports.websocket.connection import Connection
 from storage.changes import Change, Outcome
 from storage.sqlite import SqliteStore
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from storage.mysql.adoption import Adoption
+from storage.mysql.adoption.adopt import Adoption
 from storage.mysql.store import MysqlStore
 from storage.mysql.values import time_text
 

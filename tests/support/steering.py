@@ -8,7 +8,7 @@ import attrs
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from chatd.harness import Frame, Server, TestClient, daemon
+from chatd.testing.harness import Frame, Server, TestClient, daemon
 from storage.changes import Change, Leave, Outcome, SendMessage
 from storage.contract import Unavailable
 from storage.memory import MemoryStore

@@ -7,8 +7,8 @@ from typing import Any
 import attrs
 import msgspec
 
-from chatd import view
-from chatd.harness import Frame, TestClient
+from chatd.core import view
+from chatd.testing.harness import Frame, TestClient
 from storage.contract import Store
 
 

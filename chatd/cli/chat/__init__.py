@@ -1,0 +1,1 @@
+"""`chatd chat`: a chat in the terminal."""

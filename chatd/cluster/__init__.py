@@ -1,0 +1,1 @@
+"""Other writers of the same database."""

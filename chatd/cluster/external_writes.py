@@ -1,0 +1,152 @@
+"""What others write to a store that is shared, an app or other daemons: looked for every second, then told.
+
+Rooms that are loaded and connections that live read on from the store, as after a failure: `session.feed` does what
+there is to do. So it makes no difference who wrote, or whether a change was told already.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import structlog
+import trio
+
+from chatd.commands.parts import Parts
+from storage.contract import Shared, Unavailable
+from storage.records import Place, Room, User
+
+log = structlog.get_logger("chatd.outside")
+
+LONGEST = 60.0
+"""Seconds after a look that failed by a bug; they double with each."""
+
+KNOWN = 50_000
+"""Conversations whose revs are remembered, besides those of users who are online."""
+
+TOGETHER = 500
+"""Conversations that are read at once."""
+
+
+class ExternalWrites:
+    """See the module's text. `interval`: seconds between two looks."""
+
+    def __init__(self, parts: Parts, store: Shared, *, interval: float) -> None:
+        self._parts = parts
+        self._store = store
+        self._interval = interval
+        self._told: dict[str, int] = {}  # conversation -> the rev that all who are connected have, or are being fed
+        self._users: dict[str, User] = {}  # those that the last look found
+        self._next: Place | None = None
+        parts.rooms.look_up = self.look_up
+        parts.rooms.on_load = self._tell_of
+        parts.rooms.on_unload = self._told.__setitem__
+        parts.presence.on_found = self._found
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        pause = self._interval
+        while True:
+            try:
+                await self.look()
+                pause = self._interval
+            except Unavailable:
+                if self._parts.gate.problem is None:
+                    self._parts.gate.submit(())  # an empty batch finds out whether messages can be acknowledged
+            except Exception:
+                log.exception("looking for what others wrote failed")
+                pause = max(self._interval, min(2 * pause, LONGEST))
+            await trio.sleep(pause)
+
+    async def look(self) -> None:
+        """Take in what an app wrote, and tell what is new. Raises Unavailable."""
+        store, gate = self._store, self._parts.gate
+        moves = await gate.read(lambda: store.moves(self._next))
+        if moves.waiting:
+            await self._take_in(None)
+        for conversation in moves.retitled:
+            await self._take_in(conversation)
+        if moves.waiting or moves.retitled:
+            moves = await gate.read(lambda: store.moves(self._next))
+        await self._tell(moves.conversations)
+        self._tell_users(moves.users)
+        self._next = moves.next
+        self._forget()
+
+    async def look_up(self, conversation: str) -> bool:
+        """Take in what the app wrote of one conversation, if it did: whether there was any. Raises Unavailable."""
+        store, gate = self._store, self._parts.gate
+        if not await gate.read(lambda: store.lacks(conversation)):
+            return False
+        await self._take_in(conversation)
+        found = await gate.read(lambda: store.rooms([conversation]))
+        await self._tell({id: room.conversation.rev for id, room in found.items()})
+        return True
+
+    async def _take_in(self, conversation: str | None) -> None:
+        while await self._parts.gate.maintain(lambda: self._store.take_in(conversation, self._parts.now())):
+            pass
+
+    def _found(self, revs: Mapping[str, int]) -> None:
+        """Somebody signs in, and is about to get their conversations as of these revs, or newer."""
+        for conversation, rev in revs.items():
+            self._told.setdefault(conversation, rev)
+
+    # -- conversations --
+
+    async def _tell(self, revs: Mapping[str, int]) -> None:
+        unloaded: list[str] = []
+        for conversation, rev in revs.items():
+            room = self._parts.rooms.loaded(conversation)
+            if room is not None:
+                room.notice(rev)
+                self._told[conversation] = max(rev, room.rev)
+            elif self._told.get(conversation) != rev:
+                unloaded.append(conversation)
+        for start in range(0, len(unloaded), TOGETHER):
+            some = unloaded[start : start + TOGETHER]
+            rows = await self._parts.gate.read(partial(self._store.rooms, some))
+            for id, row in rows.items():
+                room = self._parts.rooms.loaded(id)
+                if room is None:
+                    self._tell_of(row)
+                else:  # by now
+                    room.notice(row.conversation.rev)
+
+    def _tell_of(self, row: Room) -> None:
+        """It has no room here, or is about to have one; who takes part may be connected."""
+        parts, id, rev = self._parts, row.conversation.id, row.conversation.rev
+        told = self._told.get(id, 0)
+        self._told[id] = rev
+        if told >= rev:
+            return
+        present = frozenset(p.user for p in row.participants if p.present)
+        before = parts.presence.members(id)
+        parts.presence.moved(id, rev, present)
+        self._feed(before - present, {id: max(told, 1)})  # they hear that they are out
+        self._feed(before & present, {id: told})
+        self._feed(present - before, {id: 0})
+
+    def _feed(self, users: Iterable[str], revs: Mapping[str, int]) -> None:
+        for user in users:
+            for session in self._parts.registry.of(user):
+                session.feed(revs)
+
+    def _forget(self) -> None:
+        if len(self._told) > KNOWN:
+            members = self._parts.presence.members
+            for id in [id for id in self._told if not members(id)]:
+                del self._told[id]
+
+    # -- users --
+
+    def _tell_users(self, users: Iterable[User]) -> None:
+        """Another name, another role, shut out: of those who are connected surely, of others as far as it is told."""
+        before, self._users = self._users, {user.id: user for user in users}
+        for user in self._users.values():
+            sessions = self._parts.registry.of(user.id)
+            known = sessions[0].user if sessions else before.get(user.id)
+            if known is None or _shown(user) != _shown(known):
+                self._parts.accounts.noticed(user)
+
+
+def _shown(user: User) -> tuple[object, ...]:
+    return user.name, user.role, user.avatar_url, user.disabled_at is None

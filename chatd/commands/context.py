@@ -1,0 +1,32 @@
+"""One request on its way to its command."""
+
+from typing import Generic, TypeVar
+
+import attrs
+
+from chatd.core.catchup import Feeder
+from chatd.core.session import Session
+from protocol.requests import Request
+from storage.records import User
+
+from .parts import Parts
+from .permissions import Relations
+
+R = TypeVar("R", bound=Request)
+
+
+@attrs.frozen(slots=False)
+class Context(Generic[R]):
+    """A request, who asks, and what commands work with. `by`: what the caller must be to its subject (`rights.py`)."""
+
+    parts: Parts
+    session: Session
+    feeder: Feeder
+    request: R
+    by: Relations
+
+    @property
+    def user(self) -> User:
+        """Who asks. Only after `hello`."""
+        assert self.session.user is not None
+        return self.session.user

@@ -1,0 +1,1 @@
+"""The requests of the protocol, one feature a file."""

@@ -1,0 +1,55 @@
+"""Groups: make one, give it another title, bring people in, take them out."""
+
+from chatd.commands.context import Context
+from chatd.core.errors import Refusal, not_found
+from protocol.codes import ErrorCode
+from protocol.requests import ConversationAdd, ConversationCreate, ConversationRemove, ConversationUpdate
+from storage.changes import AddParticipant, CreateGroup, RemoveParticipant, SetTitle
+
+
+async def create(context: Context[ConversationCreate]) -> None:
+    """Make a group that the caller owns; the rooms answer, in commit order."""
+    r, parts = context.request, context.parts
+    await context.session.quiet()
+    reachable = await _reachable(context, r.members)
+    if not reachable and r.client_id is None:
+        raise not_found("user")
+    # With a name, it may have been made while everybody could be reached: it is found then, and else none is made.
+    limit = parts.limits.max_participants if reachable else 0
+    now, members = parts.now(), tuple(r.members)
+    change = CreateGroup(parts.new_id(), context.user.id, r.title, members, r.client_id, now, limit)
+    try:
+        await parts.rooms.begin(context.session, r.id, change)
+    except Refusal as refusal:
+        if not reachable and refusal.code == ErrorCode.BAD_REQUEST:
+            raise not_found("user") from None
+        raise
+
+
+def update(context: Context[ConversationUpdate]) -> SetTitle:
+    """Another title; a system message says so."""
+    r, parts = context.request, context.parts
+    return SetTitle(r.conversation, context.user.id, r.title, parts.new_id(), parts.now(), context.by)
+
+
+async def add(context: Context[ConversationAdd]) -> AddParticipant:
+    """Bring somebody in, or back."""
+    r, parts = context.request, context.parts
+    if not await _reachable(context, [r.user]):
+        raise not_found("user")
+    limit = parts.limits.max_participants
+    return AddParticipant(r.conversation, context.user.id, r.user, parts.new_id(), parts.now(), context.by, limit)
+
+
+def remove(context: Context[ConversationRemove]) -> RemoveParticipant:
+    """Take somebody out."""
+    r, parts = context.request, context.parts
+    return RemoveParticipant(r.conversation, context.user.id, r.user, parts.new_id(), parts.now(), context.by)
+
+
+async def _reachable(context: Context[ConversationCreate] | Context[ConversationAdd], users: list[str]) -> bool:
+    """Whether all of them exist and the policy lets the caller reach them."""
+    parts = context.parts
+    others = {user for user in users if user != context.user.id}
+    found = await parts.gate.read(lambda: parts.store.users(others))
+    return all(user in found and parts.policy.may_reach(context.user, found[user]) for user in others)

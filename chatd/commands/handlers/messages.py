@@ -1,0 +1,68 @@
+"""Messages: send, edit, delete, react, and read what was sent."""
+
+from chatd.commands.context import Context
+from chatd.commands.emoji import is_emoji
+from chatd.commands.paging import fit
+from chatd.commands.replies import Read, nothing_to_say
+from chatd.core import view
+from chatd.core.errors import Refusal, not_found, not_yet
+from protocol.codes import ErrorCode
+from protocol.frames import HistoryOk
+from protocol.requests import MessageDelete, MessageEdit, MessageHistory, MessageReact, MessageSend
+from storage.changes import DeleteMessage, EditMessage, React, SendMessage
+
+DEFAULT_PAGE = 50
+
+
+def send(context: Context[MessageSend]) -> SendMessage:
+    """A text; its `client_id` makes a repeat harmless."""
+    r, parts = context.request, context.parts
+    if r.attachments:
+        raise not_yet()
+    return SendMessage(
+        r.conversation, context.session.user_id, r.client_id, parts.new_id(), r.body, r.reply_to, parts.now()
+    )
+
+
+def edit(context: Context[MessageEdit]) -> EditMessage:
+    """Another text, for as long as the settings let its sender change it."""
+    r, parts = context.request, context.parts
+    now = parts.now()
+    return EditMessage(r.conversation, context.user.id, r.seq, r.body, now, parts.windows.edit_since(now))
+
+
+def delete(context: Context[MessageDelete]) -> DeleteMessage:
+    """A tombstone in the message's place."""
+    r, parts = context.request, context.parts
+    now = parts.now()
+    return DeleteMessage(r.conversation, context.user.id, r.seq, now, parts.windows.delete_since(now), context.by)
+
+
+def react(context: Context[MessageReact]) -> React:
+    """An emoji on a message, or off it."""
+    r = context.request
+    if not is_emoji(r.emoji):
+        raise Refusal(ErrorCode.BAD_REQUEST, "`emoji`: expected one emoji")
+    return React(r.conversation, context.user.id, r.seq, r.emoji, r.on, context.parts.now())
+
+
+async def history(context: Context[MessageHistory]) -> Read:
+    """A page of messages; fewer where a frame can't hold them."""
+    r, store, user = context.request, context.parts.store, context.user.id
+    if r.before is not None and r.after is not None:
+        raise Refusal(ErrorCode.BAD_REQUEST, "`before` and `after`: only one of them")
+    page = await context.parts.gate.read(
+        lambda: store.history(r.conversation, user, before=r.before, after=r.after, limit=r.limit or DEFAULT_PAGE)
+    )
+    if page is None:
+        raise not_found()
+    if r.id is None:
+        return nothing_to_say()
+    # What doesn't fit is left out at the far end of the direction asked.
+    messages = page.messages if r.after is not None else page.messages[::-1]
+    encoded = fit(view.message_for(m, user, page.participants) for m in messages)
+    more = page.more or len(encoded) < len(messages)
+    if r.after is None:
+        encoded = encoded[::-1]
+    # What was told meanwhile comes after the page: a client forgets changes of messages that it hasn't loaded.
+    return Read(HistoryOk(re=r.id, conversation=r.conversation, messages=encoded, more=more), {r.conversation: 0})

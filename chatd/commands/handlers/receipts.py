@@ -1,0 +1,11 @@
+"""`receipt`: what the caller has got, and read."""
+
+from chatd.commands.context import Context
+from protocol.requests import Receipt
+from storage.changes import AdvanceReceipt
+
+
+def advance(context: Context[Receipt]) -> AdvanceReceipt:
+    """Move the caller's watermarks forward."""
+    r = context.request
+    return AdvanceReceipt(r.conversation, context.user.id, r.delivered, r.read, context.parts.now())

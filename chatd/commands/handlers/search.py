@@ -1,0 +1,61 @@
+"""Search in what the caller may see."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import trio
+
+from chatd.commands.context import Context
+from chatd.commands.paging import cursor_of, fit, key_of
+from chatd.commands.replies import Read, nothing_to_say
+from chatd.core import view
+from chatd.core.errors import not_found
+from protocol.frames import SearchOk
+from protocol.objects import Hit
+from protocol.requests import MessageSearch
+from protocol.types import Mark
+from storage import records
+from storage.search import snippet, words_of
+
+DEFAULT_PAGE = 50
+
+ROUNDS = 4
+"""Reads that a page may always take: in a store all of whose messages are the caller's, 80,000 messages."""
+
+SECONDS = 1.0
+"""From then on a page that has taken its rounds ends, however short it is; its cursor goes on."""
+
+
+async def search(context: Context[MessageSearch]) -> Read:
+    """A page of messages with all the words; it may be short, even empty, and have a cursor all the same."""
+    r, store, user = context.request, context.parts.store, context.user.id
+    words = words_of(r.query)
+    key = key_of(r.cursor, tuple[Mark])
+    before: int | None = key[0] if key is not None else None
+    limit = r.limit or DEFAULT_PAGE
+    found: list[records.Hit] = []
+    until = trio.current_time() + SECONDS
+    rounds = 0
+    while rounds < ROUNDS or trio.current_time() < until:
+        wanted = limit - len(found)
+        work = partial(store.search, user, words, conversation=r.conversation, before=before, limit=wanted)
+        page = await context.parts.gate.search(work)
+        if page is None:
+            raise not_found()
+        found += page.hits
+        before = page.next
+        rounds += 1
+        if before is None or len(found) == limit:
+            break
+    if r.id is None:
+        return nothing_to_say()
+    encoded = fit(_shown(hit.message, words) for hit in found)
+    if len(encoded) < len(found):
+        before = found[len(encoded) - 1].place
+    # What was told meanwhile comes after the page, which may be older: an edit, or that the caller was removed.
+    shown = {hit.message.conversation: 0 for hit in found[: len(encoded)]}
+    return Read(SearchOk(re=r.id, hits=encoded, cursor=cursor_of(None if before is None else (before,))), shown)
+
+
+def _shown(m: records.Message, words: Sequence[str]) -> Hit:
+    return Hit(conversation=m.conversation, message=view.message(m), snippet=snippet(m.body, words))

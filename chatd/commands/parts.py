@@ -1,0 +1,45 @@
+"""What commands work with: the composition root makes one of these."""
+
+from collections.abc import Callable
+
+import attrs
+
+from chatd.auth.tokens import Tokens
+from chatd.core.accounts import Accounts
+from chatd.core.gate import Gate
+from chatd.core.presence import Presence
+from chatd.core.registry import Registry
+from chatd.core.rooms import Rooms
+from protocol.objects import Limits
+from storage.contract import Store
+
+from .permissions import Policy, Windows
+
+
+@attrs.frozen
+class Parts:
+    """The daemon's parts. `now`: wall clock, ms since 1970; `new_id`: a fresh id; `heartbeat` in seconds.
+
+    `tokens`: None in development mode, where there are none.
+    """
+
+    store: Store
+    gate: Gate
+    registry: Registry
+    presence: Presence
+    accounts: Accounts
+    rooms: Rooms
+    policy: Policy
+    windows: Windows
+    limits: Limits
+    now: Callable[[], int]
+    new_id: Callable[[], str]
+    heartbeat: float
+    tokens: Tokens | None
+    draining: Callable[[], bool]
+    connections_per_user: int
+
+    @property
+    def development(self) -> bool:
+        """Whether anybody who connects is who they say."""
+        return self.tokens is None

@@ -1,0 +1,110 @@
+"""Who may ask what, as one table: for each request the roles that may, and what they must be to its subject.
+
+The table is what `dispatch` goes by: a role that isn't in a request's row may not ask it. The relation itself is
+checked by the store, within the transaction that it allows: a change carries the relations that suffice (`by`), and a
+read answers those who take part. What is foreign is `not_found`, as if it didn't exist; what is seen but not allowed is
+`forbidden`. `Policy` says who may reach whom, `Windows` for how long
+senders may change what they sent.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from protocol.objects import ROLES
+from storage.records import User
+
+Relations = frozenset[str]
+
+ANONYMOUS = "anonymous"
+"""The role of a connection that has not said hello."""
+
+TEAM = ("staff", "admin")
+
+
+def _whoever_is(*relations: str, team: tuple[str, ...] = ()) -> Mapping[str, Relations]:
+    """Any role, with one of these relations; staff and admin with one of `team` as well."""
+    return {role: frozenset((*relations, *(team if role in TEAM else ()))) for role in ROLES}
+
+
+STRANGER = _whoever_is("stranger")
+"""No relation is needed, or there is no subject."""
+
+PARTICIPANT = _whoever_is("participant")
+
+GROUP = _whoever_is("owner", team=("member",))
+
+RIGHTS: Mapping[str, Mapping[str, Relations]] = {
+    "hello": {ANONYMOUS: frozenset({"stranger"}), **STRANGER},
+    "ping": STRANGER,
+    "conversation.open": STRANGER,
+    "conversation.create": STRANGER,
+    "conversation.list": STRANGER,
+    "conversation.get": PARTICIPANT,
+    "conversation.update": GROUP,
+    "conversation.add": GROUP,
+    "conversation.remove": GROUP,
+    "conversation.leave": PARTICIPANT,
+    "membership.set": PARTICIPANT,
+    "message.send": PARTICIPANT,
+    "message.edit": _whoever_is("sender"),
+    "message.delete": _whoever_is("sender", team=("participant",)),
+    "message.react": PARTICIPANT,
+    "message.history": PARTICIPANT,
+    "message.search": STRANGER,
+    "receipt": PARTICIPANT,
+    "sync": STRANGER,
+    "typing": PARTICIPANT,
+    "focus": PARTICIPANT,
+    "user.list": STRANGER,
+    "presence.get": STRANGER,
+}
+
+
+def relations(request: str, role: str) -> Relations | None:
+    """Of the relations to the request's subject, those that suffice for this role; None: it may not ask at all."""
+    return RIGHTS[request].get(role)
+
+
+HOUR = 3_600_000
+"""ms"""
+
+NOT_AT_ALL = 2**53
+"""As the time since which messages may be changed: none was sent that late."""
+
+
+class Windows:
+    """For how long senders may take back what they sent, in hours since then; 0: not at all."""
+
+    def __init__(self, edit: float, delete: float) -> None:
+        self.replace(edit, delete)
+
+    def replace(self, edit: float, delete: float) -> None:
+        """Decide by other settings from now on."""
+        self._edit = round(edit * HOUR)
+        self._delete = round(delete * HOUR)
+
+    def edit_since(self, now: int) -> int:
+        """The time (ms) before which a message's text stays as it is."""
+        return now - self._edit if self._edit else NOT_AT_ALL
+
+    def delete_since(self, now: int) -> int:
+        """The time (ms) before which its sender can't delete a message."""
+        return now - self._delete if self._delete else NOT_AT_ALL
+
+
+class Policy:
+    """`reach`: for each role the roles that it reaches. Denied by default."""
+
+    def __init__(self, reach: Mapping[str, Sequence[str]]) -> None:
+        self.replace(reach)
+
+    def replace(self, reach: Mapping[str, Sequence[str]]) -> None:
+        """Decide by other settings from now on."""
+        self._reach = {role: frozenset(others) for role, others in reach.items()}
+
+    def roles_for(self, caller: User) -> frozenset[str]:
+        """The roles of the users that the caller may reach."""
+        return self._reach.get(caller.role, frozenset())
+
+    def may_reach(self, caller: User, other: User) -> bool:
+        """Whether the caller may open a conversation with the other."""
+        return other.disabled_at is None and other.role in self.roles_for(caller)

@@ -1,0 +1,211 @@
+"""Who is told of a conversation's changes, and what: one event for all who see the same, an `ok` for each asker.
+
+In a crowd others' watermark moves are left out of changes, and most changes would have nothing in them but their revs.
+Those are gathered, and told as one when something else is to be told, or after a while.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import structlog
+import trio
+
+from protocol.frames import Change
+from storage import records
+from storage.changes import Changed, SendMessage
+
+from . import view
+from .event import Event
+from .pending import PendingRequest, answer, answer_sent
+from .registry import Registry
+from .session import Lag, Session
+
+log = structlog.get_logger("chatd.room")
+
+GATHER, GATHER_MOST = 1.0, 30.0
+"""Seconds for which a change with nothing in it waits for the next.
+
+Twice as long each time that nothing else was told in between: what a message costs must not depend on how its receipts
+are spread.
+"""
+
+
+class Step:
+    """A plain change of a batch, and who asked for it: `asker` is None where no ok is wanted."""
+
+    __slots__ = ("asker", "pending", "seen")
+
+    def __init__(self, seen: view.Seen, pending: PendingRequest) -> None:
+        self.seen = seen
+        self.pending = pending
+        self.asker: Session | None = pending.session if pending.wants_ok else None
+
+
+class Audience:
+    """A conversation as far as it was published: `rev`, and who is `present`; and everyone's connections."""
+
+    def __init__(self, row: records.Room, registry: Registry) -> None:
+        self.id = row.conversation.id
+        self.gathered_until = float("inf")  # when the connections are to be told what they gathered
+        self._gather_for = GATHER
+        self._registry = registry
+        self._behind: dict[Session, Lag] = {}  # which knows the rev that it has, also when it has moved on since
+        self._log = log.bind(conversation=self.id)
+        self.adopt(row)
+
+    def adopt(self, row: records.Room) -> None:
+        """Go on from what the store has."""
+        self.rev = row.conversation.rev
+        self._participants = {p.user: p for p in row.participants}
+        self._count_present()
+
+    def _count_present(self) -> None:
+        self.present = tuple(p.user for p in self._participants.values() if p.present)
+        self.crowd = len(self.present) > view.CROWD
+
+    def is_present(self, user: str) -> bool:
+        """Whether the user takes part."""
+        row = self._participants.get(user)
+        return row is not None and row.left_at is None
+
+    def sessions(self) -> Iterator[tuple[str, Session]]:
+        """The connections of those who take part, and whose they are."""
+        of = self._registry.of
+        for user in self.present:
+            for session in of(user):
+                yield user, session
+
+    def fall_behind(self, rev: int) -> None:
+        """Everyone who has taken part since `rev` is behind from there on, until `read_on`."""
+        gone = [p.user for p in self._participants.values() if p.left_at is not None and p.rev > rev]
+        for user in (*self.present, *gone):
+            for session in self._registry.of(user):
+                self._behind[session] = session.fall_behind(self.id, rev)
+
+    def read_on(self) -> None:
+        """Those who are behind read on from the store; who left meanwhile hears of that."""
+        behind, self._behind = self._behind, {}
+        for session, lag in behind.items():
+            if not session.outbox.is_cut:
+                session.feed({self.id: lag.rev})
+
+    def tell_run(self, run: list[Step]) -> None:
+        """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""
+        if not run:
+            return
+        self._apply(run[0].seen.outcome, run[-1].seen.outcome, run)
+        askers = {step.asker for step in run}
+        whole = [step.seen for step in run]
+        concerned = {user for seen in whole for user in seen.concerned} if self.crowd else ()
+        first, last = run[0].seen.outcome.from_rev, run[-1].seen.outcome.rev
+        quiet = self.crowd and all(seen.quiet for seen in whole)
+        if not quiet:
+            self._gather_for = GATHER
+        shared: Event | None = None
+        for user, session in self.sessions():
+            if session in askers or user in concerned:
+                self._tell_in_turn(session, user, run)
+            elif quiet:
+                self._gather(session, first, last)
+            else:
+                if shared is None:
+                    shared = Event(view.merged(self.id, whole))
+                session.deliver(self.id, first, last, shared)
+        for step in run:
+            pending = step.pending
+            if pending.wants_ok:  # its connection is gone
+                answer(pending, self.id, step.seen.fields_for(pending.session.user_id), step.seen.outcome)
+            pending.finish()
+        run.clear()
+
+    def _tell_in_turn(self, session: Session, user: str, run: Sequence[Step]) -> None:
+        """The same for one who asked, or whom some of it concerns."""
+        others: list[view.Seen] = []
+
+        def tell_others() -> None:
+            if not others:
+                return
+            first, last = others[0].outcome.from_rev, others[-1].outcome.rev
+            if all(seen.quiet and user not in seen.concerned for seen in others):
+                self._gather(session, first, last)
+            else:
+                session.deliver(self.id, first, last, Event(view.merged(self.id, others, user)))
+            others.clear()
+
+        for step in run:
+            if step.asker is session:
+                if others:
+                    tell_others()
+                if isinstance(step.pending.change, SendMessage):
+                    answer_sent(step.pending, self.id, step.seen)
+                else:
+                    answer(step.pending, self.id, step.seen.fields_for(user), step.seen.outcome)
+            else:
+                others.append(step.seen)
+                if user in step.seen.concerned:
+                    tell_others()  # a membership is final for its event: no message may follow in it
+        tell_others()
+
+    def _gather(self, session: Session, first: int, last: int) -> None:
+        session.gather(self.id, first, last)
+        self.gathered_until = min(self.gathered_until, trio.current_time() + self._gather_for)
+
+    def tell_gathered(self) -> None:
+        """Tell what was gathered, if it is time."""
+        if self.gathered_until <= trio.current_time():
+            self.gathered_until = float("inf")
+            self._gather_for = min(2 * self._gather_for, GATHER_MOST)
+            for _, session in self.sessions():
+                session.tell_gathered(self.id)
+
+    def tell(self, seen: view.Seen, pending: PendingRequest | None) -> None:
+        """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
+        outcome = seen.outcome
+        self._apply(outcome, outcome, ())
+        asker = pending.session if pending is not None and pending.wants_ok else None
+        only = {m.user for m in outcome.memberships} if outcome.rev == outcome.from_rev else None
+        if only is None:
+            self._gather_for = GATHER
+        shared: tuple[dict[str, Any], Event] | None = None
+        for user in dict.fromkeys((*self.present, *outcome.left)):
+            sessions = self._registry.of(user)
+            if not sessions or (only is not None and user not in only):
+                continue
+            if user in seen.concerned or shared is None:
+                fields = seen.fields_for(user)
+                event = Event(Change(conversation=self.id, **fields))
+                if user not in seen.concerned:
+                    shared = fields, event
+            else:
+                fields, event = shared
+            for session in sessions:
+                if user in outcome.entered:
+                    session.start_anew(self.id)
+                elif user in outcome.left:
+                    self._part(session)
+                if session is asker:
+                    assert pending is not None
+                    answer(pending, self.id, dict(fields), outcome)
+                else:
+                    session.deliver(self.id, fields["from_rev"], outcome.rev, event)
+        if pending is not None and not pending.done:
+            answer(pending, self.id, seen.fields_for(pending.session.user_id), outcome)
+
+    def _part(self, session: Session) -> None:
+        session.tell_gathered(self.id)
+        session.start_anew(self.id)
+        if session.focus == self.id:
+            session.focus = None
+
+    def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
+        """Memory moves, now that the store has answered."""
+        self.rev = last.rev
+        for step in run:
+            for p in step.seen.outcome.participants:
+                self._participants[p.user] = p
+        if not run:
+            for p in last.everyone or last.participants:
+                self._participants[p.user] = p
+            if last.entered or last.left:
+                self._count_present()
+        self._log.debug("delivered", rev=last.rev, changes=last.rev - first.from_rev)

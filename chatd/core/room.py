@@ -1,0 +1,408 @@
+"""A conversation that somebody uses: one task that serialises its changes, typing and receipts.
+
+The task takes all that waits in its inbox as one batch, has the gate commit it, and the gate publishes the outcomes:
+only then does memory change, are requests answered, and is everyone told. While one batch commits the next gathers.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import attrs
+import structlog
+import trio
+
+from protocol.frames import Ok, Typing
+from storage import records
+from storage.changes import Changed, DeleteMessage, EditMessage, Leave, Outcome, React, Refused, SendMessage, Unchanged
+from storage.contract import Unavailable
+
+from . import view
+from .audience import Audience, Step
+from .errors import internal, not_found, unavailable
+from .event import Event
+from .gate import Gate, Ticket
+from .pending import PendingRequest, answer, refusal
+from .presence import Presence
+from .registry import Registry
+from .session import Session
+
+log = structlog.get_logger("chatd.room")
+
+TYPING = 6.0
+"""Seconds after the last `typing` until it ends by itself."""
+
+BATCH_CHARS = 65_536
+"""Characters of new text in one batch, or little more: JSON makes at most six bytes of one, and a frame has 1 MiB."""
+
+EVENT_BYTES = 512 * 1024
+"""Bytes of messages in one event, or those of one message: with its reactions a changed one is larger than its text."""
+
+ENVELOPE_CHARS = 150
+"""What a message has besides its text, in the same measure."""
+
+
+TEXTS = (SendMessage, EditMessage)
+"""Changes that bring text."""
+
+GROWING = (EditMessage, DeleteMessage, React)
+"""Changes of messages that may be larger than their text."""
+
+SILENT = (SendMessage, Leave)
+"""Changes after which their user no longer types."""
+
+
+@attrs.define
+class RoomParts:
+    """What rooms work with. `commit_timeout`, `idle`: s; `inbox`: commands that may wait in one room."""
+
+    gate: Gate
+    registry: Registry
+    presence: Presence
+    commit_timeout: float
+    idle: float
+    inbox: int
+
+
+class Room:
+    """See the module's text."""
+
+    def __init__(self, row: records.Room, parts: RoomParts, on_idle: Callable[["Room"], bool]) -> None:
+        self.id = row.conversation.id
+        self._log = log.bind(conversation=self.id)
+        self._parts = parts
+        self._on_idle = on_idle
+        self._inbox: deque[PendingRequest] = deque()
+        self._batch: list[PendingRequest] = []
+        self._wake = trio.Event()
+        self._ticket: Ticket | None = None  # of the batch that is being committed, or has failed
+        self._timer = trio.CancelScope()  # of the clock's watcher
+        self._space = trio.Event()
+        self._wanted = 0  # by so many
+        self._typing: dict[str, tuple[float, Session]] = {}
+        self._stale = False
+        self._stopped = False
+        self._used = self._looked = trio.current_time()
+        self._audience = Audience(row, parts.registry)
+        self.is_present = self._audience.is_present
+        self._told = self.rev  # everyone has surely been told up to here
+
+    @property
+    def rev(self) -> int:
+        """The newest rev that was published."""
+        return self._audience.rev
+
+    # -- the inbox --
+
+    async def put(self, pending: PendingRequest) -> None:
+        """Wait for a place in the inbox. Raises Refusal (`unavailable`) when there is none in time."""
+        deadline = trio.current_time() + self._parts.commit_timeout
+        self._wanted += 1
+        try:
+            with trio.move_on_at(deadline):
+                while len(self._inbox) >= self._parts.inbox:
+                    await self._space.wait()
+        finally:
+            self._wanted -= 1
+        if not self.put_nowait(pending, deadline):
+            raise unavailable()
+
+    def put_nowait(self, pending: PendingRequest, deadline: float | None = None) -> bool:
+        """Put it into the inbox, to be answered until the deadline; False: there is no place."""
+        inbox, parts = self._inbox, self._parts
+        if len(inbox) >= parts.inbox:
+            return False
+        pending.deadline = trio.current_time() + parts.commit_timeout if deadline is None else deadline
+        if not inbox:
+            self._expect(pending.deadline)
+            if self._ticket is None:
+                self._wake.set()
+        inbox.append(pending)
+        pending.session.asked()
+        return True
+
+    def lost(self, session: Session) -> None:
+        """A connection is gone: what it typed ends."""
+        for user, (_, typist) in list(self._typing.items()):
+            if typist is session:
+                self._stop_typing(user)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody would notice if the room were unloaded now."""
+        busy = self._inbox or self._batch or self._typing or self._stale
+        return not (busy or self._audience.gathered_until < float("inf"))
+
+    @property
+    def _unused(self) -> bool:
+        return trio.current_time() >= self._used + self._parts.idle
+
+    @property
+    def used(self) -> float:
+        """When the room last had something to do."""
+        return self._used
+
+    # -- the task --
+
+    async def run(self) -> None:
+        """Serve the inbox until the room is idle for long enough to be unloaded."""
+        async with trio.open_nursery() as nursery:  # the conversation's own
+            nursery.start_soon(self._watch_the_clock)
+            await self._serve()
+            nursery.cancel_scope.cancel()
+
+    async def _serve(self) -> None:
+        while True:
+            while not self._ready():
+                self._wake = trio.Event()
+                await self._wake.wait()
+            if self._ticket is not None:
+                self._give_up(self._ticket)
+            if self._stale:
+                await self._reload()
+            if self._inbox:
+                self._used = trio.current_time()
+                self._commit(self._take())
+            elif self._stopped or (self._unused and self.idle and self._on_idle(self)):
+                return
+            else:
+                await trio.lowlevel.checkpoint()
+
+    def _ready(self) -> bool:
+        """Whether there is something to do for the task: one batch is committed after the other."""
+        if self._ticket is not None:
+            return self._ticket.finished
+        return bool(self._inbox or self._stale or self._stopped or (self._unused and self.idle))
+
+    def _take(self) -> list[PendingRequest]:
+        """All that waits, up to what one event to everybody may hold; the rest is the next batch."""
+        size = 0
+        batch = self._batch = []
+        while self._inbox and size < BATCH_CHARS:
+            pending = self._inbox.popleft()
+            batch.append(pending)
+            if isinstance(pending.change, TEXTS):
+                size += len(pending.change.body) + ENVELOPE_CHARS
+        self._tell_of_space()
+        return batch
+
+    def _tell_of_space(self) -> None:
+        if self._wanted:
+            self._space.set()
+            self._space = trio.Event()
+
+    def _commit(self, batch: list[PendingRequest]) -> None:
+        changes = [pending.change for pending in batch if pending.change is not None]
+        if changes:
+            self._ticket = self._parts.gate.submit(
+                changes, lambda outcomes: self._publish(batch, outcomes), self._settled
+            )
+        else:
+            self._publish(batch, ())
+            self._batch = []
+
+    def _settled(self, ticket: Ticket) -> None:
+        """A batch is over; what else there is to do, its failure say, is the task's."""
+        if ticket is not self._ticket:
+            return  # the task crashed meanwhile
+        if ticket.error is None:
+            self._ticket, self._batch = None, []
+            if not self._ready():
+                return
+        self._wake.set()
+
+    def _give_up(self, ticket: Ticket) -> None:
+        self._ticket = None
+        assert ticket.error is not None
+        if not isinstance(ticket.error, Unavailable):
+            raise ticket.error
+        for pending in self._batch:
+            pending.refuse(unavailable())
+        self._batch = []
+
+    # -- the clock: one deadline for all that is to happen at some time --
+
+    async def _watch_the_clock(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._next_due()) as self._timer:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            self._refuse_overdue(now)
+            self._expire_typing(now)
+            self._audience.tell_gathered()
+            if now >= self._used + self._parts.idle:
+                self._wake.set()
+                self._looked = now
+
+    def _next_due(self) -> float:
+        waiting = [pending.deadline for pending in (*self._batch, *self._inbox) if not pending.done]
+        typing = [when for when, _ in self._typing.values()]
+        unused = max(self._used, self._looked) + self._parts.idle
+        return min(*waiting, *typing, self._audience.gathered_until, unused)
+
+    def _expect(self, when: float) -> None:
+        """Something is to happen then, perhaps sooner than all else."""
+        if when < self._timer.deadline:
+            self._timer.deadline = when
+
+    def _refuse_overdue(self, now: float) -> None:
+        """Whoever waits too long is told so; if it happens after all, they hear of it as everybody else does."""
+        for pending in (*self._batch, *self._inbox):
+            if pending.deadline <= now:
+                pending.refuse(unavailable())
+        self._inbox = deque(pending for pending in self._inbox if not pending.done)
+
+    async def _reload(self) -> None:
+        self._stale = False
+        store = self._parts.gate.store
+        try:
+            row = await self._parts.gate.read(lambda: store.room(self.id))
+        except Unavailable:
+            self._stale = True
+            await trio.sleep(1)
+            return
+        if row is not None and row.conversation.rev >= self.rev:  # else it is gone, or the store is an older one
+            before = self._audience.present
+            self._audience.adopt(row)
+            now = self._audience.present
+            self._parts.presence.moved(self.id, self.rev, frozenset(now))
+            for user in set(now).difference(before):
+                for session in self._parts.registry.of(user):
+                    session.feed({self.id: 0})
+        # Not before: what somebody else wrote since would be known here, and told to nobody.
+        self.read_on()
+
+    def stop(self) -> None:
+        """Let an idle room's task end: its place is needed."""
+        self._stopped = True
+        self._wake.set()
+
+    def crashed(self) -> None:
+        """The task ended with a bug: nobody waits in vain, and everyone reads on from the store."""
+        for pending in (*self._batch, *self._inbox):
+            pending.refuse(internal())
+        self._batch, self._inbox, self._ticket = [], deque(), None
+        self._tell_of_space()
+        for user in list(self._typing):
+            self._stop_typing(user)
+        self.resync(self._told)
+        self.read_on()  # it takes a while until this room has read
+
+    def resync(self, rev: int | None = None) -> None:
+        """What the store has may differ from what was published: everyone catches up from there (or from `rev`)."""
+        self._stale = True
+        self._audience.fall_behind(self.rev if rev is None else rev)
+        self._wake.set()
+
+    def read_on(self) -> None:
+        """Those who are to catch up do."""
+        self._audience.read_on()
+
+    def notice(self, rev: int) -> None:
+        """The store is at `rev`: where that is newer than what was published, somebody else wrote."""
+        if rev > self.rev:
+            self.resync()
+
+    # -- publishing: synchronous, in commit order --
+
+    def _publish(self, batch: Sequence[PendingRequest], outcomes: Sequence[Outcome]) -> None:
+        self._told = self.rev
+        run: list[Step] = []
+        following = iter(outcomes)
+        for pending in batch:
+            if pending.change is None:
+                self._audience.tell_run(run)
+                self._set_typing(pending)
+                continue
+            outcome = next(following)
+            if isinstance(outcome, Changed):
+                self._publish_change(pending, outcome, run)
+            elif isinstance(outcome, Refused):
+                pending.refuse(refusal(outcome))
+                if outcome.message == not_found().message and self.is_present(pending.session.user_id):
+                    self._audience.tell_run(run)
+                    self.resync()  # somebody else took the user out
+            else:
+                assert isinstance(outcome, Unchanged)
+                self._audience.tell_run(run)
+                self.notice(outcome.room.rev)
+                answer(pending, self.id, view.unchanged_fields(outcome, pending.session.user_id), outcome)
+        self._audience.tell_run(run)
+        self._expect(self._audience.gathered_until)
+
+    def _publish_change(self, pending: PendingRequest, outcome: Changed, run: list[Step]) -> None:
+        if outcome.from_rev != (run[-1].seen.outcome.rev if run else self.rev):
+            self._audience.tell_run(run)
+            self.resync()  # somebody else wrote in between
+        seen = view.Seen(outcome, crowd=self._audience.crowd)
+        typist = None
+        if self._typing and isinstance(pending.change, SILENT) and pending.session.user_id in self._typing:
+            typist = pending.session.user_id
+        if seen.plain and typist is None:
+            if isinstance(pending.change, GROWING):
+                self._keep_small(run, seen)
+            run.append(Step(seen, pending))
+            return
+        self._audience.tell_run(run)
+        self._stop_typing(typist)
+        self.tell(seen, pending)
+
+    def _keep_small(self, run: list[Step], seen: view.Seen) -> None:
+        """What is told at once fits into a frame."""
+        if sum(len(data) for each in (*(step.seen for step in run), seen) for data in each.messages) > EVENT_BYTES:
+            self._audience.tell_run(run)
+
+    def tell(self, seen: view.Seen, pending: PendingRequest | None) -> None:
+        """Tell everyone of one change that isn't plain; who comes and who goes is known at once."""
+        self._audience.tell(seen, pending)
+        outcome = seen.outcome
+        if outcome.entered or outcome.left:
+            self._note_movement(outcome)
+
+    def _note_movement(self, outcome: Changed) -> None:
+        self._parts.presence.moved(self.id, outcome.rev, frozenset(self._audience.present))
+        online = self._parts.registry.online
+        for user in outcome.entered:
+            self._log.info("entered", user=user, reached=online(user))
+        for user in outcome.left:
+            self._log.info("left", user=user)
+            if user in self._typing:
+                self._stop_typing(user)
+
+    # -- typing: never stored --
+
+    def _set_typing(self, pending: PendingRequest) -> None:
+        user = pending.session.user_id
+        if pending.done or pending.session.outbox.is_cut:
+            pending.finish()  # too late: it was refused, or the connection is lost
+            return
+        if not self.is_present(user):
+            pending.refuse(not_found())
+            return
+        if pending.active:
+            until = trio.current_time() + TYPING
+            self._typing[user] = (until, pending.session)
+            self._expect(until)
+            pending.session.typing_in.add(self.id)
+            self._tell_typing(user, active=True)
+        elif user in self._typing:
+            self._stop_typing(user)
+        if pending.re is not None and not pending.done:
+            pending.session.send(Ok(re=pending.re))
+        pending.finish()
+
+    def _expire_typing(self, now: float) -> None:
+        for user, (when, _) in list(self._typing.items()):
+            if when <= now:
+                self._stop_typing(user)
+
+    def _stop_typing(self, user: str | None) -> None:
+        if user is not None:
+            _, session = self._typing.pop(user)
+            session.typing_in.discard(self.id)
+            self._tell_typing(user, active=False)
+
+    def _tell_typing(self, user: str, *, active: bool) -> None:
+        event = Event(Typing(conversation=self.id, user=user, active=active))
+        for other, session in self._audience.sessions():
+            if other != user:
+                session.notify(event)

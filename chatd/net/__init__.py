@@ -1,0 +1,1 @@
+"""Sockets and bytes; knows nothing of chat."""

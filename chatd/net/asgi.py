@@ -1,0 +1,270 @@
+"""Answers one HTTP/1.1 request by an ASGI 3 application: h11 below, Trio around, no lifespan."""
+
+from collections.abc import Callable
+from email.utils import formatdate
+from http.client import responses
+from re import IGNORECASE, sub
+from traceback import walk_tb
+from typing import Final
+from urllib.parse import unquote
+
+import h11
+import structlog
+import trio
+from starlette.types import ASGIApp, Message, Scope
+
+from .problem import problem
+
+CHUNK: Final = 64 * 1024
+"""Bytes read or written at once."""
+LINGER: Final = 1.0
+"""Seconds for which a peer's bytes are still read after an answer that it got before it had sent everything."""
+SLOWEST: Final = 1024
+"""Bytes a second below which a request's body uses up the patience with it."""
+SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+Headers = list[tuple[bytes, bytes]]
+log = structlog.get_logger("chatd.front")
+
+
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """Split a request's target, which may be a whole URL (RFC 9112, 3.2.2), into path, raw path and query."""
+    raw_path, _, query = sub(rb"^https?://[^/?]*", b"", target, flags=IGNORECASE).partition(b"?")
+    raw_path = raw_path or b"/"
+    return unquote(raw_path.decode("ascii")), raw_path, query
+
+
+async def write(stream: trio.abc.Stream, data: bytes, patience: float) -> None:
+    """Send `data`, each chunk of it within `patience` seconds.
+
+    Raises trio.TooSlowError if the peer does not read, trio.BrokenResourceError if it is gone. After these, and after
+    a cancellation, part of a chunk may be out: write nothing more.
+    """
+    for start in range(0, len(data), CHUNK):
+        with trio.fail_after(patience):
+            await stream.send_all(data[start : start + CHUNK])
+
+
+async def linger(stream: trio.abc.Stream) -> None:
+    """Read away what a refused peer still sends: closing over unread bytes resets TCP, and it may miss the answer."""
+    with trio.move_on_after(LINGER):
+        while await stream.receive_some(CHUNK):
+            pass
+
+
+def refusal(
+    conn: h11.Connection, status: int, code: str, message: str, *, temporary: bool = False, bodyless: bool = False
+) -> bytes:
+    """Render a whole JSON error that ends the connection; `bodyless` for the answer to HEAD."""
+    body = problem(code, message, temporary=temporary)
+    length = b"%d" % len(body)
+    headers = [(b"content-type", b"application/json"), (b"content-length", length), (b"connection", b"close")]
+    rendered = conn.send(_response(status, headers))
+    if not bodyless:
+        rendered += conn.send(h11.Data(data=body))
+    return rendered + conn.send(h11.EndOfMessage())
+
+
+def _response(status: int, headers: Headers) -> h11.Response:
+    """Complete `headers` by those that every answer has; what the application chose stays."""
+    given = {name.lower() for name, _ in headers}
+    always = ((b"date", formatdate(usegmt=True).encode()), *SECURITY_HEADERS)
+    missing = [header for header in always if header[0] not in given]
+    return h11.Response(status_code=status, headers=[*headers, *missing], reason=responses.get(status, "").encode())
+
+
+class Exchange:
+    """One request and its answer. `conn` has just returned `request`; the stream belongs to the exchange until it ends.
+
+    `max_body` in bytes; `patience`, in seconds, is how long a peer may make no progress in reading or in sending.
+    When `accepting()` is false as the answer starts, the connection ends with it.
+    """
+
+    def __init__(
+        self,
+        conn: h11.Connection,
+        request: h11.Request,
+        stream: trio.abc.Stream,
+        *,
+        max_body: int,
+        patience: float,
+        accepting: Callable[[], bool],
+    ) -> None:
+        self._conn = conn
+        self._request = request
+        self._stream = stream
+        self._max_body = max_body
+        self._accepting = accepting
+        self._received = 0
+        self._patience = self._patience_left = patience
+        self._start: Message | None = None  # held back until the first body message, to leave in one write with it
+        self._bodyless = request.method == b"HEAD"
+        self._over = False  # nothing more is to be said: the peer is gone, or was refused
+        self._listening = trio.CancelScope()
+
+    @property
+    def _answered(self) -> bool:
+        return self._conn.our_state not in (h11.SEND_RESPONSE, h11.SEND_BODY)
+
+    async def run(self, app: ASGIApp, scheme: str, peer: tuple[str, int] | None) -> bytes | None:
+        """Answer by `app`; return what arrived behind the request, or None if the connection is to be closed.
+
+        Errors of `app` are logged, and answered by a 500 if nothing was sent. Raises trio.BrokenResourceError if the
+        peer resets the connection after the answer.
+        """
+        path, raw_path, query = split_target(self._request.target)
+        scope: Scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},  # 2.4: send raises OSError once the peer is gone
+            "http_version": self._request.http_version.decode(),
+            "method": self._request.method.decode(),
+            "scheme": scheme,
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": list(self._request.headers),
+            "client": peer,
+            "server": None,
+        }
+        declared = next((int(value) for name, value in self._request.headers if name == b"content-length"), 0)
+        if declared > self._max_body:
+            await self._refuse(413, "too_large", f"a body has at most {self._max_body} bytes")
+            return await self._finish()
+        try:
+            await app(scope, self._receive, self._send)
+            if not self._answered and not self._over:
+                raise RuntimeError("the application returned before its answer was complete")
+        except Exception as error:
+            # Neither the error's text nor the query: both may hold what a patient wrote. Once the exchange is over,
+            # an error is most often the application's way of noticing.
+            report = log.debug if self._over else log.error
+            where = [f"{frame.f_globals.get('__name__')}:{line}" for frame, line in walk_tb(error.__traceback__)]
+            report("http_failed", method=scope["method"], path=path, error=type(error).__qualname__, where=where[-5:])
+            if not self._answered:
+                await self._refuse(500, "internal", "something went wrong here", temporary=True)
+        return await self._finish()
+
+    async def _receive(self) -> Message:
+        """ASGI's receive: the body, then, once, that the peer left or was answered."""
+        if not self._over and not self._answered:
+            if self._conn.their_state is not h11.SEND_BODY:
+                await self._departure()
+            elif (event := await self._next_event()) is not None:
+                body = bytes(event.data) if isinstance(event, h11.Data) else b""
+                return {"type": "http.request", "body": body, "more_body": isinstance(event, h11.Data)}
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        """ASGI's send. Raises ConnectionResetError once the exchange is over, h11.LocalProtocolError for nonsense."""
+        if self._over:
+            raise ConnectionResetError("the peer is gone")
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        data = b""
+        more = message.get("more_body", False)
+        if self._start is not None:
+            status, headers = self._start["status"], list(self._start.get("headers", ()))
+            self._start = None
+            self._bodyless |= status in (204, 304)
+            # A client that still waits for the 100 may send its body or not: only closing is unambiguous.
+            waiting = self._conn.they_are_waiting_for_100_continue
+            if waiting or (self._bodyless and more) or not self._accepting():
+                headers.append((b"connection", b"close"))
+            data += self._conn.send(_response(status, headers))
+        elif self._conn.our_state is h11.SEND_RESPONSE:
+            raise RuntimeError(f"{message['type']} before http.response.start")
+        if message.get("body") and not self._bodyless:
+            data += self._conn.send(h11.Data(data=message["body"]))
+        if self._bodyless or not more:
+            data += self._conn.send(h11.EndOfMessage())
+        await self._write(data)
+        self._over |= self._bodyless and more  # or HEAD would run a stream that has no end, and that nobody gets
+        if self._over:
+            raise ConnectionResetError("the peer is gone")
+
+    async def _next_event(self) -> h11.Data | h11.EndOfMessage | None:
+        """Wait for the next piece of the body; None if there is none to expect any more."""
+        if self._conn.they_are_waiting_for_100_continue and not self._answered:
+            go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            await self._write(self._conn.send(go_on))
+        try:
+            while (event := self._conn.next_event()) is h11.NEED_DATA:
+                if not (data := await self._read()):
+                    self._over = True
+                    return None
+                self._conn.receive_data(data)
+        except h11.RemoteProtocolError:
+            await self._refuse(400, "bad_request", "the body is malformed")
+            return None
+        if isinstance(event, h11.Data):
+            self._received += len(event.data)
+            if self._received > self._max_body:
+                await self._refuse(413, "too_large", f"a body has at most {self._max_body} bytes")
+                return None
+            return event
+        assert isinstance(event, h11.EndOfMessage)
+        return event
+
+    async def _read(self) -> bytes:
+        """Read some of the body; b"" if the peer is gone, or was too slow for too long."""
+        asked = trio.current_time()
+        data = b""
+        try:
+            with trio.move_on_after(self._patience_left):
+                data = bytes(await self._stream.receive_some(CHUNK))
+        except GONE:
+            return b""
+        left = self._patience_left - (trio.current_time() - asked) + len(data) / SLOWEST
+        self._patience_left = min(self._patience, left)
+        return data
+
+    async def _write(self, data: bytes) -> None:
+        written = False
+        try:
+            await write(self._stream, data, self._patience)
+            written = True
+        except (trio.TooSlowError, *GONE):
+            pass
+        finally:
+            # Cancelled by the application's own deadline, a write leaves the stream torn as well.
+            self._over |= not written
+            if self._answered or self._over:
+                self._listening.cancel()
+
+    async def _departure(self) -> None:
+        """Wait until the peer leaves or is answered. What it pipelines meanwhile is kept, up to a chunk or two."""
+        with trio.CancelScope() as self._listening:
+            while len(self._conn.trailing_data[0]) < CHUNK:
+                try:
+                    data = await self._stream.receive_some(CHUNK)
+                except GONE:
+                    return
+                if not data:
+                    return
+                self._conn.receive_data(bytes(data))
+            await trio.sleep_forever()
+
+    async def _refuse(self, status: int, code: str, message: str, *, temporary: bool = False) -> None:
+        """Answer in the application's place, if nothing was sent yet; either way the exchange is over."""
+        if self._conn.our_state is h11.SEND_RESPONSE and not self._over:
+            bodyless = self._request.method == b"HEAD"
+            await self._write(refusal(self._conn, status, code, message, temporary=temporary, bodyless=bodyless))
+        self._over = True
+
+    async def _finish(self) -> bytes | None:
+        """Read what the application left of the body, so that the next request is found behind it."""
+        with trio.move_on_after(LINGER):
+            while self._conn.their_state is h11.SEND_BODY and await self._next_event() is not None:
+                pass
+            if self._conn.their_state in (h11.SEND_BODY, h11.ERROR):
+                await linger(self._stream)
+        if self._over or self._conn.our_state is not h11.DONE or self._conn.their_state is not h11.DONE:
+            return None
+        return self._conn.trailing_data[0]

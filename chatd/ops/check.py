@@ -1,0 +1,252 @@
+"""`chatd check`: whether a daemon with these settings can work here. It looks, and changes nothing."""
+
+import errno
+import fcntl
+import ipaddress
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import attrs
+from cryptography import x509
+
+from chatd.auth import secret
+from chatd.config import Config, ConfigError, Loaded
+from chatd.net import tls
+from chatd.net.listen import listen
+from storage.contract import StoreError
+from storage.sqlite.look import look
+
+from . import lock
+from . import rlimit as files
+
+BUILT = 2026
+"""The year this was written in: a clock that is behind it is wrong."""
+
+CLOCK_TOLERANCE = 5_000
+"""Milliseconds that the newest message may be ahead of the clock."""
+
+LOW_SPACE, NO_SPACE = 2**30, 2**26
+"""Bytes free below which there is a warning, and below which something is wrong."""
+
+SHORT_CERTIFICATE = 14
+"""Days left below which there is a warning."""
+
+
+@attrs.frozen
+class Finding:
+    """What was found of one thing: a line."""
+
+    level: Literal["ok", "warning", "wrong"]
+    what: str
+    text: str
+
+
+def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
+    """Look at everything, a finding at a time. `now`: the clock, in ms since 1970."""
+    settings = loaded.config
+    for what, findings in (
+        ("settings", _settings(loaded)),
+        ("data folder", _data_folder(settings)),
+        ("secret", _secret(settings)),
+        ("database", _database(settings, now)),
+        ("disk", _space(settings)),
+        ("tls", _certificate(settings, now)),
+        ("open files", _open_files(settings)),
+        ("port", _port(settings)),
+    ):
+        try:
+            yield from findings
+        except OSError as error:  # a path below a folder that is closed to us, say
+            yield Finding("wrong", what, f"{error.filename}: {error.strerror}")
+
+
+def _settings(loaded: Loaded) -> Iterator[Finding]:
+    places = dict.fromkeys([*([str(loaded.file)] if loaded.file else []), *(s.place for s in loaded.sources.values())])
+    yield Finding("ok", "settings", " < ".join(["defaults", *places]))
+    holds = [
+        name
+        for name, source in loaded.sources.items()
+        if source.place == str(loaded.file)
+        and (name == "auth.secret" or (name == "storage.database" and "@" in loaded.config.storage.database))
+    ]
+    if loaded.file and holds:
+        yield from _exposed("settings", loaded.file, f"{' and '.join(holds)} in it: chmod 600 {loaded.file}")
+
+
+def _exposed(what: str, path: Path, advice: str) -> Iterator[Finding]:
+    """A finding where others than the owner can read or write what is at `path`."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        yield Finding("wrong", what, f"{path}: open to others than its owner (mode {mode:04o}); {advice}")
+
+
+def _data_folder(settings: Config) -> Iterator[Finding]:
+    path = settings.data_path()
+    if not path.exists():
+        yield Finding("warning", "data folder", f"{path}: not there yet; chatd init makes it")
+    elif not path.is_dir():
+        yield Finding("wrong", "data folder", f"{path}: is not a folder")
+    elif exposed := list(_exposed("data folder", path, f"chmod 700 {path}")):
+        yield from exposed
+    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding("wrong", "data folder", f"{path}: this user may not write there")
+    else:
+        yield Finding("ok", "data folder", f"{path}: for its owner alone")
+
+
+def _secret(settings: Config) -> Iterator[Finding]:
+    where = "auth.secret" if settings.auth.secret else str(settings.secret_path())
+    try:
+        secret.secret_of(settings)
+    except FileNotFoundError:
+        yield Finding("warning", "secret", f"{where}: not there yet; chatd init makes it")
+    except secret.BadSecret as error:
+        yield Finding("wrong", "secret", str(error))
+    else:
+        yield Finding("ok", "secret", where)
+
+
+def _database(settings: Config, now: int) -> Iterator[Finding]:
+    year = time.gmtime(now / 1000).tm_year
+    clock = Finding("ok", "clock", f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if year < BUILT:
+        clock = Finding("wrong", "clock", f"it is not {year}: set the clock, and keep it right (NTP)")
+    try:
+        path = settings.database_path()
+        if not path.exists():
+            yield Finding("warning", "database", f"{path}: not there yet; chatd init makes it")
+        else:
+            seen = look(path)
+            yield from _exposed("database", path, f"chmod 600 {path}")
+            if seen.newer:
+                text = f"{path}: made by a newer version of chatd (it has {seen.newer[-1]}): use that version"
+                yield Finding("wrong", "database", text)
+            elif seen.pending:
+                text = f"{path}: of an older version; chatd serve brings it up to date ({', '.join(seen.pending)})"
+                yield Finding("warning", "database", text)
+            else:
+                yield Finding("ok", "database", f"{path}: up to date")
+            if seen.newest is not None and seen.newest > now + CLOCK_TOLERANCE and clock.level == "ok":
+                behind = (seen.newest - now) // 1000
+                clock = Finding("warning", "clock", f"{behind} s behind the newest message: is it set right?")
+    except (ConfigError, StoreError) as error:
+        yield Finding("wrong", "database", str(error))
+    yield clock
+
+
+def _space(settings: Config) -> Iterator[Finding]:
+    folders = [settings.data_path()]
+    if settings.database_is_file():
+        folders.append(settings.database_path().parent)
+    seen = set[int]()
+    for folder in folders:
+        while not folder.exists():
+            folder = folder.parent
+        if (device := folder.stat().st_dev) not in seen:
+            seen.add(device)
+            free = shutil.disk_usage(folder).free
+            level: Literal["ok", "warning", "wrong"] = (
+                "wrong" if free < NO_SPACE else "warning" if free < LOW_SPACE else "ok"
+            )
+            yield Finding(level, "disk", f"{folder}: {free / 2**30:,.1f} GiB free")
+
+
+def _certificate(settings: Config, now: int) -> Iterator[Finding]:
+    try:
+        context = tls.load(settings.tls)
+    except tls.BadCertificate as error:
+        yield Finding("wrong", "tls", str(error))
+        return
+    if context is None:
+        if _is_local(settings.server.host):
+            yield Finding("ok", "tls", "none; whoever connects is on this machine, or comes through a proxy")
+        else:
+            text = f"none: unless a proxy encrypts it, all that goes to {settings.server.host} can be read on the way"
+            yield Finding("warning", "tls", text)
+        return
+    path = Path(settings.tls.certificate).expanduser()
+    try:
+        certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except ValueError as error:  # something that OpenSSL lets pass
+        yield Finding("warning", "tls", f"{path}: its dates and names cannot be read: {error}")
+        return
+    left = (certificate.not_valid_after_utc - datetime.fromtimestamp(now / 1000, UTC)).days
+    until = f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+    if certificate.not_valid_before_utc.timestamp() * 1000 > now:
+        yield Finding("wrong", "tls", f"{path}: not valid before {certificate.not_valid_before_utc:%Y-%m-%d}")
+    elif left < 0:
+        yield Finding("wrong", "tls", f"{path}: expired on {until}; renew it, and send the daemon SIGHUP")
+    elif left < SHORT_CERTIFICATE:
+        yield Finding(
+            "warning", "tls", f"{path}: {left} days left, until {until}; renew it, and send the daemon SIGHUP"
+        )
+    else:
+        yield Finding("ok", "tls", f"{path}: good until {until}")
+    name = urlsplit(settings.server.public_url).hostname
+    if name and not _is_for(certificate, name):
+        yield Finding("wrong", "tls", f"{path}: not for {name}, the host of public_url")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_for(certificate: x509.Certificate, name: str) -> bool:
+    """Whether browsers take the certificate for this host: its alternative names alone count (RFC 9525)."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return False
+    try:
+        return ipaddress.ip_address(name) in names.get_values_for_type(x509.IPAddress)
+    except ValueError:
+        pass
+    wildcard = "*." + name.partition(".")[2]
+    return bool({name, wildcard} & {found.lower() for found in names.get_values_for_type(x509.DNSName)})
+
+
+def _open_files(settings: Config) -> Iterator[Finding]:
+    most, wanted = files.most(), files.needed(settings.limits.connections)
+    if most < wanted:
+        advice = f"ulimit -Hn {wanted} as root, LimitNOFILE={wanted} in the unit, or fewer limits.connections"
+        yield Finding("warning", "open files", f"{most} at most, and {wanted} may be needed: {advice}")
+    else:
+        yield Finding("ok", "open files", f"enough for {settings.limits.connections} connections")
+
+
+def _port(settings: Config) -> Iterator[Finding]:
+    where = f"{settings.server.host} port {settings.server.port}"
+    try:
+        for sock in listen(settings.server.host, settings.server.port):
+            sock.close()
+        yield Finding("ok", "port", f"{where}: free")
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            yield Finding("wrong", "port", f"{where}: {error.strerror or error}")
+        elif pid := _daemon(settings):
+            yield Finding("ok", "port", f"{where}: held by the chatd of this data folder (pid {pid})")
+        else:
+            yield Finding("wrong", "port", f"{where}: another program listens there; stop it, or take another port")
+
+
+def _daemon(settings: Config) -> str | None:
+    """The process id of the daemon that runs on the data folder, as its lock says; None if nobody holds that."""
+    try:
+        with (settings.data_path() / lock.NAME).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.readline().partition(" ")[0] or "unknown"
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,87 @@
+"""The store that the settings name: a SQLite file, or a MySQL database."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from chatd.config import Config
+from storage.contract import Store, StoreError
+from storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from storage.mysql.adoption.adopt import Adoption
+
+_NO_DRIVER = "database: mysql:// needs the driver PyMySQL: python3 -m pip install PyMySQL, where chatd is installed"
+
+
+def place_of(config: Config) -> str:
+    """Where the database is, for people: without a password. Raises StoreError for an address that is none."""
+    if config.database_is_file():
+        return str(config.database_path())
+    try:
+        from storage.mysql.url import parse
+    except ModuleNotFoundError:
+        raise StoreError(_NO_DRIVER) from None
+    return str(parse(config.storage.database))
+
+
+def open_store(config: Config, *, new_epoch: Callable[[], str], development: bool = False) -> tuple[Store, list[str]]:
+    """The store, and what its operator should know about it. Raises StoreError.
+
+    `new_epoch` names the lineage of a new store; `development` marks a new one.
+    """
+    if config.database_is_file():
+        store = SqliteStore(
+            config.database_path(),
+            new_epoch=new_epoch,
+            development=development,
+            durability=config.storage.durability,
+            readers=config.storage.readers,
+        )
+        if store.single:
+            return store, ["this SQLite is too old for several connections: reads and writes share one"]
+        return store, []
+    try:
+        from storage.mysql.store import MysqlStore
+    except ModuleNotFoundError:
+        raise StoreError(_NO_DRIVER) from None
+    server = MysqlStore(
+        config.storage.database,
+        new_epoch=new_epoch,
+        development=development,
+        readers=config.storage.readers,
+        names=_pairs(config.mysql.names),
+        roles=_pairs(config.mysql.roles),
+    )
+    return server, server.warnings
+
+
+def upgrade(config: Config, *, new_epoch: Callable[[], str], development: bool = False) -> list[str]:
+    """Give a MySQL database that is chatd's, or empty, what it lacks: what was added. Raises StoreError."""
+    try:
+        from storage.mysql.upgrade import upgrade
+    except ModuleNotFoundError:
+        raise StoreError(_NO_DRIVER) from None
+    return upgrade(
+        config.storage.database, new_epoch=new_epoch, development=development, names=_pairs(config.mysql.names)
+    )
+
+
+def adoption(config: Config) -> "Adoption":
+    """The app's database that the settings name, for `chatd db adopt`. Raises StoreError."""
+    if config.database_is_file():
+        raise StoreError(f"{config.database_path()}: only a database of MySQL can be adopted: set storage.database")
+    try:
+        from storage.mysql.adoption.adopt import Adoption
+    except ModuleNotFoundError:
+        raise StoreError(_NO_DRIVER) from None
+    return Adoption(
+        config.storage.database,
+        names=_pairs(config.mysql.names),
+        roles=_pairs(config.mysql.roles),
+        body_chars=config.limits.max_body_chars,
+    )
+
+
+def _pairs(settings: Sequence[str]) -> dict[str, str]:
+    """Of settings like "Message.content=body"."""
+    return dict(setting.split("=", 1) for setting in settings)

@@ -1,0 +1,75 @@
+"""How a command gets at the store: through the daemon that holds it or, where none does, by itself."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import trio
+import uuid_utils
+
+from chatd.admin import control
+from chatd.admin.ports import DirectPort
+from chatd.admin.verbs import Answer, Verb, VerbFailed, parse, written
+from chatd.config import Config
+from storage.contract import Store, StoreError, Unavailable
+
+from .lock import Held, Lock
+from .open_store import open_store, place_of
+
+PATIENCE = 10.0
+"""Seconds that a command waits for another one, or for a daemon that starts or stops."""
+
+AGAIN = 0.05
+"""Seconds until it looks again."""
+
+
+def run(config: Config, verb: Verb) -> Answer:
+    """Do it, wherever the store is. Raises VerbFailed."""
+    verb = parse(written(verb))  # one check of what was typed, for both ways
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with opened(config, new=verb.NEW_STORE) as store:
+                return trio.run(verb.run, DirectPort(store, config))
+        except Held as held:
+            with suppress(control.NobodyThere):
+                return _asked(config.data_path(), verb)
+            if time.monotonic() > until:
+                raise VerbFailed(in_use(held, config)) from None
+            time.sleep(AGAIN)
+
+
+@contextmanager
+def opened(config: Config, *, new: bool = False) -> Iterator[Store]:
+    """The store, for this process alone; `new`: made where there is none. Raises Held and VerbFailed."""
+    file = config.database_path() if config.database_is_file() else None
+    if file is not None and not (new or file.exists()):
+        raise VerbFailed(f"there is no database {file}: look at --data, or make one with `chatd init`")
+    try:
+        lock = Lock(config.data_path(), file, daemon=False)
+    except OSError as error:
+        raise VerbFailed(f"{config.data_path()}: cannot be used: {error.strerror or error}") from None
+    with closing(lock):
+        try:
+            store, _ = open_store(config, new_epoch=lambda: str(uuid_utils.uuid7()))
+            with closing(store):
+                yield store
+        except StoreError as error:
+            raise VerbFailed(str(error)) from None
+        except Unavailable as error:
+            raise VerbFailed(f"{place_of(config)}: {error}") from None
+
+
+def in_use(held: Held, config: Config) -> str:
+    """Why nothing can be done while another process has it, for people."""
+    if held.what != config.data_path():
+        return f"{held}, which has another data folder: give it as --data"
+    return f"{held}, which doesn't answer: wait until it has started or ended"
+
+
+def _asked(folder: Path, verb: Verb) -> Answer:
+    try:
+        return control.ask(folder, verb)
+    except control.NoAnswer:
+        raise VerbFailed("the daemon ended before it answered: look whether it was done before you repeat it") from None

@@ -1,0 +1,48 @@
+"""Settings that are read again while the daemon runs: which take effect at once, and which need a restart."""
+
+from typing import Any, Final
+
+import attrs
+
+from chatd.config import TABLES, Config
+
+LIVE: Final = frozenset(
+    {
+        *("server.public_url", "server.allowed_origins", "server.allowed_hosts", "server.trusted_proxies"),
+        "server.grace",
+        *("tls.certificate", "tls.key"),
+        *("limits.connections", "limits.outbox_bytes", "limits.http_body_bytes"),
+        *("limits.requests_per_second", "limits.request_burst"),
+        *("limits.user_requests_per_second", "limits.user_request_burst"),
+        *("policy.patient", "policy.dentist", "policy.staff", "policy.admin"),
+        *("messages.edit_within", "messages.delete_within"),
+        "logs.level",
+    }
+)
+"""What takes effect at once; limits and certificates for connections that come from then on."""
+
+
+@attrs.frozen
+class Merged:
+    """The settings to go on with. `applied`, `waiting`: names of those that changed, and those that need a restart."""
+
+    config: Config
+    applied: list[str]
+    waiting: list[str]
+
+
+def merge(running: Config, read: Config) -> Merged:
+    """The running settings, with those that can be taken from the ones just read."""
+    applied, waiting = list[str](), list[str]()
+    tables: dict[str, Any] = {}
+    for table in TABLES:
+        old, new = getattr(running, table), getattr(read, table)
+        taken: dict[str, Any] = {}
+        for setting in attrs.fields(type(old)):
+            name, value = f"{table}.{setting.name}", getattr(new, setting.name)
+            if value != getattr(old, setting.name):
+                if name in LIVE:
+                    taken[setting.name] = value
+                (applied if name in LIVE else waiting).append(name)
+        tables[table] = attrs.evolve(old, **taken)
+    return Merged(attrs.evolve(running, **tables), applied, waiting)

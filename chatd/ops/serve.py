@@ -1,0 +1,170 @@
+"""`chatd serve`: checks what must hold, opens what is needed, says where it listens, and runs the daemon."""
+
+import errno
+import gc
+import ipaddress
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import click
+import structlog
+import trio
+
+from chatd.admin.control import Control
+from chatd.auth.secret import BadSecret, ensure
+from chatd.auth.tokens import Tokens
+from chatd.config import Config
+from chatd.daemon import Daemon
+from chatd.ids import new_id
+from chatd.net import tls
+from chatd.net.listen import listen
+from storage.contract import Store, StoreError
+
+from . import open_store as database
+from . import rlimit as files
+from .lock import Held, Lock
+from .process import Service
+from .program import program
+from .systemd import Notifier
+
+log = structlog.get_logger("chatd.serving")
+
+
+PATIENCE = 10.0
+"""Seconds that a daemon waits for a command that has the store."""
+
+
+class CannotServe(Exception):
+    """Something must be mended first; the message says what, in one line."""
+
+
+def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[], Config]) -> None:
+    """Run the daemon until SIGTERM or SIGINT. `read`: the settings as they are at a SIGHUP. Raises CannotServe."""
+    notifier = Notifier.from_environment()
+    if development:
+        _check_development(config, exposed=exposed)
+    try:
+        encryption = tls.load(config.tls)
+    except tls.BadCertificate as error:
+        raise CannotServe(str(error)) from None
+    with closing(_lock(config)), closing(_open_store(config, development=development)) as store:
+        tokens = None if development else _tokens(config)
+        try:
+            listeners = listen(config.server.host, config.server.port)
+        except OSError as error:
+            raise CannotServe(_cannot_listen(config, error)) from None
+        files.allow(files.needed(config.limits.connections))
+        _calm_collector()
+        daemon = Daemon(config, store, development=development, exposed=exposed, encryption=encryption, tokens=tokens)
+        with closing(_control(config)) as control:
+            service = Service(daemon, listeners, notifier, read, control)
+            trio.run(service.run, lambda: _announce(daemon, service.url))
+
+
+def _lock(config: Config) -> Lock:
+    """Make this process the one that has the data folder and the database."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return Lock(config.data_path(), config.database_path() if config.database_is_file() else None, daemon=True)
+        except Held as held:
+            if not held.daemon and time.monotonic() < until:
+                time.sleep(0.05)  # a command of the operator, done in a moment
+                continue
+            what = "a chatd that runs already" if held.daemon else "a command of chatd"
+            raise CannotServe(f"{held.what} is in use by {held.who}, {what}: stop it, or use another --data") from None
+        except OSError as error:
+            raise CannotServe(
+                f"{database.place_of(config)}: cannot be used as the database: {error.filename}: {error.strerror}"
+            ) from None
+
+
+def _tokens(config: Config) -> Tokens:
+    try:
+        secret, made = ensure(config)
+    except BadSecret as error:
+        raise CannotServe(str(error)) from None
+    if made is not None:
+        log.info("made a secret that signs tokens", file=str(made))
+    return Tokens(secret)
+
+
+def _control(config: Config) -> Control:
+    try:
+        return Control(config.data_path())
+    except OSError as error:
+        raise CannotServe(
+            f"{config.data_path()}: cannot listen for commands there: {error.strerror or error}"
+        ) from None
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look for cycles less often: a message makes many objects, and hardly ever a cycle.
+
+    By default it looks after every 700; that costs a tenth of the CPU time of a message.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _check_development(config: Config, *, exposed: bool) -> None:
+    for variable in ("NODE_ENV", "CHATD_ENV"):
+        if os.environ.get(variable, "").strip().lower() == "production":
+            raise CannotServe(f"--dev: refused, as {variable} says production; unset it, or start without --dev")
+    if exposed:
+        log.warning("development mode is open to other machines: anybody who reaches this port can be anyone")
+    elif not _is_loopback(config.server.host):
+        raise CannotServe(
+            f"--dev: host {config.server.host} is not this machine's loopback; "
+            "use --host 127.0.0.1, or --dev-expose where everybody on the network may read everything"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _open_store(config: Config, *, development: bool) -> Store:
+    try:
+        place = database.place_of(config)
+        store, warnings = database.open_store(config, new_epoch=new_id, development=development)
+    except StoreError as error:
+        raise CannotServe(str(error)) from None
+    if development and not store.development:
+        store.close()
+        raise CannotServe(
+            f"{place} was not made in development mode, where anybody may be anyone: "
+            "use another folder (--data ./data-dev), or start without --dev"
+        )
+    if store.development and not development:
+        log.warning("this store was made in development mode: its users were never checked")
+    for warning in warnings:
+        log.warning(warning)
+    return store
+
+
+def _cannot_listen(config: Config, error: OSError) -> str:
+    where = f"cannot listen on {config.server.host} port {config.server.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: another program does (a second chatd?); stop it, or use --port"
+    if error.errno == errno.EACCES:
+        return f"{where}: not allowed for this user; use a port above 1023 (--port)"
+    return f"{where}: {error.strerror or error}"
+
+
+def _announce(daemon: Daemon, url: str) -> None:
+    click.echo(f"listening on {url}")
+    if daemon.parts.development:
+        command = f"{program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
+        click.echo("Development mode. To make a patient and a dentist talk, in this folder, in two more terminals:")
+        click.echo(f"  {command} --as pat-1 --name Ada --with den-1")
+        click.echo(f"  {command} --as den-1 --name 'Dr. Bo' --role dentist --with pat-1")
+    sys.stdout.flush()
+    log.info("started", store=database.place_of(daemon.config), pid=os.getpid())

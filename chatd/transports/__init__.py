@@ -1,0 +1,1 @@
+"""The ways in: each makes a session and feeds dispatch."""

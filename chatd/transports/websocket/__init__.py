@@ -1,0 +1,1 @@
+"""Chat over WebSocket: one connection, two engines that read frames."""

@@ -1,0 +1,297 @@
+"""One WebSocket connection: reader, writer, heartbeat, feeder, and a bounded end whatever the peer does.
+
+An engine (`engines/`) turns bytes into messages; everything that leaves, its pongs and close frames included, goes
+through the outbox, in order.
+"""
+
+import socket
+from collections.abc import Callable
+
+import attrs
+import structlog
+import trio
+import trio_websocket
+from wsproto.utilities import ProtocolError
+
+from chatd.auth.offered import offered
+from chatd.commands.dispatch import dispatch, dispatch_now
+from chatd.commands.parts import Parts
+from chatd.core.catchup import Feeder
+from chatd.core.errors import Closing, Refusal
+from chatd.core.outbox import Cork, Outbox, Transport
+from chatd.core.ratelimit import TokenBucket
+from chatd.core.session import Session
+from chatd.net.head import Head
+from chatd.net.inbound import CHUNK, Inbound
+from chatd.net.poller import Poller
+from chatd.net.writers import SocketTransport, StreamTransport
+from protocol.codes import CloseCode, ErrorCode
+from protocol.decode import BadRequest, Malformed, decode_request
+from protocol.requests import Hello, Request
+from protocol.types import RequestId
+
+from .engine import MakeEngine, PeerLeft
+from .framing import PING, WebSocketJson
+
+log = structlog.get_logger("chatd.connection")
+
+SUBPROTOCOL = "chat.v1.json"
+LINGER_BYTES = 4 * 1024 * 1024
+"""What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
+
+PATIENCE = 100
+"""Requests over the rate limit in a row before the connection is closed."""
+
+
+PEERS_DOING = (
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio_websocket.ConnectionClosed,
+    trio_websocket.HandshakeError,
+    ProtocolError,
+)
+"""What a peer can make trio-websocket and the stream raise."""
+
+
+@attrs.frozen
+class Times:
+    """Seconds: for the handshake, until `hello`, between pings, without progress, for closing."""
+
+    handshake: float
+    hello: float
+    heartbeat: float
+    write: float
+    close: float
+
+
+@attrs.frozen
+class Rates:
+    """Token buckets of one connection: tokens a second, and how many are saved up. None: no limit."""
+
+    per_second: float
+    burst: float
+
+
+class Connection:
+    """The life of one connection. `stop` ends it from outside."""
+
+    def __init__(
+        self,
+        raw: trio.abc.Stream,
+        parts: Parts,
+        cork: Cork,
+        times: Times,
+        *,
+        outbox_bytes: int,
+        rates: Rates | None,
+        user_bucket: Callable[[str], TokenBucket] | None,
+        make_engine: MakeEngine,
+        sock: socket.socket | None = None,
+        poller: Poller | None = None,
+    ) -> None:
+        self._make_engine = make_engine
+        self._raw = raw
+        self._socket = sock
+        self._poller = poller
+        self._parts = parts
+        self._times = times
+        transport: Transport = StreamTransport(raw) if sock is None else SocketTransport(sock)
+        self.outbox = Outbox(transport, cork, limit=outbox_bytes, stalled=times.write, on_cut=self._on_cut)
+        self.session = Session(parts.new_id(), self.outbox, WebSocketJson())
+        self.feeder = Feeder(self.session, parts.gate)
+        self.session.feed = self.feeder.feed
+        self.session.stop = self.stop
+        self.ended = trio.Event()
+        self._body = trio.CancelScope()
+        self._closing: Closing | None = None
+        self._receiving = False
+        self._request: Request | None = None  # that the reader is to serve
+        self._hello_until = float("inf")
+        self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
+        self._user_bucket = user_bucket
+        self._refused = 0
+        self._clean = False
+        self._log = log.bind(session=self.session.id)
+
+    async def run(self, head: Head, replay: bytes) -> None:
+        """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
+        max_message = self._parts.limits.max_frame_bytes
+        self.session.offered = offered(head)
+        inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message, poller=self._poller)
+        self._engine = self._make_engine(head, inbound, self.outbox, max_message=max_message, subprotocol=SUBPROTOCOL)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.outbox.run)
+                try:
+                    async with trio.open_nursery() as engine:  # with tasks that the engine may have
+                        if await self._shake_hands(engine):
+                            engine.start_soon(self._heartbeat)
+                            engine.start_soon(self.feeder.run)
+                            with self._body:
+                                await self._read()
+                            if self._body.cancelled_caught and self._closing is None:
+                                self._closing = Closing(CloseCode.TOKEN_EXPIRED, "the token has expired")
+                            await self._say_goodbye()
+                        engine.cancel_scope.cancel()
+                except* Exception as group:
+                    self._note_failure(group)
+                await self._linger()
+                nursery.cancel_scope.cancel()
+        except* Exception as group:
+            self._note_failure(group)
+        finally:
+            self._forget()
+            self.ended.set()
+            await trio.aclose_forcefully(self._raw)
+
+    def stop(self, code: CloseCode, reason: str) -> None:
+        """Close with this code, unless it is closing already."""
+        if self._closing is None:
+            self._closing = Closing(code, reason)
+            if code == CloseCode.REVOKED:
+                self.outbox.cut("revoked")  # nothing more is theirs to see, not even what waits
+            self._body.cancel()
+
+    # -- the parts of its life --
+
+    async def _shake_hands(self, nursery: trio.Nursery) -> bool:
+        with trio.move_on_after(self._times.handshake):
+            done = await self._engine.shake_hands(nursery)
+            self._hello_until = trio.current_time() + self._times.hello
+            return done
+        return False
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._receiving = True
+                if self.session.user is None:
+                    with trio.move_on_at(self._hello_until):
+                        await self._engine.receive(self._take)
+                else:
+                    await self._engine.receive(self._take)
+                request, self._request = self._request, None
+                if request is None:
+                    raise Closing(CloseCode.NO_HELLO, "no hello")
+                self._receiving = False
+                await self._serve(request)
+        except Closing as closing:
+            self._closing = closing
+        except PeerLeft as left:
+            self._clean = left.clean
+        finally:
+            self._receiving = True
+
+    def _take(self, message: str | bytes) -> bool:
+        """Serve a message, if that needs no waiting; else its request is left to the reader."""
+        if isinstance(message, bytes):
+            raise Closing(CloseCode.BINARY, "text frames only")
+        wait = self._over_limit()
+        try:
+            request = decode_request(message, self._parts.limits)
+        except Malformed as error:
+            raise Closing(error.code, error.reason) from None
+        except BadRequest as error:
+            self._refuse(Refusal(ErrorCode.BAD_REQUEST, error.message), error.re, wait)
+            return True
+        if wait:
+            self._refuse(None, request.id, wait)
+            return True
+        self._refused = 0
+        if dispatch_now(self._parts, self.session, self.feeder, request):
+            return True
+        self._request = request
+        return False
+
+    async def _serve(self, request: Request) -> None:
+        known = self.session.user
+        await dispatch(self._parts, self.session, self.feeder, request)
+        if isinstance(request, Hello):
+            self._end_with_token()
+        if known is None and self.session.user is not None:
+            self._log = self._log.bind(user=self.session.user.id)
+            self._log.info("signed in", connections=len(self._parts.registry.of(self.session.user.id)))
+
+    def _end_with_token(self) -> None:
+        """Let the connection's body end when the token does; a fresh token moves that."""
+        expires = self.session.expires_at
+        if expires is not None:
+            self._body.deadline = trio.current_time() + (expires - self._parts.now()) / 1000
+
+    def _refuse(self, refusal: Refusal | None, re: RequestId | None, wait: float) -> None:
+        """Answer with the refusal, or that there are too many requests; whoever goes on and on is cut off."""
+        if wait:
+            self._refused += 1
+            if self._refused > PATIENCE:
+                raise Closing(CloseCode.TOO_MANY, "too many requests")
+            refusal = Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3))
+        assert refusal is not None
+        self.session.send(refusal.frame(re))
+
+    def _over_limit(self) -> float:
+        wait = self._bucket.take() if self._bucket is not None else 0.0
+        if not wait and self._user_bucket is not None and self.session.user is not None:
+            wait = self._user_bucket(self.session.user.id).take()
+        return wait
+
+    async def _heartbeat(self) -> None:
+        interval = self._times.heartbeat
+        while True:
+            await trio.sleep(interval)
+            self._end_with_token()  # the clock may have been set, or the machine have slept
+            # While a request is being served nothing is read, and silence says nothing.
+            if self._receiving and trio.current_time() - self._engine.heard >= 2 * interval:
+                self.stop(CloseCode.SILENT, "silent")
+                return
+            self.outbox.push(PING)
+
+    async def _say_goodbye(self) -> None:
+        """Close with our code, if it is ours to close, and wait a bounded time for the peer's answer."""
+        self._deregister()  # no event may follow the close frame
+        closing = self._closing
+        if closing is not None:
+            with trio.move_on_after(self._times.close):
+                self._clean = await self._engine.say_goodbye(closing.code, closing.reason)
+        code = int(closing.code) if closing else None
+        self._log.info("closed", code=code, reason=closing.reason if closing else "by the peer")
+
+    async def _linger(self) -> None:
+        """Let what is queued leave, and read on until the peer ends, a bounded time.
+
+        Closing a socket with unread bytes sends a reset, and the close frame would be lost.
+        """
+        with trio.move_on_after(self._times.close):
+            await self.outbox.drained()
+            if self._clean:
+                return
+            if isinstance(self._raw, trio.abc.HalfCloseableStream):
+                await self._raw.send_eof()
+            taken = 0
+            while taken < LINGER_BYTES:
+                data = await self._raw.receive_some(CHUNK)
+                if not data:
+                    return
+                taken += len(data)
+
+    def _note_failure(self, group: BaseExceptionGroup[Exception]) -> None:
+        """The peer went away or broke the protocol, in the middle of closing perhaps; or it is a bug of ours."""
+        ours = group.split(PEERS_DOING)[1]
+        if ours is not None:
+            self._log.error("connection failed", exc_info=ours)
+
+    def _on_cut(self, reason: str) -> None:
+        if reason not in ("gone", "revoked"):
+            self._log.warning("cut", reason=reason)
+        self.stop(CloseCode.TOO_SLOW, "too slow")
+
+    def _forget(self) -> None:
+        self.outbox.cut("gone")
+        self._deregister()
+
+    def _deregister(self) -> None:
+        user = self.session.user
+        if user is not None and self.session in self._parts.registry.of(user.id):
+            last = self._parts.registry.remove(user.id, self.session)
+            self._parts.rooms.lost(self.session)
+            if last:
+                self._parts.presence.depart(user.id)

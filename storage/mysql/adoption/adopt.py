@@ -1,0 +1,225 @@
+"""`chatd db adopt`: an app's database becomes chatd's, too.
+
+First what chatd needs is added to the tables, each of them altered once; then the rows that are there are taken in
+(`adoption_rows.py`); last the database gets its epoch, without which no daemon serves it. Every step can be done
+again, so whatever stops it half way, the next run goes on. docs/mysql.md says what is added, and how to do it.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import attrs
+
+from storage.contract import StoreError, Unavailable
+from storage.mysql import schema
+from storage.mysql.attachments import Files
+from storage.mysql.connection import Connection
+from storage.mysql.errors import LOCK_WAIT, Error, code, why
+from storage.mysql.names import Names
+from storage.mysql.pool import Pool, told
+from storage.mysql.rows import Roles
+from storage.mysql.schema import Statement, Step, merged
+from storage.mysql.tables import META, SCHEMA, app_tables
+from storage.mysql.url import Address, parse
+
+from . import prisma as adoption_prisma
+from .check import App, Finding, Level, check, check_rows, look, wider
+from .rows import BATCH, Intake
+
+PATIENCE = 86_400.0
+"""Seconds for one statement: a table of many million rows takes its time."""
+
+TABLE_WAIT = 10
+"""Seconds to wait for a table that others use; the others wait behind us meanwhile."""
+
+LOCK_PATIENCE = 10
+"""Seconds to wait for another program that upgrades or adopts."""
+
+_NO_RIGHT = frozenset({1044, 1142, 1143, 1227, 1370})
+
+
+@attrs.frozen
+class Examined:
+    """A database as it was found. `steps`: what is missing; `done`: what an earlier adoption added."""
+
+    where: str
+    names: Names
+    empty: bool
+    adopted: bool
+    findings: tuple[Finding, ...]
+    steps: tuple[Step, ...]
+    done: tuple[Step, ...]
+
+    def only(self, level: Level) -> list[Finding]:
+        """Those of one level."""
+        return [finding for finding in self.findings if finding.level == level]
+
+    def migration(self) -> str:
+        """The statements that add what chatd needs, done or not: SQL for any session."""
+        return adoption_prisma.migration(self._all())
+
+    def fragment(self) -> str:
+        """The same as a part of `schema.prisma`."""
+        return adoption_prisma.fragment(self._all(), self.names)
+
+    def _all(self) -> tuple[Step, ...]:
+        return (*self.done, *(step for step in self.steps if step not in self.done))
+
+
+@attrs.frozen
+class Adoption:
+    """An app's database and what is known about it. Raises StoreError where that makes no sense.
+
+    `names`, `roles`: what the app calls tables, columns and roles. `body_chars`: the longest message to be held.
+    """
+
+    url: str = attrs.field(repr=False)
+    names: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    roles: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    body_chars: int = attrs.field(default=10_000, kw_only=True)
+
+    def examine(self) -> Examined:
+        """What is there and what is missing; nothing is changed. Raises StoreError."""
+        with self._connected() as (db, names, address):
+            return self._examined(db, names, address)
+
+    def apply(
+        self,
+        *,
+        new_epoch: Callable[[], str],
+        widen: bool = False,
+        announce: Callable[[str], None] = lambda what: None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Adopt it, or go on with that. Raises StoreError.
+
+        `widen`: where `content` is too short it may be made longer. `announce` hears of each statement before it runs,
+        `progress` how many of the conversations and messages are done.
+        """
+        with self._connected() as (db, names, address):
+            if db.one("SELECT GET_LOCK(?, ?)", (schema.UPGRADE, LOCK_PATIENCE)) != (1,):
+                raise StoreError("another program is upgrading or adopting it")
+            examined = self._examined(db, names, address)
+            _require_fit(examined, widen=widen)
+            db.run(f"SET SESSION lock_wait_timeout = {TABLE_WAIT}")
+            steps = examined.steps
+            if steps and not examined.adopted and not examined.done:
+                steps = _begin(db, names, steps)
+            for statement in merged(steps):
+                announce(statement.what)
+                _alter(db, statement)
+            if not examined.adopted:
+                self._take_in(db, names, progress)
+                db.run(
+                    'INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?), (?, ?), (?, ?)',
+                    ("epoch", new_epoch(), "development", "0", "schema", str(SCHEMA)),
+                )
+                db.commit()
+
+    def _examined(self, db: Connection, names: Names, address: Address) -> Examined:
+        app = look(db, names)
+        schema.check_version(db, app.layout)
+        meta = schema.meta_of(db, app.layout)
+        adopted = "epoch" in meta
+        if schema.MADE in meta and not adopted:
+            raise StoreError("chatd began to make its own tables there: run `chatd db upgrade`")
+        findings = list(check(db, app, names, Roles(self.roles), body_chars=self.body_chars))
+        whole = all(names.table(table.name) in app.layout.columns for table in app_tables())
+        if whole and not adopted and not any(f.level == "wrong" for f in findings):
+            findings += check_rows(db, names)
+        db.roll_back()
+        steps = [*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)]
+        files = Files.of(app.layout, names)
+        steps += _widening(app, names, self.body_chars)
+        return Examined(
+            str(address),
+            names if files is None else files.names(names),
+            schema.is_empty(app.layout),
+            adopted,
+            tuple(findings),
+            tuple(steps),
+            tuple(Step(*step) for step in json.loads(meta.get("adoption", "[]"))),
+        )
+
+    def _take_in(self, db: Connection, names: Names, progress: Callable[[int, int], None]) -> None:
+        layout = schema.layout_of(db)
+        columns = layout.columns[names.table("ConversationParticipant")]
+        files = Files.of(layout, names)
+        while files is not None and files.forget(db, BATCH):  # they come with their messages
+            db.commit()
+        done = 0
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            progress(done, max(done, total))
+
+        intake = Intake(db, dated=names.column("ConversationParticipant", "updatedAt") in columns, progress=count)
+        total = intake.waiting()
+        intake.run()
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[Connection, Names, Address]]:
+        address = parse(self.url)
+        names = Names.checked(self.names)
+        try:
+            db = Pool(address, names, readers=0).connect(writer=True, patience=PATIENCE)
+            try:
+                yield db, names, address
+            finally:
+                db.close()
+        except (StoreError, Unavailable) as error:
+            raise StoreError(f"database {address}: {error}") from None
+        except (Error, OSError) as error:
+            raise StoreError(f"database {address}: {told(error)}; run this again, it goes on where it was") from None
+
+
+def _widening(app: App, names: Names, chars: int) -> Iterator[Step]:
+    part = wider(app, names, chars)
+    if part is not None:
+        yield Step(names.table("Message"), f"longer {names.column('Message', 'content')}", part)
+
+
+def _require_fit(examined: Examined, *, widen: bool) -> None:
+    """Raises StoreError."""
+    if examined.empty:
+        raise StoreError("it is empty, there is nothing to adopt: run `chatd db upgrade`")
+    wrong = examined.only("wrong")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more: `chatd db check` lists them)" if len(wrong) > 1 else ""
+        raise StoreError(f"{wrong[0].table}: {wrong[0].text}{more}")
+    if examined.only("narrow") and not widen:
+        finding = examined.only("narrow")[0]
+        raise StoreError(f"{finding.table}: {finding.text}: --widen lets it be changed")
+
+
+def _alter(db: Connection, statement: Statement) -> None:
+    try:
+        db.run(statement.sql)
+    except Error as error:
+        if code(error) == LOCK_WAIT:
+            reason = "other programs are using the table: run this again at a quieter time"
+        elif code(error) in _NO_RIGHT:
+            reason = (
+                "this user may not alter tables: GRANT ALTER, CREATE, INDEX, or let somebody who may run what "
+                "`chatd db adopt` prints; then run this again"
+            )
+        else:
+            reason = why(error)
+        raise StoreError(f"{statement.what}: {reason}") from None
+
+
+def _begin(db: Connection, names: Names, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Before anything of the app's is touched: keep what will be added, for `migration.sql` and the Prisma fragment.
+
+    The steps that are left.
+    """
+    first = Step(META.name, None, schema.creation(META, names))
+    if first in steps:
+        _alter(db, Statement(first.what, first.statement))
+    rest = tuple(step for step in steps if step != first)
+    value = json.dumps([attrs.astuple(step) for step in (first, *rest)])
+    db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', ("adoption", value))
+    db.commit()
+    return rest

@@ -1,0 +1,341 @@
+"""What an app's tables lack for chatd, and what of them it can't work with."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import attrs
+
+from storage.mysql import schema
+from storage.mysql.attachments import Files, unfit
+from storage.mysql.connection import Connection
+from storage.mysql.holds import enum_values
+from storage.mysql.names import Names
+from storage.mysql.rows import Roles
+from storage.mysql.schema import Layout
+from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
+
+ID_LENGTH = 36
+"""Characters of the ids that chatd makes."""
+
+_SHORT_TEXT = 65_535 // 4
+"""Characters that TEXT holds, whatever they are."""
+
+_STATUSES = ("SENT", "DELIVERED", "READ")
+_ROLES = ("patient", "dentist", "staff", "admin")
+_ROLES_USED = 'SELECT DISTINCT u."role" FROM "User" u WHERE u."role" IS NOT NULL LIMIT 50'
+_WHOLE = ("int", "mediumint", "bigint")
+_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+
+THEIRS = {
+    "User": {"id", "name", "role", "avatarUrl", "createdAt", "updatedAt", "disabledAt", "lastSeenAt"},
+    "Conversation": {"id", "title", "createdAt", "updatedAt", "lastMessageAt"},
+    "ConversationParticipant": {"id", "conversationId", "userId", "joinedAt", "leftAt", "unreadCount", "isMuted",
+                                "isPinned", "isArchived", "updatedAt", "deliveredAt", "readAt"},
+    "Message": {"id", "conversationId", "senderId", "content", "status", "replyToId", "createdAt", "updatedAt",
+                "editedAt", "deletedAt"},
+}  # fmt: skip
+"""Columns that mean the same in an app that has them. By any other name of chatd's, an app's is something else."""
+
+_WRITTEN_NULL = {"title", "avatarUrl", "lastMessageAt", "disabledAt", "lastSeenAt", "leftAt", "deliveredAt", "readAt",
+                 "replyToId", "editedAt", "deletedAt"}  # fmt: skip
+
+Level = Literal["missing", "narrow", "wrong", "note"]
+
+
+@attrs.frozen
+class Finding:
+    """Something about one table, for people. `table`: by its name in the database.
+
+    missing: adoption adds it. narrow: adoption changes it, where it may. wrong: chatd can't work with it as it is.
+    """
+
+    table: str
+    level: Level
+    text: str
+
+
+@attrs.frozen
+class _Column:
+    """What information_schema says of a column. `length`: characters; `octets`: bytes; `precision`: of a time."""
+
+    kind: str
+    type: str
+    null: bool
+    filled: bool
+    length: int
+    octets: int
+    precision: int
+    charset: str | None
+    collation: str | None
+    primary: bool
+
+
+@attrs.frozen
+class App:
+    """The app's database: its layout, and more of the tables that are chatd's, too, by logical names."""
+
+    layout: Layout
+    begun: bool  # chatd's own columns may be there already
+    columns: dict[str, dict[str, _Column]]
+    kinds: dict[str, tuple[str, str, str, str]]  # kind of table, engine, row format, collation
+
+
+def look(db: Connection, names: Names) -> App:
+    """Read information_schema; nothing is changed."""
+    layout = schema.layout_of(db)
+    logical = {names.table(table.name): table for table in app_tables()}
+    columns: dict[str, dict[str, _Column]] = {}
+    for actual, name, *facts, null, key in db.run(
+        "SELECT table_name, column_name, data_type, column_type, character_maximum_length, character_octet_length, "
+        "datetime_precision, character_set_name, collation_name, is_nullable, column_key "
+        "FROM information_schema.columns WHERE table_schema = DATABASE()"
+    ):
+        if actual in logical:
+            kind, type_, length, octets, precision, charset, collation = facts
+            columns.setdefault(logical[actual].name, {})[name] = _Column(
+                kind.lower(), type_, null == "YES", layout.columns[actual][name].filled, length or 0, octets or 0,
+                precision or 0, charset, collation, key == "PRI",
+            )  # fmt: skip
+    kinds = {
+        logical[actual].name: (kind, engine or "", format_ or "", collation or "")
+        for actual, kind, engine, format_, collation in db.run(
+            "SELECT table_name, table_type, engine, row_format, table_collation FROM information_schema.tables "
+            "WHERE table_schema = DATABASE()"
+        )
+        if actual in logical
+    }
+    return App(layout, "chatd_meta" in layout.columns, columns, kinds)
+
+
+def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
+    """Everything there is to say, table by table. `body_chars`: the longest message that is to be held."""
+    for step in (*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)):
+        yield Finding(step.table, "missing", step.part or "the table")
+    for table in app_tables():
+        actual = names.table(table.name)
+        if table.name not in app.columns:
+            yield from _absent(app, table, actual)
+            continue
+        for text in _unfit_table(app, table):
+            yield Finding(actual, "wrong", text)
+        for column in table.columns:
+            name = names.column(table.name, column.name)
+            found = app.columns[table.name].get(name)
+            if found is None:
+                if column.required:
+                    yield Finding(actual, "wrong", f"no column {name}; if it has another name, set it in mysql.names")
+            elif column.name in THEIRS[table.name]:
+                for text in _unfit(table, column, name, found):
+                    yield Finding(actual, "wrong", text)
+            elif not app.begun:
+                yield Finding(
+                    actual, "wrong",
+                    f"column {name} is the app's, and chatd needs one of its own by that name: set another for it in "
+                    f'mysql.names, like "{table.name}.{column.name}=chatd{column.name[0].upper()}{column.name[1:]}"',
+                )  # fmt: skip
+        yield from _fillers(app, table, names)
+    if "Message" in app.columns:
+        yield from _content(app, names, body_chars)
+        yield from _statuses(app, names)
+    if "User" in app.columns:
+        yield from _mapping(db, app, names, roles)
+    yield from _files(app, names)
+
+
+def check_rows(db: Connection, names: Names) -> Iterator[Finding]:
+    """What is in the tables that chatd can't serve; to be asked where `check` found nothing wrong.
+
+    It reads every user, conversation and participant once.
+    """
+    for name, level, text, statement in _ROW_CHECKS:
+        found = db.one(statement)
+        if found is not None and found[0]:
+            yield Finding(names.table(name), level, text.format(found[0]))
+
+
+_PLAIN = "'^[!-~]{1,128}$'"
+_ROW_CHECKS: tuple[tuple[str, Level, str, str], ...] = (
+    (
+        "User", "wrong", "{} ids that are not 1 to 128 printable ASCII characters without space",
+        f'SELECT COUNT(*) FROM "User" u WHERE u."id" NOT REGEXP {_PLAIN}',
+    ),
+    (
+        "Conversation", "wrong", "{} ids that are not 1 to 128 printable ASCII characters without space",
+        f'SELECT COUNT(*) FROM "Conversation" c WHERE c."id" NOT REGEXP {_PLAIN}',
+    ),
+    (
+        "ConversationParticipant", "wrong",
+        "{} rows name their user in other capitals than the user's id has, which chatd takes for somebody else",
+        'SELECT COUNT(*) FROM "ConversationParticipant" p JOIN "User" u ON u."id" = p."userId" '
+        'WHERE CAST(u."id" AS BINARY) <> CAST(p."userId" AS BINARY)',
+    ),
+    (
+        "ConversationParticipant", "note", "{} rows of users that are not there",
+        'SELECT COUNT(*) FROM "ConversationParticipant" p LEFT JOIN "User" u ON u."id" = p."userId" '
+        'WHERE u."id" IS NULL',
+    ),
+    (
+        "Message", "note", "{} messages without a sender, which chatd can't show",
+        'SELECT COUNT(*) FROM "Message" m WHERE m."senderId" IS NULL',
+    ),
+)  # fmt: skip
+
+
+def _absent(app: App, table: Table, actual: str) -> Iterator[Finding]:
+    """A table that is not there: the app calls it otherwise, or there never was one."""
+    theirs = [name for name in app.layout.columns if not name.startswith(("chatd_", "_"))]
+    folded = {name.casefold(): name for name in theirs}
+    close = difflib.get_close_matches(actual.casefold(), folded, n=1)
+    hint = f'like "{table.name}={folded[close[0]] if close else "..."}"'
+    if table.name == "User":
+        yield Finding(actual, "wrong", f"no such table: if it has another name, set it in mysql.names, {hint}")
+    elif not app.begun and (close or len(app.columns) > 1):
+        there = folded[close[0]] if close else ", ".join(sorted(app.columns))
+        yield Finding(actual, "wrong", f"no such table, though there is {there}: set its name in mysql.names, {hint}")
+
+
+def _unfit_table(app: App, table: Table) -> Iterator[str]:
+    kind, engine, row_format, collation = app.kinds[table.name]
+    if kind != "BASE TABLE":
+        yield f"a {kind.lower()}, not a table: set the name of the table behind it in mysql.names"
+        return
+    if engine.lower() != "innodb":
+        yield f"its engine is {engine}, which has no transactions: ALTER TABLE ... ENGINE = InnoDB"
+    elif row_format.lower() not in ("dynamic", "compressed"):
+        yield f"its row format is {row_format}, whose indexes are too short: ALTER TABLE ... ROW_FORMAT = DYNAMIC"
+    if not collation.startswith("utf8mb4_"):
+        yield f"its own collation is {collation}, which new columns get: ALTER TABLE ... DEFAULT CHARACTER SET utf8mb4"
+    if sum(column.primary for column in app.columns[table.name].values()) != 1:
+        yield "its primary key is not one column, the id"
+
+
+def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[str]:
+    """Why an app's column can't be used as what it has the name of."""
+    if column.type == ID:
+        if found.kind not in ("char", "varchar"):
+            number = " (integer ids can't be served)" if found.kind.endswith("int") else ""
+            yield f"column {name} is {found.type}; chatd needs ids of text, as String makes them{number}"
+            return
+        made = column.name not in ("userId", "senderId") and not (table.name == "User" and column.name == "id")
+        if made and found.length < ID_LENGTH:
+            yield f"column {name} is {found.type}; the ids that chatd makes have {ID_LENGTH} characters"
+    elif column.type == TIME and (found.kind not in ("datetime", "timestamp") or found.precision < 3):
+        yield f"column {name} is {found.type}; chatd needs DATETIME(3), as DateTime makes it"
+    elif column.type == FLAG and not found.kind.endswith("int"):
+        yield f"column {name} is {found.type}; chatd needs TINYINT(1), as Boolean makes it"
+    elif column.type == "INT" and found.kind not in _WHOLE:
+        yield f"column {name} is {found.type}; chatd needs INT"
+    elif column.type.startswith("VARCHAR") and found.kind not in _TEXTS:
+        yield f"column {name} is {found.type}; chatd needs text"
+    elif column.type.startswith("ENUM") and found.kind not in ("enum", "char", "varchar"):
+        yield f"column {name} is {found.type}; chatd needs an enum, or text"
+    if found.charset not in (None, "utf8mb4") and column.name != "content":
+        yield f"column {name} has the character set {found.charset}; chatd needs utf8mb4"
+    if column.name == "id" and not found.primary:
+        yield f"column {name} is not the primary key"
+    if column.name in _WRITTEN_NULL and not found.null:
+        yield f"column {name} may not be NULL, which chatd writes there: make it optional"
+
+
+def _fillers(app: App, table: Table, names: Names) -> Iterator[Finding]:
+    """Columns that an INSERT of chatd's would leave empty, and that may not be."""
+    known = {names.column(table.name, column.name) for column in table.columns}
+    found = [name for name, has in app.columns[table.name].items() if name not in known and not has.filled]
+    actual = names.table(table.name)
+    if not found:
+        return
+    if table.name == "User":
+        yield Finding(actual, "note", f"only the app can make users: chatd has nothing for {', '.join(found)}")
+        return
+    for name in found:
+        yield Finding(actual, "wrong", f"column {name} has no default, and chatd has nothing to put there: give it one")
+
+
+def _content(app: App, names: Names, chars: int) -> Iterator[Finding]:
+    table, name = names.table("Message"), names.column("Message", "content")
+    found = app.columns["Message"].get(name)
+    if found is None:
+        return
+    if found.kind not in _TEXTS:
+        yield Finding(table, "wrong", f"column {name} is {found.type}; chatd needs text")
+    elif wider(app, names, chars) is None:
+        return
+    elif (found.filled and not found.null) or any(name in index for index in app.layout.indexes.get(table, ())):
+        yield Finding(
+            table, "wrong",
+            f"column {name} is {found.type}; chatd needs TEXT, to hold {chars} characters of any kind, and can't "
+            "change a column that has a default or is in an index",
+        )  # fmt: skip
+    else:
+        yield Finding(table, "narrow", f"column {name} is {found.type}, and can't hold {chars} characters of any kind")
+
+
+def wider(app: App, names: Names, chars: int) -> str | None:
+    """The part of ALTER TABLE that makes `content` hold so many characters of any kind; None where it does already."""
+    name = names.column("Message", "content")
+    found = app.columns.get("Message", {}).get(name)
+    if found is None or found.kind not in _TEXTS:
+        return None
+    holds = found.length if found.kind.endswith("char") else found.octets // 4
+    if found.charset == "utf8mb4" and holds >= chars:
+        return None
+    wide = "TEXT" if chars <= _SHORT_TEXT and found.kind not in ("mediumtext", "longtext") else "LONGTEXT"
+    collation = found.collation if found.charset == "utf8mb4" else "utf8mb4_unicode_ci"
+    return (
+        f'MODIFY COLUMN "{name}" {wide} CHARACTER SET utf8mb4 COLLATE {collation} '
+        f"{'NULL' if found.null else 'NOT NULL'}"
+    )
+
+
+def _statuses(app: App, names: Names) -> Iterator[Finding]:
+    name = names.column("Message", "status")
+    found = app.columns["Message"].get(name)
+    if found is None:
+        return
+    lacking = [s for s in _STATUSES if s not in enum_values(found.type)] if found.kind == "enum" else []
+    if lacking:
+        yield Finding(names.table("Message"), "wrong", f"column {name} is {found.type}, without {', '.join(lacking)}")
+    elif found.kind in ("char", "varchar") and found.length < max(map(len, _STATUSES)):
+        yield Finding(names.table("Message"), "wrong", f"column {name} is {found.type}, too short for DELIVERED")
+
+
+def _files(app: App, names: Names) -> Iterator[Finding]:
+    """What the app's table of files tells, where it has one."""
+    table = names.table("Attachment")
+    reason, files = unfit(app.layout, names), Files.of(app.layout, names)
+    if reason is not None:
+        yield Finding(table, "note", f"messages are shown without files: {reason}")
+    elif files is not None:
+        used = ", ".join(f"{ours} is {theirs}" for ours, theirs in files.columns.items() if ours != theirs)
+        lacking = f"; nothing tells {', '.join(files.lacking)}" if files.lacking else ""
+        yield Finding(table, "note", f"messages are shown with its files{used and f': {used}'}{lacking}")
+
+
+def _mapping(db: Connection, app: App, names: Names, roles: Roles) -> Iterator[Finding]:
+    table, name = names.table("User"), names.column("User", "role")
+    found = app.columns["User"].get(name)
+    if found is None:
+        yield Finding(table, "note", f"no column {name}: all users are patients, until their sign-in says otherwise")
+        return
+    if found.kind not in ("enum", "char", "varchar"):
+        return
+    if found.kind == "enum":
+        values: Iterable[str] = enum_values(found.type)
+    else:
+        values = [role for (role,) in db.run(_ROLES_USED)]
+    unmapped = [value for value in values if value not in roles.known()]
+    if unmapped:
+        examples = ", ".join(f'"{value}=patient"' for value in unmapped)
+        yield Finding(
+            table, "wrong",
+            f"column {name}: what are {', '.join(unmapped)} to chatd? Set it in mysql.roles, like [{examples}]",
+        )  # fmt: skip
+    elif found.kind == "enum":
+        without = [role for role in _ROLES if roles.theirs(role) not in values]
+        if "patient" in without:  # what new users are, where nothing else is said
+            yield Finding(table, "wrong", f"column {name} has no value for patient: set one in mysql.roles")
+        elif without:
+            yield Finding(
+                table, "note", f"column {name} has no value for {', '.join(without)}: users can't become those"
+            )

@@ -1,0 +1,144 @@
+"""What the app's own migrations need to know of an adoption: `migration.sql`, and a part of `schema.prisma`.
+
+With both in the app's repository Prisma finds no drift. `chatdTouched` bears `ON UPDATE`, for which Prisma has no word
+and at which it doesn't look.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from storage.mysql.names import Names
+from storage.mysql.schema import Step, index_name, merged
+from storage.mysql.tables import ATTACHMENT, TABLES, Column, Table
+
+from .check import THEIRS
+
+_HEAD = """\
+-- What chatd adds to this database. `chatd db adopt --apply` runs it; for Prisma keep it as
+-- prisma/migrations/<time>_chatd/migration.sql, and say `npx prisma migrate resolve --applied <time>_chatd`.
+"""
+
+_TYPES = {
+    "TEXT": "String @db.Text",
+    "MEDIUMTEXT": "String @db.MediumText",
+    "DATETIME(3)": "DateTime",
+    "TIMESTAMP(3)": "DateTime @db.Timestamp(3)",
+    "TINYINT(1)": "Boolean",
+    "INT": "Int",
+    "BIGINT": "BigInt",
+    "JSON": "Json",
+    "VARCHAR(191)": "String",
+}
+
+
+def migration(steps: tuple[Step, ...]) -> str:
+    """SQL for any session of MySQL or MariaDB: without ANSI_QUOTES."""
+    return "".join([_HEAD, *(f"\n{statement.sql.replace(chr(34), '`')};\n" for statement in merged(steps))])
+
+
+def fragment(steps: tuple[Step, ...], names: Names) -> str:
+    """What to add to `schema.prisma`. Fields that are chatd's alone are hidden from the app's client (`@ignore`)."""
+    return "\n".join(_lines({(step.table, step.part): step.sql for step in steps}, names)) + "\n"
+
+
+def _lines(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterator[str]:
+    enums: list[str] = []
+    for table in (*TABLES, ATTACHMENT):
+        actual = names.table(table.name)
+        if (actual, None) in added:
+            yield from _model(table, names, enums)
+            continue
+        columns = [c for c in table.columns if (actual, f"column {names.column(table.name, c.name)}") in added]
+        indexes = [line for line, part in _indexes(table, names) if (actual, f"index on {part}") in added]
+        content = names.column(table.name, "content")
+        wider = added.get((actual, f"longer {content}"))
+        made = [back for back in _back(table) if (names.table(back.split()[1].removesuffix("[]")), None) in added]
+        if columns or indexes or wider or made:
+            yield f"// To the model of the table {actual}:"
+            yield from (_field(table, attrs.evolve(c, null=c.null or c.default is None), names, enums) for c in columns)
+            yield from made
+            yield from indexes
+            if wider is not None:
+                yield f"// and to its field {content}: {'@db.LongText' if ' LONGTEXT ' in wider else '@db.Text'}"
+            yield ""
+    yield from enums
+
+
+def _model(table: Table, names: Names, enums: list[str]) -> Iterator[str]:
+    actual = names.table(table.name)
+    model = _camel(table.name) if table.own else table.name
+    yield f"model {model} {{"
+    columns = [column for column in table.columns if not column.spare]
+    for column in columns:
+        yield _field(table, column, names, enums, alone=table.primary == (column.name,))
+    for name, target in table.references:
+        yield f"  {name.removesuffix('Id')} {target} @relation(fields: [{name}], references: [id])"
+    yield from _back(table)
+    if len(table.primary) > 1:
+        yield f"  @@id([{', '.join(table.primary)}])"
+    yield from (line for line, _ in _indexes(table, names))
+    if actual != model:
+        yield f'  @@map("{actual}")'
+    if table.own:
+        yield "  @@ignore"
+    yield "}"
+    yield ""
+
+
+def _back(table: Table) -> Iterator[str]:
+    """The other sides of relations."""
+    for other in TABLES:
+        if any(target == table.name for _, target in other.references):
+            yield f"  {other.name[0].lower()}{other.name[1:]}s {other.name}[]"
+
+
+def _field(table: Table, column: Column, names: Names, enums: list[str], *, alone: bool = False) -> str:
+    actual = names.column(table.name, column.name)
+    type_, _, native = _type(table, column, enums).partition(" ")
+    words = [column.name, type_ + ("?" if column.null else "")]
+    if alone:
+        words.append("@id")
+    if column.default is not None:
+        words.append(f"@default({_default(column, type_)})")
+    if actual != column.name:
+        words.append(f'@map("{actual}")')
+    if native:
+        words.append(native)
+    if not table.own and column.name not in THEIRS.get(table.name, ()):
+        words.append("@ignore")
+    return "  " + " ".join(words)
+
+
+def _type(table: Table, column: Column, enums: list[str]) -> str:
+    if column.type.startswith("ENUM"):
+        name = f"{table.name}{column.name.capitalize()}"
+        enums += [f"enum {name} {{", *(f"  {value}" for value in re.findall(r"'(\w+)'", column.type)), "}", ""]
+        return name
+    if column.type in _TYPES:
+        return _TYPES[column.type]
+    kind, length = column.type.rstrip(")").split("(")
+    return f"String @db.VarChar({length})" if kind == "VARCHAR" else f"Bytes @db.VarBinary({length})"
+
+
+def _default(column: Column, type_: str) -> str:
+    default = column.default or ""
+    if default.startswith("CURRENT_TIMESTAMP"):
+        return "now()"
+    if type_ == "Boolean":
+        return "true" if default == "1" else "false"
+    return default.replace("'", '"') if type_ == "String" else default.strip("'")
+
+
+def _indexes(table: Table, names: Names) -> Iterable[tuple[str, str]]:
+    """Lines, and the columns as a step names them."""
+    for index in table.indexes:
+        actual = [names.column(table.name, column) for column in index.columns]
+        kind = "unique" if index.unique else "index"
+        line = f'  @@{kind}([{", ".join(index.columns)}], map: "{index_name(table, index, names)}")'
+        yield line, ", ".join(actual)
+
+
+def _camel(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))

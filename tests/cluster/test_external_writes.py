@@ -1,0 +1,441 @@
+"""What others write to a shared store reaches those who are connected, whoever wrote it."""
+
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from chatd.cluster import external_writes as outside
+from chatd.config import Config, Mysql, Timeouts
+from chatd.testing import seed_schedule
+from chatd.testing.harness import Refused
+from storage.changes import (
+    AddParticipant,
+    Change,
+    CreateGroup,
+    OpenDirect,
+    PutUser,
+    RemoveParticipant,
+    SendMessage,
+    SetDisabled,
+)
+from storage.contract import Shared, Unavailable
+from storage.memory import MemoryStore
+from storage.records import Moves, Place, Room
+from support.steering import Clinic, Elsewhere, WatchedStore, clinic, say
+from support.strict import Book
+
+OWNER = frozenset({"owner"})
+
+
+class SharedStore(WatchedStore):
+    """A store that an app writes to: what it wrote waits, by conversation, until it is taken in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[str, list[Change]]] = []
+        self.retitled: dict[str, str | None] = {}
+        self.looks = 0
+        self.fails: Exception | None = None
+
+    def app(self, conversation: str, *changes: Change) -> None:
+        self.written.append((conversation, list(changes)))
+
+    def retitle(self, conversation: str, title: str | None) -> None:
+        """In the app's table: that doesn't move the rev."""
+        self._conversations[conversation] = attrs.evolve(self._conversations[conversation], title=title)
+        self.retitled[conversation] = title
+
+    def moves(self, since: Place | None) -> Moves:
+        self.looks += 1
+        failing, self.fails = self.fails, None
+        if failing is not None:
+            raise failing
+        revs = {} if since is None else {c.id: c.rev for c in self._conversations.values()}
+        users = () if since is None else tuple(self._users.values())
+        return Moves((self.looks, "", 0, ""), revs, users, bool(self.written), tuple(self.retitled))
+
+    def lacks(self, conversation: str) -> bool:
+        return conversation in self.retitled or any(id == conversation for id, _ in self.written)
+
+    def take_in(self, conversation: str | None, at: int) -> bool:
+        if conversation in self.retitled:
+            del self.retitled[conversation]
+            room = self._conversations[conversation]
+            self._conversations[conversation] = attrs.evolve(room, rev=room.rev + 1)
+        found = next((each for each in self.written if conversation in (None, each[0])), None)
+        if found is not None:
+            self.written.remove(found)
+            MemoryStore.commit(self, found[1])
+        return found is not None
+
+    def rooms(self, ids: Collection[str]) -> dict[str, Room]:
+        return {id: room for id in ids if (room := self.room(id)) is not None}
+
+
+class Shop(Clinic):
+    """A clinic on a shared store."""
+
+    store: SharedStore
+
+    def commit(self, *changes: Change) -> None:
+        """As another daemon does."""
+        for outcome in MemoryStore.commit(self.store, changes):
+            assert type(outcome).__name__ != "Refused", outcome
+
+
+@asynccontextmanager
+async def shop(**parts: Any) -> AsyncIterator[Shop]:
+    async with clinic(store=SharedStore(), **parts) as c:
+        assert isinstance(c.store, SharedStore)
+        assert isinstance(c.store, Shared)
+        await trio.sleep(1.5)  # the daemon has looked once, and is between two looks
+        yield Shop(c.server, c.store, c.writes, c.reads)
+
+
+def sent(conversation: str, user: str, name: str) -> SendMessage:
+    return SendMessage(conversation, user, name, name, name, None, 0)
+
+
+async def test_messages_of_another_daemon_come_within_two_seconds(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada, bo, conversation = await c.pair()
+        Elsewhere(c, conversation).send("pat-1")
+        for client in (ada, bo):
+            event = await client.expect("change", within=2, conversation=conversation, rev=2)
+            assert event["from"] == 1
+            assert [m["seq"] for m in event["messages"]] == [1]
+        await trio.sleep(5)
+        assert await bo.barrier() == [], "once"
+
+
+async def test_a_room_that_was_unloaded_has_told_what_it_had(autojump_clock: MockClock) -> None:
+    async with shop(config=Config(timeouts=Timeouts(room_idle=0.1))) as c:
+        _, bo, conversation = await c.pair()
+        await trio.sleep(0.3)
+        assert len(c.server.daemon.rooms) == 0
+        Elsewhere(c, conversation).send("pat-1")
+        event = await bo.expect("change", within=2, conversation=conversation, rev=2)
+        assert event["from"] == 1
+
+
+async def test_who_was_there_before_the_daemon_looked_misses_nothing(autojump_clock: MockClock) -> None:
+    """A conversation that has no room here, and that nobody has used since those who are connected came."""
+    async with shop() as c:
+        c.commit(PutUser("pat-1", None, None, 0), PutUser("den-1", None, "dentist", 0))
+        c.commit(OpenDirect("c1", "pat-1", "den-1", 0), sent("c1", "pat-1", "one"))
+        ada = await c.server.connect("pat-1")
+        c.commit(sent("c1", "den-1", "two"))
+        bo = await c.server.connect("den-1", role="dentist")  # later than that: it doesn't hide it from ada
+        event = await ada.expect("change", within=2, conversation="c1", rev=3)
+        assert (event["from"], [m["body"] for m in event["messages"]]) == (2, ["two"])
+        c.commit(sent("c1", "pat-1", "three"))
+        event = await bo.expect("change", within=2, conversation="c1", rev=4)
+        assert event["from"] <= 3
+
+
+async def test_a_room_that_is_loaded_later_does_not_hide_what_came_before(autojump_clock: MockClock) -> None:
+    async with shop(config=Config(timeouts=Timeouts(room_idle=0.1), mysql=Mysql(poll=30.0))) as c:
+        ada, bo, conversation = await c.pair()
+        await trio.sleep(0.3)
+        Elsewhere(c, conversation).send("pat-1")
+        await say(ada, conversation, "mine")  # it loads the room, which is at rev 2 already
+        first = await bo.expect("change", within=1, conversation=conversation)
+        assert first["from"] == 1
+        assert first["messages"][0]["seq"] == 1
+
+
+async def test_who_reads_on_reads_after_the_room(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """Else the room might know of more than they were told, and nobody would tell them."""
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        calls: list[str] = []
+
+        def noted(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+            def asked(*args: Any, **fields: Any) -> Any:
+                calls.append(name)
+                return ask(*args, **fields)
+
+            return asked
+
+        for name in "room", "since":
+            monkeypatch.setattr(c.store, name, noted(name, getattr(c.store, name)))
+        for n in range(5):
+            Elsewhere(c, conversation, f"e{n}").send("pat-1")
+            await bo.expect("change", within=2, conversation=conversation, rev=2 + n)
+        assert calls == ["room", "since", "since"] * 5
+
+
+async def test_what_is_noticed_twice_is_told_once(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        room = c.server.daemon.rooms.loaded(conversation)
+        assert room is not None
+        Elsewhere(c, conversation).send("pat-1")
+        c.reads.hold("before")
+        room.notice(2)
+        await trio.testing.wait_all_tasks_blocked()
+        room.notice(2)
+        c.reads.release()
+        await trio.sleep(5)
+        changes = [event for event in await bo.barrier() if event["type"] == "change"]
+        assert [(change["from"], change["rev"]) for change in changes] == [(1, 2)]
+
+
+async def test_a_new_conversation_of_another_daemon(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada = await c.server.connect("pat-1")
+        c.commit(PutUser("den-1", "Bo", "dentist", 0), OpenDirect("c1", "den-1", "pat-1", 0))
+        event = await ada.expect("change", within=2, conversation="c1")
+        assert (event["from"], event["rev"], event["info"]["kind"]) == (0, 1, "direct")
+        assert sorted(user["name"] for user in event["users"]) == ["Bo", "pat-1"]
+        bo = await c.server.connect("den-1", role="dentist")
+        await ada.expect("presence", within=1, user="den-1", online=True)
+        await say(bo, "c1", "hi")
+        await ada.expect("change", within=1, conversation="c1", **{"from": 1}, rev=2)
+
+
+async def test_who_comes_and_goes_elsewhere(autojump_clock: MockClock) -> None:
+    async with shop(config=Config(timeouts=Timeouts(room_idle=0.1))) as c:
+        ada = await c.server.connect("pat-1")
+        bo = await c.server.connect("den-1", role="dentist")
+        c.commit(PutUser("den-2", None, "dentist", 0))
+        c.commit(CreateGroup("g1", "den-2", "Group", ("pat-1",), None, 0, 500))
+        await ada.expect("change", within=2, conversation="g1", **{"from": 0})
+        c.commit(AddParticipant("g1", "den-2", "den-1", "m1", 0, OWNER, 500))
+        event = await bo.expect("change", within=2, conversation="g1")
+        assert (event["from"], len(event["participants"])) == (0, 3)
+        await ada.expect("change", within=2, conversation="g1", **{"from": 1}, rev=2)
+        c.commit(RemoveParticipant("g1", "den-2", "den-1", "m2", 0, OWNER))
+        event = await bo.expect("change", within=2, conversation="g1")
+        assert [(p["user"], p["left_at"] is not None) for p in event["participants"]] == [("den-1", True)]
+        c.commit(sent("g1", "den-2", "not for bo"))
+        await ada.expect("change", within=2, conversation="g1", messages=[{"body": "not for bo"}])
+        await trio.sleep(3)
+        assert [event for event in await bo.barrier() if event["type"] == "change"] == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("verb", ["since", "summary"])
+async def test_an_ok_never_comes_before_what_others_wrote(
+    verb: str, seed: int, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Somebody is being fed (as who was in, or as who comes in), another daemon writes behind what is being read, and
+    they themselves behind that.
+    """
+    seed_schedule(seed)
+    async with shop() as c:
+        ada, bo, conversation = await c.pair()
+        if verb == "summary":
+            Elsewhere(c, conversation).leave("pat-1")
+            await ada.expect("change", within=2, conversation=conversation, participants=[{"user": "pat-1"}])
+        books = [Book(ada), Book(bo)]
+        reading = trio.Event()
+        read = getattr(c.store, verb)
+
+        def held(conversation: str, user: str, *place: int, **limit: int) -> Any:
+            found = read(conversation, user, *place, **limit)
+            if user == "pat-1" and not reading.is_set():
+                reading.set()
+                c.reads.hold("after")
+            return found
+
+        monkeypatch.setattr(c.store, verb, held)
+        Elsewhere(c, conversation, "first").send("den-1")  # it brings back who has left
+        await reading.wait()
+        Elsewhere(c, conversation, "second").send("den-1")
+        asked = await say(ada, conversation, "mine", "too")
+        await trio.testing.wait_all_tasks_blocked()
+        c.reads.release()
+        for id in asked:
+            await ada.reply(id)
+        await trio.sleep(5)
+        for book in books:
+            book.agree(c.store)
+
+
+async def test_what_the_app_wrote_is_taken_in_and_told(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        c.store.app(conversation, sent(conversation, "pat-1", "one"))
+        c.store.app(conversation, sent(conversation, "pat-1", "two"))
+        event = await bo.expect("change", within=2, conversation=conversation)
+        assert (event["from"], event["rev"], [m["body"] for m in event["messages"]]) == (1, 3, ["one", "two"])
+
+
+@pytest.mark.parametrize("idle", [60.0, 0.1])
+async def test_a_title_that_the_app_changed(idle: float, autojump_clock: MockClock) -> None:
+    """Whether or not the conversation has a room here; and those who come back later hear of it, too."""
+    async with shop(config=Config(timeouts=Timeouts(room_idle=idle))) as c:
+        ada, bo, conversation = await c.pair()
+        epoch = ada.epoch
+        await trio.sleep(0.3)
+        c.store.retitle(conversation, "Root canal")
+        for client in (ada, bo):
+            event = await client.expect("change", within=2, conversation=conversation, rev=2)
+            assert (event["from"], event["info"]["title"], event["info"]["rev"]) == (1, "Root canal", 2)
+            assert not event.get("messages")
+        await trio.sleep(5)
+        assert await bo.barrier() == [], "once"
+        late = await c.server.connect("pat-1", epoch=epoch, revs={conversation: 1})
+        event = await late.expect("change", within=1, conversation=conversation, rev=2)
+        assert event["info"]["title"] == "Root canal"
+
+
+async def test_a_title_that_changed_while_nobody_looked(autojump_clock: MockClock) -> None:
+    """The first look of a daemon, as good as any."""
+    store = SharedStore()
+    MemoryStore.commit(store, [PutUser("pat-1", None, None, 0), PutUser("den-1", None, "dentist", 0)])
+    MemoryStore.commit(store, [OpenDirect("c1", "pat-1", "den-1", 0)])
+    store.retitle("c1", "Root canal")
+    async with clinic(store=store, config=Config(mysql=Mysql(poll=3600.0))) as c:
+        await trio.sleep(1)
+        ada = await c.server.connect("pat-1", epoch="epoch-1", revs={"c1": 1})
+        event = await ada.expect("change", within=1, conversation="c1", rev=2)
+        assert event["info"]["title"] == "Root canal"
+
+
+@pytest.mark.parametrize(
+    ("type", "fields"),
+    [
+        ("conversation.get", {}),
+        ("message.history", {}),
+        ("message.send", {"client_id": "k", "body": "hi"}),
+        ("receipt", {"delivered": 1}),
+        ("typing", {"active": True}),
+    ],
+)
+async def test_an_unknown_conversation_is_looked_up(
+    type: str, fields: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    async with shop(config=Config(mysql=Mysql(poll=3600.0))) as c:
+        ada = await c.server.connect("pat-1")
+        c.commit(PutUser("den-1", None, "dentist", 0))
+        c.store.app("c1", OpenDirect("c1", "den-1", "pat-1", 0), sent("c1", "den-1", "hello"))
+        assert (await ada.ask(type, conversation="c1", **fields))["type"] == "ok"
+        with pytest.raises(Refused, match="not_found"):
+            await ada.ask(type, conversation="c2", **fields)
+        bo = await c.server.connect("den-1", role="dentist")
+        assert [summary["conversation"] for summary in (await bo.ask("conversation.list"))["conversations"]] == ["c1"]
+
+
+async def test_what_is_not_the_callers_is_not_found_all_the_same(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada = await c.server.connect("pat-1")
+        c.commit(PutUser("den-1", None, "dentist", 0), PutUser("den-2", None, "dentist", 0))
+        c.store.app("c1", OpenDirect("c1", "den-1", "den-2", 0))
+        answers = []
+        for conversation in ("c1", "c1", "c2"):
+            with pytest.raises(Refused) as refused:
+                await ada.ask("conversation.get", conversation=conversation)
+            answers.append((refused.value.code, refused.value.message))
+        assert len(set(answers)) == 1
+
+
+async def test_a_room_is_looked_at_when_it_is_loaded(autojump_clock: MockClock) -> None:
+    async with shop(config=Config(mysql=Mysql(poll=3600.0), timeouts=Timeouts(room_idle=0.1))) as c:
+        ada, bo, conversation = await c.pair()
+        await trio.sleep(0.3)
+        c.store.app(conversation, sent(conversation, "den-1", "the app's"))
+        await say(ada, conversation, "mine")
+        bodies: list[str] = []
+        while len(bodies) < 2:
+            event = await bo.expect("change", within=2, conversation=conversation)
+            bodies += [m["body"] for m in event.get("messages", [])]
+        assert bodies == ["the app's", "mine"]
+
+
+async def test_users_that_others_changed(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada, bo, _ = await c.pair()
+        await trio.sleep(3)
+        await ada.barrier()
+        c.commit(PutUser("den-1", "Dr. Bo", None, 0))
+        await ada.expect("user", within=2, user={"id": "den-1", "name": "Dr. Bo"})
+        await bo.expect("user", within=2, user={"id": "den-1", "name": "Dr. Bo"})
+        await trio.sleep(5)
+        assert await ada.barrier() == [], "once"
+        c.commit(SetDisabled("den-1", True, 0))
+        assert (await bo.closed()).code == 4503
+        await ada.expect("user", within=2, user={"id": "den-1", "disabled": True})
+
+
+async def test_one_who_is_away_has_another_name(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada, bo, _ = await c.pair()
+        await bo.abort()
+        await trio.sleep(10)
+        await ada.barrier()
+        c.commit(PutUser("den-1", "Dr. Bo", None, 0))
+        await ada.expect("user", within=2, user={"id": "den-1", "name": "Dr. Bo"})
+        await trio.sleep(5)
+        assert await ada.barrier() == []
+
+
+async def test_a_store_that_cannot_be_read_is_not_ready(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada, _, conversation = await c.pair()
+        down = Unavailable("the database server cannot be reached")
+
+        def repair() -> None:
+            raise down
+
+        c.store.repair = repair  # type: ignore[method-assign]
+        c.store.fails = down
+        await trio.sleep(3)
+        assert c.server.daemon.problem() == "the database server cannot be reached"
+        del c.store.repair
+        await trio.sleep(2)
+        assert c.server.daemon.problem() is None
+        await ada.ask("message.send", conversation=conversation, client_id="k", body="hi")
+
+
+async def test_a_read_that_failed_alone_changes_nothing(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        c.store.fails = Unavailable("too many reads at once")
+        await trio.sleep(1.2)
+        assert c.server.daemon.problem() is None
+
+
+async def test_a_bug_does_not_end_the_looking(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        looks: list[None] = []
+
+        def broken(since: Place | None) -> Moves:
+            looks.append(None)
+            raise ZeroDivisionError
+
+        c.store.moves = broken  # type: ignore[method-assign]
+        await trio.sleep(200)
+        assert 5 < len(looks) < 15, "less and less often"
+        del c.store.moves
+        Elsewhere(c, conversation).send("pat-1")
+        await bo.expect("change", within=61, conversation=conversation, rev=2)
+
+
+async def test_what_nobody_needs_is_forgotten(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    monkeypatch.setattr(outside, "KNOWN", 2)
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        c.commit(PutUser("den-2", None, "dentist", 0), PutUser("pat-2", None, None, 0), PutUser("pat-3", None, None, 0))
+        c.commit(OpenDirect("x1", "den-2", "pat-2", 0), OpenDirect("x2", "den-2", "pat-3", 0))
+        await trio.sleep(3)
+        looking = c.server.daemon._outside
+        assert looking is not None
+        assert list(looking._told) == [conversation]
+        Elsewhere(c, conversation).send("pat-1")
+        assert (await bo.expect("change", within=2, conversation=conversation))["from"] == 1
+
+
+async def test_a_store_of_its_own_is_not_looked_at(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        assert c.server.daemon._outside is None
+        ada = await c.server.connect("pat-1")
+        with pytest.raises(Refused, match="not_found"):
+            await ada.ask("conversation.get", conversation="c1")

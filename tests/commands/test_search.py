@@ -1,0 +1,288 @@
+"""Searching through the daemon: order, size, patience; and the indexer, which works when there is time."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest import mock
+
+import pytest
+import trio
+from click.testing import CliRunner
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from chatd.background.indexer import BATCH, BEHIND, BUSY, BUSY_PAUSE, PAUSE, WAITING, Indexer
+from chatd.cli import main
+from chatd.commands.handlers.search import ROUNDS, SECONDS
+from chatd.config import DATABASE_FILE
+from chatd.core.gate import Gate, run_inline
+from chatd.testing import Server, TestClient
+from storage import memory
+from storage.contract import Unavailable
+from storage.sqlite import SqliteStore
+from support.steering import WatchedStore, clinic, say
+
+T = TypeVar("T")
+
+SUPPORT = Path(__file__).parents[2] / "support"
+
+
+async def pages(client: TestClient, query: str, **fields: Any) -> list[list[str]]:
+    """The texts found, page by page."""
+    found: list[list[str]] = []
+    cursor: str | None = None
+    while True:
+        ok = await client.ask("message.search", query=query, cursor=cursor, **fields)
+        found.append([hit["message"]["body"] for hit in ok["hits"]])
+        cursor = ok["cursor"]
+        if cursor is None:
+            return found
+
+
+async def test_a_search_comes_after_what_was_sent_before_it(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ada, _, conversation = await c.pair()
+        c.writes.hold("before")
+        await say(ada, conversation, "tooth")
+        search = await ada.send("message.search", query="tooth")
+        await wait_all_tasks_blocked()
+        assert "re" not in ada.received[-1] or ada.received[-1]["re"] != search
+        c.writes.release()
+        assert len((await ada.reply(search))["hits"]) == 1
+
+
+@pytest.mark.parametrize("what", ["delete", "edit", "leave"])
+async def test_what_happens_during_a_search_is_told_after_it(autojump_clock: MockClock, what: str) -> None:
+    """The page is older, and the client must end up with what is newer."""
+    async with clinic() as c:
+        ada, _, conversation = await c.pair()
+        laptop = await c.server.connect("pat-1")
+        await ada.ask("message.send", conversation=conversation, client_id="a-1", body="tooth")
+        await wait_all_tasks_blocked()
+        c.reads.hold("after")
+        search = await laptop.send("message.search", query="tooth")
+        await wait_all_tasks_blocked()
+        match what:
+            case "delete":
+                await ada.ask("message.delete", conversation=conversation, seq=1)
+            case "edit":
+                await ada.ask("message.edit", conversation=conversation, seq=1, body="crown")
+            case "leave":
+                await ada.ask("conversation.leave", conversation=conversation)
+        await wait_all_tasks_blocked()
+        c.reads.release()
+        ok = await laptop.reply(search)
+        assert [hit["message"]["rev"] for hit in ok["hits"]] == [2]
+        await laptop.expect("change", conversation=conversation, rev=3)
+        await wait_all_tasks_blocked()
+        assert [frame["type"] for frame in laptop.received[-2:]] == ["ok", "change"]
+        assert (await pages(laptop, "tooth")) == [[]]
+
+
+async def test_pages_fit_into_frames_and_are_complete(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ada, _, conversation = await c.pair()
+        texts = [f"tooth {n} " + "歯\n" * 4_990 for n in range(100)]
+        for n, text in enumerate(texts):
+            await ada.ask("message.send", conversation=conversation, client_id=f"a-{n}", body=text)
+        found = await pages(ada, "tooth", limit=200)
+        assert 2 < len(found) < 10
+        assert [text for page in found for text in page] == texts[::-1]
+
+
+async def test_a_page_is_made_of_several_reads(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ada, _, conversation = await c.pair()
+        ids = await say(ada, conversation, "tooth", *(f"noise {n}" for n in range(50)), "tooth again")
+        await ada.reply(ids[-1])
+        with mock.patch.object(memory, "SEARCHED", 3):
+            assert await pages(ada, "tooth") == [["tooth again", "tooth"]]
+            assert await pages(ada, "tooth", limit=1) == [["tooth again"], ["tooth"]]
+            assert [len(page) for page in await pages(ada, "noise", limit=20)] == [20, 20, 10]
+
+
+async def test_a_page_ends_when_it_took_long_and_its_cursor_goes_on(autojump_clock: MockClock) -> None:
+    async def slowly(work: Callable[[], T]) -> T:
+        await trio.sleep(slowness)
+        return work()
+
+    slowness = 0.0
+    async with clinic() as c:
+        c.server.daemon.gate._read = slowly
+        ada, _, conversation = await c.pair()
+        ids = await say(ada, conversation, *(f"tooth {n}" for n in range(20)))
+        await ada.reply(ids[-1])
+        slowness = SECONDS / 2
+        with mock.patch.object(memory, "SEARCHED", 1):
+            found = await pages(ada, "tooth")
+        assert [len(page) for page in found] == [ROUNDS] * (20 // ROUNDS)
+        assert [text for page in found for text in page] == [f"tooth {n}" for n in reversed(range(20))]
+
+
+async def test_other_reads_go_on_during_searches(autojump_clock: MockClock) -> None:
+    """Searches take one reader, however many there are."""
+    running = most = 0
+    go = trio.Event()
+
+    async def read(work: Callable[[], T]) -> T:
+        nonlocal running, most
+        if work is not quick:
+            running += 1
+            most = max(most, running)
+            await go.wait()
+            running -= 1
+        return work()
+
+    def quick() -> str:
+        return "quick"
+
+    gate = Gate(WatchedStore(), run_inline, read)
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(gate.search, lambda: "found")
+        await wait_all_tasks_blocked()
+        assert await gate.read(quick) == "quick"
+        go.set()
+    assert most == 1
+
+
+async def test_the_client_searches(chatd_server: Server, autojump_clock: MockClock) -> None:
+    await chatd_server.connect("den-1", role="dentist")
+    async with chatd_server.client("pat-1") as ada:
+        conversation = (await ada.open("den-1")).id
+        for n in range(3):
+            await ada.send(conversation, f"tooth {n}")
+        hits, cursor = await ada.search("TOOTH", limit=2)
+        assert [(hit.conversation, hit.message.body, hit.snippet) for hit in hits] == [
+            (conversation, "tooth 2", "\x02tooth\x03 2"), (conversation, "tooth 1", "\x02tooth\x03 1"),
+        ]  # fmt: skip
+        assert cursor is not None
+        hits, cursor = await ada.search("TOOTH", limit=2, conversation=conversation, cursor=cursor)
+        assert ([hit.message.body for hit in hits], cursor) == (["tooth 0"], None)
+
+
+# -- the indexer --
+
+
+class Behind(WatchedStore):
+    """A store whose index is so many messages behind; notes when it was asked to index how many."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+        self.asked: list[tuple[float, int]] = []
+        self.on_index: Callable[[], object] = lambda: None
+
+    def index(self, limit: int) -> int:
+        self.asked.append((trio.current_time(), limit))
+        self.on_index()
+        self.left = max(0, self.left - limit)
+        return self.left
+
+    @property
+    def times(self) -> list[float]:
+        return [time for time, limit in self.asked if limit]
+
+
+@asynccontextmanager
+async def indexing(left: int, on_index: Callable[[], object] = lambda: None) -> AsyncIterator[tuple[Behind, Indexer]]:
+    store = Behind(left)
+    store.on_index = on_index
+    indexer = Indexer(Gate(store, run_inline, run_inline))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(indexer.run)
+        await wait_all_tasks_blocked()
+        yield store, indexer
+        nursery.cancel_scope.cancel()
+
+
+async def test_few_messages_wait(autojump_clock: MockClock) -> None:
+    async with indexing(WAITING - 1) as (store, indexer):
+        await trio.sleep(3600)
+        assert [limit for _, limit in store.asked] == [0]
+        indexer.committed(BATCH - 1)
+        await trio.sleep(3600)
+        assert len(store.asked) == 1
+        indexer.committed(1)
+        await trio.sleep(3600)
+        assert [limit for _, limit in store.asked] == [0, 0]
+
+
+async def test_many_messages_are_indexed_until_few_wait(autojump_clock: MockClock) -> None:
+    async with indexing(WAITING - BATCH) as (store, indexer):
+        for _ in range(4):
+            store.left += BATCH
+            indexer.committed(BATCH)
+            await trio.sleep(60)
+        assert [limit for _, limit in store.asked] == [0] + [0, BATCH] * 4
+        assert store.left == WAITING - BATCH
+
+
+async def test_commits_go_on_between_batches(autojump_clock: MockClock) -> None:
+    async with indexing(WAITING + 3 * BATCH) as (store, indexer):
+        await trio.sleep(3600)
+        assert store.left < WAITING
+        first, *rest = store.times
+        assert rest == pytest.approx([first + n * PAUSE for n in range(1, 4)])
+        store.asked.clear()
+        store.left = WAITING + 3 * BATCH
+        store.on_index = lambda: background.start_soon(commit_later)
+
+        async def commit_later() -> None:
+            await trio.sleep(PAUSE / 2)
+            indexer.committed(BUSY)
+
+        async with trio.open_nursery() as background:
+            indexer.committed(BATCH)
+            await trio.sleep(3600)
+        first, *rest = store.times
+        assert rest[:3] == pytest.approx([first + n * (PAUSE + BUSY_PAUSE) for n in range(1, 4)])
+
+
+@pytest.mark.parametrize("error", [Unavailable("the disk is full"), ZeroDivisionError("a bug")])
+async def test_an_index_that_fails_is_tried_again(autojump_clock: MockClock, error: Exception) -> None:
+    """A bug is in the log; a full disk the gate tells of."""
+
+    def fail() -> None:
+        raise error
+
+    with mock.patch("chatd.background.indexer.log") as log:
+        async with indexing(WAITING, fail) as (store, indexer):
+            await trio.sleep(3600)
+            assert len(store.asked) == 1
+            store.on_index = lambda: None
+            indexer.committed(BATCH)
+            await trio.sleep(3600)
+            assert store.left < WAITING
+    assert log.exception.called == isinstance(error, ZeroDivisionError)
+
+
+async def test_an_index_far_behind_is_told(autojump_clock: MockClock) -> None:
+    with mock.patch("chatd.background.indexer.log") as log:
+        async with indexing(BEHIND):
+            await trio.sleep(3600)
+    assert [call.args for call in log.info.call_args_list] == [("search index behind",), ("search index complete",)]
+
+
+async def test_the_daemon_indexes(autojump_clock: MockClock) -> None:
+    store = Behind(0)
+    async with clinic(store=store) as c:
+        ada, _, conversation = await c.pair()
+        store.left = WAITING
+        ids = await say(ada, conversation, *(f"a-{n}" for n in range(BATCH)))
+        await ada.reply(ids[-1])
+        await trio.sleep(1)
+        assert BATCH in [limit for _, limit in store.asked]
+
+
+def test_an_upgrade_fills_the_index(tmp_path: Path) -> None:
+    path = tmp_path / DATABASE_FILE
+    with closing(sqlite3.connect(str(path))) as db:
+        db.executescript((SUPPORT / "schema_001.sql").read_text("utf-8"))
+    for said in (f"{path}: upgraded (m002", f"{path}: nothing to do"):
+        result = CliRunner().invoke(main, ["db", "upgrade", "--data", str(tmp_path)])
+        assert (result.exit_code, result.exception) == (0, None)
+        assert said in result.stdout
+        with closing(SqliteStore(path, new_epoch=lambda: "new")) as store:
+            assert store.index(0) == 0
