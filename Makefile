@@ -30,6 +30,7 @@ test: $(VENV)/.dev ## all tests but the soak; protocol and storage are covered t
 # ASYNC114 wants a list of every function that can be started; ASYNC9xx, a checkpoint in each, are off by default too.
 lint: $(VENV)/.dev ## ruff, and flake8-async for what Trio code gets wrong
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
 	@find $(CODE) -name '*.py' -exec $(BIN)/flake8-async --disable ASYNC114,ASYNC124,ASYNC9 {} +
 
 types: $(VENV)/.dev ## mypy --strict

@@ -174,7 +174,7 @@ def test_an_exception_keeps_type_and_stack_but_not_values() -> None:
 
     for text in (logged(act)["exception"], human(act)):
         assert re.search(r"^KeyError: 'ax{198}\.\.\.$", text, re.MULTILINE)  # 200 characters, the quote included
-        assert re.search(r'^  at fail \(".*test_chatd_logs\.py", line \d+\)$', text, re.MULTILINE)
+        assert re.search(r'^  at fail \(".*test_logs\.py", line \d+\)$', text, re.MULTILINE)
         assert hidden not in text
 
 

@@ -1,4 +1,4 @@
-"""How each request is run: one table of them all, and the one place that answers errors. Who may: `rights.py`."""
+"""How each request is run: one table of them all, and the one place that answers errors. Who may: `permissions.py`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -49,7 +49,7 @@ class Rooms:
         self._nursery: trio.Nursery | None = None
         # Those begun whose outcome was never heard: who asks again tells the other side, too.
         self._doubtful: set[Key] = set()
-        # For a store that others write to, too (`outside.py`):
+        # For a store that others write to, too (`cluster/external_writes.py`):
         self.look_up: Callable[[str], Awaitable[bool]] = _nothing_new
         self.on_load: Callable[[records.Room], None] = lambda row: None
         self.on_unload: Callable[[str, int], None] = lambda conversation, rev: None

@@ -1,4 +1,4 @@
-"""Tokens as they are signed and checked, and the secret that signs them; the daemon's part is in test_chatd_auth."""
+"""Tokens as they are signed and checked, and the secret that signs them; the daemon's part is in test_auth."""
 
 import os
 import stat

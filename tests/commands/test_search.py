@@ -25,7 +25,7 @@ from support.steering import WatchedStore, clinic, say
 
 T = TypeVar("T")
 
-SUPPORT = Path(__file__).parents[2] / "support"
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 async def pages(client: TestClient, query: str, **fields: Any) -> list[list[str]]:

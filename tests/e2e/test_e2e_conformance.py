@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ECHO = Path(__file__).parents[2] / "support" / "echo.py"
+ECHO = Path(__file__).parents[1] / "support" / "echo.py"
 LEFT_OUT = ["9.*", "12.*", "13.*"]
 """Throughput, and compression, which is never negotiated."""
 

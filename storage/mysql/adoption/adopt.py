@@ -1,7 +1,7 @@
 """`chatd db adopt`: an app's database becomes chatd's, too.
 
 First what chatd needs is added to the tables, each of them altered once; then the rows that are there are taken in
-(`adoption_rows.py`); last the database gets its epoch, without which no daemon serves it. Every step can be done
+(`rows.py`); last the database gets its epoch, without which no daemon serves it. Every step can be done
 again, so whatever stops it half way, the next run goes on. docs/mysql.md says what is added, and how to do it.
 """
 

@@ -114,7 +114,7 @@ def test_rows_that_the_app_holds_are_waited_for(app: App, monkeypatch: pytest.Mo
         waited.set()
         app.run("COMMIT")
 
-    monkeypatch.setattr("storage.mysql.adoption_rows.time.sleep", let_go)
+    monkeypatch.setattr("storage.mysql.adoption.rows.time.sleep", let_go)
     adopt(app)
     assert waited.is_set()
     assert numbers(app) == [("m003", 1, 2)]
@@ -122,7 +122,7 @@ def test_rows_that_the_app_holds_are_waited_for(app: App, monkeypatch: pytest.Mo
     app.run("DELETE FROM chatd_meta WHERE `key` = 'epoch'")
     app.run("BEGIN")
     app.run("UPDATE Conversation SET updatedAt = NOW(3)")
-    monkeypatch.setattr("storage.mysql.adoption_rows.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("storage.mysql.adoption.rows.time.sleep", lambda seconds: None)
     monkeypatch.setattr(adoption_rows, "ATTEMPTS", 2)
     with pytest.raises(StoreError, match="other programs hold on to the rows of a conversation: run this again"):
         adopt(app)
