@@ -23,7 +23,7 @@ LAYERS = [
     ["chatd.core"],
     ["chatd.config", "chatd.client", "chatd.ids", "chatd.logs", "chatd.metrics"],
 ]
-"""From the top down: a file imports from its own folder, and from layers below; never from its neighbours in a layer."""
+"""From the top down: a file imports from its own folder and from layers below, never from neighbours in its layer."""
 
 WITHIN = {
     "chatd.commands": [["chatd.commands.dispatch"], ["chatd.commands.handlers"]],

@@ -17,7 +17,7 @@ R = TypeVar("R", bound=Request)
 
 @attrs.frozen(slots=False)
 class Context(Generic[R]):
-    """A request, who asks, and what commands work with. `by`: what the caller must be to its subject (`permissions.py`)."""
+    """One request and its caller. `by`: the relations to its subject that suffice (`permissions.py`)."""
 
     parts: Parts
     session: Session
