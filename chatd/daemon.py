@@ -12,7 +12,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import attrs
 import structlog
@@ -34,19 +33,14 @@ from chatd.core.room import RoomParts
 from chatd.core.rooms import Rooms
 from chatd.http.app import make_app
 from chatd.ids import new_id
-from chatd.net import front, tls
-from chatd.net.asgi import GONE, linger, write
-from chatd.net.head import Head
-from chatd.net.listen import TooMany, accept_from
-from chatd.net.origins import Origins
+from chatd.net.bounds import Bounds
 from chatd.net.poller import Poller, available
-from chatd.net.proxies import Client, Proxies, Scheme
+from chatd.net.server import Server, Upgrade
+from chatd.transports.sessions import Sessions
 from chatd.transports.websocket.connection import Connection, Rates, Times
 from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.library import LibraryEngine
 from chatd.transports.websocket.own import OwnEngine
-from protocol.codes import CloseCode
-from protocol.frames import GoingAway
 from protocol.objects import Limits
 from storage.contract import Shared, Store
 
@@ -89,7 +83,6 @@ class Daemon:
             raise ValueError("tokens are for a daemon that is not in development mode, and it needs them")
         self.store = store
         self._development = development
-        self._exposed = exposed
         gather = GATHER if write is None else 0.0  # on a virtual clock nothing is gained by waiting
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
         self.gate = Gate(store, write, read, patience=config.timeouts.commit, gather=gather)
@@ -99,10 +92,8 @@ class Daemon:
         self._cork = Cork()
         self.gate.cork = self._cork
         self._stopping = trio.Event()
-        self._connections: set[Connection] = set()
-        self._open = 0
+        self.sessions = Sessions()
         self._rng = rng or random.Random()
-        self._nursery: trio.Nursery | None = None
         self._poller = Poller() if available() else None
         limits, timeouts = config.limits, config.timeouts
         presence = Presence(self.registry, self.gate, now)
@@ -138,21 +129,21 @@ class Daemon:
         if isinstance(store, Shared):
             self._outside = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
-        self._app = make_app(self.problem)
+        self.server = Server(
+            make_app(self.problem),
+            self._serve_websocket,
+            bounds=lambda head: Bounds(body_bytes=self.config.limits.http_body_bytes),
+            accepting=lambda: not self.stopping,
+            development=development,
+            exposed=exposed,
+        )
         self.apply(config, encryption)
 
     def apply(self, config: Config, encryption: ssl.SSLContext | None) -> None:
         """Go on with these settings, of which only those in `reload.LIVE` may differ from the ones before."""
         self.config = config
-        self._encryption = encryption
-        server, limits = config.server, config.limits
-        self._proxies = Proxies(server.trusted_proxies)
-        self._origins = Origins(
-            development=self._development,
-            exposed=self._exposed,
-            allowed={*server.allowed_origins, *filter(None, [server.public_url])},
-            hosts=server.allowed_hosts,
-        )
+        self.server.apply(config, encryption)
+        limits = config.limits
         self.parts.policy.replace(attrs.asdict(config.policy))
         self.parts.windows.replace(config.messages.edit_within, config.messages.delete_within)
         limited = not self._development
@@ -163,11 +154,6 @@ class Daemon:
     def problem(self) -> str | None:
         """Why nothing can be acknowledged now, or None."""
         return "shutting down" if self.stopping else self.gate.problem
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether new connections speak TLS."""
-        return self._encryption is not None
 
     @property
     def stopping(self) -> bool:
@@ -181,7 +167,7 @@ class Daemon:
     async def run(
         self, listeners: list[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serve the listening sockets (and `serve_stream`) until `stop`; everything acknowledged is kept."""
+        """Serve the listening sockets (and `server.serve_stream`) until `stop`; everything acknowledged is kept."""
         async with trio.open_nursery() as daemon:
             daemon.start_soon(self.gate.run)
             async with trio.open_nursery() as background:
@@ -193,16 +179,14 @@ class Daemon:
                     background.start_soon(self._outside.run)
                 await background.start(self.rooms.run)
                 async with trio.open_nursery() as connections:
-                    self._nursery = connections
                     async with trio.open_nursery() as accept:
-                        for listener in listeners:
-                            accept.start_soon(accept_from, listener, self._accepted)
+                        await accept.start(self.server.accept, listeners, connections)
                         task_status.started()
                         await self._stopping.wait()
                         accept.cancel_scope.cancel()
-                    log.info("shutting down", connections=len(self._connections))
+                    log.info("shutting down", connections=len(self.sessions))
                     connections.cancel_scope.deadline = trio.current_time() + self.config.server.grace
-                    await self._say_goodbye()
+                    await self.sessions.say_goodbye(self._rng)
                     connections.cancel_scope.cancel()
                 with trio.move_on_after(self.config.timeouts.commit):
                     await self.parts.presence.close()
@@ -210,82 +194,9 @@ class Daemon:
             self.gate.close()
         log.info("stopped")
 
-    async def _say_goodbye(self) -> None:
-        for number, connection in enumerate(list(self._connections)):
-            # Spread, so that not everybody is back in the same instant.
-            wait = round(1 + number * 0.01 + self._rng.random(), 3)
-            connection.session.send(GoingAway(reconnect_in=wait))
-        for connection in list(self._connections):
-            await connection.session.quiet()
-        for connection in list(self._connections):
-            connection.stop(CloseCode.GOING_AWAY, "the server is shutting down")
-        while self._connections:
-            await next(iter(self._connections)).ended.wait()
-
-    # -- connections --
-
-    def _accepted(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        if self._open >= self.config.limits.connections:
-            raise TooMany
-        assert self._nursery is not None
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        self._nursery.start_soon(self.serve_stream, stream, sock, peer)
-
-    async def serve_stream(
-        self, stream: trio.abc.Stream, sock: socket.socket | None = None, peer: tuple[str, int] | None = None
-    ) -> None:
-        """Serve one connection, whatever comes over it; one of the two places that no bug passes."""
-        self._open += 1
-        try:
-            await self._serve(stream, sock, peer)
-        except* Exception as group:
-            log.error("connection crashed", exc_info=group)
-        finally:
-            self._open -= 1
-            await trio.aclose_forcefully(stream)
-
-    async def _serve(self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None) -> None:
-        limits, timeouts = self.config.limits, self.config.timeouts
-        scheme: Scheme = "http"
-        if self._encryption is not None and isinstance(stream, trio.SocketStream) and sock is not None:
-            secure = await tls.accept(stream, sock, self._encryption, patience=timeouts.handshake)
-            if secure is None:
-                return
-            stream, sock, scheme = secure, None, "https"
-
-        def client(head: Head) -> Client:
-            return self._proxies.client(head, peer, scheme)
-
-        async def on_websocket(head: Head, replay: bytes, raw: trio.abc.Stream) -> None:
-            who = client(head)
-            address = who.address[0] if who.address else None
-            refusal = self._origins.refusal(head, who.scheme)
-            if refusal is not None:
-                asked = {name: (head.get(name.encode()) or b"").decode("latin-1") for name in ("origin", "host")}
-                log.warning("handshake refused", reason=refusal, scheme=who.scheme, **asked, address=address)
-                with suppress(trio.TooSlowError, *GONE):
-                    await write(raw, _FORBIDDEN, timeouts.write)
-                    await linger(raw)
-                return
-            await self._serve_websocket(head, replay, raw, sock, address)
-
-        await front.serve(
-            stream,
-            self._app,
-            on_websocket,
-            head_timeout=timeouts.handshake,
-            keep_alive=timeouts.keep_alive,
-            write_timeout=timeouts.write,
-            max_body=limits.http_body_bytes,
-            client=client,
-            accepting=lambda: not self.stopping,
-        )
-
-    async def _serve_websocket(
-        self, head: Head, replay: bytes, raw: trio.abc.Stream, sock: socket.socket | None, address: str | None
-    ) -> None:
+    async def _serve_websocket(self, upgrade: Upgrade) -> None:
         connection = Connection(
-            raw,
+            upgrade.stream,
             self.parts,
             self._cork,
             self._times,
@@ -293,18 +204,10 @@ class Daemon:
             rates=self._rates,
             user_bucket=self._buckets.of if self._buckets is not None else None,
             make_engine=ENGINES[self.config.server.websocket],
-            sock=sock,
+            sock=upgrade.socket,
             poller=self._poller,
         )
-        log.info("connected", session=connection.session.id, address=address)
-        self._connections.add(connection)
-        try:
-            await connection.run(head, replay)
-        finally:
-            self._connections.discard(connection)
-
-
-_FORBIDDEN = (
-    b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 70\r\nConnection: close\r\n\r\n"
-    b'{"code":"forbidden","message":"origin not allowed","temporary":false}\n'
-)
+        address = upgrade.client.address
+        log.info("connected", session=connection.session.id, address=address[0] if address else None)
+        with self.sessions.holding(connection):
+            await connection.run(upgrade.head, upgrade.replay)

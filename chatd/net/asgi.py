@@ -1,8 +1,6 @@
 """Answers one HTTP/1.1 request by an ASGI 3 application: h11 below, Trio around, no lifespan."""
 
 from collections.abc import Callable
-from email.utils import formatdate
-from http.client import responses
 from re import IGNORECASE, sub
 from traceback import walk_tb
 from typing import Final
@@ -13,7 +11,10 @@ import structlog
 import trio
 from starlette.types import ASGIApp, Message, Scope
 
-from .problem import problem
+from .bounds import Bounds
+from .head import Head
+from .problem import completed, plain_answer, reason
+from .proxies import Client
 
 CHUNK: Final = 64 * 1024
 """Bytes read or written at once."""
@@ -21,14 +22,8 @@ LINGER: Final = 1.0
 """Seconds for which a peer's bytes are still read after an answer that it got before it had sent everything."""
 SLOWEST: Final = 1024
 """Bytes a second below which a request's body uses up the patience with it."""
-SECURITY_HEADERS: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-)
 GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
-Headers = list[tuple[bytes, bytes]]
 log = structlog.get_logger("chatd.front")
 
 
@@ -57,31 +52,10 @@ async def linger(stream: trio.abc.Stream) -> None:
             pass
 
 
-def refusal(
-    conn: h11.Connection, status: int, code: str, message: str, *, temporary: bool = False, bodyless: bool = False
-) -> bytes:
-    """Render a whole JSON error that ends the connection; `bodyless` for the answer to HEAD."""
-    body = problem(code, message, temporary=temporary)
-    length = b"%d" % len(body)
-    headers = [(b"content-type", b"application/json"), (b"content-length", length), (b"connection", b"close")]
-    rendered = conn.send(_response(status, headers))
-    if not bodyless:
-        rendered += conn.send(h11.Data(data=body))
-    return rendered + conn.send(h11.EndOfMessage())
-
-
-def _response(status: int, headers: Headers) -> h11.Response:
-    """Complete `headers` by those that every answer has; what the application chose stays."""
-    given = {name.lower() for name, _ in headers}
-    always = ((b"date", formatdate(usegmt=True).encode()), *SECURITY_HEADERS)
-    missing = [header for header in always if header[0] not in given]
-    return h11.Response(status_code=status, headers=[*headers, *missing], reason=responses.get(status, "").encode())
-
-
 class Exchange:
     """One request and its answer. `conn` has just returned `request`; the stream belongs to the exchange until it ends.
 
-    `max_body` in bytes; `patience`, in seconds, is how long a peer may make no progress in reading or in sending.
+    `patience`, in seconds, is how long a peer may make no progress in reading or in sending.
     When `accepting()` is false as the answer starts, the connection ends with it.
     """
 
@@ -91,14 +65,15 @@ class Exchange:
         request: h11.Request,
         stream: trio.abc.Stream,
         *,
-        max_body: int,
+        bounds: Bounds,
         patience: float,
         accepting: Callable[[], bool],
     ) -> None:
         self._conn = conn
         self._request = request
         self._stream = stream
-        self._max_body = max_body
+        self._bounds = bounds
+        self._body_until = trio.current_time() + bounds.body_s
         self._accepting = accepting
         self._received = 0
         self._patience = self._patience_left = patience
@@ -111,30 +86,34 @@ class Exchange:
     def _answered(self) -> bool:
         return self._conn.our_state not in (h11.SEND_RESPONSE, h11.SEND_BODY)
 
-    async def run(self, app: ASGIApp, scheme: str, peer: tuple[str, int] | None) -> bytes | None:
-        """Answer by `app`; return what arrived behind the request, or None if the connection is to be closed.
+    async def run(self, app: ASGIApp, head: Head, client: Client) -> bytes | None:
+        """Answer by `app`, which finds `head` in its state. Return what arrived behind the request.
+
+        None if the connection is to be closed.
 
         Errors of `app` are logged, and answered by a 500 if nothing was sent. Raises trio.BrokenResourceError if the
         peer resets the connection after the answer.
         """
-        path, raw_path, query = split_target(self._request.target)
+        path = head.path
+        _, raw_path, query = split_target(self._request.target)
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},  # 2.4: send raises OSError once the peer is gone
             "http_version": self._request.http_version.decode(),
             "method": self._request.method.decode(),
-            "scheme": scheme,
+            "scheme": client.scheme,
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
             "headers": list(self._request.headers),
-            "client": peer,
+            "client": client.address,
             "server": None,
+            "state": {"head": head},
         }
         declared = next((int(value) for name, value in self._request.headers if name == b"content-length"), 0)
-        if declared > self._max_body:
-            await self._refuse(413, "too_large", f"a body has at most {self._max_body} bytes")
+        if declared > self._bounds.body_bytes:
+            await self._refuse_size()
             return await self._finish()
         try:
             await app(scope, self._receive, self._send)
@@ -177,7 +156,8 @@ class Exchange:
             waiting = self._conn.they_are_waiting_for_100_continue
             if waiting or (self._bodyless and more) or not self._accepting():
                 headers.append((b"connection", b"close"))
-            data += self._conn.send(_response(status, headers))
+            response = h11.Response(status_code=status, headers=completed(headers), reason=reason(status))
+            data += self._conn.send(response)
         elif self._conn.our_state is h11.SEND_RESPONSE:
             raise RuntimeError(f"{message['type']} before http.response.start")
         if message.get("body") and not self._bodyless:
@@ -191,7 +171,7 @@ class Exchange:
 
     async def _next_event(self) -> h11.Data | h11.EndOfMessage | None:
         """Wait for the next piece of the body; None if there is none to expect any more."""
-        if self._conn.they_are_waiting_for_100_continue and not self._answered:
+        if self._conn.they_are_waiting_for_100_continue and not self._answered and not self._over:
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             await self._write(self._conn.send(go_on))
         try:
@@ -205,8 +185,8 @@ class Exchange:
             return None
         if isinstance(event, h11.Data):
             self._received += len(event.data)
-            if self._received > self._max_body:
-                await self._refuse(413, "too_large", f"a body has at most {self._max_body} bytes")
+            if self._received > self._bounds.body_bytes:
+                await self._refuse_size()
                 return None
             return event
         assert isinstance(event, h11.EndOfMessage)
@@ -217,7 +197,7 @@ class Exchange:
         asked = trio.current_time()
         data = b""
         try:
-            with trio.move_on_after(self._patience_left):
+            with trio.move_on_at(min(asked + self._patience_left, self._body_until)):
                 data = bytes(await self._stream.receive_some(CHUNK))
         except GONE:
             return b""
@@ -255,8 +235,12 @@ class Exchange:
         """Answer in the application's place, if nothing was sent yet; either way the exchange is over."""
         if self._conn.our_state is h11.SEND_RESPONSE and not self._over:
             bodyless = self._request.method == b"HEAD"
-            await self._write(refusal(self._conn, status, code, message, temporary=temporary, bodyless=bodyless))
+            self._over = True
+            await self._write(plain_answer(status, code, message, temporary=temporary, bodyless=bodyless))
         self._over = True
+
+    async def _refuse_size(self) -> None:
+        await self._refuse(413, "too_large", f"a body has at most {self._bounds.body_bytes} bytes here")
 
     async def _finish(self) -> bytes | None:
         """Read what the application left of the body, so that the next request is found behind it."""

@@ -1,19 +1,16 @@
 """The first bytes of a connection: a WebSocket handshake is handed on as it came, other HTTP is answered by ASGI."""
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final
 
 import h11
 import trio
 from starlette.types import ASGIApp
 
-from .asgi import CHUNK, GONE, Exchange, linger, refusal, split_target, write
+from .asgi import CHUNK, GONE, Exchange, linger, split_target, write
+from .bounds import MAX_HEAD_BYTES, Bounds
 from .head import Head
+from .problem import plain_answer
 from .proxies import Client
-
-MAX_HEAD: Final = 32 * 1024
-"""Bytes of a request's line and headers."""
-
 
 OnWebSocket = Callable[[Head, bytes, trio.abc.Stream], Awaitable[None]]
 """Takes a handshake's head, the raw bytes read so far (the head and whatever followed), and the stream behind them."""
@@ -28,7 +25,7 @@ async def serve(
     head_timeout: float = 5,
     keep_alive: float = 15,
     write_timeout: float = 10,
-    max_body: int = 65536,
+    bounds: Callable[[Head], Bounds] = lambda head: Bounds(),
     client: Callable[[Head], Client] = lambda head: Client(None, "http"),
     accepting: Callable[[], bool],
 ) -> None:
@@ -36,26 +33,29 @@ async def serve(
 
     A head must be complete `head_timeout` seconds after the connection began or, on a kept-alive one, after the head's
     first byte, for which `keep_alive` seconds are given. A peer that does not take 64 KiB of an answer within
-    `write_timeout` seconds is given up. `max_body` is in bytes. `client` says who a request is from. Once `accepting()`
-    is false, handshakes get 503 and connections end with the answer under way.
+    `write_timeout` seconds is given up. `bounds` and `client` say what a request may take, and who it is from. Once
+    `accepting()` is false, handshakes get 503 and connections end with the answer under way.
 
     Peers that leave or reset raise nothing here. What `on_websocket` raises passes through.
     """
     raw = b""
     try:
         while (read := await _read_head(stream, raw, head_timeout, write_timeout)) is not None:
-            conn, request, raw = read
+            conn, request, raw, size = read
             path, _, _ = split_target(request.target)
             head = Head(request.method.decode(), request.target.decode(), path, list(request.headers))
             if _wants_websocket(head) and path in websocket_paths:
                 if accepting():
                     break
-                answer = refusal(conn, 503, "unavailable", "the server is shutting down", temporary=True)
+                answer = plain_answer(503, "unavailable", "the server is shutting down", temporary=True)
                 await write(stream, answer, write_timeout)
                 return
-            exchange = Exchange(conn, request, stream, max_body=max_body, patience=write_timeout, accepting=accepting)
-            asking = client(head)
-            rest = await exchange.run(app, asking.scheme, asking.address)
+            bound = bounds(head)
+            if size > bound.head_bytes:
+                await _refuse_head(stream, 431, bound.head_bytes, write_timeout)
+                return
+            exchange = Exchange(conn, request, stream, bounds=bound, patience=write_timeout, accepting=accepting)
+            rest = await exchange.run(app, head, client(head))
             if rest is None or not accepting():
                 return
             raw = rest or await _receive(stream, trio.current_time() + keep_alive)
@@ -83,14 +83,14 @@ async def _receive(stream: trio.abc.Stream, deadline: float) -> bytes:
 
 async def _read_head(
     stream: trio.abc.Stream, leftover: bytes, head_timeout: float, write_timeout: float
-) -> tuple[h11.Connection, h11.Request, bytes] | None:
-    """Read up to the end of a head, whose first bytes may be `leftover`; return all bytes read beside it.
+) -> tuple[h11.Connection, h11.Request, bytes, int] | None:
+    """Read up to the end of a head, whose first bytes may be `leftover`; return all bytes read, and its size.
 
     None if the peer left or was too slow, or was told 400 or 431. Raises what `write` raises.
     """
     # One deadline for the whole head: a byte now and then does not extend it.
     deadline = trio.current_time() + head_timeout
-    conn = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+    conn = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
     raw = bytearray(leftover)
     if leftover:  # h11 takes no bytes for the end of the stream
         conn.receive_data(leftover)
@@ -100,12 +100,16 @@ async def _read_head(
                 return None
             raw += data
             conn.receive_data(data)
-        if len(raw) - len(conn.trailing_data[0]) > MAX_HEAD:
+        size = len(raw) - len(conn.trailing_data[0])
+        if size > MAX_HEAD_BYTES:
             raise h11.RemoteProtocolError("the head is too long", error_status_hint=431)
     except h11.RemoteProtocolError as error:
-        status = error.error_status_hint
-        message = f"a head has at most {MAX_HEAD} bytes" if status == 431 else "this is not a valid HTTP/1.1 request"
-        await write(stream, refusal(conn, status, "bad_request", message), write_timeout)
-        await linger(stream)
+        await _refuse_head(stream, error.error_status_hint, MAX_HEAD_BYTES, write_timeout)
         return None
-    return conn, event, bytes(raw)
+    return conn, event, bytes(raw), size
+
+
+async def _refuse_head(stream: trio.abc.Stream, status: int, limit: int, write_timeout: float) -> None:
+    message = f"a head has at most {limit} bytes here" if status == 431 else "this is not a valid HTTP/1.1 request"
+    await write(stream, plain_answer(status, "bad_request", message), write_timeout)
+    await linger(stream)

@@ -7,20 +7,17 @@ from collections.abc import Callable
 import structlog
 import trio
 
+from .problem import plain_answer
+
 log = structlog.get_logger("chatd.listen")
 
-BACKLOG = 1024
-SEND_BUFFER = 262_144
+BACKLOG_CONNECTIONS = 1024
+SEND_BUFFER_BYTES = 262_144
 """Bytes that the kernel keeps for one slow reader; more would only hide that it is slow."""
 
-PAUSE = 0.1
-"""Seconds without accepting, when there are no descriptors or connections left."""
-
-BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 73\r\n"
-    b"Retry-After: 5\r\nConnection: close\r\n\r\n"
-    b'{"code":"unavailable","message":"too many connections","temporary":true}\n'
-)
+PAUSE_S = 0.1
+"""Seconds without accepting, when there are no descriptors left."""
+RETRY_AFTER_S = 5
 
 
 class TooMany(Exception):
@@ -41,7 +38,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(address)
-            sock.listen(BACKLOG)
+            sock.listen(BACKLOG_CONNECTIONS)
             sock.setblocking(False)
     except OSError:
         for sock in sockets:
@@ -61,12 +58,12 @@ async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 log.error("cannot accept", reason=error.strerror)
-                await trio.sleep(PAUSE)
+                await trio.sleep(PAUSE_S)
             continue  # else: that one peer is gone already
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             accepted(sock, (address[0], address[1]))
         except TooMany:
             _turn_away(sock)
@@ -77,7 +74,8 @@ async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket
 
 def _turn_away(sock: socket.socket) -> None:
     try:
-        sock.send(BUSY)
+        retry = [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+        sock.send(plain_answer(503, "unavailable", "too many connections", temporary=True, headers=retry))
     except OSError:
         pass
     finally:

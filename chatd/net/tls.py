@@ -11,14 +11,13 @@ import trio
 from chatd.config import Tls
 
 from .asgi import GONE, linger, write
+from .problem import whole_answer
 
 HANDSHAKE: Final = 0x16
 """The first byte of TLS (RFC 8446, section 5.1)."""
 
-NOT_TLS: Final = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 50\r\nConnection: close\r\n\r\n"
-    b"this port speaks TLS only: use https:// or wss://\n"
-)
+NOT_TLS: Final = b"this port speaks TLS only: use https:// or wss://\n"
+"""Plain text, as a browser shows it to a person."""
 
 
 class BadCertificate(Exception):
@@ -117,7 +116,7 @@ async def accept(
             await trio.lowlevel.wait_readable(sock)
             first = sock.recv(1, socket.MSG_PEEK)
             if first and first[0] != HANDSHAKE:
-                await write(stream, NOT_TLS, patience)
+                await write(stream, whole_answer(400, NOT_TLS, "text/plain"), patience)
                 await linger(stream)
                 return None
             await secure.do_handshake()

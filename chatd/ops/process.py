@@ -88,7 +88,7 @@ class Service:
     @property
     def url(self) -> str:
         """Where it listens, on the first of its addresses."""
-        scheme = "https" if self.daemon.encrypted else "http"
+        scheme = "https" if self.daemon.server.encrypted else "http"
         host, port = self.listeners[0].getsockname()[:2]
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

@@ -303,7 +303,7 @@ class Server:
     def dial(self, pair: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair) -> trio.abc.Stream:
         """The client's end of a new connection, for raw bytes; `pair` makes both ends."""
         ours, theirs = pair()
-        self._nursery.start_soon(self.daemon.serve_stream, theirs)
+        self._nursery.start_soon(self.daemon.server.serve_stream, theirs)
         return ours
 
 

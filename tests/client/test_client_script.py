@@ -14,6 +14,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.client import Client, Closed, Disconnected, RequestFailed
 from chatd.client import connect as connect_to
+from chatd.net.problem import whole_answer
 from chatd.net.tls import NOT_TLS
 from support.events import next_of
 
@@ -328,8 +329,11 @@ async def test_a_failed_handshake_is_tried_again(answer: bytes | None, reason: s
     ("answer", "reason"),
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "the server answered 403"),
-        (NOT_TLS, "the server answered 400: this port speaks TLS only: use https:// or wss://"),
-        (NOT_TLS.replace(b"text/plain", b"text/html"), "the server answered 400"),
+        (
+            whole_answer(400, NOT_TLS, "text/plain"),
+            "the server answered 400: this port speaks TLS only: use https:// or wss://",
+        ),
+        (whole_answer(400, NOT_TLS, "text/html"), "the server answered 400"),
     ],
 )
 async def test_a_refused_handshake_is_final(answer: bytes, reason: str, autojump_clock: MockClock) -> None:

@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trio.testing import MockClock, memory_stream_pair
 
 from chatd.net import proxies
-from chatd.net.front import MAX_HEAD, serve
+from chatd.net.bounds import MAX_HEAD_BYTES
+from chatd.net.front import serve
 from chatd.net.head import Head
 from support.served import CHUNKED, GET, UPGRADE, Resetting, Upgrades, echo, served
 
@@ -134,7 +135,7 @@ async def test_an_idle_connection_is_closed_silently_and_a_slow_second_head_too(
 @pytest.mark.parametrize("before", [b"", GET], ids=["first", "second"])
 async def test_an_oversize_head_is_431(autojump_clock: MockClock, before: bytes, ending: bytes) -> None:
     async with served(echo) as client:
-        await client.send(before + GET[:-2] + b"X: " + b"x" * MAX_HEAD + ending)
+        await client.send(before + GET[:-2] + b"X: " + b"x" * MAX_HEAD_BYTES + ending)
         if before:
             assert (await client.answer()).status == 200
         answer = await client.answer()
@@ -145,7 +146,7 @@ async def test_an_oversize_head_is_431(autojump_clock: MockClock, before: bytes,
 
 async def test_a_head_of_just_the_limit_is_served(autojump_clock: MockClock) -> None:
     async with served(echo) as client:
-        await client.send(GET[:-2] + b"X: " + b"x" * (MAX_HEAD - len(GET) - 5) + b"\r\n\r\n")
+        await client.send(GET[:-2] + b"X: " + b"x" * (MAX_HEAD_BYTES - len(GET) - 5) + b"\r\n\r\n")
         assert (await client.answer()).status == 200
 
 

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from trio.testing import MockClock, lockstep_stream_pair
 
 from chatd.http.app import make_app
+from chatd.net.bounds import Bounds
 from chatd.net.front import serve
 from support.served import GET, Client, Resetting, Upgrades, echo, served
 
@@ -94,7 +95,7 @@ async def test_a_declared_body_that_is_too_large_never_reaches_the_application(a
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError
 
-    async with served(never, max_body=100) as client:
+    async with served(never, bounds=lambda head: Bounds(body_bytes=100)) as client:
         answer = await client.ask("POST", "/", b"x" * 101, Expect="100-continue")
         assert (answer.status, answer.headers["connection"]) == (413, "close")
         assert json.loads(answer.body)["code"] == "too_large"
@@ -108,7 +109,7 @@ async def test_a_chunked_body_that_grows_too_large_is_413(autojump_clock: MockCl
 
     app = Starlette(routes=[Route("/", endpoint, methods=["POST"])]) if framework else echo
     with structlog.testing.capture_logs() as logs:
-        async with served(app, max_body=100) as client:
+        async with served(app, bounds=lambda head: Bounds(body_bytes=100)) as client:
             await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
             for _ in range(4):
                 await client.send(b"20\r\n" + b"x" * 32 + b"\r\n")
@@ -152,7 +153,7 @@ async def test_an_unread_body_is_read_away(autojump_clock: MockClock) -> None:
 
 
 async def test_an_unread_body_is_not_read_without_limit(autojump_clock: MockClock) -> None:
-    async with served(ignore, max_body=100) as client:
+    async with served(ignore, bounds=lambda head: Bounds(body_bytes=100)) as client:
         await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2\r\nxx\r\n" * 51)
         assert (await client.answer()).body == b"whatever"
         await client.send(b"0\r\n\r\n" + GET)

@@ -192,7 +192,7 @@ async def test_plain_http_is_told_so(tmp_path: Path) -> None:
     answer = await refused(tmp_path, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", end=True)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
-    assert b"Content-Length: %d" % len(body) in head
+    assert b"content-length: %d" % len(body) in head
     assert b"https://" in body
 
 

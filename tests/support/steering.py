@@ -141,9 +141,9 @@ async def clinic(**parts: Any) -> AsyncIterator[Clinic]:
 
         def dial(pair: Callable[[], Any] = memory_stream_pair) -> trio.abc.Stream:
             ours, theirs = pair()
-            connections = server.daemon._nursery  # as those that come over a socket: the grace is theirs, too
+            connections = server.daemon.server.nursery  # as those that come over a socket: the grace is theirs, too
             assert connections is not None
-            connections.start_soon(server.daemon.serve_stream, theirs)
+            connections.start_soon(server.daemon.server.serve_stream, theirs)
             stream: trio.abc.Stream = ours
             return stream
 

@@ -27,6 +27,7 @@ from chatd.net.poller import Poller
 from chatd.net.writers import SocketTransport, StreamTransport
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request
+from protocol.frames import Frame
 from protocol.requests import Hello, Request
 from protocol.types import RequestId
 
@@ -74,6 +75,8 @@ class Rates:
 
 class Connection:
     """The life of one connection. `stop` ends it from outside."""
+
+    transport = "websocket"
 
     def __init__(
         self,
@@ -143,6 +146,14 @@ class Connection:
             self._forget()
             self.ended.set()
             await trio.aclose_forcefully(self._raw)
+
+    def tell(self, frame: Frame) -> None:
+        """Send a frame that belongs to no conversation."""
+        self.session.send(frame)
+
+    async def quiet(self) -> None:
+        """Wait until all that was asked is answered."""
+        await self.session.quiet()
 
     def stop(self, code: CloseCode, reason: str) -> None:
         """Close with this code, unless it is closing already."""

@@ -8,6 +8,7 @@ from chatd.core.errors import Closing
 from chatd.core.outbox import Outbox
 from chatd.net.head import Head
 from chatd.net.inbound import Inbound
+from chatd.net.problem import plain_answer
 from protocol.codes import CloseCode
 
 from .engine import PeerLeft
@@ -95,13 +96,5 @@ class OwnEngine:
 
 
 def _refusal(error: BadHandshake) -> bytes:
-    status = {400: "400 Bad Request", 426: "426 Upgrade Required"}[error.status]
-    body = f'{{"code":"bad_request","message":"{error}","temporary":false}}\n'
-    lines = [
-        f"HTTP/1.1 {status}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-        *(["Sec-WebSocket-Version: 13"] if error.status == 426 else []),
-    ]
-    return "\r\n".join([*lines, "", body]).encode()
+    headers = [(b"sec-websocket-version", b"13")] if error.status == 426 else []
+    return plain_answer(error.status, "bad_request", str(error), headers=headers)

@@ -1,0 +1,158 @@
+"""The one port: connections are accepted, decrypted, and given to the application or, as upgrades, to a handler."""
+
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import attrs
+import structlog
+import trio
+from starlette.types import ASGIApp
+
+from chatd.config import Config
+
+from . import front, tls
+from .asgi import GONE, linger, write
+from .bounds import Bounds
+from .head import Head
+from .listen import TooMany, accept_from
+from .origins import Origins
+from .problem import plain_answer
+from .proxies import Client, Proxies, Scheme
+
+log = structlog.get_logger("chatd.server")
+
+
+@attrs.frozen
+class Upgrade:
+    """A WebSocket handshake from an allowed origin, not answered yet.
+
+    `replay`: the bytes read so far, the head first. `socket`: None where the stream has none of its own, as under TLS.
+    """
+
+    head: Head
+    replay: bytes
+    stream: trio.abc.Stream
+    socket: socket.socket | None
+    client: Client
+
+
+class Server:
+    """Serves connections until it is cancelled. No bug in serving one of them reaches the others.
+
+    `nursery`: where connections accepted from listeners live; `accept` starts them there.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_upgrade: Callable[[Upgrade], Awaitable[None]],
+        *,
+        bounds: Callable[[Head], Bounds],
+        accepting: Callable[[], bool],
+        development: bool,
+        exposed: bool,
+    ) -> None:
+        self._app = app
+        self._on_upgrade = on_upgrade
+        self._bounds = bounds
+        self._accepting = accepting
+        self._development = development
+        self._exposed = exposed
+        self.nursery: trio.Nursery | None = None
+        self.open = 0
+
+    def apply(self, config: Config, encryption: ssl.SSLContext | None) -> None:
+        """Serve new connections by these settings."""
+        self._config = config
+        self._encryption = encryption
+        server = config.server
+        self._proxies = Proxies(server.trusted_proxies)
+        self.origins = Origins(
+            development=self._development,
+            exposed=self._exposed,
+            allowed={*server.allowed_origins, *filter(None, [server.public_url])},
+            hosts=server.allowed_hosts,
+        )
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether new connections speak TLS."""
+        return self._encryption is not None
+
+    async def accept(
+        self,
+        listeners: list[socket.socket],
+        nursery: trio.Nursery,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Accept until cancelled; the connections live on in `nursery`."""
+        self.nursery = nursery
+        async with trio.open_nursery() as accepting:
+            for listener in listeners:
+                accepting.start_soon(accept_from, listener, self._accepted)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def _accepted(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        if self.open >= self._config.limits.connections:
+            raise TooMany
+        assert self.nursery is not None
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        self.nursery.start_soon(self.serve_stream, stream, sock, peer)
+
+    async def serve_stream(
+        self, stream: trio.abc.Stream, sock: socket.socket | None = None, peer: tuple[str, int] | None = None
+    ) -> None:
+        """Serve one connection, and close it. Raises nothing but trio.Cancelled."""
+        self.open += 1
+        try:
+            await self._serve(stream, sock, peer)
+        except* Exception as group:  # a bug that surfaces during cancellation comes in a group with Cancelled
+            log.error("connection crashed", exc_info=group)
+        finally:
+            self.open -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def _serve(self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None) -> None:
+        timeouts = self._config.timeouts
+        scheme: Scheme = "http"
+        if self._encryption is not None and isinstance(stream, trio.SocketStream) and sock is not None:
+            secure = await tls.accept(stream, sock, self._encryption, patience=timeouts.handshake)
+            if secure is None:
+                return
+            stream, sock, scheme = secure, None, "https"
+
+        def client(head: Head) -> Client:
+            return self._proxies.client(head, peer, scheme)
+
+        async def on_websocket(head: Head, replay: bytes, raw: trio.abc.Stream) -> None:
+            await self._upgrade(Upgrade(head, replay, raw, sock, client(head)))
+
+        await front.serve(
+            stream,
+            self._app,
+            on_websocket,
+            head_timeout=timeouts.handshake,
+            keep_alive=timeouts.keep_alive,
+            write_timeout=timeouts.write,
+            bounds=self._bounds,
+            client=client,
+            accepting=self._accepting,
+        )
+
+    async def _upgrade(self, upgrade: Upgrade) -> None:
+        """Hand the upgrade on, where its origin is allowed."""
+        head, client = upgrade.head, upgrade.client
+        refusal = self.origins.refusal(head, client.scheme)
+        if refusal is None:
+            await self._on_upgrade(upgrade)
+            return
+        asked = {name: (head.get(name.encode()) or b"").decode("latin-1") for name in ("origin", "host")}
+        address = client.address[0] if client.address else None
+        log.warning("handshake refused", reason=refusal, scheme=client.scheme, **asked, address=address)
+        with suppress(trio.TooSlowError, *GONE):
+            answer = plain_answer(403, "forbidden", "origin not allowed")
+            await write(upgrade.stream, answer, self._config.timeouts.write)
+            await linger(upgrade.stream)

@@ -1,0 +1,66 @@
+"""The one table of live sessions, by whatever transport they came."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import trio
+
+from protocol.codes import CloseCode
+from protocol.frames import Frame, GoingAway
+
+
+class Live(Protocol):
+    """A session that can be told and ended. `transport`: what it came by; `ended`: set when nothing of it is left."""
+
+    transport: str
+    ended: trio.Event
+
+    def tell(self, frame: Frame) -> None:
+        """Send it a frame that belongs to no conversation; never waits."""
+        ...
+
+    async def quiet(self) -> None:
+        """Wait until all that it asked is answered."""
+        ...
+
+    def stop(self, code: CloseCode, reason: str) -> None:
+        """Begin to end it, unless it is ending; never waits."""
+        ...
+
+
+class Sessions:
+    """Those that live, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._live: dict[Live, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def by_transport(self) -> Counter[str]:
+        """How many came by which transport."""
+        return Counter(live.transport for live in self._live)
+
+    @contextmanager
+    def holding(self, live: Live) -> Iterator[None]:
+        """Have it in the table during the block."""
+        self._live[live] = None
+        try:
+            yield
+        finally:
+            del self._live[live]
+
+    async def say_goodbye(self, rng: random.Random) -> None:
+        """Tell all of them that the server goes, let them have their answers, end them, and wait for that."""
+        for number, live in enumerate(list(self._live)):
+            # Spread, so that not everybody is back in the same instant.
+            live.tell(GoingAway(reconnect_in=round(1 + number * 0.01 + rng.random(), 3)))
+        for live in list(self._live):
+            await live.quiet()
+        for live in list(self._live):
+            live.stop(CloseCode.GOING_AWAY, "the server is shutting down")
+        while self._live:
+            await next(iter(self._live)).ended.wait()
