@@ -19,6 +19,7 @@ from .settings import (
     Storage,
     Timeouts,
     Tls,
+    Web,
 )
 from .show import as_toml, example, masked, report
 
@@ -43,6 +44,7 @@ __all__ = [
     "Storage",
     "Timeouts",
     "Tls",
+    "Web",
     "as_toml",
     "default_file",
     "example",

@@ -24,7 +24,8 @@ BORROWED = {
     "SOCKET_PORT": "server.port",
     "HOSTNAME": "server.host",
     "CORS_ORIGIN": "server.allowed_origins",
-    "NEXT_PUBLIC_SITE_URL": "server.public_url",
+    "NEXT_PUBLIC_SITE_URL": "server.app_url",
+    "NEXT_PUBLIC_SOCKET_URL": "server.public_url",
     "DATABASE_URL": "storage.database",
 }
 """What a web app's `.env` calls them; where two mean the same, the later one counts."""
@@ -135,7 +136,7 @@ def _from_web_app(variables: Mapping[str, str]) -> Iterator[_Given]:
         text = variables.get(name, "")
         if name == "HOSTNAME" and not _is_address(text):
             continue  # shells and containers put the machine's name there
-        if name == "NEXT_PUBLIC_SITE_URL":
+        if setting in ("server.app_url", "server.public_url"):
             text = re.sub(r"(?<=[^:/])[/?#].*", "", text, flags=re.DOTALL)  # the site may live below a path
         if text:
             table, _, key = setting.partition(".")

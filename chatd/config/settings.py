@@ -30,6 +30,11 @@ class Server:
         "", "", "an address like https://chat.example.org, without a path",
         "where browsers find this server; its pages may connect", tidy=lambda url: url and fields.origin(url)
     )  # fmt: skip
+    app_url: str = text(
+        "", "", "an address like https://chat.example.org, without a path",
+        "the site that this server chats for, where there is one; its pages may connect",
+        tidy=lambda url: url and fields.origin(url)
+    )  # fmt: skip
     allowed_origins: tuple[str, ...] = texts(
         (), fields.origin, 'a list of origins like "https://www.example.org", without paths or *',
         "other sites whose pages may connect"
@@ -153,6 +158,27 @@ class Messages:
 
 
 @attrs.frozen(kw_only=True)
+class Web:
+    """The chat page: how it looks, and where its pictures may come from."""
+
+    name: str = text("Chat", r"^[^\x00-\x1f]{1,80}\Z", "1 to 80 characters", "name at the top of the page")
+    logo: str = path("", "a picture: .svg, .png, .webp or .jpg", "logo of the page; empty: none")
+    theme: str = path("", "a CSS file", "what overrides the page's colours (CSS variables); empty: nothing")
+    language: str = text(
+        "", r"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?\Z", 'a language like "en" or "pt-BR"',
+        "language of the page; empty: the browser's"
+    )  # fmt: skip
+    sign_in_url: str = text(
+        "", r"^(https?://[^\s\x00-\x1f\x7f]{1,2000})?\Z", "an http or https address",
+        "where people without a session sign in; empty: on the page itself"
+    )  # fmt: skip
+    media_origins: tuple[str, ...] = texts(
+        (), fields.origin, 'a list of origins like "https://www.example.org", without paths or *',
+        "other sites that pictures and recordings of the page may come from"
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
 class Logs:
     """What is logged, on standard error. Never what people write."""
 
@@ -177,6 +203,7 @@ class Config:
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     policy: Policy = attrs.field(factory=Policy)
     messages: Messages = attrs.field(factory=Messages)
+    web: Web = attrs.field(factory=Web)
     logs: Logs = attrs.field(factory=Logs)
 
     def data_path(self) -> Path:

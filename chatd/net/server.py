@@ -72,7 +72,7 @@ class Server:
         self.origins = Origins(
             development=self._development,
             exposed=self._exposed,
-            allowed={*server.allowed_origins, *filter(None, [server.public_url])},
+            allowed={*server.allowed_origins, *filter(None, [server.public_url, server.app_url])},
             hosts=server.allowed_hosts,
         )
 

@@ -121,8 +121,9 @@ _FILE = """\
 {server.port}
 # Messages and the secret that signs tokens: back this folder up.
 {server.data}
-# Where browsers find this server, and other sites whose pages may connect.
+# Where browsers find this server, the site that it chats for, and other sites whose pages may connect.
 {server.public_url}
+{server.app_url}
 {server.allowed_origins}
 
 # Certificate and key, where no proxy sees to TLS.
@@ -137,7 +138,8 @@ _FILE = """\
 _ALWAYS = {"server.host": "127.0.0.1", "server.port": 3001, "server.data": "./data"}
 _FOR_EXAMPLE = {
     "server.public_url": "https://chat.example.org",
-    "server.allowed_origins": ["https://www.example.org"],
+    "server.app_url": "https://www.example.org",
+    "server.allowed_origins": ["https://other.example.org"],
     "tls.certificate": "/etc/ssl/chat.example.org.pem",
     "tls.key": "/etc/ssl/private/chat.example.org.key",
     "storage.database": "",

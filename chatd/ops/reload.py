@@ -8,7 +8,8 @@ from chatd.config import TABLES, Config
 
 LIVE: Final = frozenset(
     {
-        *("server.public_url", "server.allowed_origins", "server.allowed_hosts", "server.trusted_proxies"),
+        *("server.public_url", "server.app_url", "server.allowed_origins", "server.allowed_hosts"),
+        "server.trusted_proxies",
         "server.grace",
         *("tls.certificate", "tls.key"),
         *("limits.connections", "limits.outbox_bytes", "limits.http_body_bytes"),
@@ -16,6 +17,7 @@ LIVE: Final = frozenset(
         *("limits.user_requests_per_second", "limits.user_request_burst"),
         *("policy.patient", "policy.dentist", "policy.staff", "policy.admin"),
         *("messages.edit_within", "messages.delete_within"),
+        *("web.name", "web.logo", "web.theme", "web.language", "web.sign_in_url", "web.media_origins"),
         "logs.level",
     }
 )

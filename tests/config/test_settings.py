@@ -32,6 +32,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
             *("https://[::1", "https://[12345::]", "https://a..b", "https://a.example//", "https://\u212aa.example"),
         )
     ],
+    "server.app_url": [("https://a.example/chat", ORIGIN), ("a.example", ORIGIN)],
     "server.allowed_origins": [
         (["*"], ORIGINS),
         (["https://*.a.example"], ORIGINS),
@@ -91,6 +92,15 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "policy.admin": [(["Patient"], ROLES)],
     "messages.edit_within": [("1d", NUMBER(0, 876000))],
     "messages.delete_within": [("1d", NUMBER(0, 876000))],
+    "web.name": [("a\nb", "1 to 80 characters")],
+    "web.logo": [("a\tb", "the path of a picture: .svg, .png, .webp or .jpg")],
+    "web.theme": [("a\tb", "the path of a CSS file")],
+    "web.language": [(wrong, 'a language like "en" or "pt-BR"') for wrong in ("English", "en_GB", "en-", "en\n")],
+    "web.sign_in_url": [
+        (wrong, "an http or https address")
+        for wrong in ("javascript:alert(1)", "/sign-in", "https://", "https://a b", "https://a.example\n")
+    ],
+    "web.media_origins": [(["*"], ORIGINS), (["https://a.example/x"], ORIGINS)],
     "logs.level": [("INFO", 'one of "debug", "info", "warning", "error"')],
     "logs.format": [("xml", 'one of "auto", "human", "json"')],
 }
@@ -239,13 +249,15 @@ def test_the_env_file_of_a_web_app() -> None:
             "SOCKET_PORT": "3001",
             "HOSTNAME": "0.0.0.0",
             "NEXT_PUBLIC_SITE_URL": "https://clinic.example",
+            "NEXT_PUBLIC_SOCKET_URL": "https://socket.clinic.example",
             "CORS_ORIGIN": "https://clinic.example",
             "DATABASE_URL": "mysql://app:secret@db:3306/next",
         },
     )
     server = loaded.config.server
     assert (server.host, server.port) == ("0.0.0.0", 3001)
-    assert server.public_url == "https://clinic.example"
+    assert server.app_url == "https://clinic.example"
+    assert server.public_url == "https://socket.clinic.example"
     assert server.allowed_origins == ("https://clinic.example",)
     assert loaded.config.storage.database == "mysql://app:secret@db:3306/next"
     assert loaded.sources["server.port"].name == "SOCKET_PORT"
@@ -294,9 +306,9 @@ def test_all_origins_are_none() -> None:
 
 @pytest.mark.parametrize("rest", ["", "/", "/chat/", "/chat?x=1", "?x", "#top"])
 def test_a_site_may_live_below_a_path(rest: str) -> None:
-    assert (
-        from_environment(NEXT_PUBLIC_SITE_URL=f"https://Next.example{rest}").server.public_url == "https://next.example"
-    )
+    url = f"https://Next.example{rest}"
+    assert from_environment(NEXT_PUBLIC_SITE_URL=url).server.app_url == "https://next.example"
+    assert from_environment(NEXT_PUBLIC_SOCKET_URL=url).server.public_url == "https://next.example"
 
 
 def test_a_site_has_a_scheme() -> None:

@@ -88,14 +88,15 @@ async def status(server: testing.Server, origin: str, *more: str) -> int:
 
 
 async def test_origins_change_for_new_connections(autojump_clock: MockClock) -> None:
-    site, public = "https://www.clinic.example", "https://chat.clinic.example"
+    other, public, app = "https://other.example", "https://chat.clinic.example", "https://www.clinic.example"
+    allowed = {"server__allowed_origins": (other,), "server__public_url": public, "server__app_url": app}
     async with testing.daemon() as server:
-        assert [await status(server, origin) for origin in (site, public)] == [403, 403]
+        assert [await status(server, origin) for origin in (other, public, app)] == [403, 403, 403]
         old = server.daemon.config
-        server.daemon.apply(with_(old, server__allowed_origins=(site,), server__public_url=public), None)
-        assert [await status(server, origin) for origin in (site, public)] == [101, 101]
+        server.daemon.apply(with_(old, **allowed), None)
+        assert [await status(server, origin) for origin in (other, public, app)] == [101, 101, 101]
         server.daemon.apply(old, None)
-        assert [await status(server, origin) for origin in (site, public)] == [403, 403]
+        assert [await status(server, origin) for origin in (other, public, app)] == [403, 403, 403]
 
 
 async def test_names_are_no_values(autojump_clock: MockClock) -> None:
