@@ -11,7 +11,7 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import attrs
 import structlog
@@ -19,6 +19,7 @@ import trio
 
 from chatd.auth.tokens import Tokens
 from chatd.background.indexer import Indexer
+from chatd.background.supervise import Job, Jobs
 from chatd.cluster.external_writes import ExternalWrites
 from chatd.commands.parts import Parts
 from chatd.commands.permissions import Policy, Windows
@@ -85,12 +86,11 @@ class Daemon:
         self._development = development
         gather = GATHER if write is None else 0.0  # on a virtual clock nothing is gained by waiting
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
-        self.gate = Gate(store, write, read, patience=config.timeouts.commit, gather=gather)
-        self._indexer = Indexer(self.gate)
-        self.gate.on_committed = self._indexer.committed
-        self.registry = Registry()
         self._cork = Cork()
-        self.gate.cork = self._cork
+        self.gate = Gate(store, write, read, commit_timeout=config.timeouts.commit, gather=gather, cork=self._cork)
+        self.jobs = Jobs()
+        self._indexer = Indexer(self.gate)
+        self.registry = Registry()
         self._stopping = trio.Event()
         self.sessions = Sessions()
         self._rng = rng or random.Random()
@@ -125,9 +125,9 @@ class Daemon:
             draining=self._stopping.is_set,
             connections_per_user=limits.connections if development else limits.connections_per_user,
         )
-        self._outside: ExternalWrites | None = None
+        self._external_writes: ExternalWrites | None = None
         if isinstance(store, Shared):
-            self._outside = ExternalWrites(self.parts, store, interval=config.mysql.poll)
+            self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         self.server = Server(
             make_app(self.problem),
@@ -171,12 +171,8 @@ class Daemon:
         async with trio.open_nursery() as daemon:
             daemon.start_soon(self.gate.run)
             async with trio.open_nursery() as background:
-                background.start_soon(self.parts.presence.run)
-                background.start_soon(self._indexer.run)
-                if self._poller is not None:
-                    background.start_soon(self._poller.run)
-                if self._outside is not None:
-                    background.start_soon(self._outside.run)
+                for name, job in self._background():
+                    background.start_soon(self.jobs.supervise, name, job)
                 await background.start(self.rooms.run)
                 async with trio.open_nursery() as connections:
                     async with trio.open_nursery() as accept:
@@ -191,8 +187,18 @@ class Daemon:
                 with trio.move_on_after(self.config.timeouts.commit):
                     await self.parts.presence.close()
                 background.cancel_scope.cancel()
+            if self._poller is not None:
+                self._poller.close()
             self.gate.close()
         log.info("stopped")
+
+    def _background(self) -> Iterator[tuple[str, Job]]:
+        yield "presence", self.parts.presence.run
+        yield "search index", self._indexer.run
+        if self._poller is not None:
+            yield "socket poller", self._poller.run
+        if self._external_writes is not None:
+            yield "external writes", self._external_writes.run
 
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         connection = Connection(

@@ -7,22 +7,16 @@ there is to do. So it makes no difference who wrote, or whether a change was tol
 from collections.abc import Iterable, Mapping
 from functools import partial
 
-import structlog
 import trio
 
 from chatd.commands.parts import Parts
 from storage.contract import Shared, Unavailable
 from storage.records import Place, Room, User
 
-log = structlog.get_logger("chatd.outside")
-
-LONGEST = 60.0
-"""Seconds after a look that failed by a bug; they double with each."""
-
-KNOWN = 50_000
+MAX_KNOWN_REVS = 50_000
 """Conversations whose revs are remembered, besides those of users who are online."""
 
-TOGETHER = 500
+ROOMS_PER_READ = 500
 """Conversations that are read at once."""
 
 
@@ -36,25 +30,18 @@ class ExternalWrites:
         self._told: dict[str, int] = {}  # conversation -> the rev that all who are connected have, or are being fed
         self._users: dict[str, User] = {}  # those that the last look found
         self._next: Place | None = None
-        parts.rooms.look_up = self.look_up
-        parts.rooms.on_load = self._tell_of
-        parts.rooms.on_unload = self._told.__setitem__
-        parts.presence.on_found = self._found
+        parts.rooms.watch(self)
+        parts.presence.subscribe_arrivals(self._found)
 
     async def run(self) -> None:
-        """Look, until cancelled."""
-        pause = self._interval
+        """Look, until cancelled or a look fails by a bug."""
         while True:
             try:
                 await self.look()
-                pause = self._interval
             except Unavailable:
                 if self._parts.gate.problem is None:
                     self._parts.gate.submit(())  # an empty batch finds out whether messages can be acknowledged
-            except Exception:
-                log.exception("looking for what others wrote failed")
-                pause = max(self._interval, min(2 * pause, LONGEST))
-            await trio.sleep(pause)
+            await trio.sleep(self._interval)
 
     async def look(self) -> None:
         """Take in what an app wrote, and tell what is new. Raises Unavailable."""
@@ -101,18 +88,22 @@ class ExternalWrites:
                 self._told[conversation] = max(rev, room.rev)
             elif self._told.get(conversation) != rev:
                 unloaded.append(conversation)
-        for start in range(0, len(unloaded), TOGETHER):
-            some = unloaded[start : start + TOGETHER]
+        for start in range(0, len(unloaded), ROOMS_PER_READ):
+            some = unloaded[start : start + ROOMS_PER_READ]
             rows = await self._parts.gate.read(partial(self._store.rooms, some))
             for id, row in rows.items():
                 room = self._parts.rooms.loaded(id)
                 if room is None:
-                    self._tell_of(row)
+                    self.loading(row)
                 else:  # by now
                     room.notice(row.conversation.rev)
 
-    def _tell_of(self, row: Room) -> None:
-        """It has no room here, or is about to have one; who takes part may be connected."""
+    def unloaded(self, conversation: str, rev: int) -> None:
+        """Remember the rev that the room had told."""
+        self._told[conversation] = rev
+
+    def loading(self, row: Room) -> None:
+        """Tell the connected participants of a conversation that has no room, or is about to have one."""
         parts, id, rev = self._parts, row.conversation.id, row.conversation.rev
         told = self._told.get(id, 0)
         self._told[id] = rev
@@ -131,7 +122,7 @@ class ExternalWrites:
                 session.feed(revs)
 
     def _forget(self) -> None:
-        if len(self._told) > KNOWN:
+        if len(self._told) > MAX_KNOWN_REVS:
             members = self._parts.presence.members
             for id in [id for id in self._told if not members(id)]:
                 del self._told[id]

@@ -5,7 +5,7 @@ doesn't flap.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import trio
 
@@ -36,7 +36,11 @@ class Presence:
         self._leaving: deque[tuple[float, str, int]] = deque()  # when, who, last seen (ms); in order: one delay for all
         self._lost: dict[str, float] = {}  # who -> when offline is due; the newest loss counts
         self._wake = trio.Event()
-        self.on_found: Callable[[dict[str, int]], None] = lambda revs: None
+        self._arrival_listeners: list[Callable[[Mapping[str, int]], None]] = []
+
+    def subscribe_arrivals(self, listener: Callable[[Mapping[str, int]], None]) -> None:
+        """Have `listener` called for each user who comes online, with the revs of their conversations."""
+        self._arrival_listeners.append(listener)
 
     async def arrive(self, user: str) -> None:
         """A session of the user was registered: fill the index, tell the peers. Raises Unavailable."""
@@ -48,7 +52,8 @@ class Presence:
         except BaseException:
             self._forget(user)
             raise
-        self.on_found({conversation: rev for conversation, rev, _ in loaded})
+        for listener in self._arrival_listeners:
+            listener({conversation: rev for conversation, rev, _ in loaded})
         for conversation, rev, members in loaded:
             self.moved(conversation, rev, members)
         self._gate.submit([SeeUser(user, self._now())])

@@ -18,9 +18,10 @@ from storage.contract import Unavailable
 
 from . import view
 from .audience import Audience, Step
+from .committer import Ticket
 from .errors import internal, not_found, unavailable
 from .event import Event
-from .gate import Gate, Ticket
+from .gate import Gate
 from .pending import PendingRequest, answer, refusal
 from .presence import Presence
 from .registry import Registry

@@ -1,6 +1,7 @@
 """All loaded rooms: loaded when somebody asks for one, unloaded when idle, started again after a crash."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 import trio
@@ -33,9 +34,20 @@ def key_of(change: Begin) -> Key:
     return "create", change.user, change.client_id
 
 
-async def _nothing_new(conversation: str) -> bool:  # noqa: ARG001
-    """What is known of a conversation is all there is."""
-    return False
+class Watcher(Protocol):
+    """Somebody who follows which conversations have a room: whoever reads what other programs write to the store."""
+
+    async def look_up(self, conversation: str) -> bool:
+        """Take in what other programs wrote to this conversation: whether there was any. Raises Unavailable."""
+        ...
+
+    def loading(self, row: records.Room) -> None:
+        """The conversation is about to have a room."""
+        ...
+
+    def unloaded(self, conversation: str, rev: int) -> None:
+        """The conversation has no room any more; `rev` was its last one."""
+        ...
 
 
 class Rooms:
@@ -49,14 +61,20 @@ class Rooms:
         self._nursery: trio.Nursery | None = None
         # Those begun whose outcome was never heard: who asks again tells the other side, too.
         self._doubtful: set[Key] = set()
-        # For a store that others write to, too (`cluster/external_writes.py`):
-        self.look_up: Callable[[str], Awaitable[bool]] = _nothing_new
-        self.on_load: Callable[[records.Room], None] = lambda row: None
-        self.on_unload: Callable[[str, int], None] = lambda conversation, rev: None
-        parts.gate.on_reopened = self._resync_all
+        self._watchers: list[Watcher] = []
+        parts.gate.subscribe_reopened(self._resync_all)
 
     def __len__(self) -> int:
         return len(self._loaded)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` asked for and told of the conversations that are loaded."""
+        self._watchers.append(watcher)
+
+    async def look_up(self, conversation: str) -> bool:
+        """Ask the watchers for writes of other programs to this conversation: whether there were any."""
+        found = [await watcher.look_up(conversation) for watcher in self._watchers]
+        return any(found)
 
     def loaded(self, conversation: str) -> Room | None:
         """The conversation's room, where there is one."""
@@ -165,7 +183,8 @@ class Rooms:
             return room
         if row is None or not row.present(user):
             raise not_found()
-        self.on_load(row)
+        for watcher in self._watchers:
+            watcher.loading(row)
         return self._start(row)
 
     def _start(self, row: records.Room) -> Room:
@@ -195,7 +214,8 @@ class Rooms:
     def _unload(self, room: Room) -> bool:
         if self._loaded.get(room.id) is room:
             del self._loaded[room.id]
-            self.on_unload(room.id, room.rev)
+            for watcher in self._watchers:
+                watcher.unloaded(room.id, room.rev)
         log.debug("room unloaded", conversation=room.id, rooms=len(self._loaded))
         return True
 

@@ -12,7 +12,7 @@ import attrs
 import outcome
 import trio
 
-TAKE = 16
+SOCKETS_PER_TURN = 16
 """Sockets served between two turns of all other tasks: each has some 80 messages at most, 2 ms."""
 
 
@@ -23,7 +23,7 @@ class _Attended:
 
 
 class Poller:
-    """See the module's text. Only where `available()`: elsewhere each connection waits by itself."""
+    """An epoll that calls the reader of each readable socket. Only where `available()`."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -48,12 +48,15 @@ class Poller:
         await trio.lowlevel.wait_task_rescheduled(abort)
 
     async def run(self) -> None:
-        """Serve those who attend, until cancelled: after the last of them has ended."""
-        with self._epoll:
-            while True:
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for fd, _ in self._epoll.poll(0, TAKE):
-                    self._serve(fd)
+        """Serve those who attend, until cancelled. May be started again after an error."""
+        while True:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            for fd, _ in self._epoll.poll(0, SOCKETS_PER_TURN):
+                self._serve(fd)
+
+    def close(self) -> None:
+        """Close the epoll, after the last of those who attend has ended."""
+        self._epoll.close()
 
     def _serve(self, fd: int) -> None:
         attended = self._attended.get(fd)

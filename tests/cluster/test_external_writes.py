@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from chatd.cluster import external_writes as outside
+from chatd.cluster import external_writes
 from chatd.config import Config, Mysql, Timeouts
 from chatd.testing import seed_schedule
 from chatd.testing.harness import Refused
@@ -420,13 +420,13 @@ async def test_a_bug_does_not_end_the_looking(autojump_clock: MockClock) -> None
 
 
 async def test_what_nobody_needs_is_forgotten(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
-    monkeypatch.setattr(outside, "KNOWN", 2)
+    monkeypatch.setattr(external_writes, "MAX_KNOWN_REVS", 2)
     async with shop() as c:
         _, bo, conversation = await c.pair()
         c.commit(PutUser("den-2", None, "dentist", 0), PutUser("pat-2", None, None, 0), PutUser("pat-3", None, None, 0))
         c.commit(OpenDirect("x1", "den-2", "pat-2", 0), OpenDirect("x2", "den-2", "pat-3", 0))
         await trio.sleep(3)
-        looking = c.server.daemon._outside
+        looking = c.server.daemon._external_writes
         assert looking is not None
         assert list(looking._told) == [conversation]
         Elsewhere(c, conversation).send("pat-1")
@@ -435,7 +435,7 @@ async def test_what_nobody_needs_is_forgotten(monkeypatch: pytest.MonkeyPatch, a
 
 async def test_a_store_of_its_own_is_not_looked_at(autojump_clock: MockClock) -> None:
     async with clinic() as c:
-        assert c.server.daemon._outside is None
+        assert c.server.daemon._external_writes is None
         ada = await c.server.connect("pat-1")
         with pytest.raises(Refused, match="not_found"):
             await ada.ask("conversation.get", conversation="c1")

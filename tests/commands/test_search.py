@@ -1,7 +1,7 @@
 """Searching through the daemon: order, size, patience; and the indexer, which works when there is time."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
@@ -12,14 +12,12 @@ from click.testing import CliRunner
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.background.indexer import BATCH, BEHIND, BUSY, BUSY_PAUSE, PAUSE, WAITING, Indexer
 from chatd.cli import main
 from chatd.commands.handlers.search import ROUNDS, SECONDS
 from chatd.config import DATABASE_FILE
 from chatd.core.gate import Gate, run_inline
 from chatd.testing import Server, TestClient
 from storage import memory
-from storage.contract import Unavailable
 from storage.sqlite import SqliteStore
 from support.steering import WatchedStore, clinic, say
 
@@ -160,120 +158,6 @@ async def test_the_client_searches(chatd_server: Server, autojump_clock: MockClo
         assert cursor is not None
         hits, cursor = await ada.search("TOOTH", limit=2, conversation=conversation, cursor=cursor)
         assert ([hit.message.body for hit in hits], cursor) == (["tooth 0"], None)
-
-
-# -- the indexer --
-
-
-class Behind(WatchedStore):
-    """A store whose index is so many messages behind; notes when it was asked to index how many."""
-
-    def __init__(self, left: int) -> None:
-        super().__init__()
-        self.left = left
-        self.asked: list[tuple[float, int]] = []
-        self.on_index: Callable[[], object] = lambda: None
-
-    def index(self, limit: int) -> int:
-        self.asked.append((trio.current_time(), limit))
-        self.on_index()
-        self.left = max(0, self.left - limit)
-        return self.left
-
-    @property
-    def times(self) -> list[float]:
-        return [time for time, limit in self.asked if limit]
-
-
-@asynccontextmanager
-async def indexing(left: int, on_index: Callable[[], object] = lambda: None) -> AsyncIterator[tuple[Behind, Indexer]]:
-    store = Behind(left)
-    store.on_index = on_index
-    indexer = Indexer(Gate(store, run_inline, run_inline))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(indexer.run)
-        await wait_all_tasks_blocked()
-        yield store, indexer
-        nursery.cancel_scope.cancel()
-
-
-async def test_few_messages_wait(autojump_clock: MockClock) -> None:
-    async with indexing(WAITING - 1) as (store, indexer):
-        await trio.sleep(3600)
-        assert [limit for _, limit in store.asked] == [0]
-        indexer.committed(BATCH - 1)
-        await trio.sleep(3600)
-        assert len(store.asked) == 1
-        indexer.committed(1)
-        await trio.sleep(3600)
-        assert [limit for _, limit in store.asked] == [0, 0]
-
-
-async def test_many_messages_are_indexed_until_few_wait(autojump_clock: MockClock) -> None:
-    async with indexing(WAITING - BATCH) as (store, indexer):
-        for _ in range(4):
-            store.left += BATCH
-            indexer.committed(BATCH)
-            await trio.sleep(60)
-        assert [limit for _, limit in store.asked] == [0] + [0, BATCH] * 4
-        assert store.left == WAITING - BATCH
-
-
-async def test_commits_go_on_between_batches(autojump_clock: MockClock) -> None:
-    async with indexing(WAITING + 3 * BATCH) as (store, indexer):
-        await trio.sleep(3600)
-        assert store.left < WAITING
-        first, *rest = store.times
-        assert rest == pytest.approx([first + n * PAUSE for n in range(1, 4)])
-        store.asked.clear()
-        store.left = WAITING + 3 * BATCH
-        store.on_index = lambda: background.start_soon(commit_later)
-
-        async def commit_later() -> None:
-            await trio.sleep(PAUSE / 2)
-            indexer.committed(BUSY)
-
-        async with trio.open_nursery() as background:
-            indexer.committed(BATCH)
-            await trio.sleep(3600)
-        first, *rest = store.times
-        assert rest[:3] == pytest.approx([first + n * (PAUSE + BUSY_PAUSE) for n in range(1, 4)])
-
-
-@pytest.mark.parametrize("error", [Unavailable("the disk is full"), ZeroDivisionError("a bug")])
-async def test_an_index_that_fails_is_tried_again(autojump_clock: MockClock, error: Exception) -> None:
-    """A bug is in the log; a full disk the gate tells of."""
-
-    def fail() -> None:
-        raise error
-
-    with mock.patch("chatd.background.indexer.log") as log:
-        async with indexing(WAITING, fail) as (store, indexer):
-            await trio.sleep(3600)
-            assert len(store.asked) == 1
-            store.on_index = lambda: None
-            indexer.committed(BATCH)
-            await trio.sleep(3600)
-            assert store.left < WAITING
-    assert log.exception.called == isinstance(error, ZeroDivisionError)
-
-
-async def test_an_index_far_behind_is_told(autojump_clock: MockClock) -> None:
-    with mock.patch("chatd.background.indexer.log") as log:
-        async with indexing(BEHIND):
-            await trio.sleep(3600)
-    assert [call.args for call in log.info.call_args_list] == [("search index behind",), ("search index complete",)]
-
-
-async def test_the_daemon_indexes(autojump_clock: MockClock) -> None:
-    store = Behind(0)
-    async with clinic(store=store) as c:
-        ada, _, conversation = await c.pair()
-        store.left = WAITING
-        ids = await say(ada, conversation, *(f"a-{n}" for n in range(BATCH)))
-        await ada.reply(ids[-1])
-        await trio.sleep(1)
-        assert BATCH in [limit for _, limit in store.asked]
 
 
 def test_an_upgrade_fills_the_index(tmp_path: Path) -> None:

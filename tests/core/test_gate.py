@@ -1,7 +1,8 @@
 """Group commit, reads that wait for what they may have seen, failures and recovery, all by hand-held calls."""
 
+import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.core.gate import MAX_BATCH, Gate, ThreadRunner, run_inline
+from chatd.core.committer import MAX_CHANGES_PER_COMMIT
+from chatd.core.gate import Gate, ThreadRunner, run_inline
 from storage.changes import Change, Outcome, PutUser, UserSaved
 from storage.contract import Unavailable
 from support.steering import Runner, WatchedStore
@@ -225,13 +227,13 @@ async def test_poison_in_a_row_of_commits_harms_nobody_else() -> None:
         desk.writes.hold("before")
         first = desk.submit("a")
         await wait_all_tasks_blocked()
-        later = [f"n{n}" for n in range(MAX_BATCH)]
+        later = [f"n{n}" for n in range(MAX_CHANGES_PER_COMMIT)]
         others = [desk.submit("b"), desk.submit("poison"), desk.submit("c"), desk.submit(*later)]
         desk.writes.release()
         for ticket in (first, *others):
             await ticket.done.wait()
         assert [ticket.error is None for ticket in (first, *others)] == [True, True, False, True, True]
-        assert [len(batch) for batch in desk.store.batches] == [1, 1, 1, MAX_BATCH]
+        assert [len(batch) for batch in desk.store.batches] == [1, 1, 1, MAX_CHANGES_PER_COMMIT]
         assert desk.published == ["a", "b", "c", *later]
 
 
@@ -272,12 +274,18 @@ async def test_a_transaction_has_an_end() -> None:
         desk.writes.hold("before")
         desk.submit("a")
         await wait_all_tasks_blocked()
-        names = [f"n{n}" for n in range(MAX_BATCH)]
+        names = [f"n{n}" for n in range(MAX_CHANGES_PER_COMMIT)]
         tickets = [desk.submit("b"), desk.submit(*names), desk.submit(*names, "one-more"), desk.submit("z")]
         desk.writes.release()
         for ticket in tickets:
             await ticket.done.wait()
-        assert [len(batch) for batch in desk.store.batches] == [1, 1, MAX_BATCH, MAX_BATCH + 1, 1]
+        assert [len(batch) for batch in desk.store.batches] == [
+            1,
+            1,
+            MAX_CHANGES_PER_COMMIT,
+            MAX_CHANGES_PER_COMMIT + 1,
+            1,
+        ]
         assert desk.published == ["a", "b", *names, *names, "one-more", "z"]
 
 
@@ -395,10 +403,109 @@ async def test_a_bug_in_publishing_is_its_owners() -> None:
         assert (right.error, desk.published) == (None, ["a", "c"])
 
 
+async def test_gate_subscribers_all_hear_each_transaction_in_commit_order() -> None:
+    async with running() as desk:
+        heard: dict[str, list[tuple[list[str], list[str]]]] = {"one": [], "two": []}
+
+        def listener(name: str) -> Callable[[Sequence[Change], Sequence[Outcome]], None]:
+            def listen(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+                asked = [change.user for change in changes if isinstance(change, PutUser)]
+                saved = [outcome.user.id for outcome in outcomes if isinstance(outcome, UserSaved)]
+                assert desk.published[-len(saved) :] == saved, "those who submitted hear of it first"
+                heard[name].append((asked, saved))
+
+            return listen
+
+        desk.gate.subscribe(listener("one"))
+        desk.gate.subscribe(listener("two"))
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        desk.submit("b", "c")
+        last = desk.submit("d")
+        desk.writes.release()
+        await last.done.wait()
+        expected = [(["a"], ["a"]), (["b", "c", "d"], ["b", "c", "d"])]
+        assert heard == {"one": expected, "two": expected}
+
+
+async def test_gate_subscriber_that_raises_harms_neither_others_nor_commits() -> None:
+    async with running() as desk:
+        heard: list[int] = []
+
+        def broken(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+            raise ZeroDivisionError("a bug")
+
+        desk.gate.subscribe(broken)
+        desk.gate.subscribe(lambda changes, outcomes: heard.append(len(changes)))
+        await desk.submit("a").done.wait()
+        await desk.submit("b", "c").done.wait()
+        assert (heard, desk.published) == ([1, 2], ["a", "b", "c"])
+
+
+async def test_gate_failed_transaction_is_not_told_to_subscribers() -> None:
+    async with running() as desk:
+        heard: list[int] = []
+        desk.gate.subscribe(lambda changes, outcomes: heard.append(len(changes)))
+        failed = desk.submit("full")
+        await failed.done.wait()
+        assert isinstance(failed.error, Unavailable)
+        assert heard == []
+
+
+async def test_gate_on_real_threads_keeps_every_batch_in_order() -> None:
+    """The two halves share fields without a lock: threads that switch at every chance find a race, if there is one."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        store = WatchedStore()
+        gate = Gate(store, ThreadRunner(1), ThreadRunner(4))
+        published: list[str] = []
+        heard: list[str] = []
+
+        def publish(outcomes: Sequence[Outcome]) -> None:
+            published.extend(outcome.user.id for outcome in outcomes if isinstance(outcome, UserSaved))
+
+        def listen(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+            assert len(changes) == len(outcomes)
+            heard.extend(change.user for change in changes if isinstance(change, PutUser))
+
+        async def writer(name: str) -> None:
+            for n in range(100):
+                ticket = gate.submit([put(f"{name}-{n}")], publish)
+                if n % 3 == 0:
+                    await ticket.done.wait()
+                elif n % 7 == 0:
+                    await gate.maintain(lambda: None)
+                else:
+                    await trio.lowlevel.checkpoint()
+
+        async def reader() -> None:
+            for _ in range(200):
+                seen = await gate.read(lambda: sum(map(len, store.batches)))
+                assert len(published) >= seen, "a read is ahead of what was published"
+
+        gate.subscribe(listen)
+        async with trio.open_nursery() as running:
+            running.start_soon(gate.run)
+            async with trio.open_nursery() as work:
+                for name in "abcdefgh":
+                    work.start_soon(writer, name)
+                work.start_soon(reader)
+            gate.close()
+        assert sorted(published) == sorted(f"{name}-{n}" for name in "abcdefgh" for n in range(100))
+        assert heard == published
+        for name in "abcdefgh":
+            own = [user for user in published if user.startswith(f"{name}-")]
+            assert own == [f"{name}-{n}" for n in range(100)]
+    finally:
+        sys.setswitchinterval(interval)
+
+
 async def test_who_must_know_hears_that_the_store_was_reopened() -> None:
     async with running() as desk:
         heard: list[list[str]] = []
-        desk.gate.on_reopened = lambda: heard.append([*desk.published])
+        desk.gate.subscribe_reopened(lambda: heard.append([*desk.published]))
         await desk.submit("a").done.wait()
         assert heard == []
         desk.writes.fail("after", and_then=desk.store.reopen)
@@ -419,7 +526,7 @@ async def test_what_is_published_leaves_under_the_cork() -> None:
             yield
             corked[0] = False
 
-        desk.gate.cork = cork()
+        desk.gate._cork = cork()
         await desk.gate.submit([put("a")], lambda outcomes: seen.append(corked[0])).done.wait()
         assert (seen, corked) == ([True], [False])
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chatd.net.poller import TAKE, Poller, available
+from chatd.net.poller import SOCKETS_PER_TURN, Poller, available
 
 pytestmark = pytest.mark.skipif(not available(), reason="this system has no epoll: connections wait by themselves")
 
@@ -29,6 +29,7 @@ async def polling() -> AsyncIterator[Poller]:
         nursery.start_soon(poller.run)
         yield poller
         nursery.cancel_scope.cancel()
+    poller.close()
 
 
 async def test_it_calls_whenever_something_came_until_told_to_stop() -> None:
@@ -138,7 +139,7 @@ async def test_many_talkers_leave_turns_to_others() -> None:
     turns = 0
     with pair() as (ours, theirs):
         theirs.send(b"x")  # never read: readable for ever
-        copies = [socket.socket(fileno=os.dup(ours.fileno())) for _ in range(TAKE + 1)]
+        copies = [socket.socket(fileno=os.dup(ours.fileno())) for _ in range(SOCKETS_PER_TURN + 1)]
         async with polling() as poller, trio.open_nursery() as nursery:
             for copy in copies:
                 nursery.start_soon(poller.attend, copy, lambda: True)
