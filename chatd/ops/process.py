@@ -101,6 +101,7 @@ def _end_for_certain(after: float) -> None:
 
     def end() -> None:
         log.error("ended by force: something does not return; is the disk or the database hanging?")
+        logs.flush()
         os._exit(1)
 
     timer = threading.Timer(after, end)

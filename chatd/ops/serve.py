@@ -19,6 +19,7 @@ from chatd.auth.tokens import Tokens
 from chatd.config import Config
 from chatd.daemon import Daemon
 from chatd.ids import new_id
+from chatd.logs.writer import LineWriter
 from chatd.net import tls
 from chatd.net.listen import listen
 from storage.contract import Store, StoreError
@@ -160,11 +161,19 @@ def _cannot_listen(config: Config, error: OSError) -> str:
 
 
 def _announce(daemon: Daemon, url: str) -> None:
-    click.echo(f"listening on {url}")
+    say = _standard_output()
+    say(f"listening on {url}")
     if daemon.parts.development:
         command = f"{program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
-        click.echo("Development mode. To make a patient and a dentist talk, in this folder, in two more terminals:")
-        click.echo(f"  {command} --as pat-1 --name Ada --with den-1")
-        click.echo(f"  {command} --as den-1 --name 'Dr. Bo' --role dentist --with pat-1")
-    sys.stdout.flush()
+        say("Development mode. To make a patient and a dentist talk, in this folder, in two more terminals:")
+        say(f"  {command} --as pat-1 --name Ada --with den-1")
+        say(f"  {command} --as den-1 --name 'Dr. Bo' --role dentist --with pat-1")
     log.info("started", store=database.place_of(daemon.config), pid=os.getpid())
+
+
+def _standard_output() -> Callable[[str], None]:
+    """Return a way to print a line that doesn't wait, also where the terminal is paused."""
+    try:
+        return LineWriter(sys.stdout.fileno()).put
+    except (AttributeError, OSError, ValueError):  # closed, or caught by a test
+        return click.echo

@@ -1,4 +1,4 @@
-"""How the daemon logs: to standard error, for people or as JSON lines, and never what people write.
+"""Logs on standard error, for people or as JSON lines, and never of what people write.
 
 Everywhere else: `log = structlog.get_logger("chatd.room")`, then `log.info("loaded", conversation=id)`. The event is a
 constant; what varies goes into the fields, where the guard sees it.
@@ -17,6 +17,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from .writer import LineWriter
+
 WITHHELD = "[withheld]"
 _PRIVATE = {
     *("body", "text", "content", "snippet", "title"),
@@ -30,15 +32,23 @@ _MAX_CHAIN = 10  # exceptions within and behind one another
 _MAX_LINES = 200  # of a traceback
 _SEVERITY = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
 _least = _SEVERITY["info"]
+_writer: LineWriter | None = None
 
 
 def configure(
     level: Literal["debug", "info", "warning", "error"],
     format: Literal["auto", "human", "json"],
     stream: TextIO | None = None,
+    *,
+    background: bool = False,
 ) -> None:
-    """Set up logging for the process; `stream` None means standard error. Logging to a closed stream is silent."""
+    """Set up logging for the process; `stream` None means standard error. Logging to a closed stream is silent.
+
+    `background`: lines leave on a thread of their own, and are dropped and counted while they can't; see `flush`.
+    """
+    global _writer
     output = sys.stderr if stream is None else stream
+    _writer = _writer_of(output) if background else None
     terminal = _is_terminal(output)
     human = format == "human" or (format == "auto" and terminal)
     set_level(level)
@@ -53,9 +63,26 @@ def configure(
             _console(colors=terminal) if human else _json,
         ],
         wrapper_class=_Logger,
-        logger_factory=lambda name="chatd": _Lines(name, output),
+        logger_factory=lambda name="chatd": _Lines(name, output, _writer),
         cache_logger_on_first_use=True,
     )
+
+
+def flush(timeout: float = 1.0) -> None:
+    """Wait, at most `timeout` seconds, until the lines logged in the background have left."""
+    if _writer is not None:
+        _writer.flush(timeout)
+
+
+def _writer_of(stream: TextIO | None) -> LineWriter | None:
+    try:
+        return None if stream is None else LineWriter(stream.fileno(), _tell_dropped)
+    except (OSError, ValueError):  # closed, or no file
+        return None
+
+
+def _tell_dropped(lines: int) -> None:
+    structlog.get_logger("chatd.logs").warning("log lines dropped: standard error took none", lines=lines)
 
 
 def set_level(level: Literal["debug", "info", "warning", "error"]) -> None:
@@ -86,9 +113,12 @@ class _Lines:
 
     name: str
     stream: TextIO | None  # None where the process was started with standard error closed
+    writer: LineWriter | None
 
     def msg(self, line: str) -> None:
-        if self.stream is not None:
+        if self.writer is not None:
+            self.writer.put(line)
+        elif self.stream is not None:
             with suppress(OSError, ValueError):  # broken or closed: no reason to fail what was being done
                 self.stream.write(line + "\n")
                 self.stream.flush()
