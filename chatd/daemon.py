@@ -33,8 +33,8 @@ from chatd.core.registry import Registry
 from chatd.core.room import RoomParts
 from chatd.core.rooms import Rooms
 from chatd.http.app import make_app
+from chatd.http.site import Site
 from chatd.ids import new_id
-from chatd.net.bounds import Bounds
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.transports.sessions import Sessions
@@ -129,10 +129,13 @@ class Daemon:
         if isinstance(store, Shared):
             self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
+        app = make_app(
+            Site(config=lambda: self.config, origins=lambda: self.server.origins, problem=self.problem),
+        )
         self.server = Server(
-            make_app(self.problem),
+            app,
             self._serve_websocket,
-            bounds=lambda head: Bounds(body_bytes=self.config.limits.http_body_bytes),
+            bounds=app.bounds,
             accepting=lambda: not self.stopping,
             development=development,
             exposed=exposed,

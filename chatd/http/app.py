@@ -1,101 +1,89 @@
-"""What the daemon answers over plain HTTP. Every endpoint is async: a sync one would be run in a thread."""
+"""The HTTP application: finds the operation that a request means, and answers by it. Every endpoint is async."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Final
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from chatd.net.problem import problem
+from chatd.core.errors import Refusal, unavailable
+from chatd.net.bounds import Bounds
+from chatd.net.head import Head
+from protocol.codes import ErrorCode
+from storage.contract import Unavailable
 
-NO_STORE: Final = {"Cache-Control": "no-store"}
-PAGE_HEADERS: Final = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-PAGE: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>chatd</title>
-<style>
-  :root { --accent: #0f766e; --back: #f6f8f8; --card: #fff; --text: #1c2726; --quiet: #56645f; --line: #dfe7e5 }
-  @media (prefers-color-scheme: dark) {
-    :root { --accent: #5eead4; --back: #0f1716; --card: #172220; --text: #e4edeb; --quiet: #9db0ab; --line: #2a3a37 }
-  }
-  * { box-sizing: border-box }
-  body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
-         background: var(--back); color: var(--text); font: 1rem/1.6 system-ui, sans-serif }
-  main { width: 100%; max-width: 32rem; padding: 2rem 2.25rem; background: var(--card);
-         border: 1px solid var(--line); border-top: 4px solid var(--accent); border-radius: .75rem }
-  h1 { margin: 0; font-size: 1.75rem; letter-spacing: -.02em; color: var(--accent) }
-  p { margin: .25rem 0 1.5rem; color: var(--quiet) }
-  dl { margin: 0; display: grid; grid-template-columns: max-content 1fr; gap: .5rem 1.25rem }
-  dt, dd { margin: 0 }
-  code, a { font: .95em ui-monospace, monospace; color: var(--accent) }
-  a:focus-visible { outline: 2px solid; outline-offset: 3px; border-radius: 2px }
-</style>
-</head>
-<body>
-<main>
-  <h1>chatd</h1>
-  <p>A chat daemon. It is running.</p>
-  <dl>
-    <dt><code>/ws</code></dt><dd>clients connect here, by WebSocket</dd>
-    <dt><a href="/healthz">/healthz</a></dt><dd>whether the process lives</dd>
-    <dt><a href="/readyz">/readyz</a></dt><dd>whether it can take messages</dd>
-  </dl>
-</main>
-</body>
-</html>
-"""
+from . import branding, cors, health, later, static
+from .answers import Failed, failed, refused
+from .operation import Operation
+from .routing import Methods, Table, methods_of
+from .site import Site
+
+FAMILIES: Final = (health.operations, static.operations, branding.operations, later.operations)
+"""Each makes the operations of one feature; a new feature is a file and a name here."""
 
 
-def make_app(ready: Callable[[], str | None]) -> Starlette:
-    """Return the ASGI application. `ready()` says why messages cannot be acknowledged now, or None if they can."""
+NOT_ALLOWED: Final = failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
 
-    async def page(request: Request) -> Response:
-        return HTMLResponse(PAGE, headers=PAGE_HEADERS)
-
-    async def healthz(request: Request) -> Response:
-        return JSONResponse({"status": "ok"}, headers=NO_STORE)
-
-    async def readyz(request: Request) -> Response:
-        reason = ready()
-        if reason is None:
-            return JSONResponse({"status": "ready"}, headers=NO_STORE)
-        return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503, headers=NO_STORE)
-
-    app = Starlette(
-        routes=[
-            Route("/", page),
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Mount("/v1", _problem(400, "bad_request", "not available yet")),
-        ],
-        exception_handlers={HTTPException: _http_error, Exception: _failure},
-    )
-    app.router.redirect_slashes = False  # an unknown path is a 404, not a 307 to its neighbour
-    return app
+SMALL_BODY_S: Final = 20.0
+"""Seconds for the body of an operation that names no bounds: a few lines of JSON."""
 
 
-def _problem(status: int, code: str, message: str, *, temporary: bool = False) -> Response:
-    return Response(problem(code, message, temporary=temporary), status, media_type="application/json")
+def make_app(site: Site) -> "Application":
+    """Return the application with all that the daemon serves."""
+    return Application(site, [operation for family in FAMILIES for operation in family(site)])
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    """Give the errors that Starlette raises, such as for unknown paths and wrong methods, the shape of ours."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        response = _problem(404, "not_found", "there is nothing at this path")
-    else:
-        response = _problem(error.status_code, "bad_request", error.detail)
-    response.headers.update(error.headers or {})
-    return response
+class Application:
+    """An ASGI application for the requests of `net/asgi.py`, whose state has the head."""
 
+    def __init__(self, site: Site, operations: Iterable[Operation]) -> None:
+        self._site = site
+        self._table = Table(operations)
 
-async def _failure(request: Request, error: Exception) -> Response:
-    """Answer for an endpoint that failed; the bridge, to which Starlette raises `error` again, logs it."""
-    return _problem(500, "internal", "something went wrong here", temporary=True)
+    def bounds(self, head: Head) -> Bounds:
+        """Return what a request may take, before anything of its body is read."""
+        methods, _ = self._table.find(head.raw_path)
+        operation = methods.get(head.method)
+        if operation is not None and operation.bounds is not None:
+            return operation.bounds
+        return Bounds(body_bytes=self._site.config().limits.http_body_bytes, body_s=SMALL_BODY_S)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head: Head = scope["state"]["head"]
+        methods, params = self._table.find(head.raw_path)
+        scope["path_params"] = params
+        request = Request(scope, receive)
+        origin = head.get(b"origin")
+        allowed = origin is not None and self._site.origins().allows(head, scope["scheme"])
+        if origin is not None and allowed:
+            send = cors.readable_by(origin, send)
+        if methods and cors.is_preflight(head):
+            response = (
+                cors.preflight(methods_of(methods))
+                if allowed
+                else failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
+            )
+        else:
+            response = await self._answer(request, methods)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, methods: Methods) -> Response:
+        """Run the operation; its errors become answers, but for bugs, which the caller logs and answers."""
+        method = request.method
+        operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+        if operation is None:
+            if not methods:
+                return failed(404, ErrorCode.NOT_FOUND, "there is nothing at this path")
+            allow = {"Allow": ", ".join(sorted(methods_of(methods)))}
+            if method == "OPTIONS":
+                return Response(status_code=204, headers=allow)
+            return failed(405, ErrorCode.BAD_REQUEST, "this path does not take this method", allow)
+        try:
+            return await operation.run(request)
+        except Failed as error:
+            return failed(error.status, error.code, error.message)
+        except Refusal as refusal:
+            return refused(refusal)
+        except Unavailable:
+            return refused(unavailable())

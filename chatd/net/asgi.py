@@ -95,7 +95,7 @@ class Exchange:
         peer resets the connection after the answer.
         """
         path = head.path
-        _, raw_path, query = split_target(self._request.target)
+        _, _, query = split_target(self._request.target)
         scope: Scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},  # 2.4: send raises OSError once the peer is gone
@@ -103,7 +103,7 @@ class Exchange:
             "method": self._request.method.decode(),
             "scheme": client.scheme,
             "path": path,
-            "raw_path": raw_path,
+            "raw_path": head.raw_path.encode(),
             "query_string": query,
             "root_path": "",
             "headers": list(self._request.headers),

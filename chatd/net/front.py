@@ -42,8 +42,8 @@ async def serve(
     try:
         while (read := await _read_head(stream, raw, head_timeout, write_timeout)) is not None:
             conn, request, raw, size = read
-            path, _, _ = split_target(request.target)
-            head = Head(request.method.decode(), request.target.decode(), path, list(request.headers))
+            path, raw_path, _ = split_target(request.target)
+            head = Head(request.method.decode(), raw_path.decode("ascii"), path, list(request.headers))
             if _wants_websocket(head) and path in websocket_paths:
                 if accepting():
                     break

@@ -5,10 +5,10 @@ import attrs
 
 @attrs.frozen
 class Head:
-    """A request without its body. `target` is as sent, `path` decoded and without the query."""
+    """A request without its body. `raw_path` is the path as sent, `path` decoded; the query is in neither."""
 
     method: str
-    target: str
+    raw_path: str
     path: str
     headers: list[tuple[bytes, bytes]]
     """In the order sent, names in lower case."""

@@ -1,5 +1,5 @@
-"""Which pages may open a WebSocket. A browser sends cookies and reaches this machine from any page: only its `Origin`
-and `Host` tell."""
+"""Origins whose pages may ask for anything. A browser sends cookies and reaches this machine from any page: only its
+`Origin` and `Host` tell."""
 
 import ipaddress
 from collections.abc import Collection
@@ -41,13 +41,18 @@ class Origins:
         found = head.get(b"origin")
         if self._development and not self._exposed and not _is_local(_name(f"//{host}")):
             return "development mode serves this machine only, by its loopback address or localhost"
-        if found is None:
-            return None  # not a browser's page
-        origin = found.decode("latin-1")
+        if found is None or self._allows(found.decode("latin-1"), host, scheme):
+            return None  # without an origin it is not a browser's page
+        return "the page's origin is not allowed"
+
+    def allows(self, head: Head, scheme: str) -> bool:
+        """Whether the request comes from a page of an allowed origin; one without an origin does not."""
+        return head.get(b"origin") is not None and self.refusal(head, scheme) is None
+
+    def _allows(self, origin: str, host: str, scheme: str) -> bool:
         if origin in self._allowed:
-            return None
-        own = self._is_of_development(origin, host) if self._development else self._is_own(origin, host, scheme)
-        return None if own else "the page's origin is not allowed"
+            return True
+        return self._is_of_development(origin, host) if self._development else self._is_own(origin, host, scheme)
 
     def _is_own(self, origin: str, host: str, scheme: str) -> bool:
         shown = host.removesuffix(DEFAULT_PORTS[scheme])  # browsers leave it out, some proxies put it in
@@ -68,6 +73,12 @@ def _name(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def has_local_host(head: Head) -> bool:
+    """Whether the request was addressed to a name of this machine alone."""
+    hosts = head.all(b"host")
+    return len(hosts) == 1 and _is_local(_name(f"//{hosts[0].decode('latin-1')}"))
 
 
 def _is_local(name: str) -> bool:

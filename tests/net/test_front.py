@@ -56,7 +56,7 @@ async def test_an_upgrade_is_handed_on_as_it_came(autojump_clock: MockClock, bef
         await client.send(b"later")
     [(head, raw)] = upgrades.taken
     assert raw == UPGRADE + glued + b"later"
-    assert (head.method, head.target, head.path) == ("GET", "/ws?v=1", "/ws")
+    assert (head.method, head.raw_path, head.path) == ("GET", "/ws", "/ws")
     assert head.get(b"sec-websocket-version") == b"13"
     assert head.get(b"origin") is None
 

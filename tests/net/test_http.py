@@ -1,7 +1,6 @@
-"""The ASGI bridge and the application's routes, over memory streams and virtual time."""
+"""The ASGI bridge, over memory streams and virtual time."""
 
 import json
-from typing import Any
 
 import pytest
 import structlog
@@ -13,16 +12,11 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 from trio.testing import MockClock, lockstep_stream_pair
 
-from chatd.http.app import make_app
 from chatd.net.bounds import Bounds
-from chatd.net.front import serve
-from support.served import GET, Client, Resetting, Upgrades, echo, served
+from support.served import GET, echo, served
+from support.sites import app
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
-
-
-def ready() -> None:
-    return None
 
 
 async def ignore(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +47,7 @@ async def test_streamed_answers_are_chunked_and_sized_ones_are_not(autojump_cloc
         for _ in range(2):
             answer = await client.ask("GET", "/")
             assert (answer.headers["transfer-encoding"], answer.body) == ("chunked", b"012")
-    async with served(make_app(ready)) as client:
+    async with served(app()) as client:
         answer = await client.ask("GET", "/healthz")
         assert answer.headers["content-length"] == str(len(answer.body))
 
@@ -71,7 +65,7 @@ async def test_answers_without_body(autojump_clock: MockClock, status: int) -> N
 
 
 async def test_head_is_get_without_the_body(autojump_clock: MockClock) -> None:
-    async with served(make_app(ready)) as client:
+    async with served(app()) as client:
         get, head = await client.ask("GET", "/"), await client.ask("HEAD", "/")
         assert head.body == b""
         assert head.headers["content-length"] == get.headers["content-length"]
@@ -339,68 +333,3 @@ async def test_a_write_that_the_application_cancels_tears_the_connection(autojum
         await trio.sleep(2)
         data = b"".join([part async for part in client.stream])
     assert b"the rest" not in data
-
-
-async def test_a_failing_endpoint_of_the_application_is_json_and_logged_once(autojump_clock: MockClock) -> None:
-    def failing() -> str:
-        raise KeyError("store")
-
-    with structlog.testing.capture_logs() as logs:
-        async with served(make_app(failing)) as client:
-            answer = await client.ask("GET", "/readyz")
-            assert (answer.status, json.loads(answer.body)["code"]) == (500, "internal")
-            assert (await client.ask("GET", "/healthz")).status == 200
-    assert [entry["error"] for entry in logs] == ["KeyError"]
-
-
-async def test_a_reset_under_every_route(autojump_clock: MockClock) -> None:
-    for target in (b"/", b"/healthz", b"/v1/me", b"/nowhere"):
-        for writes in range(3):
-            stream = Resetting(GET.replace(b"/one", target) * 2, 11, writes)
-            await serve(stream, make_app(ready), Upgrades(), accepting=lambda: True)
-
-
-async def _routes(client: Client, method: str, target: str) -> tuple[int, Any, dict[str, str]]:
-    answer = await client.ask(method, target)
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["x-frame-options"] == "DENY"
-    assert "GMT" in answer.headers["date"]
-    assert "server" not in answer.headers
-    assert answer.headers["content-type"] == "application/json"
-    return answer.status, json.loads(answer.body), answer.headers
-
-
-async def test_the_routes(autojump_clock: MockClock) -> None:
-    reason: str | None = None
-    async with served(make_app(lambda: reason)) as client:
-        status, body, headers = await _routes(client, "GET", "/healthz")
-        assert (status, body, headers["cache-control"]) == (200, {"status": "ok"}, "no-store")
-        status, body, headers = await _routes(client, "GET", "/readyz")
-        assert (status, body, headers["cache-control"]) == (200, {"status": "ready"}, "no-store")
-        reason = "the disk is full"
-        status, body, headers = await _routes(client, "GET", "/readyz")
-        assert (status, body) == (503, {"status": "unavailable", "reason": "the disk is full"})
-        assert headers["cache-control"] == "no-store"
-        for method, target in (("GET", "/v1/me"), ("POST", "/v1/conversations/c1/messages"), ("DELETE", "/v1/")):
-            status, body, _ = await _routes(client, method, target)
-            assert (status, body) == (400, {"code": "bad_request", "message": "not available yet", "temporary": False})
-        for target in ("/nowhere", "/healthz/", "/v2/", "//", "/..%2f"):
-            status, body, _ = await _routes(client, "GET", target)
-            assert (status, body["code"], body["temporary"]) == (404, "not_found", False)
-        for method, target in (("POST", "/"), ("DELETE", "/healthz"), ("PUT", "/readyz")):
-            status, body, headers = await _routes(client, method, target)
-            assert (status, body["code"], body["temporary"]) == (405, "bad_request", False)
-            assert set(headers["allow"].split(", ")) == {"GET", "HEAD"}
-
-
-async def test_the_page(autojump_clock: MockClock) -> None:
-    async with served(make_app(ready)) as client:
-        answer = await client.ask("GET", "/")
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert answer.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
-    assert answer.headers["x-frame-options"] == "DENY"
-    page = answer.body.decode()
-    for expected in ("chatd", "/ws", "/healthz", "/readyz", "#0f766e", "prefers-color-scheme: dark"):
-        assert expected in page
-    assert "<script" not in page

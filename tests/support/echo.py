@@ -4,11 +4,11 @@ import socket
 import sys
 
 import trio
+from starlette.responses import Response
 
 from chatd.core.errors import Closing
 from chatd.core.outbox import Cork, Outbox
 from chatd.daemon import ENGINES
-from chatd.http.app import make_app
 from chatd.net import front
 from chatd.net.head import Head
 from chatd.net.inbound import Inbound
@@ -48,7 +48,7 @@ async def echo(name: str, sock: socket.socket) -> None:
             nursery.cancel_scope.cancel()
 
     try:
-        await front.serve(raw, make_app(lambda: None), on_websocket, accepting=lambda: True)
+        await front.serve(raw, Response(status_code=404), on_websocket, accepting=lambda: True)
     except* Exception:
         pass  # a peer that breaks the protocol ends its own connection only
     finally:

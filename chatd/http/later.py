@@ -1,0 +1,57 @@
+"""Operations of the protocol that this version doesn't serve yet: said in words, and not a 404."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chatd.core.errors import not_yet
+
+from .operation import Operation
+from .site import Site
+
+LATER: Final = (
+    ("POST", "/v1/attachments"),
+    ("POST", "/v1/attachments/{id}/link"),
+    ("GET", "/v1/attachments/{id}"),
+    ("GET", "/v1/attachments/{id}/thumbnail"),
+    ("OPTIONS", "/v1/uploads"),
+    ("POST", "/v1/uploads"),
+    ("HEAD", "/v1/uploads/{id}"),
+    ("PATCH", "/v1/uploads/{id}"),
+    ("DELETE", "/v1/uploads/{id}"),
+    ("GET", "/v1/sign-in"),
+    ("POST", "/v1/sign-in"),
+    ("POST", "/v1/sign-out"),
+    ("POST", "/v1/password"),
+    ("GET", "/v1/sessions"),
+    ("DELETE", "/v1/sessions/{id}"),
+    ("GET", "/v1/oidc/{provider}/start"),
+    ("GET", "/v1/oidc/{provider}/callback"),
+    ("POST", "/v1/invitations"),
+    ("POST", "/v1/invitations/redeem"),
+    ("POST", "/v1/tickets"),
+    ("POST", "/v1/session"),
+    ("GET", "/v1/session/{id}/events"),
+    ("POST", "/v1/session/{id}/frames"),
+    ("GET", "/v1/me"),
+    ("GET", "/v1/conversations"),
+    ("GET", "/v1/conversations/{id}/messages"),
+    ("POST", "/v1/conversations/{id}/messages"),
+    ("POST", "/v1/requests"),
+    ("GET", "/v1/openapi.json"),
+    ("GET", "/metrics"),
+)
+"""A feature that comes takes its lines out."""
+
+
+def operations(site: Site) -> list[Operation]:
+    """An operation for each that is still to come."""
+
+    async def refuse(request: Request) -> Response:
+        raise not_yet()
+
+    return [
+        Operation(method=method, path=path, run=refuse, public=True, hidden=True, text="Not available yet.")
+        for method, path in LATER
+    ]

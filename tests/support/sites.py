@@ -1,0 +1,27 @@
+"""The HTTP application without a daemon behind it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from chatd.config import Config, Server, Web
+from chatd.http.app import Application, make_app
+from chatd.http.site import Site
+from chatd.net.origins import Origins
+
+
+def site(
+    *,
+    problem: Callable[[], str | None] = lambda: None,
+    server: Server | None = None,
+    web: Web | None = None,
+    **more: Any,
+) -> Site:
+    """A site with these settings; pages of `server.allowed_origins` are allowed, and of nothing else."""
+    config = Config(server=server or Server(), web=web or Web())
+    origins = Origins(allowed=config.server.allowed_origins)
+    return Site(config=lambda: config, origins=lambda: origins, problem=problem, **more)
+
+
+def app(**options: Any) -> Application:
+    """The whole application of such a site."""
+    return make_app(site(**options))
