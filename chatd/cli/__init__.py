@@ -4,6 +4,8 @@ from importlib import import_module
 
 import click
 
+from .say import replace_unencodable
+
 COMMANDS = {
     "init": "init.init",
     "check": "init.check",
@@ -33,7 +35,8 @@ class _Lazy(click.Group):
         return command
 
 
-@click.group(cls=_Lazy)
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="chatd", prog_name="chatd")
 def main() -> None:
     """A self-hosted chat daemon for clinics."""
+    replace_unencodable()

@@ -19,6 +19,7 @@ from chatd.ops import rlimit as files
 
 from .fail import fail
 from .options import Settings, settings
+from .say import say
 
 WARM_UP = 1.5
 """Seconds under load before it is measured, at most: until caches and buffers are as they stay."""
@@ -89,7 +90,7 @@ def bench(
         else:
             there = target.by_names(server, ca=ca)
         if server:
-            click.echo(f"The users and messages of this run will stay in the store of {server}.", err=True)
+            say(f"The users and messages of this run will stay in the store of {server}.", err=True)
         with there as loaded, _shown(seconds) as progress:
             figures = loaded.load(workload, progress)
             loaded.keep = bool(figures.discrepancies)
@@ -100,7 +101,7 @@ def bench(
     else:
         click.echo("\n".join(report.lines(figures)))
     if loaded.keep and loaded.folder is not None:
-        click.echo(f"What the server kept and logged is in {loaded.folder}", err=True)
+        say(f"What the server kept and logged is in {loaded.folder}", err=True)
     sys.exit(0 if figures.good else 1)
 
 

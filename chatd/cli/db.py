@@ -18,6 +18,7 @@ from storage.sqlite.verify import verify
 from .fail import fail
 from .operate import operate
 from .options import Settings, settings
+from .say import say
 
 if TYPE_CHECKING:
     from storage.mysql.adoption.adopt import Adoption, Examined
@@ -54,20 +55,20 @@ def upgrade(settings: Settings, dev: bool) -> None:
             _index(store)
     except Held as held:
         if not pending:
-            click.echo(f"{path}: nothing to do, the daemon that runs has upgraded it")
+            say(f"{path}: nothing to do, the daemon that runs has upgraded it")
             return
         fail(f"{held}: stop it, then run this again")
     except (ConfigError, StoreError, VerbFailed) as error:
         fail(str(error))
-    click.echo(f"{path}: upgraded ({', '.join(pending)})" if pending else f"{path}: nothing to do, it is up to date")
+    say(f"{path}: upgraded ({', '.join(pending)})" if pending else f"{path}: nothing to do, it is up to date")
 
 
 def _upgrade_server(config: Config, *, development: bool) -> None:
     place = database.place_of(config)
     added = database.upgrade(config, new_epoch=new_id, development=development)
     for what in added:
-        click.echo(f"added {what}")
-    click.echo(f"{place}: upgraded" if added else f"{place}: nothing to do, it is up to date")
+        say(f"added {what}")
+    say(f"{place}: upgraded" if added else f"{place}: nothing to do, it is up to date")
 
 
 def _index(store: Store) -> None:
@@ -102,17 +103,15 @@ def check(settings: Settings) -> None:
             fail(f"there is no database {path}: look at --data")
         for finding in verify(path):
             wrong |= bool(finding.wrong)
-            click.echo(f"{'wrong' if finding.wrong else 'ok   '}  {finding.what}")
+            say(f"{'wrong' if finding.wrong else 'ok   '}  {finding.what}")
             for example in finding.wrong:
-                click.echo(f"       {example}")
+                say(f"       {example}")
             if finding.more:
-                click.echo("       and more")
+                say("       and more")
     except (ConfigError, StoreError) as error:
         fail(str(error))
     if wrong:
-        click.echo(
-            "Restore a backup, then run `chatd db new-epoch`; keep this file for whoever looks into it.", err=True
-        )
+        say("Restore a backup, then run `chatd db new-epoch`; keep this file for whoever looks into it.", err=True)
         sys.exit(SOMETHING_WRONG)
 
 
@@ -122,14 +121,14 @@ def _check_server(config: Config) -> None:
     if found.empty:
         fail(f"{found.where}: it is empty: run `chatd db upgrade`")
     for finding in found.findings:
-        click.echo(f"{finding.level:<7}  {finding.table}: {finding.text}")
+        say(f"{finding.level:<7}  {finding.table}: {finding.text}")
     bad = [finding for finding in found.findings if finding.level != "note"]
     if bad:
-        click.echo(f"{found.where}: {len(bad)} things are not as chatd needs them", err=True)
+        say(f"{found.where}: {len(bad)} things are not as chatd needs them", err=True)
     elif not found.adopted:
-        click.echo(f"{found.where}: the tables are ready, the rows are not: run `chatd db adopt --apply`", err=True)
+        say(f"{found.where}: the tables are ready, the rows are not: run `chatd db adopt --apply`", err=True)
     else:
-        click.echo(f"{found.where}: everything is there")
+        say(f"{found.where}: everything is there")
         return
     sys.exit(SOMETHING_WRONG)
 
@@ -154,7 +153,7 @@ def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
             _apply(adoption, found, widen=widen)
             return
         for finding in [*found.only("wrong"), *found.only("narrow"), *found.only("note")]:
-            click.echo(f"{finding.level}: {finding.table}: {finding.text}", err=True)
+            say(f"{finding.level}: {finding.table}: {finding.text}", err=True)
         click.echo(found.fragment() if prisma else found.migration(), nl=False)
     except (ConfigError, StoreError) as error:
         fail(str(error))
@@ -166,7 +165,7 @@ def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
 
 def _apply(adoption: "Adoption", found: "Examined", *, widen: bool) -> None:
     if found.adopted and not found.steps:
-        click.echo(f"{found.where}: nothing to do, it is adopted")
+        say(f"{found.where}: nothing to do, it is adopted")
         return
     said = -1
 
@@ -175,12 +174,10 @@ def _apply(adoption: "Adoption", found: "Examined", *, widen: bool) -> None:
         tenths = 10 * done // total
         if tenths > said:
             said = tenths
-            click.echo(f"{done} of {total} conversations and messages taken in", err=True)
+            say(f"{done} of {total} conversations and messages taken in", err=True)
 
-    adoption.apply(
-        new_epoch=new_id, widen=widen, announce=lambda what: click.echo(f"adding {what}", err=True), progress=show
-    )
-    click.echo(f"{found.where}: adopted")
+    adoption.apply(new_epoch=new_id, widen=widen, announce=lambda what: say(f"adding {what}", err=True), progress=show)
+    say(f"{found.where}: adopted")
 
 
 @db.command("new-epoch")
@@ -191,4 +188,4 @@ def new_epoch(settings: Settings) -> None:
     Clients hold messages that the backup hasn't, under numbers that will be used again.
     """
     epoch = operate(settings, NewEpoch())["epoch"]
-    click.echo(f"the database's epoch is now {epoch}: clients start anew when they connect")
+    say(f"the database's epoch is now {epoch}: clients start anew when they connect")

@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-import click
+from .say import say
 
 UNUSABLE = 2
 """Exit code: something must be mended before the command can run."""
@@ -11,5 +11,5 @@ UNUSABLE = 2
 
 def fail(message: str) -> NoReturn:
     """One clear line, exit 2."""
-    click.echo(f"chatd: {message}", err=True)
+    say(f"chatd: {message}", err=True)
     sys.exit(UNUSABLE)

@@ -17,6 +17,7 @@ from chatd.ops.program import program
 
 from .fail import fail
 from .options import Settings, setting_flags, settings
+from .say import say
 
 SOMETHING_WRONG = 1
 """Exit code of a check that found something that must be mended."""
@@ -35,15 +36,15 @@ def init(folder: Path, flags: Mapping[str, str | None]) -> None:
         for step in set_up(folder, flags):
             made = made or step.made
             note = f" ({step.note})" if step.note else ""
-            click.echo(f"{'made' if step.made else 'kept'}  {step.path}{note}")
+            say(f"{'made' if step.made else 'kept'}  {step.path}{note}")
     except (config.ConfigError, CannotSetUp) as error:
         fail(str(error))
     if not made:
-        click.echo("Nothing was changed: all of it was there.")
+        say("Nothing was changed: all of it was there.")
     with_file = f"--config {shlex.quote(str(settings_file(folder)))}"
-    click.echo("Next: whether it can work here; somebody who may sign in, and what they sign in with; then the daemon:")
+    say("Next: whether it can work here; somebody who may sign in, and what they sign in with; then the daemon:")
     for command in ("check", "user add ID --name NAME --role ROLE", "token ID", "serve"):
-        click.echo(f"  {program()} {command} {with_file}")
+        say(f"  {program()} {command} {with_file}")
 
 
 @click.command()
@@ -64,7 +65,7 @@ def check(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            click.echo(f"{finding.level:<7}  {finding.what}: {finding.text}")
+            say(f"{finding.level:<7}  {finding.what}: {finding.text}")
     if any(finding.level == "wrong" for finding in findings):
         sys.exit(SOMETHING_WRONG)
 

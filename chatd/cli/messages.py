@@ -7,6 +7,7 @@ from chatd.admin.verbs import MessageVersions
 from .chat.terminal import printable
 from .operate import each_page, print_json
 from .options import Settings, settings
+from .say import say
 from .users import AS_JSON
 
 
@@ -31,7 +32,7 @@ def versions(settings: Settings, conversation: str, seq: int, as_json: bool) -> 
     if as_json:
         print_json(found)
     elif not found:
-        click.echo("it was never edited or deleted", err=True)
+        say("it was never edited or deleted", err=True)
     for version in () if as_json else found:
-        click.echo(f"-- until {version['until']} (rev {version['rev']})")
+        say(f"-- until {version['until']} (rev {version['rev']})")
         click.echo(printable(version["body"]))

@@ -1,10 +1,7 @@
 """How commands run the operator's verbs, and print what they answer."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-
-import click
 
 from chatd.admin.verbs import Answer, Verb, VerbFailed
 from chatd.config import ConfigError
@@ -12,6 +9,7 @@ from chatd.ops import reach
 
 from .fail import fail
 from .options import Settings
+from .say import say, say_json, say_table
 
 
 def operate(settings: Settings, verb: Verb) -> Answer:
@@ -35,17 +33,14 @@ def each_page(settings: Settings, what: str, verb: Callable[[Any], Verb]) -> lis
 
 
 def print_json(rows: Iterable[Answer]) -> None:
-    """One object a line."""
+    """Print one object a line."""
     for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False))
+        say_json(row)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, nothing: str) -> None:
-    """Columns for people; `nothing`: what to say on standard error where there are no rows."""
-    if not rows:
-        click.echo(nothing, err=True)
-        return
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
-    for row in (head, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        click.echo("  ".join([*cells, row[-1]]).rstrip())
+    """Print columns for people; without rows, print `nothing` on standard error."""
+    if rows:
+        say_table(head, rows)
+    else:
+        say(nothing, err=True)

@@ -9,6 +9,7 @@ from .duration import Duration
 from .fail import fail
 from .operate import each_page, operate, print_json, print_table
 from .options import Settings, settings
+from .say import say
 from .users import AS_JSON
 
 
@@ -36,7 +37,7 @@ def issue(settings: Settings, id: str, expires: int | None) -> None:
         lifetime = expires or max(1, round(settings.load().auth.token_lifetime * 86400))
     except ConfigError as error:
         fail(str(error))
-    click.echo(operate(settings, IssueToken(user=id, lifetime=lifetime))["token"])
+    say(operate(settings, IssueToken(user=id, lifetime=lifetime))["token"])
 
 
 @token.command("list")
@@ -64,7 +65,7 @@ def revoke(settings: Settings, token_id: str | None, user: str | None) -> None:
     if user is not None:
         done = operate(settings, RevokeAll(user=user))
         issued = f"{done['revoked']} issued here"
-        click.echo(f"revoked all tokens of {user} ({issued}); a new one: {settings.next('token', user)}")
+        say(f"revoked all tokens of {user} ({issued}); a new one: {settings.next('token', user)}")
     elif token_id is not None:
         done = operate(settings, RevokeOne(id=token_id))
-        click.echo(f"revoked {done['id']} of {done['user']}; a new one: {settings.next('token', done['user'])}")
+        say(f"revoked {done['id']} of {done['user']}; a new one: {settings.next('token', done['user'])}")

@@ -7,6 +7,7 @@ from protocol.objects import ROLES, Role
 
 from .operate import each_page, operate, print_json, print_table
 from .options import Settings, settings
+from .say import say
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
@@ -24,7 +25,7 @@ def user() -> None:
 def add(settings: Settings, id: str, name: str, role: Role) -> None:
     """Make a user."""
     made = operate(settings, AddUser(user=id, name=name, role=role))
-    click.echo(f"added {_line(made)}; to let them sign in: {settings.next('token', made['id'])}")
+    say(f"added {_line(made)}; to let them sign in: {settings.next('token', made['id'])}")
 
 
 @user.command("list")
@@ -48,7 +49,7 @@ def list_(settings: Settings, as_json: bool) -> None:
 def disable(settings: Settings, id: str) -> None:
     """Shut a user out, and cut off who is connected as them."""
     done = operate(settings, DisableUser(user=id, disabled=True))
-    click.echo(f"disabled {_line(done)}, and cut off; to let them in again: {settings.next('user', 'enable', id)}")
+    say(f"disabled {_line(done)}, and cut off; to let them in again: {settings.next('user', 'enable', id)}")
 
 
 @user.command()
@@ -58,7 +59,7 @@ def enable(settings: Settings, id: str) -> None:
     """Let a user in again."""
     done = operate(settings, DisableUser(user=id, disabled=False))
     tokens = settings.next("token", "list", "--user", id)
-    click.echo(f"enabled {_line(done)}; their tokens are good again, see: {tokens}")
+    say(f"enabled {_line(done)}; their tokens are good again, see: {tokens}")
 
 
 @user.command()
@@ -67,7 +68,7 @@ def enable(settings: Settings, id: str) -> None:
 @settings("data", "database")
 def rename(settings: Settings, id: str, name: str) -> None:
     """Give a user another name."""
-    click.echo(f"renamed {_line(operate(settings, ChangeUser(user=id, name=name)))}; who talks with them sees it now")
+    say(f"renamed {_line(operate(settings, ChangeUser(user=id, name=name)))}; who talks with them sees it now")
 
 
 @user.command()
@@ -76,7 +77,7 @@ def rename(settings: Settings, id: str, name: str) -> None:
 @settings("data", "database")
 def role(settings: Settings, id: str, role: Role) -> None:
     """Give a user another role."""
-    click.echo(f"changed {_line(operate(settings, ChangeUser(user=id, role=role)))}; it counts from now on")
+    say(f"changed {_line(operate(settings, ChangeUser(user=id, role=role)))}; it counts from now on")
 
 
 def _line(user: Answer) -> str:
