@@ -22,8 +22,8 @@ from .committer import Committed, Committer, Publish, Then, Ticket
 
 log = structlog.get_logger("chatd.gate")
 
-REPAIR_INTERVAL_S = 1.0
-"""Seconds between attempts to bring a failed store back."""
+WATCH_INTERVAL_S = 1.0
+"""Seconds between attempts to bring a failed store back, and between looks for a commit that takes too long."""
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change], Sequence[Outcome]], None]
@@ -152,7 +152,7 @@ class Gate:
         """Commit what is submitted, until `close` is called and nothing waits any more."""
         self._token = trio.lowlevel.current_trio_token()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._repair_when_failed)
+            nursery.start_soon(self._watch)
             nursery.start_soon(self._publish_in_turn)
             await self._commit_in_turn()
             while self._published < self._committer.begun:
@@ -267,8 +267,12 @@ class Gate:
             log.info("store available again")
             self.problem = None
 
-    async def _repair_when_failed(self) -> None:
+    async def _watch(self) -> None:
         while True:
-            await trio.sleep(REPAIR_INTERVAL_S)
-            if self.problem is not None and not self._committer.waiting:
+            await trio.sleep(WATCH_INTERVAL_S)
+            if self.stuck(self._commit_timeout):
+                if self.problem is None:
+                    log.error("commit takes too long", longer_than=self._commit_timeout)
+                    self.problem = f"a commit takes longer than {self._commit_timeout:g} s: is the disk hanging?"
+            elif self.problem is not None and not self._committer.waiting:
                 await self.submit(()).done.wait()  # an empty batch is a repair, in turn with the others

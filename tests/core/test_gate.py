@@ -1,10 +1,10 @@
 """Group commit, reads that wait for what they may have seen, failures and recovery, all by hand-held calls."""
 
-import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -15,60 +15,8 @@ from chatd.core.committer import MAX_CHANGES_PER_COMMIT
 from chatd.core.gate import Gate, ThreadRunner, run_inline
 from storage.changes import Change, Outcome, PutUser, UserSaved
 from storage.contract import Unavailable
-from support.steering import Runner, WatchedStore
-
-
-def put(name: str) -> PutUser:
-    return PutUser(name, None, None, 0)
-
-
-class Guarded(WatchedStore):
-    """A store with a bug, and whose repair can be watched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.repairs = 0
-
-    def commit(self, changes: Sequence[Change]) -> list[Outcome]:
-        names = [change.user for change in changes if isinstance(change, PutUser)]
-        if "poison" in names:
-            raise ZeroDivisionError("a bug")
-        if "full" in names:
-            raise Unavailable("the disk is full")
-        return super().commit(changes)
-
-    def repair(self) -> None:
-        self.repairs += 1
-
-
-class Desk:
-    """A gate that runs, and what it published, in order."""
-
-    def __init__(self) -> None:
-        self.store = Guarded()
-        self.writes, self.reads = Runner(), Runner()
-        self.gate = Gate(self.store, self.writes, self.reads)
-        self.published: list[str] = []
-
-    def submit(self, *names: str) -> Any:
-        def publish(outcomes: Sequence[Outcome]) -> None:
-            for outcome in outcomes:
-                assert isinstance(outcome, UserSaved)
-                self.published.append(outcome.user.id)
-
-        return self.gate.submit([put(name) for name in names], publish)
-
-
-@asynccontextmanager
-async def running() -> AsyncIterator[Desk]:
-    """At the end everything that was submitted must be done."""
-    desk = Desk()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.gate.run)
-        yield desk
-        desk.writes.release()
-        desk.reads.release()
-        desk.gate.close()
+from support.gates import Desk, put, running
+from support.steering import WatchedStore
 
 
 async def test_what_waits_becomes_one_transaction() -> None:
@@ -403,105 +351,6 @@ async def test_a_bug_in_publishing_is_its_owners() -> None:
         assert (right.error, desk.published) == (None, ["a", "c"])
 
 
-async def test_gate_subscribers_all_hear_each_transaction_in_commit_order() -> None:
-    async with running() as desk:
-        heard: dict[str, list[tuple[list[str], list[str]]]] = {"one": [], "two": []}
-
-        def listener(name: str) -> Callable[[Sequence[Change], Sequence[Outcome]], None]:
-            def listen(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
-                asked = [change.user for change in changes if isinstance(change, PutUser)]
-                saved = [outcome.user.id for outcome in outcomes if isinstance(outcome, UserSaved)]
-                assert desk.published[-len(saved) :] == saved, "those who submitted hear of it first"
-                heard[name].append((asked, saved))
-
-            return listen
-
-        desk.gate.subscribe(listener("one"))
-        desk.gate.subscribe(listener("two"))
-        desk.writes.hold("before")
-        desk.submit("a")
-        await wait_all_tasks_blocked()
-        desk.submit("b", "c")
-        last = desk.submit("d")
-        desk.writes.release()
-        await last.done.wait()
-        expected = [(["a"], ["a"]), (["b", "c", "d"], ["b", "c", "d"])]
-        assert heard == {"one": expected, "two": expected}
-
-
-async def test_gate_subscriber_that_raises_harms_neither_others_nor_commits() -> None:
-    async with running() as desk:
-        heard: list[int] = []
-
-        def broken(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
-            raise ZeroDivisionError("a bug")
-
-        desk.gate.subscribe(broken)
-        desk.gate.subscribe(lambda changes, outcomes: heard.append(len(changes)))
-        await desk.submit("a").done.wait()
-        await desk.submit("b", "c").done.wait()
-        assert (heard, desk.published) == ([1, 2], ["a", "b", "c"])
-
-
-async def test_gate_failed_transaction_is_not_told_to_subscribers() -> None:
-    async with running() as desk:
-        heard: list[int] = []
-        desk.gate.subscribe(lambda changes, outcomes: heard.append(len(changes)))
-        failed = desk.submit("full")
-        await failed.done.wait()
-        assert isinstance(failed.error, Unavailable)
-        assert heard == []
-
-
-async def test_gate_on_real_threads_keeps_every_batch_in_order() -> None:
-    """The two halves share fields without a lock: threads that switch at every chance find a race, if there is one."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        store = WatchedStore()
-        gate = Gate(store, ThreadRunner(1), ThreadRunner(4))
-        published: list[str] = []
-        heard: list[str] = []
-
-        def publish(outcomes: Sequence[Outcome]) -> None:
-            published.extend(outcome.user.id for outcome in outcomes if isinstance(outcome, UserSaved))
-
-        def listen(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
-            assert len(changes) == len(outcomes)
-            heard.extend(change.user for change in changes if isinstance(change, PutUser))
-
-        async def writer(name: str) -> None:
-            for n in range(100):
-                ticket = gate.submit([put(f"{name}-{n}")], publish)
-                if n % 3 == 0:
-                    await ticket.done.wait()
-                elif n % 7 == 0:
-                    await gate.maintain(lambda: None)
-                else:
-                    await trio.lowlevel.checkpoint()
-
-        async def reader() -> None:
-            for _ in range(200):
-                seen = await gate.read(lambda: sum(map(len, store.batches)))
-                assert len(published) >= seen, "a read is ahead of what was published"
-
-        gate.subscribe(listen)
-        async with trio.open_nursery() as running:
-            running.start_soon(gate.run)
-            async with trio.open_nursery() as work:
-                for name in "abcdefgh":
-                    work.start_soon(writer, name)
-                work.start_soon(reader)
-            gate.close()
-        assert sorted(published) == sorted(f"{name}-{n}" for name in "abcdefgh" for n in range(100))
-        assert heard == published
-        for name in "abcdefgh":
-            own = [user for user in published if user.startswith(f"{name}-")]
-            assert own == [f"{name}-{n}" for n in range(100)]
-    finally:
-        sys.setswitchinterval(interval)
-
-
 async def test_who_must_know_hears_that_the_store_was_reopened() -> None:
     async with running() as desk:
         heard: list[list[str]] = []
@@ -559,3 +408,20 @@ async def test_a_commit_that_does_not_return_shows(autojump_clock: MockClock) ->
         assert not desk.gate.stuck(0)
         await trio.sleep(61)
         assert not desk.gate.stuck(0), "it only waits for work"
+
+
+async def test_gate_commit_longer_than_its_limit_is_a_problem_until_it_returns(autojump_clock: MockClock) -> None:
+    async with running() as desk:
+        desk.writes.hold("before")
+        ticket = desk.submit("a")
+        await trio.sleep(9)
+        problems = [desk.gate.problem]
+        with mock.patch("chatd.core.gate.log") as log:
+            await trio.sleep(30)
+        problems.append(desk.gate.problem)
+        assert [call.args for call in log.error.call_args_list] == [("commit takes too long",)]
+        desk.writes.release()
+        await ticket.done.wait()
+        problems.append(desk.gate.problem)
+        assert problems == [None, "a commit takes longer than 10 s: is the disk hanging?", None]
+        assert ticket.error is None

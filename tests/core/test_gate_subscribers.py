@@ -1,0 +1,112 @@
+"""Subscribers hear every transaction, in commit order, on hand-held calls and on real threads."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from chatd.core.gate import Gate, ThreadRunner
+from storage.changes import Change, Outcome, PutUser, UserSaved
+from storage.contract import Unavailable
+from support.gates import put, running
+from support.steering import WatchedStore
+
+
+async def test_gate_subscribers_all_hear_each_transaction_in_commit_order() -> None:
+    async with running() as desk:
+        heard: dict[str, list[tuple[list[str], list[str]]]] = {"one": [], "two": []}
+
+        def listener(name: str) -> Callable[[Sequence[Change], Sequence[Outcome]], None]:
+            def listen(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+                asked = [change.user for change in changes if isinstance(change, PutUser)]
+                saved = [outcome.user.id for outcome in outcomes if isinstance(outcome, UserSaved)]
+                assert desk.published[-len(saved) :] == saved, "those who submitted hear of it first"
+                heard[name].append((asked, saved))
+
+            return listen
+
+        desk.gate.subscribe(listener("one"))
+        desk.gate.subscribe(listener("two"))
+        desk.writes.hold("before")
+        desk.submit("a")
+        await wait_all_tasks_blocked()
+        desk.submit("b", "c")
+        last = desk.submit("d")
+        desk.writes.release()
+        await last.done.wait()
+        expected = [(["a"], ["a"]), (["b", "c", "d"], ["b", "c", "d"])]
+        assert heard == {"one": expected, "two": expected}
+
+
+async def test_gate_subscriber_that_raises_harms_neither_others_nor_commits() -> None:
+    async with running() as desk:
+        heard: list[int] = []
+
+        def broken(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+            raise ZeroDivisionError("a bug")
+
+        desk.gate.subscribe(broken)
+        desk.gate.subscribe(lambda changes, outcomes: heard.append(len(changes)))
+        await desk.submit("a").done.wait()
+        await desk.submit("b", "c").done.wait()
+        assert (heard, desk.published) == ([1, 2], ["a", "b", "c"])
+
+
+async def test_gate_failed_transaction_is_not_told_to_subscribers() -> None:
+    async with running() as desk:
+        heard: list[int] = []
+        desk.gate.subscribe(lambda changes, outcomes: heard.append(len(changes)))
+        failed = desk.submit("full")
+        await failed.done.wait()
+        assert isinstance(failed.error, Unavailable)
+        assert heard == []
+
+
+async def test_gate_on_real_threads_keeps_every_batch_in_order() -> None:
+    """The two halves share fields without a lock: threads that switch at every chance find a race, if there is one."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        store = WatchedStore()
+        gate = Gate(store, ThreadRunner(1), ThreadRunner(4))
+        published: list[str] = []
+        heard: list[str] = []
+
+        def publish(outcomes: Sequence[Outcome]) -> None:
+            published.extend(outcome.user.id for outcome in outcomes if isinstance(outcome, UserSaved))
+
+        def listen(changes: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
+            assert len(changes) == len(outcomes)
+            heard.extend(change.user for change in changes if isinstance(change, PutUser))
+
+        async def writer(name: str) -> None:
+            for n in range(100):
+                ticket = gate.submit([put(f"{name}-{n}")], publish)
+                if n % 3 == 0:
+                    await ticket.done.wait()
+                elif n % 7 == 0:
+                    await gate.maintain(lambda: None)
+                else:
+                    await trio.lowlevel.checkpoint()
+
+        async def reader() -> None:
+            for _ in range(200):
+                seen = await gate.read(lambda: sum(map(len, store.batches)))
+                assert len(published) >= seen, "a read is ahead of what was published"
+
+        gate.subscribe(listen)
+        async with trio.open_nursery() as running:
+            running.start_soon(gate.run)
+            async with trio.open_nursery() as work:
+                for name in "abcdefgh":
+                    work.start_soon(writer, name)
+                work.start_soon(reader)
+            gate.close()
+        assert sorted(published) == sorted(f"{name}-{n}" for name in "abcdefgh" for n in range(100))
+        assert heard == published
+        for name in "abcdefgh":
+            own = [user for user in published if user.startswith(f"{name}-")]
+            assert own == [f"{name}-{n}" for n in range(100)]
+    finally:
+        sys.setswitchinterval(interval)
