@@ -263,7 +263,7 @@ def written(verb: Verb) -> Answer:
 
 def parse(asked: object) -> Verb:
     """The verb that a JSON object names. Raises VerbFailed."""
-    if not isinstance(asked, dict) or asked.get("verb") not in VERBS:
+    if not isinstance(asked, dict) or not isinstance(asked.get("verb"), str) or asked["verb"] not in VERBS:
         raise VerbFailed("this daemon doesn't know what is asked for; is it of the same version?")
     kind = VERBS[asked["verb"]]
     try:

@@ -42,7 +42,19 @@ class ThreadRunner:
         self._limiter = trio.CapacityLimiter(limit)
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(work, limiter=self._limiter)
+        started = False
+
+        def run() -> T:
+            nonlocal started
+            started = True
+            return work()
+
+        try:
+            return await trio.to_thread.run_sync(run, limiter=self._limiter)
+        except RuntimeError as error:
+            if started:
+                raise
+            raise Unavailable(f"no thread can be started: {error}") from error
 
 
 async def run_inline(work: Callable[[], T]) -> T:

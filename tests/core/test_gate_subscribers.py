@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -110,3 +111,20 @@ async def test_gate_on_real_threads_keeps_every_batch_in_order() -> None:
             assert own == [f"{name}-{n}" for n in range(100)]
     finally:
         sys.setswitchinterval(interval)
+
+
+async def test_thread_runner_no_thread_left_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("trio.to_thread.run_sync", no_thread)
+    with pytest.raises(Unavailable, match="no thread can be started"):
+        await ThreadRunner(1)(lambda: None)
+
+
+async def test_thread_runner_error_of_the_work_is_raised_as_it_is() -> None:
+    def work() -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await ThreadRunner(1)(work)

@@ -142,6 +142,7 @@ def test_the_unit_file_means_what_the_daemon_does() -> None:
     assert (service["NotifyAccess"], service["KillMode"]) == ("all", "mixed"), "the one-file binary is two processes"
     assert service["StateDirectory"] == "chatd"
     assert service["UMask"] == "0077"
+    assert service["LimitCORE"] == "0", "a core dump has patients' messages in it"
     for hardened in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "MemoryDenyWriteExecute"):
         assert service[hardened] == "yes"
     assert service["ProtectSystem"] == "strict"
