@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from chatd.auth.tokens import Tokens
+from chatd.background import disk
 from chatd.background.indexer import Indexer
 from chatd.background.supervise import Job, Jobs
 from chatd.cluster.external_writes import ExternalWrites
@@ -32,9 +33,12 @@ from chatd.core.ratelimit import Buckets
 from chatd.core.registry import Registry
 from chatd.core.room import RoomParts
 from chatd.core.rooms import Rooms
+from chatd.http import gauges
 from chatd.http.app import make_app
+from chatd.http.health import failing
 from chatd.http.site import Site
 from chatd.ids import new_id
+from chatd.metrics import Metrics
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.transports.sessions import Sessions
@@ -89,6 +93,7 @@ class Daemon:
         self._cork = Cork()
         self.gate = Gate(store, write, read, commit_timeout=config.timeouts.commit, gather=gather, cork=self._cork)
         self.jobs = Jobs()
+        self.metrics = Metrics()
         self._indexer = Indexer(self.gate)
         self.registry = Registry()
         self._stopping = trio.Event()
@@ -124,21 +129,38 @@ class Daemon:
             tokens=tokens,
             draining=self._stopping.is_set,
             connections_per_user=limits.connections if development else limits.connections_per_user,
+            metrics=self.metrics,
         )
         self._external_writes: ExternalWrites | None = None
         if isinstance(store, Shared):
             self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         app = make_app(
-            Site(config=lambda: self.config, origins=lambda: self.server.origins, problem=self.problem),
+            Site(
+                config=lambda: self.config,
+                origins=lambda: self.server.origins,
+                problem=self.problem,
+                notes=lambda: failing(self.jobs),
+                metrics=self.metrics,
+            )
         )
         self.server = Server(
             app,
             self._serve_websocket,
             bounds=app.bounds,
             accepting=lambda: not self.stopping,
+            dropped=self.metrics.drop,
             development=development,
             exposed=exposed,
+        )
+        gauges.connect(
+            self.metrics,
+            gate=self.gate,
+            rooms=self.rooms,
+            registry=self.registry,
+            server=self.server,
+            sessions=self.sessions,
+            jobs=self.jobs,
         )
         self.apply(config, encryption)
 
@@ -156,7 +178,9 @@ class Daemon:
 
     def problem(self) -> str | None:
         """Why nothing can be acknowledged now, or None."""
-        return "shutting down" if self.stopping else self.gate.problem
+        if self.stopping:
+            return "shutting down"
+        return self.gate.problem or disk.problem(self.config.data_path(), self.config.limits.free_disk_bytes)
 
     @property
     def stopping(self) -> bool:

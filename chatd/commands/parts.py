@@ -10,6 +10,7 @@ from chatd.core.gate import Gate
 from chatd.core.presence import Presence
 from chatd.core.registry import Registry
 from chatd.core.rooms import Rooms
+from chatd.metrics import Metrics
 from protocol.objects import Limits
 from storage.contract import Store
 
@@ -38,6 +39,7 @@ class Parts:
     tokens: Tokens | None
     draining: Callable[[], bool]
     connections_per_user: int
+    metrics: Metrics
 
     @property
     def development(self) -> bool:

@@ -123,6 +123,9 @@ class Limits:
     user_request_burst: int = whole(200, 1, 1_000_000, "requests of a user over all connections at once")
     rooms: int = whole(10_000, 1, 1_000_000, "conversations held in memory")
     room_inbox: int = whole(256, 1, 65_536, "requests waiting in one conversation")
+    free_disk_bytes: int = whole(
+        67_108_864, 0, 2**50, "bytes free in the data folder below which /readyz answers 503; 0: not looked at"
+    )
     http_body_bytes: int = whole(65_536, 1_024, 2**30, "bytes of an HTTP request's body, uploads excepted")
 
 
@@ -179,6 +182,16 @@ class Web:
 
 
 @attrs.frozen(kw_only=True)
+class Metrics:
+    """Numbers for Prometheus, at /metrics."""
+
+    token: str = text(
+        "", r"^([!-~]{16,512})?\Z", "16 to 512 printable characters without space",
+        "Bearer token of who may read them from elsewhere; empty: only this machine itself", secret=True
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
 class Logs:
     """What is logged, on standard error. Never what people write."""
 
@@ -204,6 +217,7 @@ class Config:
     policy: Policy = attrs.field(factory=Policy)
     messages: Messages = attrs.field(factory=Messages)
     web: Web = attrs.field(factory=Web)
+    metrics: Metrics = attrs.field(factory=Metrics)
     logs: Logs = attrs.field(factory=Logs)
 
     def data_path(self) -> Path:

@@ -56,13 +56,17 @@ class Ticket:
 
 @attrs.frozen
 class Committed:
-    """One transaction: its tickets and changes, their outcomes or the error, and the store's generation."""
+    """One transaction: its tickets and changes, their outcomes or the error, and the store's generation.
+
+    `seconds`: from the call of the store until it returned.
+    """
 
     tickets: Sequence[Ticket]
     changes: Sequence[Change]
     outcomes: Sequence[Outcome]
     error: Exception | None
     generation: int
+    seconds: float = 0.0
 
 
 class Committer:
@@ -120,7 +124,8 @@ class Committer:
             tickets = self.current
             changes = [change for ticket in tickets for change in ticket.changes]
             outcomes = self._store.commit(changes) if changes else self._repaired()
-            done = Committed(tickets, changes, outcomes, None, self._store.generation)
+            seconds = time.monotonic() - self._began
+            done = Committed(tickets, changes, outcomes, None, self._store.generation, seconds)
             # After a quick commit more gathers while the loop publishes it; a slow one is followed at once.
             if not self.waiting or self.errands or self.rest() > 0:
                 return done

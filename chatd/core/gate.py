@@ -69,7 +69,7 @@ class Gate:
     `problem`: the reason why nothing can be acknowledged now, or None. `commit_timeout`: seconds that a read waits for
     a commit. `gather`: least seconds from one commit of a busy gate to the next: a transaction costs the same whatever
     it holds, and on a fast disk too little would gather meanwhile. `cork` holds back what is published until the whole
-    transaction is, so that it leaves in one write.
+    transaction is, so that it leaves in one write. `last_commit_s`: how long the commit took that was published last.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Gate:
         self._token: trio.lowlevel.TrioToken | None = None
         self._closing = False
         self._generation = store.generation
+        self.last_commit_s = 0.0
 
     def subscribe(self, listener: Listener) -> None:
         """Have `listener` called with the changes and outcomes of each transaction, in commit order.
@@ -194,6 +195,11 @@ class Gate:
             self._news = trio.Event()
             await self._news.wait()
 
+    @property
+    def waiting(self) -> int:
+        """Batches that wait for a commit."""
+        return len(self._committer.waiting)
+
     def stuck(self, longer_than: float) -> bool:
         """Whether a commit has been under way for more than so many seconds: it may never return."""
         return self._committing is not None and trio.current_time() - self._committing > longer_than
@@ -232,6 +238,7 @@ class Gate:
 
     def _publish(self, committed: Committed) -> None:
         if committed.error is None:
+            self.last_commit_s = committed.seconds
             self._succeeded()
             with self._cork:
                 self._tell(committed.tickets, committed.outcomes)

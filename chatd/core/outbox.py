@@ -82,6 +82,11 @@ class Outbox:
         self._empty = trio.Event()
         self._empty.set()
 
+    @property
+    def queued(self) -> int:
+        """Bytes of live events that wait."""
+        return self._counted
+
     def push(self, data: bytes, *, counts: bool = True) -> None:
         """Queue whole frames; never waits. After a cut it does nothing."""
         if self._cut:

@@ -49,6 +49,11 @@ class Registry:
         """Whether any session of the user lives."""
         return user in self._sessions
 
+    @property
+    def users(self) -> int:
+        """Users with a live session."""
+        return len(self._sessions)
+
     @contextmanager
     def arriving(self, user: str, session: Session, jti: str | None) -> Iterator[Arrival]:
         """While the session signs in as this user: what befalls the user then must not pass it by."""

@@ -94,6 +94,11 @@ class Room:
 
     # -- the inbox --
 
+    @property
+    def waiting(self) -> int:
+        """Requests that the room has not taken up yet."""
+        return len(self._inbox)
+
     async def put(self, pending: PendingRequest) -> None:
         """Wait for a place in the inbox. Raises Refusal (`unavailable`) when there is none in time."""
         deadline = trio.current_time() + self._parts.commit_timeout

@@ -67,6 +67,11 @@ class Rooms:
     def __len__(self) -> int:
         return len(self._loaded)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait in all rooms."""
+        return sum(room.waiting for room in self._loaded.values())
+
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` asked for and told of the conversations that are loaded."""
         self._watchers.append(watcher)

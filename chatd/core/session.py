@@ -95,6 +95,7 @@ class Session:
         self.expires_at: int | None = None  # ms; the connection ends then
         self.stop: Callable[[CloseCode, str], None]  # of the connection: close it
         self.focus: str | None = None
+        self.delivered = 0  # events
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
         self.behind: dict[str, Lag] = {}
         self.feed: Callable[[Mapping[str, int]], None]  # of the connection's feeder
@@ -122,10 +123,12 @@ class Session:
 
     def notify(self, event: Event) -> None:
         """The same, for a frame that many get."""
+        self.delivered += 1
         self._leave(None, 0, event.bytes_for(self.codec))
 
     def deliver(self, conversation: str, from_rev: int, rev: int, event: Event) -> None:
         """A `change` in its conversation's order."""
+        self.delivered += 1
         if self._gathered:
             self.tell_gathered(conversation)
         lag = self.behind.get(conversation)

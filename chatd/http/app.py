@@ -13,13 +13,13 @@ from chatd.net.head import Head
 from protocol.codes import ErrorCode
 from storage.contract import Unavailable
 
-from . import branding, cors, health, later, static
+from . import branding, cors, health, later, metrics, static
 from .answers import Failed, failed, refused
 from .operation import Operation
 from .routing import Methods, Table, methods_of
 from .site import Site
 
-FAMILIES: Final = (health.operations, static.operations, branding.operations, later.operations)
+FAMILIES: Final = (health.operations, metrics.operations, static.operations, branding.operations, later.operations)
 """Each makes the operations of one feature; a new feature is a file and a name here."""
 
 
@@ -66,12 +66,19 @@ class Application:
             )
         else:
             response = await self._answer(request, methods)
+        self._count(request.method, methods, response.status_code)
         await response(scope, receive, send)
+
+    def _count(self, method: str, methods: Methods, status: int) -> None:
+        """Count the answer; what nobody serves is one series, for whoever asks chooses path and method."""
+        operation = _operation(method, methods)
+        names = (method, operation.label or operation.path) if operation else ("other", "none")
+        self._site.metrics.http_requests.labels(*names, status).inc()
 
     async def _answer(self, request: Request, methods: Methods) -> Response:
         """Run the operation; its errors become answers, but for bugs, which the caller logs and answers."""
         method = request.method
-        operation = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+        operation = _operation(method, methods)
         if operation is None:
             if not methods:
                 return failed(404, ErrorCode.NOT_FOUND, "there is nothing at this path")
@@ -87,3 +94,7 @@ class Application:
             return refused(refusal)
         except Unavailable:
             return refused(unavailable())
+
+
+def _operation(method: str, methods: Methods) -> Operation | None:
+    return methods.get(method) or (methods.get("GET") if method == "HEAD" else None)

@@ -4,15 +4,37 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chatd.background.supervise import Jobs
+
 from .answers import json_answer
 from .operation import Operation
 from .site import Site
 
-STATE = {"type": "object", "properties": {"status": {"type": "string"}, "reason": {"type": "string"}}}
+STATE = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": ["ok", "ready", "unavailable"]},
+        "reason": {"type": "string"},
+        "notes": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["status"],
+}
+
+
+def failing(jobs: Jobs) -> list[str]:
+    """Return a note for each background job that fails; the error's text is in the log alone."""
+    return [
+        f"the job {name!r} fails ({failure.kind}, {failure.failures} times in a row); see the log"
+        for name, failure in sorted(jobs.failing.items())
+    ]
 
 
 def operations(site: Site) -> list[Operation]:
-    """The health checks."""
+    """The health checks.
+
+    `/readyz` is 503 where no message can be acknowledged; a background job that fails is a note in its 200: taking the
+    daemon out of service would not help it.
+    """
 
     async def healthz(request: Request) -> Response:
         return json_answer(b'{"status":"ok"}')
@@ -20,7 +42,8 @@ def operations(site: Site) -> list[Operation]:
     async def readyz(request: Request) -> Response:
         reason = site.problem()
         if reason is None:
-            return json_answer(b'{"status":"ready"}')
+            notes = site.notes()
+            return json_answer(msgspec.json.encode({"status": "ready", **({"notes": notes} if notes else {})}))
         return json_answer(msgspec.json.encode({"status": "unavailable", "reason": reason}), 503)
 
     return [

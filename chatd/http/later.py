@@ -40,7 +40,6 @@ LATER: Final = (
     ("POST", "/v1/conversations/{id}/messages"),
     ("POST", "/v1/requests"),
     ("GET", "/v1/openapi.json"),
-    ("GET", "/metrics"),
 )
 """A feature that comes takes its lines out."""
 

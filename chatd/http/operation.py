@@ -42,3 +42,5 @@ class Operation:
     answers: Mapping[int, Schema | None] = attrs.field(factory=lambda: {200: None})
     hidden: bool = False
     """Left out of the description."""
+    label: str | None = None
+    """What metrics call it; None: its path."""

@@ -94,7 +94,8 @@ def _serving(path: str, file: File, site: Site, text: str) -> Operation:
             headers["Content-Encoding"] = coding
         return Response(file.bodies[coding], headers=headers, media_type=file.media_type)
 
-    return Operation(method="GET", path=path, run=run, public=True, hidden=path != "/", text=text)
+    label = "/assets" if path.startswith("/assets/") else None  # their names change with each build
+    return Operation(method="GET", path=path, run=run, public=True, hidden=path != "/", text=text, label=label)
 
 
 def chosen(accepted: str, bodies: Mapping[str, bytes]) -> str:

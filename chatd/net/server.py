@@ -51,6 +51,7 @@ class Server:
         *,
         bounds: Callable[[Head], Bounds],
         accepting: Callable[[], bool],
+        dropped: Callable[[str], None],
         development: bool,
         exposed: bool,
     ) -> None:
@@ -58,6 +59,7 @@ class Server:
         self._on_upgrade = on_upgrade
         self._bounds = bounds
         self._accepting = accepting
+        self._dropped = dropped
         self._development = development
         self._exposed = exposed
         self.nursery: trio.Nursery | None = None
@@ -97,6 +99,7 @@ class Server:
 
     def _accepted(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         if self.open >= self._config.limits.connections:
+            self._dropped("too_many_connections")
             raise TooMany
         assert self.nursery is not None
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
@@ -149,6 +152,7 @@ class Server:
         if refusal is None:
             await self._on_upgrade(upgrade)
             return
+        self._dropped("origin")
         asked = {name: (head.get(name.encode()) or b"").decode("latin-1") for name in ("origin", "host")}
         address = client.address[0] if client.address else None
         log.warning("handshake refused", reason=refusal, scheme=client.scheme, **asked, address=address)

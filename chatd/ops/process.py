@@ -13,6 +13,7 @@ import trio
 from chatd import logs
 from chatd.admin.control import Control
 from chatd.admin.ports import LivePort
+from chatd.background import loop_delay
 from chatd.config import Config, ConfigError
 from chatd.daemon import Daemon
 from chatd.net import tls
@@ -45,6 +46,7 @@ class Service:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
                 nursery.start_soon(self.notifier.watch, lambda: not self.daemon.gate.stuck(STUCK))
+                nursery.start_soon(loop_delay.watch, self.daemon.metrics.loop_delay.observe)
                 nursery.start_soon(self.control.serve, LivePort(self.daemon.parts))
                 async with trio.open_nursery() as running:
                     await running.start(self.daemon.run, self.listeners)

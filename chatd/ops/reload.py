@@ -18,6 +18,7 @@ LIVE: Final = frozenset(
         *("policy.patient", "policy.dentist", "policy.staff", "policy.admin"),
         *("messages.edit_within", "messages.delete_within"),
         *("web.name", "web.logo", "web.theme", "web.language", "web.sign_in_url", "web.media_origins"),
+        *("metrics.token", "limits.free_disk_bytes"),
         "logs.level",
     }
 )

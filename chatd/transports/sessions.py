@@ -4,19 +4,32 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from protocol.codes import CloseCode
 from protocol.frames import Frame, GoingAway
 
+TRANSPORTS: Final = ("websocket",)
+"""All there are, for metrics that show those without a session, too."""
+
 
 class Live(Protocol):
-    """A session that can be told and ended. `transport`: what it came by; `ended`: set when nothing of it is left."""
+    """A session that can be told and ended.
+
+    `transport`: what it came by; `ended`: set when nothing of it is left; `delivered`: events that it was given;
+    `queued`: bytes that wait for a slow reader.
+    """
 
     transport: str
     ended: trio.Event
+
+    @property
+    def delivered(self) -> int: ...
+
+    @property
+    def queued(self) -> int: ...
 
     def tell(self, frame: Frame) -> None:
         """Send it a frame that belongs to no conversation; never waits."""
@@ -36,6 +49,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self._live: dict[Live, None] = {}
+        self._delivered = 0  # by those that have ended
 
     def __len__(self) -> int:
         return len(self._live)
@@ -43,6 +57,16 @@ class Sessions:
     def by_transport(self) -> Counter[str]:
         """How many came by which transport."""
         return Counter(live.transport for live in self._live)
+
+    @property
+    def delivered(self) -> int:
+        """Events that sessions were given since the start."""
+        return self._delivered + sum(live.delivered for live in self._live)
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait for slow readers."""
+        return sum(live.queued for live in self._live)
 
     @contextmanager
     def holding(self, live: Live) -> Iterator[None]:
@@ -52,6 +76,7 @@ class Sessions:
             yield
         finally:
             del self._live[live]
+            self._delivered += live.delivered
 
     async def say_goodbye(self, rng: random.Random) -> None:
         """Tell all of them that the server goes, let them have their answers, end them, and wait for that."""

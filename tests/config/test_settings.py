@@ -78,6 +78,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "limits.user_request_burst": [("many", INTEGER(1, 1000000))],
     "limits.rooms": [("many", INTEGER(1, 1000000))],
     "limits.room_inbox": [("many", INTEGER(1, 65536))],
+    "limits.free_disk_bytes": [("1G", INTEGER(0, 2**50))],
     "limits.http_body_bytes": [("many", INTEGER(1024, 2**30))],
     "timeouts.handshake": [("5s", NUMBER(0.1, 3600))],
     "timeouts.hello": [("5s", NUMBER(0.1, 3600))],
@@ -101,6 +102,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
         for wrong in ("javascript:alert(1)", "/sign-in", "https://", "https://a b", "https://a.example\n")
     ],
     "web.media_origins": [(["*"], ORIGINS), (["https://a.example/x"], ORIGINS)],
+    "metrics.token": [("a secret with spaces", "16 to 512 printable characters without space")],
     "logs.level": [("INFO", 'one of "debug", "info", "warning", "error"')],
     "logs.format": [("xml", 'one of "auto", "human", "json"')],
 }
@@ -148,7 +150,7 @@ def test_a_wrong_value_gets_one_exact_line_wherever_it_stands(setting: str, valu
     table, key = setting.split(".")
     text = ",".join(value) if isinstance(value, list) else value
     shown, typed = (
-        json.dumps(found, ensure_ascii=False) if setting != "auth.secret" else "..." for found in (value, text)
+        json.dumps(found, ensure_ascii=False) if not SETTINGS[table][key].secret else "..." for found in (value, text)
     )
     literal = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     assert refusal(f"[{table}]\n{key} = {literal}") == f"chatd.toml: [{table}] {key} = {shown}: expected {expected}"

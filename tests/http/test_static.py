@@ -13,6 +13,7 @@ from support.served import Answer, Client, served
 from support.sites import app, site
 
 SCRIPT = b"console.log('hello')"
+ZIPPED = gzip.compress(SCRIPT, mtime=0)
 PAGE = b"<!doctype html><title>Chat</title>"
 
 
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "index.html").write_bytes(PAGE)
     (tmp_path / "sw.js").write_bytes(b"self")
     (tmp_path / "assets" / "app-1a2b.js").write_bytes(SCRIPT)
-    (tmp_path / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(SCRIPT))
+    (tmp_path / "assets" / "app-1a2b.js.gz").write_bytes(ZIPPED)
     (tmp_path / "assets" / "app-1a2b.js.br").write_bytes(b"brotli's bytes")
     (tmp_path / "assets" / "app-1a2b.css").write_bytes(b"body{}")
     return tmp_path
@@ -64,10 +65,10 @@ async def test_page_is_asked_for_again_and_runs_under_a_strict_policy(folder: Pa
     ("accepted", "coding", "body"),
     [
         ("gzip, deflate, br", "br", b"brotli's bytes"),
-        ("gzip", "gzip", gzip.compress(SCRIPT)),
-        ("br;q=0, gzip;q=0.5", "gzip", gzip.compress(SCRIPT)),
+        ("gzip", "gzip", ZIPPED),
+        ("br;q=0, gzip;q=0.5", "gzip", ZIPPED),
         ("*", "br", b"brotli's bytes"),
-        ("*, br;q=0", "gzip", gzip.compress(SCRIPT)),
+        ("*, br;q=0", "gzip", ZIPPED),
         ("BR", "br", b"brotli's bytes"),
         ("identity", None, SCRIPT),
         ("brr, gz", None, SCRIPT),
@@ -81,10 +82,7 @@ async def test_asset_comes_as_the_client_takes_it(
         answer = await get(client, "/assets/app-1a2b.js", Accept_Encoding=accepted)
         assert answer.status == 200
         assert answer.headers.get("content-encoding") == coding
-        if coding == "gzip":
-            assert gzip.decompress(answer.body) == SCRIPT
-        else:
-            assert answer.body == body
+        assert answer.body == body
         assert answer.headers["vary"] == "Accept-Encoding"
         assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"

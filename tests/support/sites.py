@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from chatd import metrics
 from chatd.config import Config, Server, Web
 from chatd.http.app import Application, make_app
 from chatd.http.site import Site
@@ -19,7 +20,8 @@ def site(
     """A site with these settings; pages of `server.allowed_origins` are allowed, and of nothing else."""
     config = Config(server=server or Server(), web=web or Web())
     origins = Origins(allowed=config.server.allowed_origins)
-    return Site(config=lambda: config, origins=lambda: origins, problem=problem, **more)
+    given: dict[str, Any] = {"notes": lambda: [], "metrics": metrics.Metrics()} | more
+    return Site(config=lambda: config, origins=lambda: origins, problem=problem, **given)
 
 
 def app(**options: Any) -> Application:

@@ -147,6 +147,16 @@ class Connection:
             self.ended.set()
             await trio.aclose_forcefully(self._raw)
 
+    @property
+    def delivered(self) -> int:
+        """Events that the session was given."""
+        return self.session.delivered
+
+    @property
+    def queued(self) -> int:
+        """Bytes of live events that wait."""
+        return self.outbox.queued
+
     def tell(self, frame: Frame) -> None:
         """Send a frame that belongs to no conversation."""
         self.session.send(frame)
@@ -232,8 +242,10 @@ class Connection:
     def _refuse(self, refusal: Refusal | None, re: RequestId | None, wait: float) -> None:
         """Answer with the refusal, or that there are too many requests; whoever goes on and on is cut off."""
         if wait:
+            self._parts.metrics.drop("rate_limited")
             self._refused += 1
             if self._refused > PATIENCE:
+                self._parts.metrics.drop("too_many_requests")
                 raise Closing(CloseCode.TOO_MANY, "too many requests")
             refusal = Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3))
         assert refusal is not None
@@ -292,6 +304,7 @@ class Connection:
 
     def _on_cut(self, reason: str) -> None:
         if reason not in ("gone", "revoked"):
+            self._parts.metrics.drop("too_slow")
             self._log.warning("cut", reason=reason)
         self.stop(CloseCode.TOO_SLOW, "too slow")
 

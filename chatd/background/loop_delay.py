@@ -1,0 +1,16 @@
+"""How late the event loop is: who holds it up delays everybody."""
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+INTERVAL_S: Final = 0.25
+
+
+async def watch(observe: Callable[[float], None]) -> None:
+    """Give `observe` the seconds by which each timer was late, until cancelled."""
+    while True:
+        due = trio.current_time() + INTERVAL_S
+        await trio.sleep_until(due)
+        observe(max(0.0, trio.current_time() - due))
