@@ -109,7 +109,7 @@ export interface OutboxItem {
   readonly conversation: Id;
   readonly body: string;
   readonly replyTo: Seq | null;
-  readonly attachments: readonly Id[];
+  readonly attachments: readonly Attachment[];
   /** When it was written (ms, server's clock as far as known). */
   readonly createdAt: number;
   /** `failed`: refused for good, waits for `retry` or `discard`; those behind it go on. */
@@ -209,7 +209,7 @@ export interface Client {
 
   /** Begins, or goes on. Twice is once. */
   start(): void;
-  /** Closes the connection and ends all work, once `stop` was called as often as `start` (so StrictMode is harmless). */
+  /** Closes the connection and ends all work; `start` goes on where it was. */
   stop(): void;
   /** Comes back after `ended`, with a new sign-in; or tries at once while `waiting`. */
   restart(): void;

@@ -6,6 +6,9 @@ export type { Environment } from "./environment.js";
 export { type Transport, type TransportConnection, type TransportEvents } from "./transport.js";
 
 import type { Client, ClientOptions } from "./api.js";
+import { ChatClient } from "./client.js";
 
 /** A client of the server at `options.url`; does nothing before `start`. */
-export declare function createClient(options?: ClientOptions): Client;
+export function createClient(options?: ClientOptions): Client {
+  return new ChatClient(options);
+}
