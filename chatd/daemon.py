@@ -139,6 +139,7 @@ class Daemon:
             Site(
                 config=lambda: self.config,
                 origins=lambda: self.server.origins,
+                wait=lambda client: self.server.wait(client),
                 problem=self.problem,
                 notes=lambda: failing(self.jobs),
                 metrics=self.metrics,

@@ -117,10 +117,17 @@ class Limits:
     outbox_bytes: int = whole(1_048_576, 65_536, 2**30, "bytes queued for a connection before it is cut as too slow")
     connections: int = whole(10_000, 1, 1_000_000, "connections in all")
     connections_per_user: int = whole(50, 1, 1_000_000, "connections of one user")
+    connections_per_address: int = whole(
+        1_000, 1, 1_000_000, "connections from one address (or IPv6 /64), proxies excepted"
+    )
     requests_per_second: float = number(20.0, 0.1, 1e6, "requests/s of a connection, over time")
     request_burst: int = whole(100, 1, 1_000_000, "requests of a connection at once")
     user_requests_per_second: float = number(40.0, 0.1, 1e6, "requests/s of a user over all connections, over time")
     user_request_burst: int = whole(200, 1, 1_000_000, "requests of a user over all connections at once")
+    address_requests_per_second: float = number(
+        200.0, 0.1, 1e6, "HTTP requests and handshakes/s of one address (or IPv6 /64), over time"
+    )
+    address_request_burst: int = whole(1_000, 1, 1_000_000, "HTTP requests and handshakes of one address at once")
     rooms: int = whole(10_000, 1, 1_000_000, "conversations held in memory")
     room_inbox: int = whole(256, 1, 65_536, "requests waiting in one conversation")
     free_disk_bytes: int = whole(

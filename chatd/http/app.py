@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+import trio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -24,6 +25,9 @@ FAMILIES: Final = (health.operations, metrics.operations, static.operations, bra
 
 
 NOT_ALLOWED: Final = failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
+
+MAX_DELAY_S: Final = 1.0
+"""Seconds by which an answer to a flood is delayed; its connection is busy meanwhile."""
 
 SMALL_BODY_S: Final = 20.0
 """Seconds for the body of an operation that names no bounds: a few lines of JSON."""
@@ -58,16 +62,20 @@ class Application:
         allowed = origin is not None and self._site.origins().allows(head, scope["scheme"])
         if origin is not None and allowed:
             send = cors.readable_by(origin, send)
-        if methods and cors.is_preflight(head):
-            response = (
-                cors.preflight(methods_of(methods))
-                if allowed
-                else failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
-            )
+        if wait := self._site.wait(scope["client"]):
+            response = await self._delayed(wait)
+        elif methods and cors.is_preflight(head):
+            response = cors.preflight(methods_of(methods)) if allowed else NOT_ALLOWED
         else:
             response = await self._answer(request, methods)
         self._count(request.method, methods, response.status_code)
         await response(scope, receive, send)
+
+    async def _delayed(self, wait: float) -> Response:
+        """Answer that there are too many requests; later, so that asking on and on at once is no use."""
+        self._site.metrics.drop("rate_limited")
+        await trio.sleep(min(wait, MAX_DELAY_S))
+        return refused(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait))
 
     def _count(self, method: str, methods: Methods, status: int) -> None:
         """Count the answer; what nobody serves is one series, for whoever asks chooses path and method."""

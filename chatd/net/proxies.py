@@ -53,6 +53,10 @@ class Proxies:
         said = next(_backwards(head, b"x-forwarded-proto"), b"").lower()
         return Client(client, SCHEMES.get(said, scheme))
 
+    def trusts(self, peer: str) -> bool:
+        """Whether this peer is a trusted proxy."""
+        return self._is_trusted(_address(peer))
+
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
 

@@ -1,5 +1,6 @@
 """The one port: connections are accepted, decrypted, and given to the application or, as upgrades, to a handler."""
 
+import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from chatd.config import Config
 
 from . import front, tls
+from .addresses import Addresses
 from .asgi import GONE, linger, write
 from .bounds import Bounds
 from .head import Head
@@ -64,12 +66,18 @@ class Server:
         self._exposed = exposed
         self.nursery: trio.Nursery | None = None
         self.open = 0
+        self._addresses = Addresses(connections=0, rate=None, burst=0)
 
     def apply(self, config: Config, encryption: ssl.SSLContext | None) -> None:
         """Serve new connections by these settings."""
         self._config = config
         self._encryption = encryption
-        server = config.server
+        server, limits = config.server, config.limits
+        self._addresses.replace(
+            connections=limits.connections_per_address,
+            rate=None if self._development else limits.address_requests_per_second,
+            burst=limits.address_request_burst,
+        )
         self._proxies = Proxies(server.trusted_proxies)
         self.origins = Origins(
             development=self._development,
@@ -82,6 +90,10 @@ class Server:
     def encrypted(self) -> bool:
         """Whether new connections speak TLS."""
         return self._encryption is not None
+
+    def wait(self, client: tuple[str, int] | None) -> float:
+        """Take a request or handshake of this address: 0, or the seconds until it may ask again."""
+        return self._addresses.wait(client[0]) if client is not None else 0.0
 
     async def accept(
         self,
@@ -98,24 +110,35 @@ class Server:
             await trio.sleep_forever()
 
     def _accepted(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        if self.open >= self._config.limits.connections:
+        """Take a connection. Raises TooMany; counted here and not in its task, which begins only later."""
+        known = peer[0] if not self._development and not self._proxies.trusts(peer[0]) else None
+        if self.open >= self._config.limits.connections or (known and not self._addresses.enter(known)):
             self._dropped("too_many_connections")
             raise TooMany
+        self.open += 1
         assert self.nursery is not None
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        self.nursery.start_soon(self.serve_stream, stream, sock, peer)
+        self.nursery.start_soon(self._serve_accepted, stream, sock, peer, known)
+
+    async def _serve_accepted(
+        self, stream: trio.abc.Stream, sock: socket.socket, peer: tuple[str, int], known: str | None
+    ) -> None:
+        try:
+            await self.serve_stream(stream, sock, peer)
+        finally:
+            self.open -= 1
+            if known:
+                self._addresses.leave(known)
 
     async def serve_stream(
         self, stream: trio.abc.Stream, sock: socket.socket | None = None, peer: tuple[str, int] | None = None
     ) -> None:
         """Serve one connection, and close it. Raises nothing but trio.Cancelled."""
-        self.open += 1
         try:
             await self._serve(stream, sock, peer)
         except* Exception as group:  # a bug that surfaces during cancellation comes in a group with Cancelled
             log.error("connection crashed", exc_info=group)
         finally:
-            self.open -= 1
             await trio.aclose_forcefully(stream)
 
     async def _serve(self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None) -> None:
@@ -149,6 +172,13 @@ class Server:
         """Hand the upgrade on, where its origin is allowed."""
         head, client = upgrade.head, upgrade.client
         refusal = self.origins.refusal(head, client.scheme)
+        if refusal is None and (wait := self.wait(client.address)):
+            self._dropped("rate_limited")
+            retry = [(b"retry-after", b"%d" % max(1, math.ceil(wait)))]
+            await self._refuse(
+                upgrade, plain_answer(429, "rate_limited", "too many requests", temporary=True, headers=retry)
+            )
+            return
         if refusal is None:
             await self._on_upgrade(upgrade)
             return
@@ -156,7 +186,9 @@ class Server:
         asked = {name: (head.get(name.encode()) or b"").decode("latin-1") for name in ("origin", "host")}
         address = client.address[0] if client.address else None
         log.warning("handshake refused", reason=refusal, scheme=client.scheme, **asked, address=address)
+        await self._refuse(upgrade, plain_answer(403, "forbidden", "origin not allowed"))
+
+    async def _refuse(self, upgrade: Upgrade, answer: bytes) -> None:
         with suppress(trio.TooSlowError, *GONE):
-            answer = plain_answer(403, "forbidden", "origin not allowed")
             await write(upgrade.stream, answer, self._config.timeouts.write)
             await linger(upgrade.stream)
