@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from chatd.core.catchup import Feeder
+from chatd.core.caller import Caller
 from chatd.core.session import Session
 from protocol.requests import Request
 from storage.records import User
@@ -20,13 +20,18 @@ class Context(Generic[R]):
     """One request and its caller. `by`: the relations to its subject that suffice (`permissions.py`)."""
 
     parts: Parts
-    session: Session
-    feeder: Feeder
+    caller: Caller
     request: R
     by: Relations
 
     @property
     def user(self) -> User:
-        """Who asks. Only after `hello`."""
-        assert self.session.user is not None
-        return self.session.user
+        """The caller's row. Only after `hello`."""
+        assert self.caller.user is not None
+        return self.caller.user
+
+    @property
+    def session(self) -> Session:
+        """The caller's session, for requests that are about a connection; dispatch refuses them to other callers."""
+        assert isinstance(self.caller, Session)
+        return self.caller

@@ -1,15 +1,18 @@
-"""How each request is run: one table of them all, and the one place that answers errors. Who may: `permissions.py`."""
+"""The table of all requests with their handlers, and the one place that answers errors.
+
+`permissions.py` says who may ask what.
+"""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import attrs
 import structlog
 
-from chatd.core.catchup import Feeder
+from chatd.core.caller import Caller, Read
 from chatd.core.errors import Closing, Refusal, internal, unavailable
 from chatd.core.pending import PendingRequest
-from chatd.core.session import Session
 from protocol.codes import ErrorCode
 from protocol.frames import Frame
 from protocol.requests import REQUESTS, Request
@@ -20,121 +23,119 @@ from .context import Context
 from .handlers import conversations, groups, hello, messages, receipts, search, signals, sync, users
 from .parts import Parts
 from .permissions import ANONYMOUS, RIGHTS, relations
-from .replies import Read
 
 log = structlog.get_logger("chatd.dispatch")
 
 
 @attrs.frozen
-class Way:
-    """How a request is run. `now`: the same at once, or False where it has to wait, and then nothing was done."""
+class Handler:
+    """How a request is run. `now` runs it without waiting, or returns False and has done nothing.
+
+    `needs_session`: it is about a connection, and refused to callers who have none.
+    """
 
     run: Callable[[Context[Any]], Awaitable[None]]
     now: Callable[[Context[Any]], bool] | None = None
+    needs_session: bool = False
 
 
-def at_once(command: Callable[[Context[Any]], Frame | None]) -> Way:
-    """A command that needs nothing but the session."""
+def immediate(handle: Callable[[Context[Any]], Frame | None]) -> Handler:
+    """Make a handler of a function that never waits, and returns the reply."""
 
     def now(context: Context[Any]) -> bool:
-        reply = command(context)
+        reply = handle(context)
         if reply is not None:
-            context.session.send(reply)
+            context.caller.send(reply)
         return True
 
     async def run(context: Context[Any]) -> None:
         now(context)
 
-    return Way(run, now)
+    return Handler(run, now)
 
 
-def waiting(
-    command: Callable[[Context[Any]], Awaitable[Frame | None]], now: Callable[[Context[Any]], bool] | None = None
-) -> Way:
-    """A command that sees to its own order, and may answer later."""
+def plain(
+    handle: Callable[[Context[Any]], Awaitable[Frame | None]],
+    now: Callable[[Context[Any]], bool] | None = None,
+    *,
+    needs_session: bool = False,
+) -> Handler:
+    """Make a handler of a function that sees to its own order, and returns the reply or has answered by itself."""
 
     async def run(context: Context[Any]) -> None:
-        reply = await command(context)
+        reply = await handle(context)
         if reply is not None:
-            context.session.send(reply)
+            context.caller.send(reply)
 
-    return Way(run, now)
-
-
-def reading(command: Callable[[Context[Any]], Awaitable[Read]]) -> Way:
-    """A command that reads the store: after what was asked before it, in rev order with what else leaves."""
-
-    async def run(context: Context[Any]) -> None:
-        session = context.session
-        await session.quiet()
-        async with session.turn():
-            with session.hold() as hold:
-                read = await command(context)
-                if read.reply is not None:
-                    hold.revs = read.revs
-                    hold.reply = session.codec.encode(read.reply)
-
-    return Way(run)
+    return Handler(run, now, needs_session)
 
 
-def in_room(command: Callable[[Context[Any]], RoomChange]) -> Way:
-    """A command that makes a change; the conversation's room answers when it is kept."""
+def read(handle: Callable[[Context[Any]], Awaitable[Read]]) -> Handler:
+    """Make a handler of a function that reads the store; its reply leaves in rev order."""
 
     async def run(context: Context[Any]) -> None:
-        await _post(context, command(context))
+        await context.caller.read(partial(handle, context))
+
+    return Handler(run)
+
+
+def write(handle: Callable[[Context[Any]], RoomChange]) -> Handler:
+    """Make a handler of a function that returns a change; the conversation's room answers when it is kept."""
+
+    async def run(context: Context[Any]) -> None:
+        await _post(context, handle(context))
 
     def now(context: Context[Any]) -> bool:
-        change = command(context)
-        return context.parts.rooms.post_nowait(
-            change.conversation, PendingRequest(context.session, context.request.id, change)
-        )
+        change = handle(context)
+        pending = PendingRequest(context.caller, context.request.id, change)
+        return context.parts.rooms.post_nowait(change.conversation, pending)
 
-    return Way(run, now)
+    return Handler(run, now)
 
 
-def looking_first(command: Callable[[Context[Any]], Awaitable[RoomChange]]) -> Way:
-    """The same, where something has to be read before."""
+def write_after_read(handle: Callable[[Context[Any]], Awaitable[RoomChange]]) -> Handler:
+    """Make a handler of a function that reads the store before it returns a change."""
 
     async def run(context: Context[Any]) -> None:
-        await _post(context, await command(context))
+        await _post(context, await handle(context))
 
-    return Way(run)
+    return Handler(run)
 
 
 async def _post(context: Context[Any], change: RoomChange) -> None:
-    await context.parts.rooms.post(change.conversation, PendingRequest(context.session, context.request.id, change))
+    await context.parts.rooms.post(change.conversation, PendingRequest(context.caller, context.request.id, change))
 
 
-TABLE: dict[str, Way] = {
-    "hello": waiting(hello.hello),
-    "ping": at_once(hello.ping),
-    "conversation.open": waiting(conversations.open_direct),
-    "conversation.create": waiting(groups.create),
-    "conversation.list": reading(conversations.list_page),
-    "conversation.get": reading(conversations.get),
-    "conversation.update": in_room(groups.update),
-    "conversation.add": looking_first(groups.add),
-    "conversation.remove": in_room(groups.remove),
-    "conversation.leave": in_room(conversations.leave),
-    "membership.set": in_room(conversations.set_membership),
-    "message.send": in_room(messages.send),
-    "message.edit": in_room(messages.edit),
-    "message.delete": in_room(messages.delete),
-    "message.react": in_room(messages.react),
-    "message.history": reading(messages.history),
-    "message.search": reading(search.search),
-    "receipt": in_room(receipts.advance),
-    "sync": waiting(sync.sync),
-    "typing": waiting(signals.typing, signals.typing_now),
-    "focus": waiting(signals.focus),
-    "user.list": reading(users.list_page),
-    "presence.get": reading(users.presence),
+TABLE: dict[str, Handler] = {
+    "hello": plain(hello.hello, needs_session=True),
+    "ping": immediate(hello.ping),
+    "conversation.open": plain(conversations.open_direct),
+    "conversation.create": plain(groups.create),
+    "conversation.list": read(conversations.list_page),
+    "conversation.get": read(conversations.get),
+    "conversation.update": write(groups.update),
+    "conversation.add": write_after_read(groups.add),
+    "conversation.remove": write(groups.remove),
+    "conversation.leave": write(conversations.leave),
+    "membership.set": write(conversations.set_membership),
+    "message.send": write(messages.send),
+    "message.edit": write(messages.edit),
+    "message.delete": write(messages.delete),
+    "message.react": write(messages.react),
+    "message.history": read(messages.history),
+    "message.search": read(search.search),
+    "receipt": write(receipts.advance),
+    "sync": plain(sync.sync, needs_session=True),
+    "typing": plain(signals.typing, signals.typing_now, needs_session=True),
+    "focus": plain(signals.focus, needs_session=True),
+    "user.list": read(users.list_page),
+    "presence.get": read(users.presence),
 }
 assert TABLE.keys() == RIGHTS.keys() == REQUESTS.keys()
 
 
 async def _run(context: Context[Any]) -> None:
-    """Once more, where what was not found turns out to be there."""
+    """Run a request; once more where another program turns out to have written what was not found."""
     run = TABLE[context.request.TYPE].run
     conversation = getattr(context.request, "conversation", None)
     try:
@@ -157,45 +158,44 @@ def _not_for_this_role() -> Refusal:
     return Refusal(ErrorCode.FORBIDDEN, "your role may not do this")
 
 
-def _context(parts: Parts, session: Session, feeder: Feeder, request: Request) -> Context[Any]:
-    """The request, where its asker may ask it at all. Raises Refusal."""
-    user = session.user
+def _context(parts: Parts, caller: Caller, request: Request) -> Context[Any]:
+    """Return the request with its caller, where the caller may ask it at all. Raises Refusal."""
+    user = caller.user
     by = relations(request.TYPE, ANONYMOUS if user is None else user.role)
     if by is None:
         raise _say_hello() if user is None else _not_for_this_role()
     if parts.draining():
         raise Refusal(ErrorCode.UNAVAILABLE, "the server is shutting down; reconnect in a moment")
-    return Context(parts, session, feeder, request, by)
+    return Context(parts, caller, request, by)
 
 
-def dispatch_now(parts: Parts, session: Session, feeder: Feeder, request: Request) -> bool:
+def dispatch_now(parts: Parts, caller: Caller, request: Request) -> bool:
     """Run a request as `dispatch` does, where nothing has to be waited for; False: it is still to be run."""
     now = TABLE[request.TYPE].now
     if now is None:
         return False
     try:
-        return now(_context(parts, session, feeder, request))
+        return now(_context(parts, caller, request))
     except Exception as error:
-        _answer(session, request, error)
+        _answer(caller, request, error)
         return True
 
 
-async def dispatch(parts: Parts, session: Session, feeder: Feeder, request: Request) -> None:
-    """Run a request; whatever goes wrong becomes its `error`. Raises Closing where the connection ends with it."""
+async def dispatch(parts: Parts, caller: Caller, request: Request) -> None:
+    """Run a request; an exception becomes its `error`. Raises Closing where the connection ends with it."""
     try:
-        await _run(_context(parts, session, feeder, request))
+        await _run(_context(parts, caller, request))
     except Exception as error:
-        _answer(session, request, error)
+        _answer(caller, request, error)
 
 
-def _answer(session: Session, request: Request, error: Exception) -> None:
+def _answer(caller: Caller, request: Request, error: Exception) -> None:
     if isinstance(error, Refusal):
-        session.send(error.frame(request.id))
+        caller.send(error.frame(request.id))
         if error.close is not None:
             raise Closing(error.close, error.message) from None
     elif isinstance(error, Unavailable):
-        session.send(unavailable().frame(request.id))
+        caller.send(unavailable().frame(request.id))
     else:
-        user = session.user.id if session.user else None
-        log.error("request failed", request=request.TYPE, user=user, exc_info=error)
-        session.send(internal().frame(request.id))
+        log.error("request failed", request=request.TYPE, user=caller.user_id or None, exc_info=error)
+        caller.send(internal().frame(request.id))

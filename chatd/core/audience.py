@@ -15,10 +15,11 @@ from storage import records
 from storage.changes import Changed, SendMessage
 
 from . import view
+from .caller import Recipient
 from .event import Event
+from .order import Lag
 from .pending import PendingRequest, answer, answer_sent
 from .registry import Registry
-from .session import Lag, Session
 
 log = structlog.get_logger("chatd.room")
 
@@ -38,7 +39,7 @@ class Step:
     def __init__(self, seen: view.Seen, pending: PendingRequest) -> None:
         self.seen = seen
         self.pending = pending
-        self.asker: Session | None = pending.session if pending.wants_ok else None
+        self.asker: object = pending.caller if pending.wants_ok else None  # a recipient too, where it is a session
 
 
 class Audience:
@@ -49,7 +50,7 @@ class Audience:
         self.gathered_until = float("inf")  # when the connections are to be told what they gathered
         self._gather_for = GATHER
         self._registry = registry
-        self._behind: dict[Session, Lag] = {}  # which knows the rev that it has, also when it has moved on since
+        self._behind: dict[Recipient, Lag] = {}  # which knows the rev that it has, also when it has moved on since
         self._log = log.bind(conversation=self.id)
         self.adopt(row)
 
@@ -68,7 +69,7 @@ class Audience:
         row = self._participants.get(user)
         return row is not None and row.left_at is None
 
-    def sessions(self) -> Iterator[tuple[str, Session]]:
+    def sessions(self) -> Iterator[tuple[str, Recipient]]:
         """The connections of those who take part, and whose they are."""
         of = self._registry.of
         for user in self.present:
@@ -86,7 +87,7 @@ class Audience:
         """Those who are behind read on from the store; who left meanwhile hears of that."""
         behind, self._behind = self._behind, {}
         for session, lag in behind.items():
-            if not session.outbox.is_cut:
+            if not session.is_gone:
                 session.feed({self.id: lag.rev})
 
     def tell_run(self, run: list[Step]) -> None:
@@ -114,11 +115,11 @@ class Audience:
         for step in run:
             pending = step.pending
             if pending.wants_ok:  # its connection is gone
-                answer(pending, self.id, step.seen.fields_for(pending.session.user_id), step.seen.outcome)
+                answer(pending, self.id, step.seen.fields_for(pending.caller.user_id), step.seen.outcome)
             pending.finish()
         run.clear()
 
-    def _tell_in_turn(self, session: Session, user: str, run: Sequence[Step]) -> None:
+    def _tell_in_turn(self, session: Recipient, user: str, run: Sequence[Step]) -> None:
         """The same for one who asked, or whom some of it concerns."""
         others: list[view.Seen] = []
 
@@ -146,8 +147,8 @@ class Audience:
                     tell_others()  # a membership is final for its event: no message may follow in it
         tell_others()
 
-    def _gather(self, session: Session, first: int, last: int) -> None:
-        session.gather(self.id, first, last)
+    def _gather(self, session: Recipient, first: int, last: int) -> None:
+        session.gather(Change(conversation=self.id, from_rev=first, rev=last))
         self.gathered_until = min(self.gathered_until, trio.current_time() + self._gather_for)
 
     def tell_gathered(self) -> None:
@@ -162,7 +163,7 @@ class Audience:
         """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
         outcome = seen.outcome
         self._apply(outcome, outcome, ())
-        asker = pending.session if pending is not None and pending.wants_ok else None
+        asker: object = pending.caller if pending is not None and pending.wants_ok else None
         only = {m.user for m in outcome.memberships} if outcome.rev == outcome.from_rev else None
         if only is None:
             self._gather_for = GATHER
@@ -189,9 +190,9 @@ class Audience:
                 else:
                     session.deliver(self.id, fields["from_rev"], outcome.rev, event)
         if pending is not None and not pending.done:
-            answer(pending, self.id, seen.fields_for(pending.session.user_id), outcome)
+            answer(pending, self.id, seen.fields_for(pending.caller.user_id), outcome)
 
-    def _part(self, session: Session) -> None:
+    def _part(self, session: Recipient) -> None:
         session.tell_gathered(self.id)
         session.start_anew(self.id)
         if session.focus == self.id:

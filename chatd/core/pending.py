@@ -3,27 +3,34 @@
 from typing import Any
 
 from protocol.codes import ErrorCode
-from protocol.encode import encode_sent_ok
 from protocol.frames import ChangeOk
 from protocol.types import RequestId
 from storage.changes import Changed, CreateGroup, OpenDirect, Refused, RoomChange, SendMessage, SetTitle, Unchanged
 
 from . import view
+from .caller import Caller
 from .errors import Refusal
 from .session import Session
 
 
 class PendingRequest:
-    """A request on its way through a room: a change for the store, or typing (`active`)."""
+    """A request on its way through a room: a change for the store, or typing (`typist`, `active`)."""
 
-    __slots__ = ("active", "change", "deadline", "done", "re", "session")
+    __slots__ = ("active", "caller", "change", "deadline", "done", "re", "typist")
 
     def __init__(
-        self, session: Session, re: RequestId | None, change: RoomChange | None, *, active: bool = False
+        self,
+        caller: Caller,
+        re: RequestId | None,
+        change: RoomChange | None,
+        *,
+        typist: Session | None = None,
+        active: bool = False,
     ) -> None:
-        self.session = session
+        self.caller = caller
         self.re = re
         self.change = change
+        self.typist = typist
         self.active = active
         self.deadline = float("inf")
         self.done = False
@@ -37,17 +44,17 @@ class PendingRequest:
         """The request is answered, or needs no answer."""
         if not self.done:
             self.done = True
-            self.session.answered()
+            self.caller.answered()
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error."""
         if not self.done:
-            self.session.send(refusal.frame(self.re))
+            self.caller.send(refusal.frame(self.re))
             self.finish()
 
 
 def answer(pending: PendingRequest, conversation: str, fields: dict[str, Any], outcome: Changed | Unchanged) -> None:
-    """The `ok` of a changing request, where one is wanted; it stands for the event on the asker's connection."""
+    """Answer a changing request with its `ok`, where one is wanted; it stands for the event on that connection."""
     if pending.wants_ok:
         assert pending.re is not None
         match pending.change:
@@ -59,22 +66,18 @@ def answer(pending: PendingRequest, conversation: str, fields: dict[str, Any], o
                 fields["info"] = view.info(outcome.room)
             case _:
                 pass
-        session = pending.session
-        ok = ChangeOk(re=pending.re, conversation=conversation, **fields)
-        session.answer(conversation, ok.from_rev, ok.rev, session.codec.encode(ok))
+        pending.caller.answer(ChangeOk(re=pending.re, conversation=conversation, **fields))
     pending.finish()
 
 
 def answer_sent(pending: PendingRequest, conversation: str, seen: view.Seen) -> None:
     """The same for a message that was sent, and nothing else with it: the hot path."""
     if pending.re is not None and not pending.done:
-        session, outcome = pending.session, seen.outcome
-        from_rev, rev = outcome.from_rev, outcome.rev
-        ok = encode_sent_ok(pending.re, conversation, from_rev, rev, seen.messages[0])
-        session.answer(conversation, from_rev, rev, session.codec.wrap(ok))
+        outcome = seen.outcome
+        pending.caller.answer_sent(pending.re, conversation, outcome.from_rev, outcome.rev, seen.messages[0])
     pending.finish()
 
 
 def refusal(outcome: Refused) -> Refusal:
-    """What the store says no to, as the asker hears it."""
+    """Return the store's refusal as the caller hears it."""
     return Refusal(ErrorCode(outcome.reason), outcome.message)

@@ -123,7 +123,7 @@ class Room:
             if self._ticket is None:
                 self._wake.set()
         inbox.append(pending)
-        pending.session.asked()
+        pending.caller.asked()
         return True
 
     def lost(self, session: Session) -> None:
@@ -324,14 +324,14 @@ class Room:
                 self._publish_change(pending, outcome, run)
             elif isinstance(outcome, Refused):
                 pending.refuse(refusal(outcome))
-                if outcome.message == not_found().message and self.is_present(pending.session.user_id):
+                if outcome.message == not_found().message and self.is_present(pending.caller.user_id):
                     self._audience.tell_run(run)
                     self.resync()  # somebody else took the user out
             else:
                 assert isinstance(outcome, Unchanged)
                 self._audience.tell_run(run)
                 self.notice(outcome.room.rev)
-                answer(pending, self.id, view.unchanged_fields(outcome, pending.session.user_id), outcome)
+                answer(pending, self.id, view.unchanged_fields(outcome, pending.caller.user_id), outcome)
         self._audience.tell_run(run)
         self._expect(self._audience.gathered_until)
 
@@ -341,8 +341,8 @@ class Room:
             self.resync()  # somebody else wrote in between
         seen = view.Seen(outcome, crowd=self._audience.crowd)
         typist = None
-        if self._typing and isinstance(pending.change, SILENT) and pending.session.user_id in self._typing:
-            typist = pending.session.user_id
+        if self._typing and isinstance(pending.change, SILENT) and pending.caller.user_id in self._typing:
+            typist = pending.caller.user_id
         if seen.plain and typist is None:
             if isinstance(pending.change, GROWING):
                 self._keep_small(run, seen)
@@ -377,8 +377,8 @@ class Room:
     # -- typing: never stored --
 
     def _set_typing(self, pending: PendingRequest) -> None:
-        user = pending.session.user_id
-        if pending.done or pending.session.outbox.is_cut:
+        user, typist = pending.caller.user_id, pending.typist
+        if pending.done or typist is None or typist.is_gone:
             pending.finish()  # too late: it was refused, or the connection is lost
             return
         if not self.is_present(user):
@@ -386,14 +386,14 @@ class Room:
             return
         if pending.active:
             until = trio.current_time() + TYPING
-            self._typing[user] = (until, pending.session)
+            self._typing[user] = (until, typist)
             self._expect(until)
-            pending.session.typing_in.add(self.id)
+            typist.typing_in.add(self.id)
             self._tell_typing(user, active=True)
         elif user in self._typing:
             self._stop_typing(user)
         if pending.re is not None and not pending.done:
-            pending.session.send(Ok(re=pending.re))
+            typist.send(Ok(re=pending.re))
         pending.finish()
 
     def _expire_typing(self, now: float) -> None:

@@ -11,6 +11,7 @@ from storage import records
 from storage.changes import Changed, CreateGroup, OpenDirect, Outcome, Refused, Unchanged, room_of
 
 from . import view
+from .caller import Caller
 from .errors import Refusal, internal, not_found, unavailable
 from .pending import PendingRequest, answer, refusal
 from .room import Room, RoomParts
@@ -96,7 +97,7 @@ class Rooms:
         """Put a request into its room's inbox. Raises Refusal: `not_found`, or `unavailable` when there is no place."""
         if self.post_nowait(conversation, pending):
             return
-        user = pending.session.user_id
+        user = pending.caller.user_id
         room = self._loaded.get(conversation) or await self._load(conversation, user)
         if not room.is_present(user):
             await self._ask_store(room, user)
@@ -105,7 +106,7 @@ class Rooms:
     def post_nowait(self, conversation: str, pending: PendingRequest) -> bool:
         """Put a request into its room's inbox; False: something has to be waited for, or looked up."""
         room = self._loaded.get(conversation)
-        if room is None or not room.is_present(pending.session.user_id):
+        if room is None or not room.is_present(pending.caller.user_id):
             return False
         return room.put_nowait(pending)
 
@@ -124,13 +125,13 @@ class Rooms:
         row = await self._parts.gate.read(lambda: self._parts.gate.store.room(conversation))
         return row is not None and row.present(user)
 
-    async def begin(self, session: Session, re: RequestId | None, change: Begin) -> None:
+    async def begin(self, caller: Caller, re: RequestId | None, change: Begin) -> None:
         """Find or make a conversation, and answer. Raises Refusal or Unavailable.
 
         It goes by no room's inbox, as the room isn't known before; its outcome is published in commit order too.
         """
-        pending = PendingRequest(session, re, change)
-        session.asked()
+        pending = PendingRequest(caller, re, change)
+        caller.asked()
         refused: list[Refused] = []
 
         def publish(outcomes: Sequence[Outcome]) -> None:
@@ -249,12 +250,12 @@ class Rooms:
                 self._doubtful.discard(key)
                 if not outcome.room.last_seq:
                     self._tell_again(outcome)
-            answer(pending, id, view.unchanged_fields(outcome, pending.session.user_id), outcome)
+            answer(pending, id, view.unchanged_fields(outcome, pending.caller.user_id), outcome)
             return
         self._doubtful.discard(key)
         room = self._loaded.get(id) or self._start_to_tell(room_of(outcome))
         if outcome.created:
-            log.info("conversation created", conversation=id, kind=outcome.room.kind, by=pending.session.user_id)
+            log.info("conversation created", conversation=id, kind=outcome.room.kind, by=pending.caller.user_id)
         if room.rev not in (outcome.from_rev, outcome.rev):
             room.resync()
         try:

@@ -1,113 +1,52 @@
-"""One connection as the rooms see it: who is there, and in which order frames leave. No I/O.
+"""One connection towards the chat: it asks as a `Caller`, and is told as a `Recipient`."""
 
-Per connection and conversation the state is live, or behind some rev. While behind, events are only marked (the feeder
-in `catchup.py` reads them from the store) and `ok`s wait for their turn. While a reply is being read, everything else
-that leaves is held, so that the reply takes its place in rev order.
-"""
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-
-import attrs
 import trio
+from msgspec import Raw
 
 from protocol.codes import CloseCode
-from protocol.frames import Change, Frame
-from storage.records import User
+from protocol.encode import encode_sent_ok
+from protocol.frames import ChangeOk
+from protocol.types import RequestId
+from storage.records import Standing, User
 
-from .event import Codec, Event
-from .outbox import Outbox
+from .caller import Read
+from .catchup import Feeder
+from .event import Codec
+from .gate import Gate
+from .order import Order
+from .sink import Sink
 
-
-@attrs.define
-class Waiting:
-    """Something that waits for its turn in a conversation: an `ok` or, while the store is read, an event."""
-
-    from_rev: int
-    rev: int
-    data: bytes
-    is_ok: bool
-
-    @property
-    def place(self) -> int:
-        """Its place among reads: one as of this rev shows it."""
-        return _place(self.from_rev, self.rev)
+Stop = Callable[[CloseCode, str], None]
 
 
-@attrs.define(eq=False)
-class Lag:
-    """A conversation that this connection is behind in. `rev`: what the client has; `reading`: a read is under way.
+class Session(Order):
+    """Who is signed in over a connection, what they asked that is still unanswered, and what leaves for them.
 
-    `moved`: who came or went, as far as was read.
+    `stop(code, reason)` begins to end the connection; it never waits.
     """
 
-    rev: int
-    reading: bool = False
-    waiting: list[Waiting] = attrs.Factory(list)
-    size: int = 0  # bytes of events that came during this read; beyond the outbox's limit they are only marked
-    moved: set[str] = attrs.Factory(set)
-
-    @contextmanager
-    def being_read(self) -> Iterator[None]:
-        """While the store is read, events are kept: they may be newer than what is read."""
-        self.waiting = [waiting for waiting in self.waiting if waiting.is_ok]
-        self.reading, self.size = True, 0
-        try:
-            yield
-        finally:
-            self.reading = False
-
-
-@attrs.define
-class Hold:
-    """What left while a reply was being read, in order, with its conversation and place; then the reply itself.
-
-    `revs`: the conversations that the reply shows, and as of which rev. `first`: nothing may come before the reply.
-    """
-
-    first: bool = False
-    held: list[tuple[str | None, int, bytes]] = attrs.Factory(list)
-    revs: Mapping[str, int] = attrs.Factory(dict)
-    reply: bytes | None = None
-    size: int = 0  # bytes held
-
-
-def _place(from_rev: int, rev: int) -> int:
-    """As of which rev a read surely shows a change: settings take no rev, so one as of the same may be older."""
-    return rev if from_rev < rev else rev + 1
-
-
-def _empty(conversation: str, from_rev: int, rev: int) -> Change:
-    return Change(conversation=conversation, from_rev=from_rev, rev=rev)
-
-
-class Session:
-    """See the module's text. `user` is None until `hello`."""
-
-    def __init__(self, id: str, outbox: Outbox, codec: Codec) -> None:
+    def __init__(self, id: str, sink: Sink, codec: Codec, *, gate: Gate, stop: Stop) -> None:
+        super().__init__(sink, codec)
         self.id = id
-        self.outbox = outbox
-        self.codec = codec
-        self._user: User | None = None
-        self.user_id = ""  # the signed-in user's
+        self.stop = stop
+        self.user_id = ""
         self.offered: str | None = None  # the token that the connection came with, until `hello`
         self.jti: str | None = None  # of the token that signed in
         self.expires_at: int | None = None  # ms; the connection ends then
-        self.stop: Callable[[CloseCode, str], None]  # of the connection: close it
         self.focus: str | None = None
-        self.delivered = 0  # events
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
-        self.behind: dict[str, Lag] = {}
-        self.feed: Callable[[Mapping[str, int]], None]  # of the connection's feeder
-        self._gathered: dict[str, tuple[int, int]] = {}  # conversation -> from, rev of what is still to be told
-        self._hold: Hold | None = None
+        self._user: User | None = None
+        self._feeder = Feeder(self, self, gate)
         self._turn = trio.Lock()
         self._unanswered = 0
         self._quiet: trio.Event | None = None
 
     @property
     def user(self) -> User | None:
-        """Who has signed in."""
+        """The row of the user who has signed in."""
         return self._user
 
     @user.setter
@@ -115,130 +54,28 @@ class Session:
         self._user = user
         self.user_id = user.id
 
-    # -- what leaves --
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing reaches the client any more."""
+        return self.sink.is_cut
 
-    def send(self, frame: Frame, *, counts: bool = True) -> None:
-        """A frame that has no place in a conversation's order."""
-        self._leave(None, 0, self.codec.encode(frame), counts=counts)
+    # -- answers --
 
-    def notify(self, event: Event) -> None:
-        """The same, for a frame that many get."""
-        self.delivered += 1
-        self._leave(None, 0, event.bytes_for(self.codec))
+    def answer(self, ok: ChangeOk) -> None:
+        """Answer with the `ok` of a change, which stands for the event on this connection."""
+        self.ok(ok.conversation, ok.from_rev, ok.rev, self.codec.encode(ok))
 
-    def deliver(self, conversation: str, from_rev: int, rev: int, event: Event) -> None:
-        """A `change` in its conversation's order."""
-        self.delivered += 1
-        if self._gathered:
-            self.tell_gathered(conversation)
-        lag = self.behind.get(conversation)
-        if lag is None:
-            self._leave(conversation, _place(from_rev, rev), event.bytes_for(self.codec))
-        elif lag.reading:
-            data = event.bytes_for(self.codec)
-            lag.size += len(data)
-            if lag.size <= self.outbox.limit:
-                lag.waiting.append(Waiting(from_rev, rev, data, is_ok=False))
-
-    def answer(self, conversation: str, from_rev: int, rev: int, data: bytes) -> None:
-        """An `ok`, encoded, in its conversation's order."""
-        if self._gathered:
-            self.tell_gathered(conversation)
-        lag = self.behind.get(conversation) if self.behind else None
-        if lag is None:
-            self._leave(conversation, rev, data)
-        else:
-            lag.waiting.append(Waiting(from_rev, rev, data, is_ok=True))
-
-    def gather(self, conversation: str, from_rev: int, rev: int) -> None:
-        """A `change` with nothing in it but the revs: told as one with those that follow, by `tell_gathered` or before
-        anything else of the conversation.
-        """
-        if self._hold is not None or conversation in self.behind:
-            # Each at its own place: between two of them may be the place of what is being read.
-            self.deliver(conversation, from_rev, rev, Event(_empty(conversation, from_rev, rev)))
-        else:
-            first, _ = self._gathered.get(conversation, (from_rev, rev))
-            self._gathered[conversation] = (first, rev)
-
-    def tell_gathered(self, conversation: str) -> None:
-        """Tell what was gathered of the conversation, if anything."""
-        gathered = self._gathered.pop(conversation, None)
-        if gathered is not None:
-            self._leave(conversation, gathered[1], self.codec.encode(_empty(conversation, *gathered)))
-
-    def start_anew(self, conversation: str) -> None:
-        """The next event of the conversation stands for all before it: forget any lag."""
-        self._gathered.pop(conversation, None)
-        lag = self.behind.pop(conversation, None)
-        for waiting in lag.waiting if lag else ():
-            if waiting.is_ok:
-                self._leave(conversation, waiting.rev, waiting.data)
-
-    def fall_behind(self, conversation: str, rev: int) -> Lag:
-        """From now on the client has the conversation up to `rev`; somebody must feed it."""
-        gathered = self._gathered.pop(conversation, None)
-        if gathered is not None:
-            rev = min(rev, gathered[0])
-        lag = self.behind.get(conversation)
-        if lag is None:
-            lag = self.behind[conversation] = Lag(rev)
-        lag.rev = min(lag.rev, rev)
-        return lag
-
-    def _leave(self, conversation: str | None, rev: int, data: bytes, *, counts: bool = True) -> None:
-        if self._hold is not None:
-            self._hold.held.append((conversation, rev, data))
-            self._hold.size += len(data)
-            if self._hold.size > self.outbox.limit:
-                self.outbox.cut("too slow")
-                self._hold.held.clear()
-        else:
-            self.outbox.push(data, counts=counts)
-
-    # -- reads --
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """For what may be large: one at a time, and only when the outbox is empty."""
-        async with self._turn:
-            await self.outbox.drained()
-            yield
-
-    @contextmanager
-    def hold(self, *, first: bool = False) -> Iterator[Hold]:
-        """Hold what leaves. At the end: what is no newer than the reply, the reply, the rest.
-
-        Where the reply is to come first, what it shows already is left out instead.
-        """
-        for gathered in list(self._gathered):
-            self.tell_gathered(gathered)
-        hold = self._hold = Hold(first=first)
-        try:
-            yield hold
-        finally:
-            self._hold = None
-            later = list[bytes]()
-            for conversation, rev, data in hold.held:
-                shown = conversation is not None and rev <= hold.revs.get(conversation, 0)
-                newer = bool(later) if conversation is None else conversation in hold.revs and not shown
-                if hold.reply is None or not (hold.first or newer):
-                    self.outbox.push(data)
-                elif not (hold.first and shown):
-                    later.append(data)
-            if hold.reply is not None:
-                self.outbox.push(hold.reply, counts=False)
-            for data in later:
-                self.outbox.push(data)
-
-    # -- requests under way in rooms --
+    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, message: Raw) -> None:
+        """The same for a message that was sent, which is JSON already: the hot path."""
+        ok = encode_sent_ok(re, conversation, from_rev, rev, message)
+        self.ok(conversation, from_rev, rev, self.codec.wrap(ok))
 
     def asked(self) -> None:
-        """A request of this connection went to a room."""
+        """Count a request that went to a room."""
         self._unanswered += 1
 
     def answered(self) -> None:
-        """It was answered, or needs no answer."""
+        """Count it as answered, or as one that needs no answer."""
         self._unanswered -= 1
         if not self._unanswered and self._quiet is not None:
             self._quiet.set()
@@ -250,3 +87,33 @@ class Session:
             if self._quiet is None:
                 self._quiet = trio.Event()
             await self._quiet.wait()
+
+    async def read(self, work: Callable[[], Awaitable[Read]]) -> None:
+        """Run a read after all that was asked before it; its reply leaves in rev order with all else."""
+        await self.quiet()
+        async with self.turn():
+            with self.hold() as hold:
+                read = await work()
+                hold.revs, hold.reply = read.revs, read.reply
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until the sink is empty, for what may be large; one at a time."""
+        async with self._turn:
+            await self.sink.drained()
+            yield
+
+    # -- catching up --
+
+    def feed(self, revs: Mapping[str, int]) -> None:
+        """Have the client told what it missed in these conversations since these revs; 0: all of it."""
+        self._feeder.feed(revs)
+
+    async def sync(self, revs: Mapping[str, int], standings: Mapping[str, Standing], re: RequestId | None) -> None:
+        """Feed these, then answer the `sync` with this id; waits while too many others are under way."""
+        await self._feeder.place()
+        self._feeder.feed(revs, standings, re)
+
+    async def run(self) -> None:
+        """Feed what the client missed, until cancelled."""
+        await self._feeder.run()

@@ -368,7 +368,7 @@ async def test_a_revoked_connection_sees_nothing_more(autojump_clock: MockClock)
         parts = server.daemon.parts
         (session,) = server.daemon.registry.of("pat-1")
         await parts.accounts.commit([RevokeTokens("pat-1", server.now())])
-        assert session.outbox.is_cut
+        assert session.is_gone
         await bo.ask("message.send", conversation=opened["conversation"], client_id="b-1", body="secret")
         assert (await ada.closed()).code == 4503
         assert all("secret" not in str(frame) for frame in ada.received)

@@ -62,7 +62,7 @@ class House:
     async def arrive(self, user: str) -> Session:
         wire = Wire()
         outbox = Outbox(wire, Cork(), limit=2**20, stalled=10, on_cut=lambda reason: None)
-        session = Session(f"session of {user}", outbox, wire)
+        session = Session(f"session of {user}", outbox, wire, gate=self.gate, stop=lambda code, reason: None)
         self.wires[session] = wire
         self.registry.add(user, session)
         await self.presence.arrive(user)

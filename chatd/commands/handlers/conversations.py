@@ -2,8 +2,8 @@
 
 from chatd.commands.context import Context
 from chatd.commands.paging import cursor_of, fit_summaries, key_of
-from chatd.commands.replies import Read, nothing_to_say
 from chatd.core import view
+from chatd.core.caller import Read
 from chatd.core.errors import Refusal, not_found
 from protocol.codes import ErrorCode
 from protocol.frames import GetOk, ListOk
@@ -19,12 +19,12 @@ async def open_direct(context: Context[ConversationOpen]) -> None:
     parts, other = context.parts, context.request.other
     if other == context.user.id:
         raise Refusal(ErrorCode.BAD_REQUEST, "`with`: a conversation with oneself")
-    await context.session.quiet()
+    await context.caller.quiet()
     found = await parts.gate.read(lambda: parts.store.user(other))
     if found is None or not parts.policy.may_reach(context.user, found):
         raise not_found("user")
     change = OpenDirect(parts.new_id(), context.user.id, other, parts.now())
-    await parts.rooms.begin(context.session, context.request.id, change)
+    await parts.rooms.begin(context.caller, context.request.id, change)
 
 
 async def list_page(context: Context[ConversationList]) -> Read:
@@ -36,7 +36,7 @@ async def list_page(context: Context[ConversationList]) -> Read:
         lambda: store.summaries(user, archived=bool(request.archived), after=after, limit=limit)
     )
     if request.id is None:
-        return nothing_to_say()
+        return Read(None)
     encoded, people = fit_summaries(page, user)
     shown = page.summaries[: len(encoded)]
     key = page.next if len(shown) == len(page.summaries) else store.key_of(shown[-1])
@@ -56,7 +56,7 @@ async def get(context: Context[ConversationGet]) -> Read:
     if found is None:
         raise not_found()
     if request.id is None:
-        return nothing_to_say()
+        return Read(None)
     summary, users = found
     shown = view.summary(summary, user)
     reply = GetOk(

@@ -10,7 +10,7 @@ from storage.changes import AddParticipant, CreateGroup, RemoveParticipant, SetT
 async def create(context: Context[ConversationCreate]) -> None:
     """Make a group that the caller owns; the rooms answer, in commit order."""
     r, parts = context.request, context.parts
-    await context.session.quiet()
+    await context.caller.quiet()
     reachable = await _reachable(context, r.members)
     if not reachable and r.client_id is None:
         raise not_found("user")
@@ -19,7 +19,7 @@ async def create(context: Context[ConversationCreate]) -> None:
     now, members = parts.now(), tuple(r.members)
     change = CreateGroup(parts.new_id(), context.user.id, r.title, members, r.client_id, now, limit)
     try:
-        await parts.rooms.begin(context.session, r.id, change)
+        await parts.rooms.begin(context.caller, r.id, change)
     except Refusal as refusal:
         if not reachable and refusal.code == ErrorCode.BAD_REQUEST:
             raise not_found("user") from None

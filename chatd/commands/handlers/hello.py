@@ -50,7 +50,7 @@ async def hello(context: Context[Hello]) -> None:
                 with session.hold(first=True) as hold:
                     session.user = arrival.user or found
                     parts.registry.add(id, session)
-                    # From here on events of what the client holds are only marked; the feeder reads them.
+                    # From here on events of what the client holds are only marked; the session's feeder reads them.
                     mine = revs if request.epoch == parts.store.epoch else {}
                     for conversation, rev in mine.items():
                         session.fall_behind(conversation, rev)
@@ -62,8 +62,8 @@ async def hello(context: Context[Hello]) -> None:
                     for conversation in mine.keys() - fed.keys():
                         session.start_anew(conversation)
                     reply, hold.revs = _reply(context, context.user, page, standings)
-                    hold.reply = session.codec.encode(reply)
-                    context.feeder.feed(fed)
+                    hold.reply = reply
+                    session.feed(fed)
                 if arrival.user is not None:  # the user's other connections heard of it before this one was there
                     session.notify(Event(UserChanged(user=view.user(context.user))))
     except Unavailable:

@@ -3,8 +3,8 @@
 from chatd.commands.context import Context
 from chatd.commands.emoji import is_emoji
 from chatd.commands.paging import fit
-from chatd.commands.replies import Read, nothing_to_say
 from chatd.core import view
+from chatd.core.caller import Read
 from chatd.core.errors import Refusal, not_found, not_yet
 from protocol.codes import ErrorCode
 from protocol.frames import HistoryOk
@@ -20,7 +20,7 @@ def send(context: Context[MessageSend]) -> SendMessage:
     if r.attachments:
         raise not_yet()
     return SendMessage(
-        r.conversation, context.session.user_id, r.client_id, parts.new_id(), r.body, r.reply_to, parts.now()
+        r.conversation, context.caller.user_id, r.client_id, parts.new_id(), r.body, r.reply_to, parts.now()
     )
 
 
@@ -57,7 +57,7 @@ async def history(context: Context[MessageHistory]) -> Read:
     if page is None:
         raise not_found()
     if r.id is None:
-        return nothing_to_say()
+        return Read(None)
     # What doesn't fit is left out at the far end of the direction asked.
     messages = page.messages if r.after is not None else page.messages[::-1]
     encoded = fit(view.message_for(m, user, page.participants) for m in messages)

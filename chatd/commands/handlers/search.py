@@ -7,8 +7,8 @@ import trio
 
 from chatd.commands.context import Context
 from chatd.commands.paging import cursor_of, fit, key_of
-from chatd.commands.replies import Read, nothing_to_say
 from chatd.core import view
+from chatd.core.caller import Read
 from chatd.core.errors import not_found
 from protocol.frames import SearchOk
 from protocol.objects import Hit
@@ -48,7 +48,7 @@ async def search(context: Context[MessageSearch]) -> Read:
         if before is None or len(found) == limit:
             break
     if r.id is None:
-        return nothing_to_say()
+        return Read(None)
     encoded = fit(_shown(hit.message, words) for hit in found)
     if len(encoded) < len(found):
         before = found[len(encoded) - 1].place

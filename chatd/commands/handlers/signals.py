@@ -18,7 +18,9 @@ def typing_now(context: Context[SetTyping]) -> bool:
 
 
 def _typing(context: Context[SetTyping]) -> PendingRequest:
-    return PendingRequest(context.session, context.request.id, None, active=context.request.active)
+    return PendingRequest(
+        context.caller, context.request.id, None, typist=context.session, active=context.request.active
+    )
 
 
 async def focus(context: Context[Focus]) -> Ok | None:

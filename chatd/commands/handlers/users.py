@@ -2,8 +2,8 @@
 
 from chatd.commands.context import Context
 from chatd.commands.paging import cursor_of, key_of
-from chatd.commands.replies import Read, nothing_to_say
 from chatd.core import view
+from chatd.core.caller import Read
 from protocol.frames import PresenceOk, UserListOk
 from protocol.requests import PresenceGet, UserList
 
@@ -24,7 +24,7 @@ async def list_page(context: Context[UserList]) -> Read:
         )
     )
     if r.id is None:
-        return nothing_to_say()
+        return Read(None)
     return Read(UserListOk(re=r.id, users=view.users(users), cursor=cursor_of(key)))
 
 
@@ -35,5 +35,5 @@ async def presence(context: Context[PresenceGet]) -> Read:
     asked = [id for id in dict.fromkeys(r.users) if id in peers]
     users = await parts.gate.read(lambda: parts.store.users(asked))
     if r.id is None:
-        return nothing_to_say()
+        return Read(None)
     return Read(PresenceOk(re=r.id, presence=parts.presence.states([users[id] for id in asked if id in users])))

@@ -1,7 +1,7 @@
 """One WebSocket connection: reader, writer, heartbeat, feeder, and a bounded end whatever the peer does.
 
-An engine (`engines/`) turns bytes into messages; everything that leaves, its pongs and close frames included, goes
-through the outbox, in order.
+An engine (`own.py`, `library.py`) turns bytes into messages. Everything that leaves, its pongs and close frames
+included, goes through the outbox, in order.
 """
 
 import socket
@@ -16,7 +16,6 @@ from wsproto.utilities import ProtocolError
 from chatd.auth.offered import offered
 from chatd.commands.dispatch import dispatch, dispatch_now
 from chatd.commands.parts import Parts
-from chatd.core.catchup import Feeder
 from chatd.core.errors import Closing, Refusal
 from chatd.core.outbox import Cork, Outbox, Transport
 from chatd.core.ratelimit import TokenBucket
@@ -100,10 +99,7 @@ class Connection:
         self._times = times
         transport: Transport = StreamTransport(raw) if sock is None else SocketTransport(sock)
         self.outbox = Outbox(transport, cork, limit=outbox_bytes, stalled=times.write, on_cut=self._on_cut)
-        self.session = Session(parts.new_id(), self.outbox, WebSocketJson())
-        self.feeder = Feeder(self.session, parts.gate)
-        self.session.feed = self.feeder.feed
-        self.session.stop = self.stop
+        self.session = Session(parts.new_id(), self.outbox, WebSocketJson(), gate=parts.gate, stop=self.stop)
         self.ended = trio.Event()
         self._body = trio.CancelScope()
         self._closing: Closing | None = None
@@ -129,7 +125,7 @@ class Connection:
                     async with trio.open_nursery() as engine:  # with tasks that the engine may have
                         if await self._shake_hands(engine):
                             engine.start_soon(self._heartbeat)
-                            engine.start_soon(self.feeder.run)
+                            engine.start_soon(self.session.run)
                             with self._body:
                                 await self._read()
                             if self._body.cancelled_caught and self._closing is None:
@@ -219,14 +215,14 @@ class Connection:
             self._refuse(None, request.id, wait)
             return True
         self._refused = 0
-        if dispatch_now(self._parts, self.session, self.feeder, request):
+        if dispatch_now(self._parts, self.session, request):
             return True
         self._request = request
         return False
 
     async def _serve(self, request: Request) -> None:
         known = self.session.user
-        await dispatch(self._parts, self.session, self.feeder, request)
+        await dispatch(self._parts, self.session, request)
         if isinstance(request, Hello):
             self._end_with_token()
         if known is None and self.session.user is not None:
