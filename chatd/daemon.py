@@ -17,6 +17,7 @@ import attrs
 import structlog
 import trio
 
+from chatd.auth.chain import development_chain, production_chain
 from chatd.auth.tokens import Tokens
 from chatd.background import disk
 from chatd.background.indexer import Indexer
@@ -66,7 +67,7 @@ def wall_clock() -> int:
 class Daemon:
     """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected.
 
-    `tokens`: None in development mode, and only there.
+    `tokens` are needed but in development mode, which accepts none.
     """
 
     def __init__(
@@ -84,9 +85,8 @@ class Daemon:
         new_id: Callable[[], str] = new_id,
         rng: random.Random | None = None,
     ) -> None:
-        if development != (tokens is None):
-            raise ValueError("tokens are for a daemon that is not in development mode, and it needs them")
         self.store = store
+        self.tokens = tokens
         self._development = development
         gather = GATHER if write is None else 0.0  # on a virtual clock nothing is gained by waiting
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
@@ -106,12 +106,19 @@ class Daemon:
             RoomParts(self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox),
             limit=limits.rooms,
         )
+        accounts = Accounts(self.gate, self.registry, presence)
+        if development:
+            sign_in = development_chain(self.gate, accounts, now)
+        elif tokens is not None:
+            sign_in = production_chain(self.gate, tokens, now)
+        else:
+            raise ValueError("a daemon that is not in development mode needs tokens")
         self.parts = Parts(
             store=store,
             gate=self.gate,
             registry=self.registry,
             presence=presence,
-            accounts=Accounts(self.gate, self.registry, presence),
+            accounts=accounts,
             rooms=self.rooms,
             policy=Policy({}),
             windows=Windows(0, 0),
@@ -126,7 +133,8 @@ class Daemon:
             now=now,
             new_id=new_id,
             heartbeat=config.server.heartbeat,
-            tokens=tokens,
+            sign_in=sign_in,
+            development=development,
             draining=self._stopping.is_set,
             connections_per_user=limits.connections if development else limits.connections_per_user,
             metrics=self.metrics,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import attrs
 
-from chatd.auth.tokens import Tokens
+from chatd.auth.authenticate import Chain
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
 from chatd.core.presence import Presence
@@ -21,7 +21,7 @@ from .permissions import Policy, Windows
 class Parts:
     """The daemon's parts. `now`: wall clock, ms since 1970; `new_id`: a fresh id; `heartbeat` in seconds.
 
-    `tokens`: None in development mode, where there are none.
+    `development`: whoever connects is who they say.
     """
 
     store: Store
@@ -36,12 +36,8 @@ class Parts:
     now: Callable[[], int]
     new_id: Callable[[], str]
     heartbeat: float
-    tokens: Tokens | None
+    sign_in: Chain
+    development: bool
     draining: Callable[[], bool]
     connections_per_user: int
     metrics: Metrics
-
-    @property
-    def development(self) -> bool:
-        """Whether anybody who connects is who they say."""
-        return self.tokens is None

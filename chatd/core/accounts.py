@@ -1,6 +1,6 @@
 """Changes to users and tokens: kept first, then carried to the connections that live, in the same step.
 
-So whoever is shut out is cut off even when the one who asked for it is gone before the answer.
+So a user is cut off even when the operator who asked for it is gone before the answer.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Accounts:
             case RevokeTokens(user=id), TokensSaved():
                 self._cut(id, "the token was revoked")
             case RevokeToken(), TokensSaved(tokens=(token,)):
-                self._cut(token.user, "the token was revoked", jti=token.jti)
+                self._cut(token.user, "the token was revoked", credential_id=token.jti)
             case BeginLineage(), LineageBegun():
                 for session in self.registry:
                     session.stop(CloseCode.GOING_AWAY, "the server's messages were restored from a backup")
@@ -81,6 +81,6 @@ class Accounts:
         self.registry.replace(user)
         self.presence.user_changed(Event(UserChanged(user=view.user(user))), user.id)
 
-    def _cut(self, user: str, reason: str, *, jti: str | None = None) -> None:
-        for session in self.registry.signed_in_by(user, jti):
+    def _cut(self, user: str, reason: str, *, credential_id: str | None = None) -> None:
+        for session in self.registry.signed_in_by(user, credential_id):
             session.stop(CloseCode.REVOKED, reason)

@@ -1,4 +1,4 @@
-"""Who is connected: each user's live sessions."""
+"""Each user's live sessions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,15 @@ import attrs
 
 from storage.records import User
 
+from .identity import Identity
 from .session import Session
 
 
 @attrs.define
 class Arrival:
-    """A session that is signing in, with the token of this id. `user`: the row, where that changed meanwhile."""
+    """A session that is signing in with this identity. `user`: the row, where that changed meanwhile."""
 
-    jti: str | None
+    identity: Identity
     user: User | None = None
 
 
@@ -55,9 +56,10 @@ class Registry:
         return len(self._sessions)
 
     @contextmanager
-    def arriving(self, user: str, session: Session, jti: str | None) -> Iterator[Arrival]:
-        """While the session signs in as this user: what befalls the user then must not pass it by."""
-        arrival = Arrival(jti)
+    def arriving(self, identity: Identity, session: Session) -> Iterator[Arrival]:
+        """Have the session found while it signs in: disabling or revoking meanwhile must also affect it."""
+        user = identity.user
+        arrival = Arrival(identity)
         self._arriving.setdefault(user, {})[session] = arrival
         try:
             yield arrival
@@ -66,10 +68,15 @@ class Registry:
             if not self._arriving[user]:
                 del self._arriving[user]
 
-    def signed_in_by(self, user: str, jti: str | None) -> list[Session]:
-        """The user's sessions, those that are signing in too: all, or those that the token of this id let in."""
-        live = [session for session in self.of(user) if jti in (None, session.jti)]
-        return live + [s for s, arrival in self._arriving.get(user, {}).items() if jti in (None, arrival.jti)]
+    def signed_in_by(self, user: str, credential_id: str | None) -> list[Session]:
+        """Return the user's sessions, those that are signing in too: all, or those that this credential let in."""
+        live = [(session, session.identity) for session in self.of(user)]
+        live += [(session, arrival.identity) for session, arrival in self._arriving.get(user, {}).items()]
+        return [
+            session
+            for session, identity in live
+            if credential_id is None or (identity is not None and identity.credential_id == credential_id)
+        ]
 
     def replace(self, user: User) -> None:
         """The user's row is another now, for all sessions."""

@@ -16,6 +16,7 @@ from .caller import Read
 from .catchup import Feeder
 from .event import Codec
 from .gate import Gate
+from .identity import NOTHING, Identity
 from .order import Order
 from .sink import Sink
 
@@ -33,9 +34,8 @@ class Session(Order):
         self.id = id
         self.stop = stop
         self.user_id = ""
-        self.offered: str | None = None  # the token that the connection came with, until `hello`
-        self.jti: str | None = None  # of the token that signed in
-        self.expires_at: int | None = None  # ms; the connection ends then
+        self.carried = NOTHING  # what the connection's handshake showed, until `hello`
+        self.identity: Identity | None = None  # of who signed in; the connection ends with its credential
         self.focus: str | None = None
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
         self._user: User | None = None

@@ -47,7 +47,7 @@ class Service:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
                 nursery.start_soon(self.notifier.watch, lambda: not self.daemon.gate.stuck(STUCK))
                 nursery.start_soon(loop_delay.watch, self.daemon.metrics.loop_delay.observe)
-                nursery.start_soon(self.control.serve, LivePort(self.daemon.parts))
+                nursery.start_soon(self.control.serve, LivePort(self.daemon.parts, self.daemon.tokens))
                 async with trio.open_nursery() as running:
                     await running.start(self.daemon.run, self.listeners)
                     on_ready()

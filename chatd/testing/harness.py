@@ -286,7 +286,7 @@ class Server:
 
     def token(self, user: str, *, lifetime: int = 3600) -> str:
         """A token that lets a known user in for so many seconds, where the daemon is not in development mode."""
-        tokens = self.daemon.parts.tokens
+        tokens = self.daemon.tokens
         assert tokens is not None
         return tokens.issue(user, self.daemon.parts.new_id(), self.now(), lifetime)[0]
 

@@ -283,7 +283,7 @@ async def test_whoever_is_disabled_is_cut_off_everywhere(autojump_clock: MockClo
 
 async def issued(server: Server, jti: str, user: str = "pat-1") -> str:
     now = server.now()
-    tokens = server.daemon.parts.tokens
+    tokens = server.daemon.tokens
     assert tokens is not None
     text, claims = tokens.issue(user, jti, now, 3600)
     await server.daemon.parts.accounts.commit([AddToken(jti, user, claims.issued_at, claims.expires_at)])
@@ -486,6 +486,6 @@ def test_a_daemon_outside_development_mode_needs_tokens() -> None:
 async def test_a_live_port_commits_by_the_gate(autojump_clock: MockClock) -> None:
     async with clinic() as server:
         client = await server.connect(token=server.token("pat-1"))
-        port = LivePort(server.daemon.parts)
+        port = LivePort(server.daemon.parts, server.daemon.tokens)
         await port.commit([SetDisabled("pat-1", True, port.now())])
         assert (await client.closed()).code == 4503

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from chatd.auth.admit import admit
-from chatd.auth.offered import offered
+from chatd.auth.offered import carried
 from chatd.auth.secret import BadSecret, ensure, make, read
+from chatd.auth.token_method import refusal_of
 from chatd.auth.tokens import LATEST, MAX_BYTES, BadToken, Claims, Tokens
 from chatd.config import Auth, Config, Server
+from chatd.core.identity import Identity, Offer
 from chatd.net.head import Head
 from chatd.testing.harness import SECRET
 from storage.records import Credentials, IssuedToken, User
@@ -134,6 +135,15 @@ CLAIMS = Claims("pat-1", "t1", NOW * 1000, (NOW + 90) * 1000)
 KNOWN = IssuedToken("t1", "pat-1", NOW * 1000, (NOW + 90) * 1000)
 
 
+IDENTITY = Identity(
+    user=CLAIMS.user,
+    method="token",
+    credential_id=CLAIMS.jti,
+    expires_at=CLAIMS.expires_at,
+    authenticated_at=CLAIMS.issued_at,
+)
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -144,8 +154,8 @@ KNOWN = IssuedToken("t1", "pat-1", NOW * 1000, (NOW + 90) * 1000)
     ],
     ids=["known", "unknown", "known, all others revoked", "unknown, older ones revoked"],
 )
-def test_who_is_let_in(found: Credentials) -> None:
-    assert admit(CLAIMS, found) == ADA
+def test_token_that_counts_has_no_refusal(found: Credentials) -> None:
+    assert refusal_of(IDENTITY, found) is None
 
 
 @pytest.mark.parametrize(
@@ -160,9 +170,8 @@ def test_who_is_let_in(found: Credentials) -> None:
         (Credentials(ADA, None, NOW * 1000 + 5000), "all tokens"),
     ],
 )
-def test_who_is_not(found: Credentials, reason: str) -> None:
-    with pytest.raises(BadToken, match=reason):
-        admit(CLAIMS, found)
+def test_token_that_does_not_count_is_refused_with_its_reason(found: Credentials, reason: str) -> None:
+    assert reason in (refusal_of(IDENTITY, found) or "")
 
 
 # -- where a connection may have it --
@@ -193,7 +202,7 @@ ORIGIN = (b"origin", b"https://clinic.example")
     ],
 )
 def test_tokens_in_headers(headers: list[tuple[bytes, bytes]], expected: str | None) -> None:
-    assert offered(head(*headers)) == expected
+    assert Offer(carried=carried(head(*headers))).best_token == expected
 
 
 # -- the secret --

@@ -1,29 +1,27 @@
-"""`hello`: who is there, and what they hold; `ping`."""
+"""`hello`, which signs in, and `ping`."""
 
 from collections.abc import Mapping
 
 import structlog
 
-from chatd.auth.admit import admit
-from chatd.auth.tokens import BadToken, Claims
+from chatd.auth.authenticate import NotAccepted
 from chatd.commands.context import Context
 from chatd.commands.paging import cursor_of, fit_summaries
 from chatd.core import view
 from chatd.core.errors import Refusal
 from chatd.core.event import Event
+from chatd.core.identity import NOTHING, Identity, Offer
 from protocol.codes import CloseCode, ErrorCode
 from protocol.frames import HelloOk, PingOk, UserChanged
 from protocol.objects import RevState
 from protocol.requests import Hello, Ping
 from protocol.times import to_rfc3339
-from storage.changes import PutUser, UserSaved
 from storage.contract import Unavailable
 from storage.records import Standing, SummaryPage, User
 
 log = structlog.get_logger("chatd.hello")
 
-FIRST_PAGE = 50
-"""Conversations in `hello`'s ok."""
+CONVERSATIONS_IN_HELLO = 50
 
 
 def ping(context: Context[Ping]) -> PingOk | None:
@@ -39,10 +37,12 @@ async def hello(context: Context[Hello]) -> None:
     if session.user is not None:
         await _renew(context)
         return
-    id, claims = _who(context)
     try:
-        with parts.registry.arriving(id, session, claims.jti if claims else None) as arrival:
-            found = await (_named(context, id) if claims is None else _known(context, claims))
+        identity = await _authenticate(context)
+        id = identity.user
+        with parts.registry.arriving(identity, session) as arrival:
+            found = await _admit(context, identity)
+            session.identity = identity
             revs = dict(request.revs or {})
             async with session.turn():
                 if len(parts.registry.of(id)) >= parts.connections_per_user:
@@ -73,15 +73,16 @@ async def hello(context: Context[Hello]) -> None:
 
 
 async def _renew(context: Context[Hello]) -> None:
-    """A later `hello`: a fresh token of the same user moves the end of the connection."""
+    """Move the end of the connection, at a later `hello` with a fresh token of the same user."""
     request, session, parts = context.request, context.session, context.parts
-    if request.token is None or parts.tokens is None or request.user is not None:
+    if request.token is None or request.user is not None or parts.development:
         raise Refusal(ErrorCode.BAD_REQUEST, "hello was said already on this connection")
-    claims = _claims(context, request.token)
-    if claims.user != context.user.id:
+    identity = await _authenticate(context)
+    if identity.user != context.user.id:
         raise Refusal(ErrorCode.BAD_REQUEST, "`token`: it is another user's; make a connection of its own for them")
-    with parts.registry.arriving(claims.user, session, claims.jti):
-        await _known(context, claims)
+    with parts.registry.arriving(identity, session):
+        await _admit(context, identity)
+    session.identity = identity
     session.send(
         HelloOk(
             re=request.id,
@@ -91,79 +92,46 @@ async def _renew(context: Context[Hello]) -> None:
             server_time=to_rfc3339(parts.now()),
             heartbeat=parts.heartbeat,
             limits=parts.limits,
-            expires_at=to_rfc3339(claims.expires_at),
+            expires_at=_end_of(identity),
         )
     )
 
 
-def _who(context: Context[Hello]) -> tuple[str, Claims | None]:
-    """The id of who says hello, and what their token says; there is none in development mode. Raises Refusal."""
-    request, session, parts = context.request, context.session, context.parts
-    if parts.tokens is None:
-        if request.token is not None:
-            raise Refusal(ErrorCode.BAD_REQUEST, "`token`: in development mode hello names the user instead")
-        if request.user is None:
-            raise Refusal(ErrorCode.BAD_REQUEST, "`user`: in development mode hello names the user")
-        return request.user, None
-    offered, session.offered = session.offered, None
-    if request.user is not None:
-        raise _unauthorized("`user`: signing in by name alone is for development mode; a token is needed")
-    token = offered if request.token is None else request.token
-    if token is None:
-        raise _unauthorized("a token is needed: as `token`, or in the handshake's headers")
-    claims = _claims(context, token)
-    return claims.user, claims
-
-
-def _claims(context: Context[Hello], token: str) -> Claims:
-    assert context.parts.tokens is not None
+async def _authenticate(context: Context[Hello]) -> Identity:
+    """Return who says hello. Raises Refusal or Unavailable."""
+    request, session = context.request, context.session
+    carried, session.carried = session.carried, NOTHING  # it counts once: a later hello shows its own
+    offer = Offer(token=request.token, carried=carried, user=request.user, name=request.name, role=request.role)
     try:
-        return context.parts.tokens.verify(token, context.parts.now())
-    except BadToken as error:
+        return await context.parts.sign_in.authenticate(offer)
+    except NotAccepted as error:
         raise _refused(context, error) from None
 
 
-async def _known(context: Context[Hello], claims: Claims) -> User:
-    """The user of a good token, which ends the session with it. Raises Refusal or Unavailable."""
-    store = context.parts.store
-    found = await context.parts.gate.read(lambda: store.credentials(claims.user, claims.jti))
+async def _admit(context: Context[Hello], identity: Identity) -> User:
+    """Return the row of the user, where the credential still counts. Raises Refusal or Unavailable."""
     try:
-        user = admit(claims, found)
-    except BadToken as error:
-        raise _refused(context, error, user=claims.user) from None
-    context.session.jti, context.session.expires_at = claims.jti, claims.expires_at
-    return user
+        return await context.parts.sign_in.admit(identity)
+    except NotAccepted as error:
+        raise _refused(context, error, user=identity.user) from None
 
 
-def _refused(context: Context[Hello], error: BadToken, **more: str) -> Refusal:
-    """What the client hears: no more than its owner needs. The log has the reason."""
+def _refused(context: Context[Hello], error: NotAccepted, **more: str) -> Refusal:
+    """Return the refusal for the client, which says no more than its owner needs, and log the reason."""
+    if error.kind == "malformed":
+        return Refusal(ErrorCode.BAD_REQUEST, error.message)
     log.warning("sign-in refused", reason=error.reason, session=context.session.id, **more)
-    if error.expired:
-        return Refusal(ErrorCode.UNAUTHORIZED, "the token has expired", close=CloseCode.TOKEN_EXPIRED)
-    return _unauthorized("the token is not accepted")
+    close = CloseCode.TOKEN_EXPIRED if error.kind == "expired" else CloseCode.REFUSED
+    return Refusal(ErrorCode.UNAUTHORIZED, error.message, close=close)
 
 
-def _unauthorized(message: str) -> Refusal:
-    return Refusal(ErrorCode.UNAUTHORIZED, message, close=CloseCode.REFUSED)
-
-
-async def _named(context: Context[Hello], id: str) -> User:
-    """In development mode: whoever they say, with the name and role that they say. Raises Refusal or Unavailable."""
-    request, parts = context.request, context.parts
-    name, role = request.name, request.role
-    user = await parts.gate.read(lambda: parts.store.user(id))
-    if user is None or (name or user.name) != user.name or (role or user.role) != user.role:
-        (outcome,) = await parts.accounts.commit([PutUser(id, name, role, parts.now())])
-        assert isinstance(outcome, UserSaved)
-        user = outcome.user
-    if user.disabled_at is not None:
-        raise _unauthorized("this account is disabled")
-    return user
+def _end_of(identity: Identity) -> str | None:
+    return None if identity.expires_at is None else to_rfc3339(identity.expires_at)
 
 
 def _read(context: Context[Hello], user: str, revs: Mapping[str, int]) -> tuple[SummaryPage, dict[str, Standing]]:
     store = context.parts.store
-    return store.summaries(user, archived=False, after=None, limit=FIRST_PAGE), store.standings(user, revs)
+    return store.summaries(user, archived=False, after=None, limit=CONVERSATIONS_IN_HELLO), store.standings(user, revs)
 
 
 def _reply(
@@ -183,7 +151,7 @@ def _reply(
         server_time=to_rfc3339(parts.now()),
         heartbeat=parts.heartbeat,
         limits=parts.limits,
-        expires_at=None if context.session.expires_at is None else to_rfc3339(context.session.expires_at),
+        expires_at=None if context.session.identity is None else _end_of(context.session.identity),
         conversations=encoded,
         cursor=cursor_of(key),
         revs={id: RevState(rev=s.rev, reset=s.reset) for id, s in standings.items()},

@@ -13,7 +13,7 @@ import trio
 import trio_websocket
 from wsproto.utilities import ProtocolError
 
-from chatd.auth.offered import offered
+from chatd.auth.offered import carried
 from chatd.commands.dispatch import dispatch, dispatch_now
 from chatd.commands.parts import Parts
 from chatd.core.errors import Closing, Refusal
@@ -115,7 +115,7 @@ class Connection:
     async def run(self, head: Head, replay: bytes) -> None:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
         max_message = self._parts.limits.max_frame_bytes
-        self.session.offered = offered(head)
+        self.session.carried = carried(head)
         inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message, poller=self._poller)
         self._engine = self._make_engine(head, inbound, self.outbox, max_message=max_message, subprotocol=SUBPROTOCOL)
         try:
@@ -224,16 +224,16 @@ class Connection:
         known = self.session.user
         await dispatch(self._parts, self.session, request)
         if isinstance(request, Hello):
-            self._end_with_token()
+            self._end_with_credential()
         if known is None and self.session.user is not None:
             self._log = self._log.bind(user=self.session.user.id)
             self._log.info("signed in", connections=len(self._parts.registry.of(self.session.user.id)))
 
-    def _end_with_token(self) -> None:
-        """Let the connection's body end when the token does; a fresh token moves that."""
-        expires = self.session.expires_at
-        if expires is not None:
-            self._body.deadline = trio.current_time() + (expires - self._parts.now()) / 1000
+    def _end_with_credential(self) -> None:
+        """Let the connection's body end when the credential does; a fresh one moves that."""
+        identity = self.session.identity
+        if identity is not None and identity.expires_at is not None:
+            self._body.deadline = trio.current_time() + (identity.expires_at - self._parts.now()) / 1000
 
     def _refuse(self, refusal: Refusal | None, re: RequestId | None, wait: float) -> None:
         """Answer with the refusal, or that there are too many requests; whoever goes on and on is cut off."""
@@ -257,7 +257,7 @@ class Connection:
         interval = self._times.heartbeat
         while True:
             await trio.sleep(interval)
-            self._end_with_token()  # the clock may have been set, or the machine have slept
+            self._end_with_credential()  # the clock may have been set, or the machine have slept
             # While a request is being served nothing is read, and silence says nothing.
             if self._receiving and trio.current_time() - self._engine.heard >= 2 * interval:
                 self.stop(CloseCode.SILENT, "silent")

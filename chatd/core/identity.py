@@ -1,0 +1,52 @@
+"""Who somebody is, and by what they showed it; the same for every transport."""
+
+import attrs
+
+from protocol.objects import Role
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """A user as an authenticator found them. Times in ms since 1970.
+
+    `method`: the authenticator's name; `credential_id`: what can be revoked by itself, None where nothing can;
+    `expires_at`: None where it holds until it is revoked.
+    """
+
+    user: str
+    method: str
+    credential_id: str | None = None
+    expires_at: int | None = None
+    authenticated_at: int
+
+
+@attrs.frozen(kw_only=True)
+class Carried:
+    """What a request's headers show: the token of `Authorization: Bearer`, and the session cookie."""
+
+    bearer: str | None = None
+    cookie: str | None = None
+
+
+NOTHING = Carried()
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """What somebody shows to sign in. `token`: said in `hello`; `carried`: in the request's headers.
+
+    `user`, `name`, `role` are for development mode.
+    """
+
+    token: str | None = None
+    carried: Carried = NOTHING
+    user: str | None = None
+    name: str | None = None
+    role: Role | None = None
+
+    @property
+    def best_token(self) -> str | None:
+        """The token that counts where several are shown: the one said, the bearer's, the cookie's."""
+        if self.token is not None:
+            return self.token
+        return self.carried.bearer or self.carried.cookie
