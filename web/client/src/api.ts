@@ -235,7 +235,9 @@ export interface Client {
   /** New messages of others, as they come in; for notifications and announcements. */
   onIncoming(listener: (incoming: Incoming) => void): () => void;
   /** All events, also those that the client itself has no use for. */
-  onEvent(listener: (event: AnyEvent | { readonly type: string; readonly [field: string]: unknown }) => void): () => void;
+  onEvent(
+    listener: (event: AnyEvent | { readonly type: string; readonly [field: string]: unknown }) => void,
+  ): () => void;
   /** The server's time, ms since 1970, whatever this device's clock says. */
   serverNow(): number;
 

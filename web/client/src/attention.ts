@@ -47,6 +47,13 @@ export class Attention {
   }
 
   private listen(target: EventTarget | null, types: readonly string[], work: () => void): void {
-    for (const type of types) target?.addEventListener(type, () => { work(); }, { signal: this.listening?.signal });
+    for (const type of types)
+      target?.addEventListener(
+        type,
+        () => {
+          work();
+        },
+        { signal: this.listening?.signal },
+      );
   }
 }

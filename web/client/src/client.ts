@@ -146,7 +146,12 @@ export class ChatClient implements Client {
     const which = archived ? "archived" : "plain";
     const cursor = cursors[which];
     if (cursor === null) return;
-    const page = (await this.ask({ type: "conversation.list", cursor, archived, limit: LIST_PAGE })) as unknown as ListOk;
+    const page = (await this.ask({
+      type: "conversation.list",
+      cursor,
+      archived,
+      limit: LIST_PAGE,
+    })) as unknown as ListOk;
     if (cursors[which] !== cursor) return; // asked twice, or begun anew meanwhile
     cursors[which] = page.cursor ?? null;
     views.list.invalidate();
@@ -248,7 +253,12 @@ export class ChatClient implements Client {
   listUsers({
     signal,
     ...which
-  }: { query?: string; role?: User["role"]; cursor?: string; limit?: number } & RequestOptions = {}): Promise<UserListOk> {
+  }: {
+    query?: string;
+    role?: User["role"];
+    cursor?: string;
+    limit?: number;
+  } & RequestOptions = {}): Promise<UserListOk> {
     return this.request("user.list", which, { signal });
   }
 

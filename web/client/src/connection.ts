@@ -208,10 +208,11 @@ export class Connection {
       if (this.link !== link || !(error instanceof ChatError)) return;
       this.refusal = error;
       if (error.code === "bad_request") this.refused(error);
-      else this.setTimer("connect", REFUSAL_TIMEOUT_MS, () => {
-        if (error.temporary) this.lost(CLOSE.too_many, error.message);
-        else this.refused(error);
-      });
+      else
+        this.setTimer("connect", REFUSAL_TIMEOUT_MS, () => {
+          if (error.temporary) this.lost(CLOSE.too_many, error.message);
+          else this.refused(error);
+        });
     }
   }
 
@@ -219,8 +220,7 @@ export class Connection {
     const { epoch, revs } = this.duties.held();
     const held = epoch !== null && Object.keys(revs).length > 0 ? { epoch, revs } : epoch !== null ? { epoch } : {};
     const { signIn, device } = this;
-    const who =
-      signIn.kind === "development" ? { user: signIn.user, name: signIn.name, role: signIn.role } : { token };
+    const who = signIn.kind === "development" ? { user: signIn.user, name: signIn.name, role: signIn.role } : { token };
     return { type: "hello", ...who, device, ...held };
   }
 

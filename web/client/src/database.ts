@@ -91,9 +91,12 @@ export class Database {
     if (!factory) return;
     await new Promise<void>((resolve) => {
       const request = factory.deleteDatabase(NAME);
-      request.onsuccess = request.onerror = request.onblocked = () => {
-        resolve();
-      };
+      request.onsuccess =
+        request.onerror =
+        request.onblocked =
+          () => {
+            resolve();
+          };
     });
   }
 

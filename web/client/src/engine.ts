@@ -46,7 +46,10 @@ export class Engine {
   readonly incoming = new Set<(incoming: Incoming) => void>();
   readonly events = new Set<(event: Frame) => void>();
   /** Where `conversation.list` goes on; null at the end. */
-  readonly cursors: { plain: string | null; archived: string | null | undefined } = { plain: null, archived: undefined };
+  readonly cursors: { plain: string | null; archived: string | null | undefined } = {
+    plain: null,
+    archived: undefined,
+  };
 
   private readonly lastUser: LastUser;
   private readonly watches = new Set<Seen>();
@@ -274,10 +277,13 @@ export class Engine {
     this.env.clearTimeout(this.typingTimer);
     const until = this.replica.typingUntil();
     if (until === Infinity) return;
-    this.typingTimer = this.env.setTimeout(() => {
-      this.views.note(this.replica.expireTyping(this.env.monotonic()));
-      this.expireTyping();
-    }, Math.max(0, until - this.env.monotonic()));
+    this.typingTimer = this.env.setTimeout(
+      () => {
+        this.views.note(this.replica.expireTyping(this.env.monotonic()));
+        this.expireTyping();
+      },
+      Math.max(0, until - this.env.monotonic()),
+    );
   }
 
   // -- storage, and other tabs --

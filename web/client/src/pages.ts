@@ -2,7 +2,7 @@
 
 import type { HeldConversation } from "./held.js";
 import type { AskOptions, Unnumbered } from "./link.js";
-import type { HistoryOk, Id, Seq } from "./protocol.gen.js";
+import type { Id, Seq } from "./protocol.gen.js";
 import type { Frame, Replica } from "./replica.js";
 import type { ConversationView, Views } from "./views.js";
 
@@ -61,7 +61,7 @@ export class Pages {
       await this.page(id, { after: Math.max(0, seq - JUMP_BELOW - 1), limit: PAGE }, true);
     }
     // Long messages: the page ended before the target.
-    for (let high = 0; !this.covered(id, seq); ) {
+    for (let high = 0; !this.covered(id, seq);) {
       const apart = this.held(id)?.apart;
       if (!apart || apart.high <= high || apart.high >= seq || this.jumps.get(id) !== seq) break;
       high = apart.high;

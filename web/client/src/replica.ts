@@ -131,7 +131,8 @@ export class Replica {
   /** When `expireTyping` has something to do next; infinity if nobody types. */
   typingUntil(): number {
     let first = Infinity;
-    for (const held of this.conversations.values()) for (const until of held.typing.values()) first = Math.min(first, until);
+    for (const held of this.conversations.values())
+      for (const until of held.typing.values()) first = Math.min(first, until);
     return first;
   }
 
