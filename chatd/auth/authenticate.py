@@ -31,8 +31,11 @@ class Authenticator(Protocol):
         """Return who the offer shows; None where it shows nothing of this kind. Raises NotAccepted, Unavailable."""
         ...
 
-    async def admit(self, identity: Identity) -> User:
-        """Return the user's row, where the credential still counts. Raises NotAccepted, Unavailable."""
+    async def admit(self, identity: Identity, offer: Offer) -> User:
+        """Return the user's row, where the credential still counts. Raises NotAccepted, Unavailable.
+
+        By now the registry knows that the user arrives, so a revocation meanwhile is noticed.
+        """
         ...
 
 
@@ -56,9 +59,9 @@ class Chain:
                 return identity
         raise NotAccepted(self._nothing.message, kind=self._nothing.kind)
 
-    async def admit(self, identity: Identity) -> User:
+    async def admit(self, identity: Identity, offer: Offer) -> User:
         """Check the identity against the database now, and return the user's row. Raises NotAccepted, Unavailable."""
         for authenticator in self._authenticators:
             if authenticator.method == identity.method:
-                return await authenticator.admit(identity)
+                return await authenticator.admit(identity, offer)
         raise NotAccepted("the token is not accepted", reason=f"{identity.method} is not a way to sign in here")

@@ -22,21 +22,21 @@ class DevelopmentAuthenticator:
         self._now = now
 
     async def authenticate(self, offer: Offer) -> Identity | None:
-        """Take the user that is named; make or change them as is said. Raises NotAccepted, Unavailable."""
+        """Take the user that is named. Raises NotAccepted."""
         if offer.token is not None:
             raise NotAccepted("`token`: in development mode hello names the user instead", kind="malformed")
         if offer.user is None:
             return None
-        id, name, role = offer.user, offer.name, offer.role
+        return Identity(user=offer.user, method=self.method, authenticated_at=self._now())
+
+    async def admit(self, identity: Identity, offer: Offer) -> User:
+        """Make or change the user as is said, and return the row. Raises NotAccepted, Unavailable."""
+        id, name, role = identity.user, offer.name, offer.role
         user = await self._gate.read(lambda: self._gate.store.user(id))
         if user is None or (name or user.name) != user.name or (role or user.role) != user.role:
             (outcome,) = await self._accounts.commit([PutUser(id, name, role, self._now())])
             assert isinstance(outcome, UserSaved)
-        return Identity(user=id, method=self.method, authenticated_at=self._now())
-
-    async def admit(self, identity: Identity) -> User:
-        """Return the user's row. Raises NotAccepted, Unavailable."""
-        user = await self._gate.read(lambda: self._gate.store.user(identity.user))
-        if user is None or user.disabled_at is not None:
+            user = outcome.user
+        if user.disabled_at is not None:
             raise NotAccepted("this account is disabled")
         return user

@@ -42,7 +42,7 @@ class TokenAuthenticator:
             authenticated_at=claims.issued_at,
         )
 
-    async def admit(self, identity: Identity) -> User:
+    async def admit(self, identity: Identity, offer: Offer) -> User:  # noqa: ARG002
         """Look the user and the token's id up. Raises NotAccepted, Unavailable."""
         store, jti = self._gate.store, identity.credential_id
         assert jti is not None

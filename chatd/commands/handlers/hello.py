@@ -38,10 +38,11 @@ async def hello(context: Context[Hello]) -> None:
         await _renew(context)
         return
     try:
-        identity = await _authenticate(context)
+        offer = _offer(context)
+        identity = await _authenticate(context, offer)
         id = identity.user
         with parts.registry.arriving(identity, session) as arrival:
-            found = await _admit(context, identity)
+            found = await _admit(context, identity, offer)
             session.identity = identity
             revs = dict(request.revs or {})
             async with session.turn():
@@ -77,11 +78,12 @@ async def _renew(context: Context[Hello]) -> None:
     request, session, parts = context.request, context.session, context.parts
     if request.token is None or request.user is not None or parts.development:
         raise Refusal(ErrorCode.BAD_REQUEST, "hello was said already on this connection")
-    identity = await _authenticate(context)
+    offer = _offer(context)
+    identity = await _authenticate(context, offer)
     if identity.user != context.user.id:
         raise Refusal(ErrorCode.BAD_REQUEST, "`token`: it is another user's; make a connection of its own for them")
     with parts.registry.arriving(identity, session):
-        await _admit(context, identity)
+        await _admit(context, identity, offer)
     session.identity = identity
     session.send(
         HelloOk(
@@ -97,21 +99,24 @@ async def _renew(context: Context[Hello]) -> None:
     )
 
 
-async def _authenticate(context: Context[Hello]) -> Identity:
-    """Return who says hello. Raises Refusal or Unavailable."""
+def _offer(context: Context[Hello]) -> Offer:
     request, session = context.request, context.session
     carried, session.carried = session.carried, NOTHING  # it counts once: a later hello shows its own
-    offer = Offer(token=request.token, carried=carried, user=request.user, name=request.name, role=request.role)
+    return Offer(token=request.token, carried=carried, user=request.user, name=request.name, role=request.role)
+
+
+async def _authenticate(context: Context[Hello], offer: Offer) -> Identity:
+    """Return who says hello. Raises Refusal or Unavailable."""
     try:
         return await context.parts.sign_in.authenticate(offer)
     except NotAccepted as error:
         raise _refused(context, error) from None
 
 
-async def _admit(context: Context[Hello], identity: Identity) -> User:
+async def _admit(context: Context[Hello], identity: Identity, offer: Offer) -> User:
     """Return the row of the user, where the credential still counts. Raises Refusal or Unavailable."""
     try:
-        return await context.parts.sign_in.admit(identity)
+        return await context.parts.sign_in.admit(identity, offer)
     except NotAccepted as error:
         raise _refused(context, error, user=identity.user) from None
 
