@@ -36,6 +36,7 @@ from chatd.core.room import RoomParts
 from chatd.core.rooms import Rooms
 from chatd.http import gauges
 from chatd.http.app import make_app
+from chatd.http.callers import Callers
 from chatd.http.health import failing
 from chatd.http.site import Site
 from chatd.ids import new_id
@@ -55,6 +56,9 @@ log = structlog.get_logger("chatd.daemon")
 
 GATHER = 0.003
 """Seconds that a busy gate gathers: nobody notices them, and they save a fifth of the CPU time of a message."""
+
+REMEMBERED_S = 60.0
+"""Seconds that a checked token is remembered where every change of users and tokens goes by this daemon."""
 
 ENGINES: dict[str, MakeEngine] = {"trio-websocket": LibraryEngine, "own": OwnEngine}
 
@@ -143,8 +147,12 @@ class Daemon:
         if isinstance(store, Shared):
             self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
+        keep = config.mysql.poll if isinstance(store, Shared) else REMEMBERED_S
         app = make_app(
             Site(
+                parts=self.parts,
+                callers=Callers(self.parts, lambda: self.server.origins, keep=keep),
+                wait_of_user=lambda user: self._buckets.of(user).take() if self._buckets is not None else 0.0,
                 config=lambda: self.config,
                 origins=lambda: self.server.origins,
                 wait=lambda client: self.server.wait(client),

@@ -16,6 +16,7 @@ from protocol.codes import CloseCode
 from protocol.frames import EVENTS, REPLIES, Error, Frame, Ok, UnknownEvent
 from protocol.objects import Limits
 from protocol.requests import (
+    LATER,
     REQUESTS,
     ConversationCreate,
     ConversationList,
@@ -199,6 +200,8 @@ def _second_look(text: str) -> Request:
     try:
         tag = msgspec.convert(fields, _Peek).type
         reader = _requests.get(tag)
+        if tag in LATER:
+            raise BadRequest("not available yet", re)
         if reader is None:
             raise BadRequest(f"`type`: unknown request {tag[:64]!r}", re)
         return cast(Request, reader.convert(fields))

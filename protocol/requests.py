@@ -231,5 +231,14 @@ class PresenceGet(Request):
     users: Annotated[list[Id], Meta(max_length=200)]
 
 
+LATER = frozenset(
+    {
+        *("call.invite", "call.answer", "call.signal", "call.end", "call.resume", "call.ice"),
+        *("push.subscribe", "push.unsubscribe", "push.list", "push.test"),
+        *("notify.get", "notify.set"),
+    }
+)
+"""Requests of the protocol that this version doesn't serve yet."""
+
 REQUESTS: dict[str, type[Request]] = {cls.TYPE: cls for cls in Request.__subclasses__()}
 """Every request by its `type` on the wire."""

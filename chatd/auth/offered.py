@@ -7,12 +7,17 @@ COOKIE = b"chatd_session"
 
 
 def carried(head: Head) -> Carried:
-    """Return the token of `Authorization: Bearer`, and the session cookie.
+    """Return what a handshake shows.
 
     A browser sends cookies along whoever makes it, so the cookie counts only where the handshake says from which origin
     it comes: then that was checked.
     """
-    return Carried(bearer=_bearer(head), cookie=None if head.get(b"origin") is None else _cookie(head))
+    return shown(head, cookies=head.get(b"origin") is not None)
+
+
+def shown(head: Head, *, cookies: bool) -> Carried:
+    """Return the token of `Authorization: Bearer` and, where `cookies` count, the session cookie."""
+    return Carried(bearer=_bearer(head), cookie=_cookie(head) if cookies else None)
 
 
 def _bearer(head: Head) -> str | None:

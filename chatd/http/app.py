@@ -14,13 +14,20 @@ from chatd.net.head import Head
 from protocol.codes import ErrorCode
 from storage.contract import Unavailable
 
-from . import branding, cors, health, later, metrics, static
+from . import api, branding, cors, health, later, metrics, openapi, static
 from .answers import Failed, failed, refused
 from .operation import Operation
 from .routing import Methods, Table, methods_of
 from .site import Site
 
-FAMILIES: Final = (health.operations, metrics.operations, static.operations, branding.operations, later.operations)
+FAMILIES: Final = (
+    api.operations,
+    health.operations,
+    metrics.operations,
+    static.operations,
+    branding.operations,
+    later.operations,
+)
 """Each makes the operations of one feature; a new feature is a file and a name here."""
 
 
@@ -35,7 +42,9 @@ SMALL_BODY_S: Final = 20.0
 
 def make_app(site: Site) -> "Application":
     """Return the application with all that the daemon serves."""
-    return Application(site, [operation for family in FAMILIES for operation in family(site)])
+    operations = [operation for family in FAMILIES for operation in family(site)]
+    operations.append(openapi.operation(lambda: operations))
+    return Application(site, operations)
 
 
 class Application:
@@ -43,7 +52,8 @@ class Application:
 
     def __init__(self, site: Site, operations: Iterable[Operation]) -> None:
         self._site = site
-        self._table = Table(operations)
+        self.operations = tuple(operations)
+        self._table = Table(self.operations)
 
     def bounds(self, head: Head) -> Bounds:
         """Return what a request may take, before anything of its body is read."""
@@ -95,7 +105,12 @@ class Application:
                 return Response(status_code=204, headers=allow)
             return failed(405, ErrorCode.BAD_REQUEST, "this path does not take this method", allow)
         try:
-            return await operation.run(request)
+            if operation.public:
+                return await operation.run(request)
+            caller = await self._site.callers.of(request)
+            if wait := self._site.wait_of_user(caller.user_id):
+                return await self._delayed(wait)
+            return await operation.run(request, caller)
         except Failed as error:
             return failed(error.status, error.code, error.message)
         except Refusal as refusal:

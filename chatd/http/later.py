@@ -34,12 +34,6 @@ LATER: Final = (
     ("POST", "/v1/session"),
     ("GET", "/v1/session/{id}/events"),
     ("POST", "/v1/session/{id}/frames"),
-    ("GET", "/v1/me"),
-    ("GET", "/v1/conversations"),
-    ("GET", "/v1/conversations/{id}/messages"),
-    ("POST", "/v1/conversations/{id}/messages"),
-    ("POST", "/v1/requests"),
-    ("GET", "/v1/openapi.json"),
 )
 """A feature that comes takes its lines out."""
 

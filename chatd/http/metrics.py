@@ -2,7 +2,6 @@
 
 import gzip
 import hmac
-import ipaddress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from chatd.core.errors import Refusal
 from chatd.net.head import Head
 from protocol.codes import ErrorCode
 
+from .local import is_local
 from .operation import Operation
 from .site import Site
 from .static import chosen
@@ -37,9 +37,3 @@ def operations(site: Site) -> list[Operation]:
 def _has_token(head: Head, token: str) -> bool:
     scheme, _, given = (head.get(b"authorization") or b"").partition(b" ")
     return bool(token) and scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.encode())
-
-
-def is_local(head: Head, client: tuple[str, int] | None) -> bool:
-    """Whether a program of this machine asks for itself: a proxy that passes requests on says so in a header."""
-    passed_on = any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name, _ in head.headers)
-    return client is not None and not passed_on and ipaddress.ip_address(client[0].partition("%")[0]).is_loopback

@@ -4,21 +4,27 @@ from collections.abc import Callable
 
 import attrs
 
+from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.metrics import Metrics
 from chatd.net.origins import Origins
+
+from .callers import Callers
 
 
 @attrs.frozen(kw_only=True)
 class Site:
     """`config`, `origins`: as they are now, for a reload changes them.
 
-    `wait`: takes a request of an address: 0, or the seconds until it may ask again.
+    `wait`, `wait_of_user`: take a request of an address, a user: 0, or the seconds until they may ask again.
     `problem`: why nothing can be acknowledged, or None.
 
     `notes`: what an operator should see to, though messages are acknowledged.
     """
 
+    parts: Parts
+    callers: Callers
+    wait_of_user: Callable[[str], float]
     config: Callable[[], Config]
     origins: Callable[[], Origins]
     wait: Callable[[tuple[str, int] | None], float]

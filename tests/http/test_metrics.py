@@ -10,7 +10,7 @@ import pytest
 import trio
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from trio.testing import MockClock, memory_stream_pair
+from trio.testing import MockClock
 
 from chatd import testing
 from chatd.background import loop_delay
@@ -18,7 +18,7 @@ from chatd.config import Config, Limits, Metrics
 from chatd.config import Server as ServerSettings
 from chatd.http.health import failing
 from chatd.testing import Server
-from support.served import Answer, Client
+from support.served import Answer, calling
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 TOKEN = "metrics-token-of-the-clinic"
@@ -28,12 +28,8 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 async def ask(server: Server, target: str, peer: tuple[str, int] = LOCAL, **headers: str) -> Answer:
-    ours, theirs = memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.daemon.server.serve_stream, theirs, None, peer)
-        answer = await Client(ours).ask("GET", target, b"", **headers)
-        await ours.aclose()
-    return answer
+    async with calling(server, peer) as client:
+        return await client.ask("GET", target, b"", **headers)
 
 
 async def series(server: Server) -> Series:

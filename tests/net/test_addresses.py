@@ -2,13 +2,12 @@
 
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock, memory_stream_pair
+from trio.testing import MockClock
 
 from chatd import testing
 from chatd.config import Config, Limits
@@ -16,7 +15,7 @@ from chatd.config import Server as ServerSettings
 from chatd.net.addresses import Addresses, source_of
 from chatd.net.listen import listen
 from chatd.net.server import Server
-from support.served import UPGRADE, Client
+from support.served import UPGRADE, Client, calling
 
 
 @pytest.mark.parametrize(
@@ -44,14 +43,9 @@ def test_connections_of_an_address_are_counted_until_they_leave() -> None:
     assert not addresses._open  # nothing is kept of those who left
 
 
-@asynccontextmanager
-async def client(daemon: testing.Server, address: str) -> AsyncIterator[Client]:
+def client(daemon: testing.Server, address: str) -> AbstractAsyncContextManager[Client]:
     """A connection that comes from this address."""
-    ours, theirs = memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(daemon.daemon.server.serve_stream, theirs, None, (address, 5000))
-        yield Client(ours)
-        await ours.aclose()
+    return calling(daemon, (address, 5000))
 
 
 def strict(**limits: Any) -> Any:

@@ -11,7 +11,7 @@ from chatd.net import proxies
 from chatd.net.bounds import MAX_HEAD_BYTES
 from chatd.net.front import serve
 from chatd.net.head import Head
-from support.served import CHUNKED, GET, UPGRADE, Resetting, Upgrades, echo, served
+from support.served import CHUNKED, GET, UPGRADE, Resetting, Upgrades, echo, hostile, served
 
 
 async def test_keep_alive_serves_request_after_request(autojump_clock: MockClock) -> None:
@@ -219,17 +219,6 @@ async def test_leaving_at_any_byte_leaves_nothing_behind(autojump_clock: MockClo
         async with served(drip) as client:
             await client.send(script[:length])
     assert trio.lowlevel.current_statistics().tasks_living == before
-
-
-def hostile(random: Random) -> bytes:
-    """Random bytes: pure, behind a valid start, or strewn into valid requests."""
-    noise = random.randbytes(random.randrange(200))
-    if random.random() < 0.3:
-        return noise
-    script = bytearray(random.choice([GET, CHUNKED, UPGRADE]) + random.choice([GET, CHUNKED, UPGRADE, noise]))
-    for _ in range(random.randrange(4)):
-        script[random.randrange(len(script))] = random.choice(b"\r\n\x00 :,;9\xff" + noise)
-    return bytes(script[: random.randrange(len(script) * 2)])
 
 
 async def test_hostile_bytes_end_quietly(autojump_clock: MockClock) -> None:

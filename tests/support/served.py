@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ from trio.testing import memory_stream_pair
 
 from chatd.net.front import serve
 from chatd.net.head import Head
+from chatd.testing import Server
 
 UPGRADE = (
     b"GET /ws?v=1 HTTP/1.1\r\nHost: clinic\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
@@ -19,6 +21,18 @@ UPGRADE = (
 )
 GET = b"GET /one HTTP/1.1\r\nHost: clinic\r\n\r\n"
 CHUNKED = b"POST /two HTTP/1.1\r\nHost: clinic\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
+
+
+def hostile(random: Random, *right: bytes) -> bytes:
+    """Random bytes: pure, behind a valid start, or strewn into valid requests."""
+    scripts = right or (GET, CHUNKED, UPGRADE)
+    noise = random.randbytes(random.randrange(200))
+    if random.random() < 0.3:
+        return noise
+    script = bytearray(random.choice(scripts) + random.choice([*scripts, noise]))
+    for _ in range(random.randrange(4)):
+        script[random.randrange(len(script))] = random.choice(b"\r\n\x00 :,;9\xff" + noise)
+    return bytes(script[: random.randrange(len(script) * 2)])
 
 
 @attrs.frozen
@@ -63,8 +77,8 @@ class Client:
         self._rest = conn.trailing_data[0]
         return Answer(head.status_code, {key.decode(): value.decode() for key, value in head.headers}, body)
 
-    async def ask(self, method: str, target: str, body: bytes = b"", **headers: str) -> Answer:
-        lines = [f"{method} {target} HTTP/1.1", "Host: clinic", f"Content-Length: {len(body)}"]
+    async def ask(self, method: str, target: str, body: bytes = b"", host: str = "clinic", **headers: str) -> Answer:
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         await self.send("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         return await self.answer(method)
@@ -72,6 +86,16 @@ class Client:
     async def is_closed(self) -> bool:
         """Wait for the server's next bytes; true if there are none but the end."""
         return not self._rest and not await self.stream.receive_some()
+
+
+@asynccontextmanager
+async def calling(server: Server, peer: tuple[str, int] = ("127.0.0.1", 5000)) -> AsyncIterator[Client]:
+    """An HTTP connection to a daemon in the test that comes from this address."""
+    ours, theirs = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.daemon.server.serve_stream, theirs, None, peer)
+        yield Client(ours)
+        await ours.aclose()
 
 
 @attrs.define

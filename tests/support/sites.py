@@ -20,7 +20,14 @@ def site(
     """A site with these settings; pages of `server.allowed_origins` are allowed, and of nothing else."""
     config = Config(server=server or Server(), web=web or Web())
     origins = Origins(allowed=config.server.allowed_origins)
-    given: dict[str, Any] = {"wait": lambda client: 0.0, "notes": lambda: [], "metrics": metrics.Metrics()} | more
+    given: dict[str, Any] = {
+        "parts": None,  # operations that ask the chat are tested with a daemon
+        "callers": None,
+        "wait_of_user": lambda user: 0.0,
+        "wait": lambda client: 0.0,
+        "notes": lambda: [],
+        "metrics": metrics.Metrics(),
+    } | more
     return Site(config=lambda: config, origins=lambda: origins, problem=problem, **given)
 
 
