@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from chatd.auth.chain import development_chain, production_chain
+from chatd.auth.keepers import keepers
 from chatd.auth.tokens import Tokens
 from chatd.background import disk
 from chatd.background.indexer import Indexer
@@ -93,6 +94,7 @@ class Daemon:
         self.tokens = tokens
         self._development = development
         gather = GATHER if write is None else 0.0  # on a virtual clock nothing is gained by waiting
+        hash_on = write  # where calls run inline, all of them do
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
         self._cork = Cork()
         self.gate = Gate(store, write, read, commit_timeout=config.timeouts.commit, gather=gather, cork=self._cork)
@@ -111,10 +113,19 @@ class Daemon:
             limit=limits.rooms,
         )
         accounts = Accounts(self.gate, self.registry, presence)
+        self.keepers = keepers(
+            self.gate,
+            accounts,
+            methods=config.auth.methods,
+            now=now,
+            new_id=new_id,
+            clock=trio.current_time,
+            hash_on=hash_on,
+        )
         if development:
             sign_in = development_chain(self.gate, accounts, now)
         elif tokens is not None:
-            sign_in = production_chain(self.gate, tokens, now)
+            sign_in = production_chain(self.gate, self.keepers, tokens, now)
         else:
             raise ValueError("a daemon that is not in development mode needs tokens")
         self.parts = Parts(
@@ -138,6 +149,7 @@ class Daemon:
             new_id=new_id,
             heartbeat=config.server.heartbeat,
             sign_in=sign_in,
+            keepers=self.keepers,
             development=development,
             draining=self._stopping.is_set,
             connections_per_user=limits.connections if development else limits.connections_per_user,
@@ -187,6 +199,7 @@ class Daemon:
         self.server.apply(config, encryption)
         limits = config.limits
         self.parts.policy.replace(attrs.asdict(config.policy))
+        self.keepers.sessions.apply(config.auth.session_seconds())
         self.parts.windows.replace(config.messages.edit_within, config.messages.delete_within)
         limited = not self._development
         self._rates = Rates(limits.requests_per_second, limits.request_burst) if limited else None

@@ -6,6 +6,7 @@ in `storage.rules`, over rows that a store has loaded into a `Unit`.
 """
 
 import bisect
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
@@ -19,11 +20,15 @@ from storage.changes import (
     Changed,
     CreateGroup,
     DeleteMessage,
+    DeleteRows,
     EditMessage,
+    ForgetRows,
+    KeyedChange,
     Leave,
     LineageBegun,
     OpenDirect,
     Outcome,
+    PutRow,
     PutUser,
     React,
     RemoveParticipant,
@@ -34,10 +39,14 @@ from storage.changes import (
     SetDisabled,
     SetMembership,
     SetTitle,
+    SwapRow,
+    TakeRow,
     Unchanged,
 )
+from storage.keyed import Rows
 from storage.records import Conversation, Membership, Participant, pair_of
 from storage.rules import direct, groups, messages, receipts, users
+from storage.rules.keyed import apply_keyed
 from storage.rules.unit import NO_USER, Answer, Unit
 from storage.tokens import add_token, revoke_token, revoke_tokens
 
@@ -101,11 +110,35 @@ def keys_of(changes: Iterable[Change]) -> Keys:
             case RevokeTokens():
                 keys.users.add(change.user)
                 keys.tokens_of.add(change.user)
-            case BeginLineage():
+            case BeginLineage() | PutRow() | SwapRow() | TakeRow() | DeleteRows() | ForgetRows():
                 pass
             case AdvanceReceipt() | SetMembership():
                 keys.conversations.add(change.conversation)
     return keys
+
+
+KEYED = frozenset(typing.get_args(KeyedChange))
+
+
+def apart(rows: Rows, changes: Sequence[Change]) -> tuple[dict[int, Outcome], Sequence[Change]]:
+    """Apply the changes of keyed rows: their outcomes by place in the batch, and all other changes."""
+    if not any(type(change) in KEYED for change in changes):
+        return {}, changes
+    outcomes: dict[int, Outcome] = {}
+    others: list[Change] = []
+    for place, change in enumerate(changes):
+        if isinstance(change, KeyedChange):
+            outcomes[place] = apply_keyed(rows, change)
+        else:
+            others.append(change)
+    return outcomes, others
+
+
+def together(outcomes: list[Outcome], apart: Mapping[int, Outcome]) -> list[Outcome]:
+    """Return all outcomes of a batch, those that were found apart at their places."""
+    for place in sorted(apart):
+        outcomes.insert(place, apart[place])
+    return outcomes
 
 
 def users_behind(unit: Unit, keys: Keys) -> set[str]:
@@ -212,3 +245,5 @@ def apply(unit: Unit, change: Change) -> Answer:
         case BeginLineage():
             unit.new_epoch = change.epoch
             return LineageBegun(change.epoch), ()
+        case PutRow() | SwapRow() | TakeRow() | DeleteRows() | ForgetRows():
+            raise AssertionError("keyed changes are applied apart")

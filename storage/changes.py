@@ -6,10 +6,11 @@ same rows in every store.
 Classes here and in `records` have no slots: a frozen `__init__` is twice as fast so.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
+from storage.keyed import Kind
 from storage.records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
 
 Relations = frozenset[str]
@@ -236,7 +237,51 @@ MessageChange = EditMessage | DeleteMessage | React
 RoomChange = (
     OpenDirect | CreateGroup | GroupChange | SendMessage | MessageChange | AdvanceReceipt | Leave | SetMembership
 )
-AdminChange = SetDisabled | AddToken | RevokeToken | RevokeTokens | BeginLineage
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class PutRow:
+    """Keeps a keyed row (`storage.keyed`), in place of one under its key."""
+
+    row: Any
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class SwapRow:
+    """Puts `new` in the place of `old`, which has the same key; `conflict` where the row is another one by now."""
+
+    old: Any
+    new: Any
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class TakeRow:
+    """Takes a row away, once: whoever comes second is told `not_found`."""
+
+    kind: Kind[Any]
+    key: str
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class DeleteRows:
+    """Forgets the rows whose `field` is `value` (None: all), but the one under the key `but`."""
+
+    kind: Kind[Any]
+    field: str | None = None
+    value: str | None = None
+    but: str | None = None
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class ForgetRows:
+    """Forgets the rows that expired before this time (ms)."""
+
+    kind: Kind[Any]
+    before: int
+
+
+KeyedChange = PutRow | SwapRow | TakeRow | DeleteRows | ForgetRows
+AdminChange = SetDisabled | AddToken | RevokeToken | RevokeTokens | BeginLineage | KeyedChange
 Change = PutUser | SeeUser | AdminChange | RoomChange
 
 
@@ -309,7 +354,14 @@ class Refused:
     message: str
 
 
-Outcome = Changed | Unchanged | UserSaved | TokensSaved | LineageBegun | Refused
+@attrs.frozen(slots=False)
+class RowsSaved:
+    """Keyed rows that the change was about: as they are now, or as they were before they were deleted or taken."""
+
+    rows: tuple[Any, ...]
+
+
+Outcome = Changed | Unchanged | UserSaved | TokensSaved | LineageBegun | RowsSaved | Refused
 
 
 def room_of(outcome: Changed | Unchanged) -> Room:

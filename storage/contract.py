@@ -32,6 +32,10 @@ Texts that were replaced or deleted are kept for the record (`versions`) and sho
 which is for tokens that the store doesn't know; one added later counts. What expired a week ago is forgotten when
 another token is added. `BeginLineage` gives the store another `epoch`, from the moment its batch is committed.
 
+**Keyed rows** (`storage.keyed`). A row is put, swapped for another one (`conflict` where it changed meanwhile), or
+taken away once (`not_found` for whoever comes second); rows are deleted by one of their fields. Such changes apply
+before the others of their batch.
+
 **Rights.** Only present participants change a conversation; for anybody else it is `not_found`, as if it did not exist.
 
 **Reads.** Each read sees one moment: everything committed before it began. Reads go on while a commit runs, and while
@@ -46,6 +50,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from storage.changes import Change, Outcome
+from storage.keyed import Kind, R
 from storage.records import (
     Credentials,
     Hits,
@@ -170,6 +175,17 @@ class Store(Protocol):
 
     def tokens(self, *, user: str | None, after: tuple[int, str] | None, limit: int) -> list[IssuedToken]:
         """Up to `limit` tokens of one user or all, by (issued_at, jti), from behind `after`."""
+        ...
+
+    def row(self, kind: Kind[R], key: str) -> R | None:
+        """Return the keyed row (`storage.keyed`) under this key."""
+        ...
+
+    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+        """Return up to `limit` keyed rows whose `field` is `value` (None: all), by key, from behind `after`.
+
+        `field`: one of the kind's `finds`.
+        """
         ...
 
     def room(self, conversation: str) -> Room | None:

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from storage.apply import apply_all, finish, keys_of, membership_of, users_behind
+from storage.apply import apart, apply_all, finish, keys_of, membership_of, together, users_behind
 from storage.changes import Change, Outcome
 from storage.contract import MAX_CHANGED, cut, page_length
+from storage.keyed import Kind, MemoryRows, R
 from storage.records import (
     Conversation,
     Credentials,
@@ -53,10 +54,12 @@ class MemoryStore:
         self._sent: dict[tuple[str, str], Message] = {}
         self._tokens: dict[str, IssuedToken] = {}
         self._cut_offs: dict[str, int] = {}
+        self._keyed = MemoryRows()
         self._receipts: dict[tuple[str, str, str], list[tuple[int, int]]] = {}  # -> (seq, at), ascending
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         with self._lock:
+            keyed, changes = apart(self._keyed, changes)
             keys = keys_of(changes)
             unit = Unit()
             unit.pairs = {pair: self._pairs[pair] for pair in keys.pairs if pair in self._pairs}
@@ -78,7 +81,7 @@ class MemoryStore:
                     unit.messages[conversation, seq] = self._messages[conversation][seq - 1]
             outcomes, moved = apply_all(unit, changes)
             self._save(unit)
-            return finish(unit, outcomes, moved, self._unread)
+            return together(finish(unit, outcomes, moved, self._unread), keyed)
 
     def _save(self, unit: Unit) -> None:
         self._users.update(unit.users)
@@ -156,6 +159,14 @@ class MemoryStore:
         with self._lock:
             found = sorted((t.issued_at, t.jti) for t in self._tokens.values() if user is None or t.user == user)
             return [self._tokens[jti] for issued, jti in found if (issued, jti) > (after or (-1, ""))][:limit]
+
+    def row(self, kind: Kind[R], key: str) -> R | None:
+        with self._lock:
+            return self._keyed.get(kind, key)
+
+    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+        with self._lock:
+            return self._keyed.find(kind, field, value, after=after, limit=limit)
 
     def room(self, conversation: str) -> Room | None:
         with self._lock:

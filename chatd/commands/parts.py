@@ -5,6 +5,7 @@ from collections.abc import Callable
 import attrs
 
 from chatd.auth.authenticate import Chain
+from chatd.auth.keepers import Keepers
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
 from chatd.core.presence import Presence
@@ -37,6 +38,7 @@ class Parts:
     new_id: Callable[[], str]
     heartbeat: float
     sign_in: Chain
+    keepers: Keepers
     development: bool
     draining: Callable[[], bool]
     connections_per_user: int

@@ -138,3 +138,30 @@ def role_of(text: str) -> str:
     if not theirs or ours not in ROLES:
         raise ValueError("no role")
     return f"{theirs}={ours}"
+
+
+METHODS = ("token", "password", "ticket", "invitation")
+"""Ways to sign in that this version has."""
+
+
+def method(text: str) -> str:
+    """Return the name of a way to sign in. Raises ValueError for another word."""
+    if text not in METHODS:
+        raise ValueError("no method")
+    return text
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def lifetime(text: str) -> str:
+    """Return a role and how long its sessions live, like `patient=180d`. Raises ValueError if it isn't that."""
+    role, _, length = (part.strip() for part in text.partition("="))
+    if role not in ROLES or re.fullmatch(r"[1-9][0-9]{0,8}[smhd]", length) is None:
+        raise ValueError("no lifetime")
+    return f"{role}={length}"
+
+
+def seconds_of(text: str) -> int:
+    """Return the seconds of a length of time like `12h`."""
+    return int(text[:-1]) * _SECONDS[text[-1]]

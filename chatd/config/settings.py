@@ -62,6 +62,9 @@ class Tls:
     key: str = path("", "a PEM file", "the certificate's private key")
 
 
+SESSION_LIFETIMES = ("patient=180d", "dentist=12h", "staff=12h", "admin=12h")
+
+
 @attrs.frozen(kw_only=True)
 class Auth:
     """How users prove who they are."""
@@ -72,6 +75,18 @@ class Auth:
     )  # fmt: skip
     secret_file: str = path("", "a file", f"file of it; both empty: the file {SECRET_FILE} in the data folder")
     token_lifetime: float = number(30.0, 0.001, 3650, "days that a token is good for, where nothing else is said")
+    methods: tuple[str, ...] = texts(
+        fields.METHODS, fields.method, "a list of " + ", ".join(map(fields.toml, fields.METHODS)), "ways to sign in"
+    )  # fmt: skip
+    session_lifetime: tuple[str, ...] = texts(
+        SESSION_LIFETIMES, fields.lifetime,
+        'a list like "patient=180d", with s, m, h or d', "how long a session lives after its last use, by role"
+    )  # fmt: skip
+
+    def session_seconds(self) -> dict[str, float]:
+        """Return how long sessions live, in s, by role; a role that isn't named has the default."""
+        named = [text.partition("=") for text in (*SESSION_LIFETIMES, *self.session_lifetime)]
+        return {role: float(fields.seconds_of(length)) for role, _, length in named}
 
 
 @attrs.frozen(kw_only=True)

@@ -12,15 +12,18 @@ from protocol.frames import UserChanged
 from storage.changes import (
     AdminChange,
     BeginLineage,
+    DeleteRows,
     LineageBegun,
     Outcome,
     PutUser,
     RevokeToken,
     RevokeTokens,
+    RowsSaved,
     SetDisabled,
     TokensSaved,
     UserSaved,
 )
+from storage.keyed import SignedIn
 from storage.records import User
 
 from . import view
@@ -71,6 +74,10 @@ class Accounts:
                 self._cut(id, "the token was revoked")
             case RevokeToken(), TokensSaved(tokens=(token,)):
                 self._cut(token.user, "the token was revoked", credential_id=token.jti)
+            case DeleteRows(), RowsSaved(rows=rows):
+                for row in rows:
+                    if isinstance(row, SignedIn):
+                        self._cut(row.user, "the session was ended", credential_id=row.id)
             case BeginLineage(), LineageBegun():
                 for session in self.registry:
                     session.stop(CloseCode.GOING_AWAY, "the server's messages were restored from a backup")

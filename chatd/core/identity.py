@@ -10,12 +10,14 @@ class Identity:
     """A user as an authenticator found them. Times in ms since 1970.
 
     `method`: the authenticator's name; `credential_id`: what can be revoked by itself, None where nothing can;
-    `expires_at`: None where it holds until it is revoked.
+    `secret_hash`: the key of the credential's row, where it has one; `expires_at`: None where it holds until it is
+    revoked.
     """
 
     user: str
     method: str
     credential_id: str | None = None
+    secret_hash: str | None = None
     expires_at: int | None = None
     authenticated_at: int
 

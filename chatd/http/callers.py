@@ -12,7 +12,7 @@ from chatd.auth.authenticate import NotAccepted
 from chatd.auth.offered import shown
 from chatd.commands.parts import Parts
 from chatd.core.errors import Refusal
-from chatd.core.identity import Carried, Offer
+from chatd.core.identity import Carried, Identity, Offer
 from chatd.net.head import Head
 from chatd.net.origins import Origins, has_local_host
 from chatd.transports.request import HttpCaller
@@ -36,6 +36,7 @@ class _Known:
     """Credentials that let their user in. `until`: ms since 1970."""
 
     user: User
+    identity: Identity
     until: int
 
 
@@ -59,21 +60,21 @@ class Callers:
         """Return the caller of a request. Raises Refusal (`unauthorized`) or Unavailable."""
         head: Head = request.state.head
         if self._parts.development:
-            return HttpCaller(await self._admitted(_named(head, request.scope["client"])))
+            return await self._admitted(_named(head, request.scope["client"]))
         cookies = cookie_counts(head, request.scope["scheme"], self._origins())
-        return HttpCaller(await self._signed_in(shown(head, cookies=cookies)))
+        return await self._signed_in(shown(head, cookies=cookies))
 
-    async def _signed_in(self, carried: Carried) -> User:
+    async def _signed_in(self, carried: Carried) -> HttpCaller:
         if carried.bearer is None and carried.cookie is None:
             raise _unauthorized("a token is needed: as Authorization: Bearer, or a cookie that an allowed page sends")
         digest = sha256(repr((carried.bearer, carried.cookie)).encode()).digest()
         known = self._known.get(digest)
         if known is not None and self._parts.now() < known.until:
-            return known.user
+            return HttpCaller(known.user, known.identity)
         return await self._admitted(Offer(carried=carried), digest)
 
-    async def _admitted(self, offer: Offer, digest: bytes | None = None) -> User:
-        """Return the user of an offer, remembered under `digest` where it may be. Raises Refusal or Unavailable."""
+    async def _admitted(self, offer: Offer, digest: bytes | None = None) -> HttpCaller:
+        """Return the caller of an offer, remembered under `digest` where it may be. Raises Refusal or Unavailable."""
         parts, forgotten = self._parts, self._forgotten
         try:
             identity = await parts.sign_in.authenticate(offer)
@@ -86,9 +87,9 @@ class Callers:
                 self._known.clear()
             until = parts.now() + self._keep_ms
             self._known[digest] = _Known(
-                user, until if identity.expires_at is None else min(until, identity.expires_at)
+                user, identity, until if identity.expires_at is None else min(until, identity.expires_at)
             )
-        return user
+        return HttpCaller(user, identity)
 
     def _heard(self, changes: Sequence[Change], _outcomes: Sequence[Outcome]) -> None:
         if any(isinstance(change, (PutUser, AdminChange)) for change in changes):

@@ -11,6 +11,7 @@ from chatd.commands.dispatch import TABLE, dispatch
 from chatd.commands.parts import Parts
 from chatd.core.caller import Read
 from chatd.core.errors import Closing, Refusal
+from chatd.core.identity import Identity
 from protocol.codes import ErrorCode
 from protocol.encode import encode, encode_sent_ok
 from protocol.frames import ChangeOk, Error, Frame
@@ -30,13 +31,14 @@ class Answer:
 class HttpCaller:
     """A caller without a connection: no events, no order, one answer.
 
-    `user`: the row that the request was authenticated for.
+    `user`: the row that the request was authenticated for; `identity`: by what.
     """
 
     is_gone = False
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, identity: Identity | None = None) -> None:
         self.user = user
+        self.identity = identity
         self.user_id = user.id
         self._answer: Answer | None = None
         self._unanswered = 0

@@ -6,6 +6,7 @@ from typing import Any
 from storage import sql
 from storage.apply import membership_of
 from storage.contract import MAX_CHANGED, cut, page_length
+from storage.keyed import Kind, R, SqlRows
 from storage.records import (
     Conversation,
     Credentials,
@@ -136,6 +137,14 @@ class Reads:
         with self._pool.reading() as db:
             found = db.run(sql.TOKENS, place) if user is None else db.run(sql.TOKENS_OF, (user, *place))
             return list(map(sql.token, found))
+
+    def row(self, kind: Kind[R], key: str) -> R | None:
+        with self._pool.reading() as db:
+            return SqlRows(db.run).get(kind, key)
+
+    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+        with self._pool.reading() as db:
+            return SqlRows(db.run).find(kind, field, value, after=after, limit=limit)
 
     # -- conversations --
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from storage.apply import apply_all, finish
+from storage.apply import apart, apply_all, finish, together
 from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
 from storage.contract import StoreError, Unavailable
+from storage.keyed import SqlRows
 
 from . import schema, touched
 from .attachments import Files
@@ -214,6 +215,7 @@ class MysqlStore(Reads):
 
     def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[Loaded, list[Outcome]]:
         """All but COMMIT."""
+        keyed, changes = apart(SqlRows(db.run, lock=" FOR UPDATE", replace="REPLACE INTO"), changes)
         resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
         loaded = load(db, changes, self._make_user, resent=resent, files=self._files)
@@ -233,6 +235,7 @@ class MysqlStore(Reads):
         outcomes = finish(unit, outcomes, moved, counts.answers(db))
         for place, refusal in hindered.items():
             outcomes.insert(place, refusal)
+        outcomes = together(outcomes, keyed)
         if any(isinstance(outcome, Unchanged) and outcome.duplicate for outcome in outcomes):
             self._suspicious = SUSPICIOUS
         return loaded, outcomes

@@ -10,8 +10,12 @@ Here and in statements tables and columns have their logical names; `names.py` h
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
+
+from storage.keyed import KINDS, Kind
+from storage.keyed import column as column_of
 
 SCHEMA = 1
 """Goes up when a program of the version before could no longer work on the tables."""
@@ -260,7 +264,21 @@ TOKEN = Table(
 
 CUT_OFF = Table("chatd_cut_off", (_exact("userId"), _number("at")), primary=("userId",), own=True)
 
-TABLES = (META, USER, CONVERSATION, PARTICIPANT, MESSAGE, CHANGED, GONE, VERSION, RECEIPT, TOKEN, CUT_OFF)
+
+def _keyed(kind: Kind[Any]) -> Table:
+    columns = tuple(
+        _exact(column_of(field), 255, null=kind.may_be_null(field))
+        if kind.is_text(field)
+        else _number(column_of(field), null=kind.may_be_null(field))
+        for field in kind.fields
+    )
+    looked_up = (*kind.finds, *([kind.expires] if kind.expires else []))
+    indexes = tuple(Index((column_of(field),)) for field in looked_up)
+    return Table(kind.table, columns, primary=(column_of(kind.key),), indexes=indexes, own=True)
+
+
+TABLES = (META, USER, CONVERSATION, PARTICIPANT, MESSAGE, CHANGED, GONE, VERSION, RECEIPT, TOKEN, CUT_OFF,
+          *map(_keyed, KINDS))  # fmt: skip
 """In the order in which they are made: where the first is there, chatd has begun, and the others may be its own."""
 
 BY_NAME = {table.name: table for table in (*TABLES, ATTACHMENT)}

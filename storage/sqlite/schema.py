@@ -202,6 +202,63 @@ INSERT INTO "chatd_meta" VALUES ('indexed', '0')
 """
 
 
+@migrations()
+def m005_sign_in(db: Database) -> None:
+    """Passwords, sessions, API keys, tickets and invitations."""
+    for statement in _SIGN_IN.split(";\n"):
+        db.execute(statement)
+
+
+_SIGN_IN = """
+CREATE TABLE "chatd_password" (
+    "userId" TEXT NOT NULL PRIMARY KEY, "hash" TEXT NOT NULL, "changedAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE "chatd_session" (
+    "hash" TEXT NOT NULL PRIMARY KEY,
+    "id" TEXT NOT NULL,
+    "userId" TEXT NOT NULL,
+    "method" TEXT NOT NULL,
+    "createdAt" INTEGER NOT NULL,
+    "seenAt" INTEGER NOT NULL,
+    "expiresAt" INTEGER NOT NULL,
+    "agent" TEXT
+) WITHOUT ROWID;
+CREATE INDEX "chatd_session_userId_idx" ON "chatd_session" ("userId");
+CREATE INDEX "chatd_session_id_idx" ON "chatd_session" ("id");
+CREATE INDEX "chatd_session_expiresAt_idx" ON "chatd_session" ("expiresAt");
+CREATE TABLE "chatd_api_key" (
+    "hash" TEXT NOT NULL PRIMARY KEY,
+    "id" TEXT NOT NULL,
+    "name" TEXT NOT NULL,
+    "maxRole" TEXT NOT NULL,
+    "createdAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_api_key_id_idx" ON "chatd_api_key" ("id");
+CREATE TABLE "chatd_ticket" (
+    "hash" TEXT NOT NULL PRIMARY KEY,
+    "userId" TEXT NOT NULL,
+    "name" TEXT,
+    "role" TEXT,
+    "expiresAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_ticket_userId_idx" ON "chatd_ticket" ("userId");
+CREATE INDEX "chatd_ticket_expiresAt_idx" ON "chatd_ticket" ("expiresAt");
+CREATE TABLE "chatd_invitation" (
+    "hash" TEXT NOT NULL PRIMARY KEY,
+    "id" TEXT NOT NULL,
+    "userId" TEXT NOT NULL,
+    "birthDate" TEXT,
+    "wrong" INTEGER NOT NULL,
+    "createdBy" TEXT,
+    "createdAt" INTEGER NOT NULL,
+    "expiresAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_invitation_userId_idx" ON "chatd_invitation" ("userId");
+CREATE INDEX "chatd_invitation_id_idx" ON "chatd_invitation" ("id");
+CREATE INDEX "chatd_invitation_expiresAt_idx" ON "chatd_invitation" ("expiresAt")
+"""
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

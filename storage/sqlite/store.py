@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from storage import sql
-from storage.apply import apply_all, finish, keys_of, users_behind
+from storage.apply import apart, apply_all, finish, keys_of, together, users_behind
 from storage.changes import Change, Outcome
 from storage.contract import cut, page_length
+from storage.keyed import Kind, R, SqlRows
 from storage.records import (
     Credentials,
     Hits,
@@ -61,10 +62,11 @@ class SqliteStore(SqliteFile):
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         with self._lock:
             with self._writing() as writer:
-                unit = self._load(writer, changes)
-                outcomes, moved = apply_all(unit, changes)
+                keyed, others = apart(SqlRows(writer.execute), changes)
+                unit = self._load(writer, others)
+                outcomes, moved = apply_all(unit, others)
                 self._save(writer, unit)
-                outcomes = finish(unit, outcomes, moved, statements.counter(writer))
+                outcomes = together(finish(unit, outcomes, moved, statements.counter(writer)), keyed)
             self._keep(unit)
             if unit.new_epoch is not None:
                 self.epoch = unit.new_epoch
@@ -184,6 +186,14 @@ class SqliteStore(SqliteFile):
         with self._reading() as db:
             found = db.execute(sql.TOKENS, place) if user is None else db.execute(sql.TOKENS_OF, (user, *place))
             return list(map(sql.token, found.fetchall()))
+
+    def row(self, kind: Kind[R], key: str) -> R | None:
+        with self._reading() as db:
+            return SqlRows(db.execute).get(kind, key)
+
+    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+        with self._reading() as db:
+            return SqlRows(db.execute).find(kind, field, value, after=after, limit=limit)
 
     def room(self, conversation: str) -> Room | None:
         with self._reading() as db:

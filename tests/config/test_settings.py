@@ -52,6 +52,12 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "auth.secret": [("..." + PASSWORD, "at least 32 characters")],
     "auth.secret_file": [("a\x7fb\n", "the path of a file")],
     "auth.token_lifetime": [("30d", NUMBER(0.001, 3650))],
+    "auth.methods": [
+        ([wrong], 'a list of "token", "password", "ticket", "invitation"') for wrong in ("jwt", "Password")
+    ],
+    "auth.session_lifetime": [
+        ([wrong], 'a list like "patient=180d", with s, m, h or d') for wrong in ("patient", "nurse=1d", "staff=0h")
+    ],
     "storage.database": [
         ("postgresql:", DATABASE),
         ("file:./dev.db", DATABASE),
