@@ -348,10 +348,14 @@ class LineageBegun:
 
 @attrs.frozen(slots=False)
 class Refused:
-    """The change broke a rule and had no effect; the others of its batch are unaffected."""
+    """Answer to a change that broke a rule: it had no effect, the others of its batch are unaffected.
+
+    `message`: for people. `what`: the thing that was not found, where that is the reason; callers decide by it.
+    """
 
     reason: Literal["not_found", "forbidden", "conflict", "bad_request"]
     message: str
+    what: Literal["conversation", "user", "message", "token"] | None = None
 
 
 @attrs.frozen(slots=False)

@@ -42,7 +42,7 @@ def revoke_token(rows: TokenRows, change: RevokeToken) -> TokensSaved | Refused:
     """One; a second time changes nothing."""
     token = rows.tokens.get(change.jti)
     if token is None:
-        return Refused("not_found", "no such token")
+        return Refused("not_found", "no such token", "token")
     if token.revoked_at is None:
         token = attrs.evolve(token, revoked_at=change.at)
         rows.put(token)

@@ -324,7 +324,7 @@ class Room:
                 self._publish_change(pending, outcome, run)
             elif isinstance(outcome, Refused):
                 pending.refuse(refusal(outcome))
-                if outcome.message == not_found().message and self.is_present(pending.caller.user_id):
+                if outcome.what == "conversation" and self.is_present(pending.caller.user_id):
                     self._audience.tell_run(run)
                     self.resync()  # somebody else took the user out
             else:

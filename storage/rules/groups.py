@@ -34,7 +34,7 @@ def create(unit: Unit, change: CreateGroup) -> Answer:
         return Refused("bad_request", f"`members`: a conversation has at most {change.limit} participants"), ()
     for user in users:
         if user not in unit.users:
-            return Refused("not_found", f"no such user: {user}"), ()
+            return Refused("not_found", f"no such user: {user}", "user"), ()
     before = Conversation(change.conversation, "group", None, change.title, change.at, None, 0, 0)
     after = moved_on(before)
     unit.participants[after.id] = {}

@@ -144,7 +144,7 @@ def _text(unit: Unit, change: MessageChange) -> tuple[Conversation, Message] | R
         return NOT_FOUND
     message = unit.message(change.conversation, change.seq)
     if message is None:
-        return Refused("not_found", "no such message")
+        return Refused("not_found", "no such message", "message")
     if message.sender is None:
         return Refused("forbidden", "what the system said stays as it is")
     return room, message

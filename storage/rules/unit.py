@@ -9,8 +9,8 @@ from storage.changes import Changed, Outcome, Refused
 from storage.records import Conversation, Message, Participant, User
 from storage.tokens import TokenRows
 
-NOT_FOUND = Refused("not_found", "no such conversation")
-NO_USER = Refused("not_found", "no such user")
+NOT_FOUND = Refused("not_found", "no such conversation", "conversation")
+NO_USER = Refused("not_found", "no such user", "user")
 
 Answer = tuple[Outcome, Sequence[Participant]]
 """A rule's outcome, and the participants whose memberships it lacks: those are counted when all is written."""

@@ -207,6 +207,33 @@ async def test_another_writer_between_commits(autojump_clock: MockClock) -> None
         await agree(c, other)
 
 
+@pytest.mark.parametrize("removed", ["pat-1", "den-1"])
+async def test_room_refused_after_external_leave_reads_the_store_at_once(
+    removed: str, autojump_clock: MockClock
+) -> None:
+    """Nobody polls here: the refusal alone tells the room that another writer took its member out."""
+    async with clinic() as c:
+        ada, bo, conversation = await c.pair()
+        books = [Book(client) for client in (ada, bo)]
+        elsewhere = Elsewhere(c, conversation)
+        gone = ada if removed == "pat-1" else bo
+        c.store.meddle = lambda: elsewhere.leave(removed)
+        with pytest.raises(Refused, match="no such conversation"):
+            await gone.ask("receipt", conversation=conversation, read=1)
+        await agree(c, *books)
+
+
+async def test_room_refused_for_a_missing_message_does_not_read_the_store(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ada, bo, conversation = await c.pair()
+        reads = c.reads.calls
+        with pytest.raises(Refused, match="no such message"):
+            await ada.ask("message.delete", conversation=conversation, seq=9)
+        await wait_all_tasks_blocked()
+        assert c.reads.calls == reads
+        assert bo.received[-1]["type"] == "change"
+
+
 @pytest.mark.parametrize("change", ["send", "leave", "bring back", "receipt"])
 async def test_what_happened_though_it_seemed_to_fail(change: str, autojump_clock: MockClock) -> None:
     """The store was reopened, and what it couldn't acknowledge is there."""

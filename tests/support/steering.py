@@ -77,6 +77,7 @@ class Runner:
     """Runs the store's calls inline, and stops them where it is told to."""
 
     def __init__(self) -> None:
+        self.calls = 0
         self._held: When | None = None
         self._go = trio.Event()
         self._failing: When | None = None
@@ -99,6 +100,7 @@ class Runner:
         self._on_failure = and_then
 
     async def __call__(self, work: Callable[[], T]) -> T:
+        self.calls += 1
         await trio.lowlevel.checkpoint()
         failing, self._failing = self._failing, None
         if self._held == "before":

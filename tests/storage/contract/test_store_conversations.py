@@ -26,7 +26,7 @@ def test_only_the_present_change_a_conversation(desk: Desk, store: Store) -> Non
             desk.leave(conversation, user),
             desk.settings(conversation, user, muted=True),
         )
-        assert outcomes == [Refused("not_found", "no such conversation")] * 4
+        assert outcomes == [Refused("not_found", "no such conversation", "conversation")] * 4
     assert store.room(c) == before
 
 

@@ -289,7 +289,7 @@ def test_only_the_present_change_messages(desk: Desk, store: Store, name: str) -
     before = history(store, c)
     for conversation, user in ((c, "cleo"), (c, "ben"), (c, "nobody"), ("nowhere", "ada")):
         change = CHANGES[name](desk, conversation, user, 1)
-        assert desk.refused(change) == Refused("not_found", "no such conversation")
+        assert desk.refused(change) == Refused("not_found", "no such conversation", "conversation")
     assert history(store, c) == before
 
 

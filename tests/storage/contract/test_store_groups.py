@@ -92,7 +92,7 @@ def test_unknown_members_are_named(desk: Desk, store: Store) -> None:
     refused = desk.refused(desk.create("ada", "ben", "nobody"))
     assert refused.reason == "not_found"
     assert "nobody" in refused.message
-    assert desk.refused(desk.create("zoe", "ada")) == Refused("not_found", "no such user: zoe")
+    assert desk.refused(desk.create("zoe", "ada")) == Refused("not_found", "no such user: zoe", "user")
     assert store.memberships("ada") == []
 
 
@@ -128,7 +128,7 @@ def test_a_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
     desk.people("ada", "ben")
     group = desk.changed(desk.create("ada", "ben", client_id="k")).room.id
     desk.changed(desk.leave(group, "ada"))
-    assert desk.refused(desk.create("ada", "ben", client_id="k")) == Refused("not_found", "no such conversation")
+    assert desk.refused(desk.create("ada", "ben", client_id="k")) == Refused("not_found", "no such conversation", "conversation")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.durable], ids=lambda kind: kind.name, indirect=True)
@@ -208,7 +208,7 @@ def test_who_is_there_already_is_not_added(desk: Desk) -> None:
 
 def test_an_unknown_user_is_not_added(desk: Desk) -> None:
     group = desk.group("ada", "ben")
-    assert desk.refused(desk.add(group, "ada", "nobody")) == Refused("not_found", "no such user")
+    assert desk.refused(desk.add(group, "ada", "nobody")) == Refused("not_found", "no such user", "user")
 
 
 def test_a_full_group_takes_nobody(desk: Desk, store: Store) -> None:
@@ -305,7 +305,7 @@ def test_who_has_gone_sees_and_does_nothing(desk: Desk, store: Store) -> None:
             desk.receipt(group, user, read=1),
             desk.settings(group, user, muted=True),
         )
-        assert outcomes == [Refused("not_found", "no such conversation")] * 11
+        assert outcomes == [Refused("not_found", "no such conversation", "conversation")] * 11
     assert Replica.of(store, group, "ada") == before
 
 
@@ -316,7 +316,7 @@ def test_a_second_removal_changes_nothing(desk: Desk) -> None:
     outcome = desk.unchanged(desk.remove(group, "ada", "ben"))
     assert (outcome.room.rev, [(p.user, p.present) for p in outcome.participants]) == (2, [("ben", False)])
     for stranger in ("cleo", "nobody"):
-        assert desk.refused(desk.remove(group, "ada", stranger)) == Refused("not_found", "no such user")
+        assert desk.refused(desk.remove(group, "ada", stranger)) == Refused("not_found", "no such user", "user")
 
 
 def test_to_remove_oneself_is_to_leave(desk: Desk, store: Store) -> None:

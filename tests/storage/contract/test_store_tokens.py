@@ -62,7 +62,7 @@ def test_credentials_say_whose_token_it_is(store: Store) -> None:
 
 
 def test_a_token_for_nobody(store: Store) -> None:
-    assert do(store, AddToken("t1", "cleo", 1, 2)) == Refused("not_found", "no such user")
+    assert do(store, AddToken("t1", "cleo", 1, 2)) == Refused("not_found", "no such user", "user")
     assert store.tokens(user=None, after=None, limit=9) == []
 
 
@@ -85,8 +85,8 @@ def test_one_is_revoked_the_others_are_not(store: Store) -> None:
 
 
 def test_an_unknown_one_cannot_be_revoked(store: Store) -> None:
-    assert do(store, RevokeToken("t1", 1)) == Refused("not_found", "no such token")
-    assert do(store, RevokeTokens("cleo", 1)) == Refused("not_found", "no such user")
+    assert do(store, RevokeToken("t1", 1)) == Refused("not_found", "no such token", "token")
+    assert do(store, RevokeTokens("cleo", 1)) == Refused("not_found", "no such user", "user")
 
 
 def test_all_of_a_user_are_revoked(store: Store) -> None:
@@ -146,7 +146,7 @@ def test_a_user_is_shut_out_and_let_in(store: Store) -> None:
     assert do(store, SetDisabled("ada", False, 90)) == UserSaved(ADA, changed=True)
     assert do(store, SetDisabled("ada", False, 95)) == UserSaved(ADA, changed=False)
     assert store.user("ada") == ADA
-    assert do(store, SetDisabled("cleo", True, 1)) == Refused("not_found", "no such user")
+    assert do(store, SetDisabled("cleo", True, 1)) == Refused("not_found", "no such user", "user")
 
 
 def test_all_users_come_by_id_in_pages_the_disabled_too(store: Store) -> None:
