@@ -50,7 +50,7 @@ from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.library import LibraryEngine
 from chatd.transports.websocket.own import OwnEngine
 from protocol.objects import Limits
-from storage.contract import Shared, Store
+from storage.contract import SharedStore, Store
 
 log = structlog.get_logger("chatd.daemon")
 
@@ -156,10 +156,10 @@ class Daemon:
             metrics=self.metrics,
         )
         self._external_writes: ExternalWrites | None = None
-        if isinstance(store, Shared):
+        if isinstance(store, SharedStore):
             self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
-        keep = config.mysql.poll if isinstance(store, Shared) else REMEMBERED_S
+        keep = config.mysql.poll if isinstance(store, SharedStore) else REMEMBERED_S
         app = make_app(
             Site(
                 parts=self.parts,

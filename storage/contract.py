@@ -58,11 +58,11 @@ from storage.records import (
     Message,
     MessagePage,
     MessageVersion,
-    Moves,
     Participant,
-    Place,
     ReceiptTime,
     Room,
+    Scan,
+    ScanPosition,
     Since,
     Standing,
     Summary,
@@ -259,24 +259,24 @@ class Store(Protocol):
 
 
 @runtime_checkable
-class Shared(Store, Protocol):
+class SharedStore(Store, Protocol):
     """A store that others write to, too: other daemons, and an app that knows nothing of revs.
 
     What an app wrote is not there for any other verb, or as it was, until it is taken in.
     """
 
-    def moves(self, since: Place | None) -> Moves:
+    def scan(self, since: ScanPosition | None) -> Scan:
         """What was written since the place that the last answer named, by this daemon or others; of much, a part.
 
         Tells a thing more than once. Without a place: where to begin, and what is still to be taken in.
         """
         ...
 
-    def lacks(self, conversation: str) -> bool:
+    def has_pending(self, conversation: str) -> bool:
         """Whether something of the conversation is to be taken in: itself, people, messages, or that they are gone."""
         ...
 
-    def take_in(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int) -> bool:
         """Take in what an app wrote, of one conversation or all, at most some hundred rows: whether there is more.
 
         Writes like `commit`, and raises Unavailable like it. `at`: now, ms.

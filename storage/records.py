@@ -234,19 +234,19 @@ class Standing:
     reset: bool
 
 
-Place = tuple[int, str, int, str]
+ScanPosition = tuple[int, str, int, str]
 """Up to where what others wrote was looked at; opaque."""
 
 
 @attrs.frozen(slots=False)
-class Moves:
+class Scan:
     """What somebody wrote to a shared store lately: conversations with their revs, and users as they are now.
 
     `next`: the place from where to look the next time. `waiting`: there are rows to be taken in. `retitled`: the
     conversations whose own row is to be taken in.
     """
 
-    next: Place
+    next: ScanPosition
     conversations: dict[str, int]
     users: tuple[User, ...]
     waiting: bool

@@ -7,7 +7,7 @@ from chatd.core.gate import Gate
 from chatd.core.identity import Identity, Offer
 from protocol.objects import ROLES
 from storage.changes import PutRow, PutUser, RowsSaved, TakeRow, UserSaved
-from storage.contract import Shared
+from storage.contract import SharedStore
 from storage.keyed import API_KEY, TICKET, ApiKey, Ticket
 from storage.records import User
 
@@ -50,7 +50,7 @@ class Tickets:
             if wanted is not None and ROLES.index(wanted) > ROLES.index(key.max_role):
                 raise RoleTooHigh(key.max_role)
         secret = opaque.make(opaque.TICKET)
-        if isinstance(self._gate.store, Shared):
+        if isinstance(self._gate.store, SharedStore):
             name = role = None  # an app's own users are the app's to change
         row = Ticket(hash=opaque.hash_of(secret), user=user, name=name, role=role, expires_at=self._now() + LIFETIME_MS)
         await self._accounts.commit([PutRow(row=row)])
@@ -72,7 +72,7 @@ class Tickets:
         store = self._gate.store
         user = await self._gate.read(lambda: store.user(ticket.user))
         name, role = ticket.name, ticket.role
-        if user is None and isinstance(store, Shared):
+        if user is None and isinstance(store, SharedStore):
             raise NotAccepted("the ticket is not accepted", reason="the app has no such user")
         if user is None or (name or user.name) != user.name or (role or user.role) != user.role:
             (outcome,) = await self._accounts.commit([PutUser(ticket.user, name, role, self._now())])

@@ -12,7 +12,7 @@ from chatd.ops import open_store as database
 from chatd.ops import reach
 from chatd.ops.lock import Held
 from storage.contract import Store, StoreError
-from storage.sqlite.look import look
+from storage.sqlite.inspection import inspect
 from storage.sqlite.verify import verify
 
 from .fail import fail
@@ -50,7 +50,7 @@ def upgrade(settings: Settings, dev: bool) -> None:
             _upgrade_server(config, development=dev)
             return
         path = config.database_path()
-        pending = look(path).pending if path.exists() else ()
+        pending = inspect(path).pending if path.exists() else ()
         with reach.opened(config) as store:
             _index(store)
     except Held as held:

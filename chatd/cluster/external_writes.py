@@ -10,8 +10,8 @@ from functools import partial
 import trio
 
 from chatd.commands.parts import Parts
-from storage.contract import Shared, Unavailable
-from storage.records import Place, Room, User
+from storage.contract import SharedStore, Unavailable
+from storage.records import Room, ScanPosition, User
 
 MAX_KNOWN_REVS = 50_000
 """Conversations whose revs are remembered, besides those of users who are online."""
@@ -23,13 +23,13 @@ ROOMS_PER_READ = 500
 class ExternalWrites:
     """See the module's text. `interval`: seconds between two looks."""
 
-    def __init__(self, parts: Parts, store: Shared, *, interval: float) -> None:
+    def __init__(self, parts: Parts, store: SharedStore, *, interval: float) -> None:
         self._parts = parts
         self._store = store
         self._interval = interval
         self._told: dict[str, int] = {}  # conversation -> the rev that all who are connected have, or are being fed
         self._users: dict[str, User] = {}  # those that the last look found
-        self._next: Place | None = None
+        self._next: ScanPosition | None = None
         parts.rooms.watch(self)
         parts.presence.subscribe_arrivals(self._found)
 
@@ -46,13 +46,13 @@ class ExternalWrites:
     async def look(self) -> None:
         """Take in what an app wrote, and tell what is new. Raises Unavailable."""
         store, gate = self._store, self._parts.gate
-        moves = await gate.read(lambda: store.moves(self._next))
+        moves = await gate.read(lambda: store.scan(self._next))
         if moves.waiting:
             await self._take_in(None)
         for conversation in moves.retitled:
             await self._take_in(conversation)
         if moves.waiting or moves.retitled:
-            moves = await gate.read(lambda: store.moves(self._next))
+            moves = await gate.read(lambda: store.scan(self._next))
         await self._tell(moves.conversations)
         self._tell_users(moves.users)
         self._next = moves.next
@@ -61,7 +61,7 @@ class ExternalWrites:
     async def look_up(self, conversation: str) -> bool:
         """Take in what the app wrote of one conversation, if it did: whether there was any. Raises Unavailable."""
         store, gate = self._store, self._parts.gate
-        if not await gate.read(lambda: store.lacks(conversation)):
+        if not await gate.read(lambda: store.has_pending(conversation)):
             return False
         await self._take_in(conversation)
         found = await gate.read(lambda: store.rooms([conversation]))
@@ -69,7 +69,7 @@ class ExternalWrites:
         return True
 
     async def _take_in(self, conversation: str | None) -> None:
-        while await self._parts.gate.maintain(lambda: self._store.take_in(conversation, self._parts.now())):
+        while await self._parts.gate.maintain(lambda: self._store.ingest(conversation, self._parts.now())):
             pass
 
     def _found(self, revs: Mapping[str, int]) -> None:

@@ -21,7 +21,7 @@ from chatd.config import Config, ConfigError, Loaded
 from chatd.net import tls
 from chatd.net.listen import listen
 from storage.contract import StoreError
-from storage.sqlite.look import look
+from storage.sqlite.inspection import inspect
 
 from . import lock
 from . import rlimit as files
@@ -123,7 +123,7 @@ def _database(settings: Config, now: int) -> Iterator[Finding]:
         if not path.exists():
             yield Finding("warning", "database", f"{path}: not there yet; chatd init makes it")
         else:
-            seen = look(path)
+            seen = inspect(path)
             yield from _exposed("database", path, f"chmod 600 {path}")
             if seen.newer:
                 text = f"{path}: made by a newer version of chatd (it has {seen.newer[-1]}): use that version"

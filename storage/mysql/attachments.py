@@ -8,7 +8,7 @@ import mimetypes
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import attrs
@@ -17,11 +17,9 @@ from storage.records import Attachment, Message
 
 from . import rows
 from .connection import Connection, Row
+from .layout import ExistingColumn, Layout
 from .names import Names
 from .tables import ATTACHMENT, TOUCHED
-
-if TYPE_CHECKING:
-    from .schema import Has, Layout
 
 SPELLINGS = {
     "id": ("id",),
@@ -75,7 +73,7 @@ class Files:
     ready: bool
 
     @classmethod
-    def of(cls, layout: "Layout", names: Names) -> "Files | None":
+    def of(cls, layout: Layout, names: Names) -> "Files | None":
         """Those of a database; None where there is no such table, or none of use."""
         table = names.table(ATTACHMENT.name)
         there = layout.columns.get(table)
@@ -176,7 +174,7 @@ def with_files(db: Connection, messages: Iterable[Message], files: Files | None)
     return list(messages) if files is None else files.put(db, messages)
 
 
-def unfit(layout: "Layout", names: Names) -> str | None:
+def unfit(layout: Layout, names: Names) -> str | None:
     """Why the table can't be used, for people; None where it can, or isn't there."""
     table = names.table(ATTACHMENT.name)
     there = layout.columns.get(table)
@@ -192,7 +190,7 @@ def unfit(layout: "Layout", names: Names) -> str | None:
     return None
 
 
-def _found(there: Mapping[str, "Has"], names: Names) -> Iterator[tuple[str, str]]:
+def _found(there: Mapping[str, ExistingColumn], names: Names) -> Iterator[tuple[str, str]]:
     """Ours and theirs: the column that the settings name, else the first by a usual name; of a fitting type."""
     folded = {_folded(name): name for name in there}
     for ours, spellings in SPELLINGS.items():
@@ -208,7 +206,7 @@ def _folded(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-def _kind(has: "Has") -> str:
+def _kind(has: ExistingColumn) -> str:
     return re.split(r"[( ]", has.type.lower())[0]
 
 

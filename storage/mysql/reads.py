@@ -17,11 +17,11 @@ from storage.records import (
     Message,
     MessagePage,
     MessageVersion,
-    Moves,
     Participant,
-    Place,
     ReceiptTime,
     Room,
+    Scan,
+    ScanPosition,
     Since,
     Standing,
     Summary,
@@ -29,10 +29,11 @@ from storage.records import (
     User,
 )
 
-from . import gone, rows, searching, touched
+from . import rows, searching
 from .attachments import Files, with_files
 from .connection import Connection, Row
 from .counting import SELECTS, Counts
+from .external_writes import scan, tombstones
 from .loading import USERS
 from .pool import Pool
 from .rows import Roles
@@ -209,13 +210,13 @@ class Reads:
             if after is not None:
                 page = list(map(rows.message, db.run(sql.HISTORY_AFTER, (conversation, after, limit))))
                 end = page[-1].seq if len(page) == limit else last
-                page = gone.between(db, conversation, page, after + 1, end, limit, newest=False)
+                page = tombstones.between(db, conversation, page, after + 1, end, limit, newest=False)
                 more = len(page) > 0 and page[-1].seq < last
             else:
                 end = last if before is None else min(before - 1, last)
                 page = list(map(rows.message, db.run(sql.HISTORY_BEFORE, (conversation, end + 1, limit))))[::-1]
                 start = page[0].seq if len(page) == limit else 1
-                page = gone.between(db, conversation, page, start, end, limit, newest=True)
+                page = tombstones.between(db, conversation, page, start, end, limit, newest=True)
                 more = len(page) > 0 and page[0].seq > 1
             return MessagePage(tuple(with_files(db, page, self._files)), more, room.participants)
 
@@ -242,13 +243,13 @@ class Reads:
 
     # -- what others wrote --
 
-    def moves(self, since: Place | None) -> Moves:
+    def scan(self, since: ScanPosition | None) -> Scan:
         with self._pool.reading() as db:
-            return touched.moves(db, since, self._make_user, self._files)
+            return scan.scan(db, since, self._make_user, self._files)
 
-    def lacks(self, conversation: str) -> bool:
+    def has_pending(self, conversation: str) -> bool:
         with self._pool.reading() as db:
-            return touched.lacks(db, conversation, self._files)
+            return scan.has_pending(db, conversation, self._files)
 
     # -- catching up --
 
@@ -310,7 +311,7 @@ def _changed_since(db: Connection, conversation: str, rev: int, limit: int) -> I
         if columns[0] is not None:
             yield rows.message((*columns[:2], columns[13], *columns[3:13], columns[14]))
         elif at is not None:
-            yield gone.tombstone(conversation, seq, changed, at)
+            yield tombstones.tombstone(conversation, seq, changed, at)
 
 
 def _last_known(db: Connection, places: list[tuple[Conversation, int]], *, depth: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ from storage.contract import StoreError
 
 from .attachments import Files
 from .connection import Connection
+from .layout import EMPTY, Layout, read_layout
 from .names import Names
 from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
@@ -19,28 +20,6 @@ MADE = "made"
 """Says in `chatd_meta` that chatd makes all tables itself, from the moment it has begun to."""
 
 NOT_ADOPTED = "there are an app's tables: `chatd db adopt` shows what chatd would add to them"
-
-
-@attrs.frozen
-class Has:
-    """A column that is there. `length`: characters, where it has a limit."""
-
-    type: str
-    null: bool
-    filled: bool  # has a default, or is counted or computed by the server
-    length: int | None
-    collation: str | None
-
-
-@attrs.frozen
-class Layout:
-    """The tables of a database, by their names there: columns, and the columns of each index in order."""
-
-    columns: dict[str, dict[str, Has]]
-    indexes: dict[str, list[tuple[str, ...]]]
-
-
-NOTHING = Layout({}, {})
 
 
 @attrs.frozen
@@ -58,27 +37,6 @@ class Step:
     @property
     def statement(self) -> str:
         return self.sql if self.part is None else f'ALTER TABLE "{self.table}" {self.sql}'
-
-
-def layout_of(db: Connection) -> Layout:
-    """Look at the database of the connection."""
-    columns: dict[str, dict[str, Has]] = {}
-    for table, column, type_, null, default, extra, length, collation in db.run(
-        "SELECT table_name, column_name, column_type, is_nullable, column_default, extra, character_maximum_length, "
-        "collation_name FROM information_schema.columns WHERE table_schema = DATABASE() "
-        "ORDER BY table_name, ordinal_position"
-    ):
-        filled = (
-            default is not None or null == "YES" or any(w in extra.lower() for w in ("auto_increment", "generated"))
-        )
-        columns.setdefault(table, {})[column] = Has(type_, null == "YES", filled, length, collation)
-    found: dict[str, dict[str, list[str]]] = {}
-    for table, name, column in db.run(
-        "SELECT table_name, index_name, column_name FROM information_schema.statistics "
-        "WHERE table_schema = DATABASE() AND sub_part IS NULL ORDER BY table_name, index_name, seq_in_index"
-    ):
-        found.setdefault(table, {}).setdefault(name, []).append(column)
-    return Layout(columns, {table: [tuple(index) for index in found[table].values()] for table in found})
 
 
 def missing(layout: Layout, names: Names) -> Iterator[Step]:
@@ -133,7 +91,7 @@ def merged(steps: Iterable[Step]) -> Iterator[Statement]:
             yield Statement(what, f'ALTER TABLE "{table}" {", ".join(step.sql for step in some)}')
 
 
-def creation(table: Table, names: Names, layout: Layout = NOTHING) -> str:
+def creation(table: Table, names: Names, layout: Layout = EMPTY) -> str:
     """CREATE TABLE, as Prisma's conventions have it; what refers to a table that is there has the type of its ids."""
     targets = dict(table.references)
     parts = []
@@ -203,7 +161,7 @@ def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> l
     if db.one("SELECT GET_LOCK(?, 10)", (UPGRADE,)) != (1,):
         raise StoreError("another program is upgrading the database")
     try:
-        layout = layout_of(db)
+        layout = read_layout(db)
         check_version(db, layout)
         if is_empty(layout):
             layout = _begin(db, layout, names)
@@ -229,7 +187,7 @@ def _begin(db: Connection, layout: Layout, names: Names) -> Layout:
         db.run(creation(META, names))
     db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', (MADE, "1"))
     db.commit()
-    return layout_of(db)
+    return read_layout(db)
 
 
 def meta_of(db: Connection, layout: Layout) -> dict[str, str]:

@@ -15,12 +15,15 @@ from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unch
 from storage.contract import StoreError, Unavailable
 from storage.keyed import SqlRows
 
-from . import schema, touched
+from . import schema
 from .attachments import Files
+from .column_capacity import ColumnCapacity
 from .connection import Connection
 from .counting import Counts
 from .errors import AGAIN, DUPLICATE, Error, code, is_lost
-from .holds import Holds
+from .external_writes import scan
+from .external_writes.ingest import Ingest
+from .layout import Layout, read_layout
 from .loading import Loaded, load
 from .names import Names
 from .pool import Pool, told
@@ -28,7 +31,6 @@ from .reads import Reads
 from .rows import Roles
 from .saving import Saver
 from .tables import BY_NAME
-from .taking import Taker
 from .url import parse
 
 ATTEMPTS = 5
@@ -91,10 +93,10 @@ class MysqlStore(Reads):
         with self._lock:
             db = self._pool.connect(writer=True)
             self._writer = db
-            layout = schema.layout_of(db)
+            layout = read_layout(db)
             if schema.is_empty(layout):
                 schema.upgrade(db, self._names, epoch=new_epoch(), development=development)
-                layout = schema.layout_of(db)
+                layout = read_layout(db)
             schema.check_version(db, layout)
             meta = schema.meta_of(db, layout)
             if "epoch" not in meta and schema.MADE not in meta:
@@ -117,7 +119,7 @@ class MysqlStore(Reads):
                 if (actual := self._names.table(table.name)) in layout.columns
             }
             self._saver = Saver(self._roles, spare)
-            self._holds = Holds.of(layout, self._names, self._roles)
+            self._capacity = ColumnCapacity.of(layout, self._names, self._roles)
             users = layout.columns[self._names.table("User")]
             known = {self._names.column("User", column.name) for column in BY_NAME["User"].columns}
             self._unfilled = sorted(name for name, has in users.items() if name not in known and not has.filled)
@@ -133,7 +135,7 @@ class MysqlStore(Reads):
                 "power; set it to 1"
             )
 
-    def _usable_files(self, layout: schema.Layout) -> Files | None:
+    def _usable_files(self, layout: Layout) -> Files | None:
         files = Files.of(layout, self._names)
         if files is not None and not files.ready:
             self.warnings.append(
@@ -170,12 +172,14 @@ class MysqlStore(Reads):
                 self.epoch = loaded.unit.new_epoch
             return outcomes
 
-    def take_in(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int) -> bool:
         def work(db: Connection) -> bool:
             files = self._files
-            found = touched.find(db, files) if conversation is None else touched.find_of(db, conversation, files)
+            found = (
+                scan.pending_rows(db, files) if conversation is None else scan.pending_rows_of(db, conversation, files)
+            )
             if found.conversations or found.files:
-                Taker(db, self._saver, found, at, files).run()
+                Ingest(db, self._saver, found, at, files).run()
             return found.more
 
         with self._lock:
@@ -242,7 +246,7 @@ class MysqlStore(Reads):
 
     def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:
         """Why this database can't hold what the rules would allow."""
-        refusal = self._holds.refusal(change)
+        refusal = self._capacity.refusal(change)
         if refusal is not None:
             return refusal
         if not isinstance(change, PutUser) or change.user in loaded.unit.users:

@@ -9,7 +9,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.contract import StoreError
 
-from .look import look
+from .inspection import inspect
 
 SHOWN = 5
 """Examples of what is wrong, of each kind."""
@@ -85,7 +85,7 @@ def verify(path: Path) -> Iterator[Finding]:
 
     Raises StoreError where the file can't be read, or is not of this version.
     """
-    seen = look(path)
+    seen = inspect(path)
     if seen.newer:
         raise StoreError(f"{path}: made by a newer version of chatd (it has {seen.newer[-1]}): use that version")
     if seen.pending:

@@ -24,16 +24,16 @@ from storage.changes import (
     SendMessage,
     SetDisabled,
 )
-from storage.contract import Shared, Unavailable
+from storage.contract import Unavailable
 from storage.memory import MemoryStore
-from storage.records import Moves, Place, Room
+from storage.records import Room, Scan, ScanPosition
 from support.steering import Clinic, Elsewhere, WatchedStore, clinic, say
 from support.strict import Book
 
 OWNER = frozenset({"owner"})
 
 
-class SharedStore(WatchedStore):
+class AppStore(WatchedStore):
     """A store that an app writes to: what it wrote waits, by conversation, until it is taken in."""
 
     def __init__(self) -> None:
@@ -51,19 +51,19 @@ class SharedStore(WatchedStore):
         self._conversations[conversation] = attrs.evolve(self._conversations[conversation], title=title)
         self.retitled[conversation] = title
 
-    def moves(self, since: Place | None) -> Moves:
+    def scan(self, since: ScanPosition | None) -> Scan:
         self.looks += 1
         failing, self.fails = self.fails, None
         if failing is not None:
             raise failing
         revs = {} if since is None else {c.id: c.rev for c in self._conversations.values()}
         users = () if since is None else tuple(self._users.values())
-        return Moves((self.looks, "", 0, ""), revs, users, bool(self.written), tuple(self.retitled))
+        return Scan((self.looks, "", 0, ""), revs, users, bool(self.written), tuple(self.retitled))
 
-    def lacks(self, conversation: str) -> bool:
+    def has_pending(self, conversation: str) -> bool:
         return conversation in self.retitled or any(id == conversation for id, _ in self.written)
 
-    def take_in(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int) -> bool:
         if conversation in self.retitled:
             del self.retitled[conversation]
             room = self._conversations[conversation]
@@ -81,7 +81,7 @@ class SharedStore(WatchedStore):
 class Shop(Clinic):
     """A clinic on a shared store."""
 
-    store: SharedStore
+    store: AppStore
 
     def commit(self, *changes: Change) -> None:
         """As another daemon does."""
@@ -91,9 +91,9 @@ class Shop(Clinic):
 
 @asynccontextmanager
 async def shop(**parts: Any) -> AsyncIterator[Shop]:
-    async with clinic(store=SharedStore(), **parts) as c:
-        assert isinstance(c.store, SharedStore)
-        assert isinstance(c.store, Shared)
+    async with clinic(store=AppStore(), **parts) as c:
+        assert isinstance(c.store, AppStore)
+        assert isinstance(c.store, AppStore)
         await trio.sleep(1.5)  # the daemon has looked once, and is between two looks
         yield Shop(c.server, c.store, c.writes, c.reads)
 
@@ -289,7 +289,7 @@ async def test_a_title_that_the_app_changed(idle: float, autojump_clock: MockClo
 
 async def test_a_title_that_changed_while_nobody_looked(autojump_clock: MockClock) -> None:
     """The first look of a daemon, as good as any."""
-    store = SharedStore()
+    store = AppStore()
     MemoryStore.commit(store, [PutUser("pat-1", None, None, 0), PutUser("den-1", None, "dentist", 0)])
     MemoryStore.commit(store, [OpenDirect("c1", "pat-1", "den-1", 0)])
     store.retitle("c1", "Root canal")
@@ -407,14 +407,14 @@ async def test_a_bug_does_not_end_the_looking(autojump_clock: MockClock) -> None
         _, bo, conversation = await c.pair()
         looks: list[None] = []
 
-        def broken(since: Place | None) -> Moves:
+        def broken(since: ScanPosition | None) -> Scan:
             looks.append(None)
             raise ZeroDivisionError
 
-        c.store.moves = broken  # type: ignore[method-assign]
+        c.store.scan = broken  # type: ignore[method-assign]
         await trio.sleep(200)
         assert 5 < len(looks) < 15, "less and less often"
-        del c.store.moves
+        del c.store.scan
         Elsewhere(c, conversation).send("pat-1")
         await bo.expect("change", within=61, conversation=conversation, rev=2)
 

@@ -65,19 +65,19 @@ def past_desk(store: MysqlStore) -> Desk:
     return desk
 
 
-def take_in(store: MysqlStore, conversation: str | None = None) -> int:
+def ingest(store: MysqlStore, conversation: str | None = None) -> int:
     """Until nothing is left; how many times there was more."""
     rounds = 0
-    while store.take_in(conversation, now()):
+    while store.ingest(conversation, now()):
         rounds += 1
         assert rounds < 100
-    assert not store.moves(None).waiting
+    assert not store.scan(None).waiting
     return rounds
 
 
 def retitled(store: MysqlStore) -> tuple[str, ...]:
     """As found by who has looked all the time; who has just begun to look finds the same."""
-    place = store.moves(None).next
-    found = store.moves(place).retitled
-    assert sorted(found) == sorted(store.moves(None).retitled)
+    place = store.scan(None).next
+    found = store.scan(place).retitled
+    assert sorted(found) == sorted(store.scan(None).retitled)
     return found

@@ -16,6 +16,7 @@ from storage.mysql import schema
 from storage.mysql.attachments import Files
 from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
+from storage.mysql.layout import read_layout
 from storage.mysql.names import Names
 from storage.mysql.pool import Pool, told
 from storage.mysql.rows import Roles
@@ -24,8 +25,8 @@ from storage.mysql.tables import META, SCHEMA, app_tables
 from storage.mysql.url import Address, parse
 
 from . import prisma as adoption_prisma
+from .backfill import BATCH, Backfill
 from .check import App, Finding, Level, check, check_rows, look, wider
-from .rows import BATCH, Intake
 
 PATIENCE = 86_400.0
 """Seconds for one statement: a table of many million rows takes its time."""
@@ -143,7 +144,7 @@ class Adoption:
         )
 
     def _take_in(self, db: Connection, names: Names, progress: Callable[[int, int], None]) -> None:
-        layout = schema.layout_of(db)
+        layout = read_layout(db)
         columns = layout.columns[names.table("ConversationParticipant")]
         files = Files.of(layout, names)
         while files is not None and files.forget(db, BATCH):  # they come with their messages
@@ -155,9 +156,9 @@ class Adoption:
             done += more
             progress(done, max(done, total))
 
-        intake = Intake(db, dated=names.column("ConversationParticipant", "updatedAt") in columns, progress=count)
-        total = intake.waiting()
-        intake.run()
+        backfill = Backfill(db, dated=names.column("ConversationParticipant", "updatedAt") in columns, progress=count)
+        total = backfill.waiting()
+        backfill.run()
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[Connection, Names, Address]]:

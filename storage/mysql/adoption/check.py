@@ -8,11 +8,11 @@ import attrs
 
 from storage.mysql import schema
 from storage.mysql.attachments import Files, unfit
+from storage.mysql.column_capacity import enum_values
 from storage.mysql.connection import Connection
-from storage.mysql.holds import enum_values
+from storage.mysql.layout import Layout, read_layout
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
-from storage.mysql.schema import Layout
 from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
 
 ID_LENGTH = 36
@@ -83,7 +83,7 @@ class App:
 
 def look(db: Connection, names: Names) -> App:
     """Read information_schema; nothing is changed."""
-    layout = schema.layout_of(db)
+    layout = read_layout(db)
     logical = {names.table(table.name): table for table in app_tables()}
     columns: dict[str, dict[str, _Column]] = {}
     for actual, name, *facts, null, key in db.run(

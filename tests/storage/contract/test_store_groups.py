@@ -128,7 +128,9 @@ def test_a_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
     desk.people("ada", "ben")
     group = desk.changed(desk.create("ada", "ben", client_id="k")).room.id
     desk.changed(desk.leave(group, "ada"))
-    assert desk.refused(desk.create("ada", "ben", client_id="k")) == Refused("not_found", "no such conversation", "conversation")
+    assert desk.refused(desk.create("ada", "ben", client_id="k")) == Refused(
+        "not_found", "no such conversation", "conversation"
+    )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.durable], ids=lambda kind: kind.name, indirect=True)

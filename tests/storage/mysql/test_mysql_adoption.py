@@ -294,7 +294,7 @@ def test_more_than_two_are_a_group(app: App) -> None:
         }  # fmt: skip
         desk = Desk(store)
         desk.changed(desk.add("c1", "ada", "eve"))
-        assert store.moves(None).retitled == (), "its titles are known"
+        assert store.scan(None).retitled == (), "its titles are known"
 
 
 def test_replies_where_the_app_has_them() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from storage.contract import StoreError
 from storage.mysql.adoption import adopt as adoption
-from storage.mysql.adoption import rows as adoption_rows
+from storage.mysql.adoption import backfill
 from storage.mysql.connection import Connection
 from storage.mysql.schema import merged
 from storage.mysql.tables import TABLES
@@ -50,8 +50,8 @@ def test_small_batches_end_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -
     whole = state(app)
     assert len(whole["Message"]) == 23
     for batch, together in (1, 1), (3, 2), (4, 100):
-        monkeypatch.setattr(adoption_rows, "BATCH", batch)
-        monkeypatch.setattr(adoption_rows, "TOGETHER", together)
+        monkeypatch.setattr(backfill, "BATCH", batch)
+        monkeypatch.setattr(backfill, "TOGETHER", together)
         empty(app)
         fill(app)
         app.run(created)
@@ -71,7 +71,7 @@ def test_small_batches_end_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_app_writes_meanwhile(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes behind the last number waits for the daemon; nothing is numbered twice, nothing is lost."""
-    monkeypatch.setattr(adoption_rows, "BATCH", 2)
+    monkeypatch.setattr(backfill, "BATCH", 2)
     app.conversation("c1", "ada", "bo")
     app.say("c1", "ada", *map(str, range(5)))
 
@@ -114,7 +114,7 @@ def test_rows_that_the_app_holds_are_waited_for(app: App, monkeypatch: pytest.Mo
         waited.set()
         app.run("COMMIT")
 
-    monkeypatch.setattr("storage.mysql.adoption.rows.time.sleep", let_go)
+    monkeypatch.setattr("storage.mysql.adoption.backfill.time.sleep", let_go)
     adopt(app)
     assert waited.is_set()
     assert numbers(app) == [("m003", 1, 2)]
@@ -122,8 +122,8 @@ def test_rows_that_the_app_holds_are_waited_for(app: App, monkeypatch: pytest.Mo
     app.run("DELETE FROM chatd_meta WHERE `key` = 'epoch'")
     app.run("BEGIN")
     app.run("UPDATE Conversation SET updatedAt = NOW(3)")
-    monkeypatch.setattr("storage.mysql.adoption.rows.time.sleep", lambda seconds: None)
-    monkeypatch.setattr(adoption_rows, "ATTEMPTS", 2)
+    monkeypatch.setattr("storage.mysql.adoption.backfill.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(backfill, "ATTEMPTS", 2)
     with pytest.raises(StoreError, match="other programs hold on to the rows of a conversation: run this again"):
         adopt(app)
     app.run("COMMIT")
@@ -161,7 +161,7 @@ def killed_after(count: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[i
 
 def test_killed_at_any_statement_of_the_rows(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then done again: the same end as if nothing had been. A long conversation and a short one, of one pair."""
-    monkeypatch.setattr(adoption_rows, "BATCH", 3)
+    monkeypatch.setattr(backfill, "BATCH", 3)
     adopt(app)
     expected: dict[str, list[tuple[Any, ...]]] = {}
     for count in range(1000):

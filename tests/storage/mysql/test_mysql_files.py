@@ -14,9 +14,9 @@ from storage.mysql.upgrade import upgrade
 from storage.records import Attachment, Message
 from support import mariadb, prisma_app
 from support.prisma_app import FILES, PLAIN, App, adopt, adoption_of, people, served
+from support.round_trips import counted
 from support.shown import rev
 from support.stores import Desk
-from support.trips import counted
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def ids(messages: Sequence[Message]) -> list[list[str]]:
     return [[file.id for file in message.attachments] for message in messages]
 
 
-def take_in(store: MysqlStore) -> None:
-    while store.take_in(None, time.time_ns() // 1_000_000):
+def ingest(store: MysqlStore) -> None:
+    while store.ingest(None, time.time_ns() // 1_000_000):
         pass
 
 
 def test_what_was_there_before(app: App, store: MysqlStore) -> None:
-    assert not store.moves(None).waiting, "nobody has to hear of that"
-    assert not store.lacks("c1")
+    assert not store.scan(None).waiting, "nobody has to hear of that"
+    assert not store.has_pending("c1")
     assert [message.attachments for message in page(store)] == [
         (Attachment("old", "old.png", "image/png", 1024, "/files/old.png"),),
         (),
@@ -80,9 +80,9 @@ def test_a_message_of_files_alone(app: App, store: MysqlStore) -> None:
     )  # fmt: skip
     app.attach(message, "first", createdAt="2026-01-01 00:00:01.000")
     before = rev(store, "c1")
-    assert store.moves(None).waiting
-    take_in(store)
-    assert not store.moves(None).waiting
+    assert store.scan(None).waiting
+    ingest(store)
+    assert not store.scan(None).waiting
     assert rev(store, "c1") == before + 1
     (new,) = page(store)[2:]
     assert (new.body, ids([new])) == ("", [["first", "a", "b"]])
@@ -102,16 +102,16 @@ def test_a_file_that_comes_after_its_message(app: App, store: MysqlStore) -> Non
     before = rev(store, "c1")
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
-    assert store.moves(None).waiting
-    assert store.lacks("c1")
-    take_in(store)
-    assert (store.moves(None).waiting, store.lacks("c1"), rev(store, "c1")) == (False, False, before + 1)
+    assert store.scan(None).waiting
+    assert store.has_pending("c1")
+    ingest(store)
+    assert (store.scan(None).waiting, store.has_pending("c1"), rev(store, "c1")) == (False, False, before + 1)
     since = store.since("c1", "bo", before, limit=10)
     assert since is not None
     assert [(m.seq, m.rev) for m in since.messages] == [(2, before + 1)]
     assert ids(since.messages) == [["late"]]
     app.run("UPDATE Attachment SET thumbnailUrl = '/t.png' WHERE id IN ('late', 'old')")
-    assert store.take_in("c1", 1) is False, "of one conversation, as when it is opened"
+    assert store.ingest("c1", 1) is False, "of one conversation, as when it is opened"
     assert (ids(page(store)), rev(store, "c1")) == ([["old"], ["late"]], before + 3)
     assert [m.attachments[0].thumbnail_url for m in page(store)] == ["/t.png", "/t.png"]
     app.run("DELETE FROM Attachment WHERE id = 'late'")
@@ -126,11 +126,11 @@ def test_a_file_that_is_still_written_holds_nobody_up(app: App, store: MysqlStor
         cursor.execute("BEGIN")
         cursor.execute("UPDATE Attachment SET fileSize = 1 WHERE id = 'late'")
         began = time.monotonic()
-        take_in(store)
+        ingest(store)
         assert time.monotonic() - began < 2
         assert rev(store, "c1") == before
         cursor.execute("COMMIT")
-    take_in(store)
+    ingest(store)
     assert (rev(store, "c1"), page(store)[1].attachments[0].size) == (before + 1, 1)
 
 
@@ -141,11 +141,11 @@ def test_a_file_of_a_message_that_is_still_written(app: App, store: MysqlStore) 
     with mariadb.server().session(app.database) as cursor:
         cursor.execute("BEGIN")
         cursor.execute("UPDATE Message SET content = 'another' WHERE id = %s", (last.id,))
-        take_in(store)
-        assert (rev(store, "c1"), store.moves(None).waiting) == (before, True)
+        ingest(store)
+        assert (rev(store, "c1"), store.scan(None).waiting) == (before, True)
         cursor.execute("COMMIT")
-    take_in(store)
-    assert (rev(store, "c1"), store.moves(None).waiting) == (before + 1, False)
+    ingest(store)
+    assert (rev(store, "c1"), store.scan(None).waiting) == (before + 1, False)
     assert (page(store)[1].body, ids(page(store)[1:])) == ("another", [["late"]])
 
 
@@ -159,13 +159,13 @@ def test_files_of_nobody() -> None:
         with served(app) as store:
             app.run("INSERT INTO Attachment (id, fileName, mimeType, fileSize, url) VALUES ('x', 'x', 'x', 1, '/x')")
             app.attach("nowhere", "y")
-            take_in(store)
-            assert not store.moves(None).waiting
+            ingest(store)
+            assert not store.scan(None).waiting
             (message,) = app.say("c1", "ada", "now it is sent")
             app.run("UPDATE Attachment SET messageId = %s WHERE id = 'x'", message)
-            take_in(store)
+            ingest(store)
             assert ids(page(store)) == [["x"]]
-            assert not store.moves(None).waiting
+            assert not store.scan(None).waiting
 
 
 def test_what_chatd_changes_keeps_its_files(app: App, store: MysqlStore) -> None:
@@ -182,7 +182,7 @@ def test_what_chatd_changes_keeps_its_files(app: App, store: MysqlStore) -> None
     assert ids([*deleted.messages, page(store)[0]]) == [[], []], "a tombstone has none"
     app.run("UPDATE Message SET deletedAt = NOW(3) WHERE seq = 2")
     app.attach(page(store)[1].id, "late")
-    take_in(store)
+    ingest(store)
     assert ids(page(store)) == [[], []]
 
 
@@ -210,8 +210,8 @@ def test_a_page_costs_one_statement_more(app: App, store: MysqlStore) -> None:
             lambda: page(store),
             lambda: store.since("c1", "bo", 1, limit=100),
             lambda: store.summary("c1", "bo"),
-            lambda: store.moves(None),
-            lambda: store.lacks("c1"),
+            lambda: store.scan(None),
+            lambda: store.has_pending("c1"),
         ):
             with counted() as count:
                 ask()
@@ -317,12 +317,12 @@ def test_other_names() -> None:
         with served(app, names=names) as store:
             assert page(store)[0].attachments == (Attachment("1", "tooth.png", "image/png", 2**40, "/a"),)
             app.run(add, first, "/b", None, None, "OTHER", None)
-            take_in(store)
+            ingest(store)
             assert ids(page(store)) == [["1", "2"]]
             app.run("UPDATE chat_files SET deleted_at = NOW(3) WHERE id = 1")
-            take_in(store)
+            ingest(store)
             assert ids(page(store)) == [["2"]]
-            assert not store.moves(None).waiting
+            assert not store.scan(None).waiting
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_a_table_that_came_after_the_adoption() -> None:
         assert added == ["column chatdTouched of Attachment", "index on chatdTouched of Attachment"]
         with served(app) as store:
             before = rev(store, "c1")
-            take_in(store)
+            ingest(store)
             assert (ids(page(store)), rev(store, "c1")) == ([["new"], []], before + 1), "who had it without hears of it"
 
 

@@ -12,6 +12,7 @@ from storage.changes import Changed, Refused
 from storage.contract import StoreError
 from storage.memory import MemoryStore
 from storage.mysql import schema, tables
+from storage.mysql.layout import read_layout
 from storage.mysql.names import Names
 from storage.mysql.pool import Pool
 from storage.mysql.rows import Roles
@@ -71,7 +72,7 @@ def adopt(url: str) -> MysqlStore:
     """As far as the tables go; rows of conversations there are none."""
     names = Names.checked(NAMES)
     with contextlib.closing(Pool(parse(url), names, readers=0).connect(writer=True)) as db:
-        for step in schema.missing(schema.layout_of(db), names):
+        for step in schema.missing(read_layout(db), names):
             db.run(step.statement)
         db.run('INSERT INTO "chatd_meta" VALUES (?, ?), (?, ?)', ("epoch", "e", "development", "0"))
         db.commit()

@@ -12,6 +12,7 @@ import pytest
 from storage.contract import StoreError
 from storage.mysql import schema, tables
 from storage.mysql.connection import Connection
+from storage.mysql.layout import read_layout
 from storage.mysql.names import Names
 from storage.mysql.saving import seat_id
 from storage.mysql.store import MysqlStore
@@ -35,7 +36,7 @@ def app(store: MysqlStore) -> Iterator[Any]:
 
 def test_what_is_there_is_what_is_listed(store: MysqlStore) -> None:
     with contextlib.closing(store._pool.connect(writer=True)) as db:
-        layout = schema.layout_of(db)
+        layout = read_layout(db)
         assert list(schema.missing(layout, Names())) == []
         assert set(layout.columns) == {table.name for table in tables.TABLES}
     for table in tables.TABLES:

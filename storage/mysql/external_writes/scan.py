@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from storage import sql
-from storage.records import Moves, Place, User
-
-from .attachments import File, Files
-from .connection import Connection, Row
-from .saving import RETITLED
-from .tables import TOUCHED
-from .values import time_text
+from storage.mysql.attachments import File, Files
+from storage.mysql.connection import Connection, Row
+from storage.mysql.saving import RETITLED
+from storage.mysql.tables import TOUCHED
+from storage.mysql.values import time_text
+from storage.records import Scan, ScanPosition, User
 
 OVERLAP = 10_000
 """ms for which a row is looked at again: longer than a daemon tries to commit."""
@@ -60,19 +59,19 @@ _COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BE
 _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
 
 
-def moves(
-    db: Connection, since: Place | None, make_user: Callable[[sql.Row], User], files: Files | None = None
-) -> Moves:
+def scan(
+    db: Connection, since: ScanPosition | None, make_user: Callable[[sql.Row], User], files: Files | None = None
+) -> Scan:
     """See `Shared.moves`. Times are the server's."""
     found = db.one(_NOW.format("FALSE" if files is None else files.waiting))
     assert found is not None
     now, waiting = found
     if since is None:  # nobody looked for a while: each title is looked at
         retitled = tuple(id for (id,) in db.run(_RETITLED, (PAGE,)))
-        return Moves((now - OVERLAP, "") * 2, {}, (), bool(waiting), retitled)
+        return Scan((now - OVERLAP, "") * 2, {}, (), bool(waiting), retitled)
     rooms, next_room = _page(db, _ROOMS, since[:2], now)
     users, next_user = _page(db, _USERS, since[2:], now)
-    return Moves(
+    return Scan(
         (*next_room, *next_user),
         {id: rev for _, id, rev, _ in rooms},
         tuple(make_user(row[1:]) for row in users),
@@ -88,7 +87,7 @@ def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> t
     return rows, (now - OVERLAP, "") if len(rows) < PAGE else (rows[-1][0], rows[-1][1])
 
 
-def lacks(db: Connection, conversation: str, files: Files | None = None) -> bool:
+def has_pending(db: Connection, conversation: str, files: Files | None = None) -> bool:
     """See `Shared.lacks`."""
     state = db.one(_STATE.format("FALSE" if files is None else files.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
@@ -130,7 +129,7 @@ def missing(db: Connection, conversation: str, last: int, limit: int) -> list[in
 
 
 @attrs.frozen
-class Work:
+class PendingRows:
     """Rows to be taken in: ids. `more`: these are not all. `whole`: a conversation to be looked at for what is gone.
 
     `posts` has the messages that `files` are of, too.
@@ -144,14 +143,14 @@ class Work:
     whole: str | None = None
 
 
-def find(db: Connection, files: Files | None = None) -> Work:
+def pending_rows(db: Connection, files: Files | None = None) -> PendingRows:
     """Of all conversations, those that were touched first."""
     seats, posts = db.run(_SEATS, (ROWS,)), db.run(_POSTS, (ROWS,))
     found = [] if files is None else files.find(db, ROWS)
     touched = dict.fromkeys(conversation for conversation, _ in (*seats, *posts, *found) if conversation is not None)
     some = frozenset(list(touched)[:CONVERSATIONS])
     new = tuple(file for conversation, file in found if conversation is None or conversation in some)
-    return Work(
+    return PendingRows(
         some,
         tuple(id for conversation, id in seats if conversation in some),
         _posts([id for conversation, id in posts if conversation in some], new),
@@ -160,12 +159,12 @@ def find(db: Connection, files: Files | None = None) -> Work:
     )
 
 
-def find_of(db: Connection, conversation: str, files: Files | None = None) -> Work:
+def pending_rows_of(db: Connection, conversation: str, files: Files | None = None) -> PendingRows:
     """Of one conversation."""
     posts = db.run(_UNNUMBERED, (conversation, ROWS))
     new = () if files is None else tuple(file for _, file in files.find(db, ROWS, conversation))
     more = ROWS in (len(posts), len(new))
-    return Work(frozenset([conversation]), (), _posts([id for _, id in posts], new), new, more, conversation)
+    return PendingRows(frozenset([conversation]), (), _posts([id for _, id in posts], new), new, more, conversation)
 
 
 def _posts(ids: Sequence[str], files: Sequence[File]) -> tuple[str, ...]:

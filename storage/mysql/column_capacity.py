@@ -6,9 +6,9 @@ import attrs
 
 from storage.changes import Change, CreateGroup, EditMessage, PutUser, Refused, SendMessage, SetTitle
 
+from .layout import ExistingColumn, Layout
 from .names import Names
 from .rows import Roles
-from .schema import Has, Layout
 
 
 def enum_values(type: str) -> list[str]:
@@ -19,20 +19,20 @@ def enum_values(type: str) -> list[str]:
 
 
 @attrs.frozen
-class Holds:
+class ColumnCapacity:
     """The columns that people's texts go into, and the roles that can be written (empty: any)."""
 
-    name: Has
-    title: Has
-    content: Has
+    name: ExistingColumn
+    title: ExistingColumn
+    content: ExistingColumn
     roles: frozenset[str]
     known: Roles
 
     @classmethod
-    def of(cls, layout: Layout, names: Names, roles: Roles) -> "Holds":
+    def of(cls, layout: Layout, names: Names, roles: Roles) -> "ColumnCapacity":
         """Of a database that lacks nothing."""
 
-        def has(table: str, column: str) -> Has:
+        def has(table: str, column: str) -> ExistingColumn:
             return layout.columns[names.table(table)][names.column(table, column)]
 
         values = frozenset(enum_values(has("User", "role").type))
@@ -52,7 +52,7 @@ class Holds:
         return None
 
 
-def _too_long(what: str, text: str | None, has: Has) -> Refused | None:
+def _too_long(what: str, text: str | None, has: ExistingColumn) -> Refused | None:
     """TEXT holds so many bytes, VARCHAR so many characters."""
     if text is None or has.length is None or len(text) * 4 <= has.length:
         return None

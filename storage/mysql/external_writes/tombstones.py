@@ -3,9 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
+from storage.mysql.connection import Connection
 from storage.records import Message
-
-from .connection import Connection
 
 _ORDERS = ("ASC", "DESC")
 _BETWEEN = (

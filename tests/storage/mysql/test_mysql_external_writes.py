@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.contract import Shared
-from storage.mysql import touched
+from storage.contract import SharedStore
+from storage.mysql.external_writes import scan
 from storage.mysql.store import MysqlStore
 from support import mariadb
-from support.beside import App, now, past_desk, retitled, take_in
+from support.beside import App, ingest, now, past_desk, retitled
 from support.cutter import Cutter
 from support.shown import history, rev, seats
 from support.stores import Desk, mysql
@@ -35,8 +35,8 @@ def desk(store: MysqlStore) -> Desk:
 
 
 def test_chatds_own_writes_are_not_waiting(store: MysqlStore, desk: Desk) -> None:
-    assert isinstance(store, Shared)
-    place = store.moves(None).next
+    assert isinstance(store, SharedStore)
+    place = store.scan(None).next
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2")
     desk.do(
@@ -45,32 +45,32 @@ def test_chatds_own_writes_are_not_waiting(store: MysqlStore, desk: Desk) -> Non
     )  # fmt: skip
     g = desk.group("ada", "ben", "cleo")
     desk.do(desk.remove(g, "ada", "ben"), desk.title(g, "ada", "T"))
-    moves = store.moves(place)
+    moves = store.scan(place)
     assert not moves.waiting
     assert moves.conversations == {c: rev(store, c), g: rev(store, g)}
     assert sorted(user.id for user in moves.users) == ["ada", "ben", "cleo"]
-    assert not store.lacks(c)
-    assert not store.lacks(g)
+    assert not store.has_pending(c)
+    assert not store.has_pending(g)
 
 
 def test_what_was_written_long_ago_is_not_told_again(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.run("UPDATE Conversation SET chatdTouched = NOW(3) - INTERVAL 20 SECOND")
     app.run("UPDATE User SET chatdTouched = NOW(3) - INTERVAL 20 SECOND WHERE id = 'ada'")
-    place = store.moves(None).next
-    moves = store.moves(place)
+    place = store.scan(None).next
+    moves = store.scan(place)
     assert (moves.conversations, [user.id for user in moves.users]) == ({}, ["ben"])
     desk.say(c, "ada", "hi")
-    assert store.moves(moves.next).conversations == {c: 2}
-    assert store.moves(store.moves(moves.next).next).conversations == {c: 2}, "a commit may come late"
+    assert store.scan(moves.next).conversations == {c: 2}
+    assert store.scan(store.scan(moves.next).next).conversations == {c: 2}, "a commit may come late"
 
 
 @pytest.mark.parametrize("at_once", [False, True])
 def test_a_full_page_is_read_on(
     store: MysqlStore, desk: Desk, app: App, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
-    monkeypatch.setattr(touched, "PAGE", 2)
-    place = store.moves(None).next
+    monkeypatch.setattr(scan, "PAGE", 2)
+    place = store.scan(None).next
     desk.people("ada")
     for n in range(5):
         desk.chat("ada", f"den-{n}")
@@ -80,7 +80,7 @@ def test_a_full_page_is_read_on(
     rooms: set[str] = set()
     users: set[str] = set()
     for _ in range(4):
-        moves = store.moves(place)
+        moves = store.scan(place)
         place = moves.next
         rooms.update(moves.conversations)
         users.update(user.id for user in moves.users)
@@ -99,8 +99,8 @@ def test_another_one_is_not_what_was_asked_for() -> None:
             cursor.execute(f"ALTER TABLE {table} DROP FOREIGN KEY {table}_{key}_fkey")
         cursor.execute("ALTER TABLE Conversation MODIFY id VARCHAR(191) COLLATE utf8mb4_unicode_ci NOT NULL")
         App(cursor).conversation("Conv")
-        assert store.lacks("Conv")
-        assert not store.lacks("conv")
+        assert store.has_pending("Conv")
+        assert not store.has_pending("conv")
 
 
 def test_tables_and_columns_may_have_other_names() -> None:
@@ -124,13 +124,13 @@ def test_tables_and_columns_may_have_other_names() -> None:
         cursor.execute("UPDATE members SET unreadCount = 0 WHERE person = 'ben'")
         cursor.execute("DELETE FROM posts WHERE place = 2")
         cursor.execute("UPDATE threads SET subject = 'Root canal'")
-        take_in(store)
-        take_in(store, c)
+        ingest(store)
+        ingest(store, c)
         assert [(m.seq, m.body, m.reply_to) for m in history(store, c)] == [(1, "1", None), (2, "", None), (3, "3", 1)]
         assert {user: seat.read_seq for user, seat in seats(store, c).items()} == {"ada": 3, "ben": 2}
         cursor.execute("UPDATE threads SET subject = 'Filling'")
         assert retitled(store) == (c,)
-        take_in(store, c)
+        ingest(store, c)
         assert retitled(store) == ()
 
 
@@ -145,20 +145,20 @@ def test_two_daemons_take_in_the_same_things_once(store: MysqlStore, desk: Desk,
             if n % 10 == 0:
                 app.change(c, "ben", "isMuted = 1 - isMuted")
             if n % 20 == 5:
-                threads = [threading.Thread(target=take_in_quietly, args=(one,)) for one in (store, other)]
+                threads = [threading.Thread(target=ingest_quietly, args=(one,)) for one in (store, other)]
                 for thread in threads:
                     thread.start()
                 for thread in threads:
                     thread.join()
-        take_in(store)
+        ingest(store)
     found = history(store, c)
     assert [(m.seq, m.id) for m in found] == [(n + 1, f"m-{n:02}") for n in range(60)]
     assert len({m.rev for m in found}) == 60
     assert app.unread(c) == {"ada": 0, "ben": 60}
 
 
-def take_in_quietly(store: MysqlStore) -> None:
-    while store.take_in(None, now()):
+def ingest_quietly(store: MysqlStore) -> None:
+    while store.ingest(None, now()):
         pass
 
 
@@ -176,9 +176,9 @@ def test_a_connection_lost_in_commit_does_no_harm(store: MysqlStore, desk: Desk,
                 app.message(c, "ada", f"m {cut}", status="READ")
                 cutter.arm(cut)
                 with contextlib.suppress(Exception):
-                    proxied.take_in(None, now())
+                    proxied.ingest(None, now())
                 assert cutter.cuts == 1
-                take_in(proxied)
+                ingest(proxied)
         finally:
             cutter.close()
     assert [(m.seq, m.id) for m in history(store, c)] == [(1, "m before"), (2, "m after"), (3, "m at once")]

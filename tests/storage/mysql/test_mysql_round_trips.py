@@ -12,8 +12,8 @@ from storage.changes import Changed, Refused, Unchanged
 from storage.mysql.connection import TEXT
 from storage.mysql.rows import Into
 from storage.mysql.store import SUSPICIOUS, MysqlStore
+from support.round_trips import counted
 from support.stores import Desk, mysql
-from support.trips import counted
 
 
 @pytest.fixture

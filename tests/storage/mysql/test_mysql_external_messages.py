@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from storage.mysql import taking, touched
+from storage.mysql.external_writes import ingest as ingest_module
+from storage.mysql.external_writes import scan
 from storage.mysql.store import MysqlStore
 from storage.records import Message
 from support import mariadb
-from support.beside import App, now, past_desk, take_in
+from support.beside import App, ingest, now, past_desk
 from support.shown import history, rev, seats, unread
 from support.stores import Desk, mysql
 
@@ -43,9 +44,9 @@ def test_messages_of_the_app_are_numbered_by_their_time(store: MysqlStore, desk:
     app.message(c, "ben", "a-late", at + 300)
     app.message(c, "ada", "m-b", at + 200)
     app.message(c, "ada", "m-a", at + 200, replyToId=first.id)
-    assert store.moves(None).waiting
+    assert store.scan(None).waiting
     assert [m.id for m in history(store, c)] == [first.id], "not taken in, not there"
-    take_in(store)
+    ingest(store)
     found = history(store, c)
     assert [(m.seq, m.rev, m.id) for m in found[1:]] == [(2, 3, "m-a"), (3, 4, "m-b"), (4, 5, "a-late")]
     assert [(m.kind, m.sender, m.body, m.client_id) for m in found[3:]] == [("text", "ben", "text of a-late", None)]
@@ -67,7 +68,7 @@ def test_an_answer_to_a_message_of_the_same_moment(store: MysqlStore, desk: Desk
     c = desk.chat("ada", "ben")
     app.message(c, "ada", "m-1", 1000)
     app.message(c, "ben", "m-2", 2000, replyToId="m-1")
-    take_in(store)
+    ingest(store)
     assert [m.reply_to for m in history(store, c)] == [None, 1]
 
 
@@ -76,7 +77,7 @@ def test_an_older_message_does_not_turn_back_the_clock(store: MysqlStore, desk: 
     (sent,) = desk.say(c, "ada", "hi")
     desk.changed(desk.settings(c, "ben", archived=True))
     app.message(c, "ada", "m-1", sent.sent_at - 5000)
-    take_in(store)
+    ingest(store)
     room = store.room(c)
     assert room is not None
     assert room.conversation.last_message_at == sent.sent_at
@@ -86,14 +87,14 @@ def test_an_older_message_does_not_turn_back_the_clock(store: MysqlStore, desk: 
 def test_many_messages_are_taken_in_a_few_at_a_time(
     store: MysqlStore, desk: Desk, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(touched, "ROWS", 10)
-    monkeypatch.setattr(touched, "CONVERSATIONS", 2)
-    monkeypatch.setattr(taking, "_TOGETHER", 3)
+    monkeypatch.setattr(scan, "ROWS", 10)
+    monkeypatch.setattr(scan, "CONVERSATIONS", 2)
+    monkeypatch.setattr(ingest_module, "_TOGETHER", 3)
     people = ["ben", "cleo", "dan"]
     conversations = [desk.chat("ada", other) for other in people]
     for n in range(45):
         app.message(conversations[n % 3], "ada", f"m-{n:02}", 1000 + n)
-    assert take_in(store) >= 4
+    assert ingest(store) >= 4
     for c, other in zip(conversations, people, strict=True):
         found = history(store, c)
         assert [m.seq for m in found] == list(range(1, 16))
@@ -110,11 +111,11 @@ def test_what_the_app_still_writes_holds_nobody_up(store: MysqlStore, desk: Desk
         cursor.execute("BEGIN")
         cursor.execute("UPDATE Message SET content = 'not done yet' WHERE id = 'm-1'")
         began = time.monotonic()
-        store.take_in(None, now())
+        store.ingest(None, now())
         assert time.monotonic() - began < 2, "it doesn't wait for the row"
         assert [m.id for m in history(store, c)] == ["m-2"]
         cursor.execute("COMMIT")
-    take_in(store)
+    ingest(store)
     assert [(m.seq, m.id, m.body) for m in history(store, c)] == [(1, "m-2", "text of m-2"), (2, "m-1", "not done yet")]
 
 
@@ -123,7 +124,7 @@ def test_a_text_that_the_app_changed(store: MysqlStore, desk: Desk, app: App) ->
     one, two, _ = desk.say(c, "ada", "1", "2", "3")
     app.run("UPDATE Message SET content = 'another' WHERE id = %s", one.id)
     app.run("UPDATE Message SET deletedAt = NOW(3) WHERE id = %s", two.id)
-    take_in(store)
+    ingest(store)
     since = store.since(c, "ben", 4, limit=10)
     assert since is not None
     assert {(m.seq, m.body, m.deleted_at is None) for m in since.messages} == {(1, "another", True), (2, "", False)}
@@ -140,7 +141,7 @@ def test_a_lower_count_means_read(store: MysqlStore, desk: Desk, app: App, count
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2", "3")
     app.change(c, "ben", f"unreadCount = {count}")
-    take_in(store)
+    ingest(store)
     seat = seats(store, c)["ben"]
     assert (seat.read_seq, seat.delivered_seq, seat.rev) == (3, 3, rev(store, c))
     assert app.unread(c) == {"ada": 0, "ben": 0}
@@ -155,7 +156,7 @@ def test_what_came_later_stays_unread(store: MysqlStore, desk: Desk, app: App) -
     desk.now = now() + 5000
     desk.say(c, "ada", "3")
     assert app.rows("SELECT unreadCount, chatdUnread FROM ConversationParticipant WHERE userId = 'ben'") == [(2, 3)]
-    take_in(store)
+    ingest(store)
     assert seats(store, c)["ben"].read_seq == 2
     assert app.unread(c) == {"ada": 0, "ben": 1}
 
@@ -168,7 +169,7 @@ def test_a_daemons_clock_that_is_wrong_is_allowed_for(store: MysqlStore, desk: D
     app.change(c, "ben", "unreadCount = 1")
     desk.now += 65_000
     desk.say(c, "ada", "3")
-    while store.take_in(None, now() + hour):
+    while store.ingest(None, now() + hour):
         pass
     assert seats(store, c)["ben"].read_seq == 2
 
@@ -179,7 +180,7 @@ def test_a_count_of_zero_means_all_that_chatd_sent(store: MysqlStore, desk: Desk
     desk.now = now() + 60_000
     desk.say(c, "ada", "1", "2")
     app.change(c, "ben", "unreadCount = 0")
-    take_in(store)
+    ingest(store)
     assert seats(store, c)["ben"].read_seq == 2
 
 
@@ -188,7 +189,7 @@ def test_a_higher_count_is_overwritten(store: MysqlStore, desk: Desk, app: App) 
     desk.say(c, "ada", "1")
     before = rev(store, c)
     app.change(c, "ben", "unreadCount = unreadCount + 5")
-    take_in(store)
+    ingest(store)
     assert app.unread(c) == {"ada": 0, "ben": 1}
     assert rev(store, c) == before, "nobody has to hear of that"
 
@@ -198,7 +199,7 @@ def test_a_status_of_read_means_read(store: MysqlStore, desk: Desk, app: App) ->
     desk.say(c, "ada", "1", "2")
     desk.say(c, "ben", "3")
     app.run("UPDATE Message SET status = 'READ' WHERE seq = 1")
-    take_in(store)
+    ingest(store)
     found = seats(store, c)
     assert (found["ben"].read_seq, found["ada"].read_seq) == (3, 0), "up to the newest, and only who it was sent to"
     assert app.unread(c) == {"ada": 1, "ben": 0}
@@ -209,7 +210,7 @@ def test_a_message_that_was_read_before_it_was_numbered(store: MysqlStore, desk:
     c = desk.chat("ada", "ben")
     app.message(c, "ada", "m-1", status="READ")
     app.message(c, "ben", "m-2", status="DELIVERED")
-    take_in(store)
+    ingest(store)
     found = seats(store, c)
     assert found["ben"].read_seq >= 1
     assert (found["ada"].delivered_seq, found["ada"].read_seq) == (2, 0)
@@ -220,7 +221,7 @@ def test_in_a_group_one_status_does_not_tell_who_has_read(store: MysqlStore, des
     g = desk.group("ada", "ben", "cleo")
     desk.say(g, "ada", "1")
     app.run("UPDATE Message SET status = 'READ'")
-    take_in(store)
+    ingest(store)
     assert {seat.read_seq for seat in seats(store, g).values()} == {0}
 
 
@@ -233,9 +234,9 @@ def test_a_message_that_the_app_deleted_is_a_tombstone(store: MysqlStore, desk: 
     desk.changed(desk.edit(c, "ada", 2, "two"))
     before = rev(store, c)
     app.run("DELETE FROM Message WHERE seq IN (2, 5)")
-    assert store.lacks(c)
-    take_in(store, c)
-    assert not store.lacks(c)
+    assert store.has_pending(c)
+    ingest(store, c)
+    assert not store.has_pending(c)
     found = history(store, c)
     assert [(m.seq, m.deleted_at is None) for m in found] == [(1, True), (2, False), (3, True), (4, True), (5, False)]
     for stone in found[1], found[4]:
@@ -251,7 +252,7 @@ def test_pages_over_what_is_gone(store: MysqlStore, desk: Desk, app: App) -> Non
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *map(str, range(1, 21)))
     app.run("DELETE FROM Message WHERE seq BETWEEN 3 AND 9 OR seq > 17")
-    take_in(store, c)
+    ingest(store, c)
 
     def pages(*, back: bool) -> list[list[int]]:
         found: list[list[int]] = []
@@ -272,7 +273,7 @@ def test_those_who_catch_up_hear_of_what_is_gone(store: MysqlStore, desk: Desk, 
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *"1234")
     app.run("DELETE FROM Message WHERE seq <= 3")
-    take_in(store, c)
+    ingest(store, c)
     found: dict[int, Message] = {}
     place = 5
     while True:
@@ -293,7 +294,7 @@ def test_a_conversation_that_is_gone_is_nothing(store: MysqlStore, desk: Desk, a
     app.message(c, "ada", "m-1", 1000)
     app.run("SET foreign_key_checks = 0")
     app.run("DELETE FROM Conversation")
-    take_in(store)
+    ingest(store)
     assert store.room(c) is None
-    assert not store.lacks(c)
-    assert not store.lacks("no such conversation")
+    assert not store.has_pending(c)
+    assert not store.has_pending("no such conversation")

@@ -12,18 +12,18 @@ import attrs
 
 from storage import sql
 from storage.changes import AdvanceReceipt
+from storage.mysql import rows
+from storage.mysql.attachments import Files
+from storage.mysql.connection import Connection, Row
+from storage.mysql.loading import Loaded
+from storage.mysql.saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
+from storage.mysql.tables import TOUCHED
+from storage.mysql.values import time_text
 from storage.records import Conversation, Participant, pair_of
 from storage.rules.receipts import receipt
 from storage.rules.unit import Unit, moved_on
 
-from . import rows
-from .attachments import Files
-from .connection import Connection, Row
-from .loading import Loaded
-from .saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
-from .tables import TOUCHED
-from .touched import ROWS, Work, missing
-from .values import time_text
+from .scan import ROWS, PendingRows, missing
 
 _ROOMS = f'SELECT {sql.CONVERSATION}, {RETITLED} FROM "Conversation" c WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
 _SEATS = (
@@ -92,10 +92,10 @@ class Reading:
     delivered: int = 0
 
 
-class Taker:
+class Ingest:
     """One transaction's taking in. `at`: now, ms."""
 
-    def __init__(self, db: Connection, saver: Saver, work: Work, at: int, files: Files | None = None) -> None:
+    def __init__(self, db: Connection, saver: Saver, work: PendingRows, at: int, files: Files | None = None) -> None:
         self._db = db
         self._files = files
         self._filed: frozenset[str] = frozenset()  # messages that have other files than before

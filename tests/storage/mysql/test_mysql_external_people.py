@@ -8,7 +8,7 @@ import pytest
 
 from storage.mysql.store import MysqlStore
 from support import mariadb
-from support.beside import App, past_desk, retitled, take_in
+from support.beside import App, ingest, past_desk, retitled
 from support.shown import rev, seats, unread
 from support.stores import Desk, mysql
 
@@ -38,10 +38,10 @@ def test_a_new_conversation_of_two(store: MysqlStore, desk: Desk, app: App) -> N
     app.conversation("conv-1", "ada", "ben")
     app.message("conv-1", "ada", "m-1", 1000)
     assert store.room("conv-1") is None
-    assert store.moves(store.moves(None).next).conversations == {}
-    assert store.lacks("conv-1")
-    take_in(store, "conv-1")
-    assert not store.lacks("conv-1")
+    assert store.scan(store.scan(None).next).conversations == {}
+    assert store.has_pending("conv-1")
+    ingest(store, "conv-1")
+    assert not store.has_pending("conv-1")
     room = store.room("conv-1")
     assert room is not None
     assert (room.conversation.kind, room.conversation.pair) == ("direct", "ada ben")
@@ -58,12 +58,12 @@ def test_a_conversation_that_grows(store: MysqlStore, desk: Desk, app: App) -> N
     """An app may write without a transaction: what is seen of it in between is a conversation, too."""
     desk.people("ada", "ben", "cleo")
     app.conversation("conv-1")
-    take_in(store)
+    ingest(store)
     assert store.room("conv-1") is None, "nobody is in it"
     found = []
     for user in ("ben", "ada", "cleo"):
         app.seat("conv-1", user)
-        take_in(store)
+        ingest(store)
         room = store.room("conv-1")
         assert room is not None
         found.append((room.conversation.kind, room.conversation.pair, room.conversation.rev))
@@ -77,10 +77,10 @@ def test_a_conversation_that_grows(store: MysqlStore, desk: Desk, app: App) -> N
 def test_the_newest_conversation_of_two_is_the_one_that_is_found(store: MysqlStore, desk: Desk, app: App) -> None:
     old = desk.chat("ada", "ben")
     app.conversation("conv-2", "ben", "ada")
-    take_in(store)
+    ingest(store)
     assert desk.unchanged(desk.open("ada", "ben")).room.id == "conv-2"
     app.change(old, "ben", "isMuted = 1")
-    take_in(store)
+    ingest(store)
     assert desk.unchanged(desk.open("ada", "ben")).room.id == "conv-2", "the old one doesn't take it back"
     assert [m.seq for m in desk.say(old, "ada", "still here")] == [1]
 
@@ -91,7 +91,7 @@ def test_who_is_added_has_nothing_unread(store: MysqlStore, desk: Desk, app: App
     desk.say(g, "ada", "1", "2")
     before = rev(store, g)
     app.seat(g, "cleo")
-    take_in(store)
+    ingest(store)
     seat = seats(store, g)["cleo"]
     assert (seat.role, seat.from_seq, seat.read_seq, seat.delivered_seq, seat.rev) == ("member", 3, 2, 2, before + 1)
     assert unread(store, g, "cleo") == 0
@@ -104,16 +104,16 @@ def test_who_left_in_the_app(store: MysqlStore, desk: Desk, app: App) -> None:
     desk.changed(desk.receipt(g, "ben", read=1))
     before = rev(store, g)
     app.change(g, "cleo", "leftAt = NOW(3), unreadCount = 0")
-    take_in(store)
+    ingest(store)
     seat = seats(store, g)["cleo"]
     assert (seat.present, seat.rev, rev(store, g)) == (False, before + 1, before + 1)
     assert app.rows("SELECT status FROM Message WHERE seq = 1") == [("READ",)], "cleo needn't read it any more"
     assert store.history(g, "cleo", before=None, after=None, limit=5) is None
     app.change(g, "ada", "leftAt = NOW(3)")
-    take_in(store)
+    ingest(store)
     assert seats(store, g)["ben"].role == "owner", "a group keeps an owner"
     app.change(g, "cleo", "leftAt = NULL")
-    take_in(store)
+    ingest(store)
     assert seats(store, g)["cleo"].present
     assert unread(store, g, "cleo") == 1
 
@@ -124,10 +124,10 @@ def test_a_second_row_of_a_user_counts_when_the_first_has_left(store: MysqlStore
     desk.changed(desk.receipt(c, "ben", read=1))
     before = rev(store, c)
     app.seat(c, "ben", row="again")
-    take_in(store)
+    ingest(store)
     assert rev(store, c) == before, "a second row of who is in is nothing"
     app.run("UPDATE ConversationParticipant SET leftAt = NOW(3) WHERE userId = 'ben' AND id <> 'again'")
-    take_in(store)
+    ingest(store)
     seat = seats(store, c)["ben"]
     assert (seat.present, seat.read_seq, seat.rev) == (True, 1, before + 1)
     assert len(seats(store, c)) == 2
@@ -143,14 +143,14 @@ def test_a_flag_that_the_app_set_is_a_change(store: MysqlStore, desk: Desk, app:
     c = desk.chat("ada", "ben")
     before = rev(store, c)
     app.change(c, "ben", f"{column} = 1")
-    take_in(store)
+    ingest(store)
     since = store.since(c, "ben", before, limit=10)
     assert since is not None
     assert [p.user for p in since.participants] == ["ben"]
     membership = since.membership
     assert {"isMuted": membership.muted, "isPinned": membership.pinned, "isArchived": membership.archived}[column]
     assert rev(store, c) == before + 1
-    take_in(store)
+    ingest(store)
     assert rev(store, c) == before + 1, "once"
 
 
@@ -164,14 +164,14 @@ def test_a_title_that_the_app_changed_is_a_change(store: MysqlStore, desk: Desk,
     assert retitled(store) == ()
     app.run("UPDATE Conversation SET title = %s", title)
     assert retitled(store) == (g,)
-    assert store.lacks(g)
-    take_in(store, g)
-    assert (retitled(store), store.lacks(g)) == ((), False)
+    assert store.has_pending(g)
+    ingest(store, g)
+    assert (retitled(store), store.has_pending(g)) == ((), False)
     since = store.since(g, "ben", before, limit=10)
     assert since is not None
     assert (since.room.conversation.title, since.through) == (title, before + 1)
     assert (since.messages, since.participants) == ((), ()), "nobody knows who did it"
-    take_in(store, g)
+    ingest(store, g)
     assert rev(store, g) == before + 1, "once"
 
 
@@ -180,21 +180,21 @@ def test_a_title_is_not_hidden_by_what_chatd_writes(store: MysqlStore, desk: Des
     app.run("UPDATE Conversation SET title = 'Another'")
     desk.say(g, "ada", "hi")
     assert retitled(store) == (g,)
-    take_in(store)
+    ingest(store)
     assert retitled(store) == (g,), "only what waits is looked for in all conversations"
     desk.changed(desk.title(g, "ada", "Mine"))
     assert retitled(store) == (), "chatd's own is the newest"
     app.run("UPDATE Conversation SET title = 'Another'")
     app.message(g, "ben", "m-1")
     before = rev(store, g)
-    take_in(store)
+    ingest(store)
     assert (retitled(store), rev(store, g)) == ((), before + 2), "taken in with the message"
 
 
 def test_a_title_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.run("UPDATE Conversation SET title = 'Root canal'")
-    take_in(store, c)
+    ingest(store, c)
     assert retitled(store) == ()
     found = desk.unchanged(desk.open("ben", "ada")).room
     assert (found.id, found.kind, found.title, found.rev) == (c, "direct", "Root canal", 2)
@@ -205,5 +205,5 @@ def test_a_title_of_the_apps_own_conversation_is_nothing_new(store: MysqlStore, 
     app.conversation("conv-1", "ada", "ben")
     app.run("UPDATE Conversation SET title = 'Root canal'")
     assert retitled(store) == (), "it has to be taken in first"
-    take_in(store)
+    ingest(store)
     assert (retitled(store), rev(store, "conv-1")) == ((), 1)

@@ -126,7 +126,7 @@ class _Seat:
         return self.left_at is None, self.joined_at, self.id
 
 
-class Intake:
+class Backfill:
     """Takes in what an app wrote before.
 
     `dated`: whether participants have the app's `updatedAt`. `progress` is told how many conversations and messages

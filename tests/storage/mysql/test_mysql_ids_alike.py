@@ -111,7 +111,7 @@ def test_both_stores_end_alike(tmp_path: Path, part: int) -> None:
             both = zip(state(ours, some, conversations), state(theirs, some, conversations), strict=True)
             for (name, mine), (_, other) in both:
                 assert plain(mine) == plain(other), (seed, name)
-            assert not theirs.moves(None).waiting
+            assert not theirs.scan(None).waiting
             mariadb.server().empty(theirs.database)
             with mariadb.server().session(theirs.database) as cursor:
                 cursor.execute("INSERT INTO chatd_meta VALUES ('epoch', 'mysql'), ('development', '0'), ('schema', 1)")

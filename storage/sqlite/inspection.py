@@ -13,7 +13,7 @@ from .schema import migrations
 
 
 @attrs.frozen
-class Look:
+class Inspection:
     """What was seen. `pending`, `newer`: names of migrations that the file lacks, and that this program doesn't know.
 
     `newest`: when the newest message was sent, in ms since 1970.
@@ -24,7 +24,7 @@ class Look:
     newest: int | None
 
 
-def look(path: Path) -> Look:
+def inspect(path: Path) -> Inspection:
     """Look at the store in the file at `path`. Raises StoreError where it is no database, or can't be read."""
     # A reader of a WAL database wants its side files and would make them: without a log there is nothing else to read.
     still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
@@ -39,7 +39,7 @@ def look(path: Path) -> Look:
                 (newest,) = connection.execute('SELECT MAX("lastMessageAt") FROM "Conversation"').fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be read as the database: {error}") from error
-    return Look(
+    return Inspection(
         pending=tuple(name for name in known if name not in applied),
         newer=tuple(name for name in applied if name not in known),
         newest=newest,

@@ -10,7 +10,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.changes import OpenDirect, PutUser, SendMessage
 from storage.contract import StoreError
 from storage.sqlite import SqliteStore
-from storage.sqlite.look import look
+from storage.sqlite.inspection import inspect
 from storage.sqlite.schema import migrations
 
 KNOWN = tuple(migration.name for migration in migrations._migrations)
@@ -32,7 +32,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_current_store(path: Path) -> None:
     opened(path).close()
     before = files(path.parent)
-    seen = look(path)
+    seen = inspect(path)
     assert (seen.pending, seen.newer, seen.newest) == ((), (), None)
     assert files(path.parent) == before
 
@@ -41,8 +41,8 @@ def test_an_older_store_is_not_migrated(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.executescript((Path(__file__).parents[2] / "support" / "schema_001.sql").read_text())
     before = files(path.parent)
-    assert look(path).pending == KNOWN[1:]
-    assert look(path).newer == ()
+    assert inspect(path).pending == KNOWN[1:]
+    assert inspect(path).newer == ()
     assert files(path.parent) == before
 
 
@@ -51,8 +51,8 @@ def test_a_newer_store(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         values = ("chatd", "m999_telepathy", "2039-01-01")
         db.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)", values)
-    assert look(path).newer == ("m999_telepathy",)
-    assert look(path).pending == ()
+    assert inspect(path).newer == ("m999_telepathy",)
+    assert inspect(path).pending == ()
 
 
 def test_the_newest_message_of_a_store_in_use(path: Path) -> None:
@@ -63,14 +63,14 @@ def test_the_newest_message_of_a_store_in_use(path: Path) -> None:
         store.commit([OpenDirect("c", "ada", "bo", 2)])
         store.commit([SendMessage("c", "ada", "1", "m1", "hello", None, 5_000)])
         assert path.with_name("chatd.db-wal").stat().st_size > 0
-        assert look(path).newest == 5_000
+        assert inspect(path).newest == 5_000
     finally:
         store.close()
 
 
 def test_an_empty_file_lacks_everything(path: Path) -> None:
     path.touch()
-    assert look(path).pending == KNOWN
+    assert inspect(path).pending == KNOWN
     assert path.read_bytes() == b""
 
 
@@ -79,5 +79,5 @@ def test_what_is_no_database(path: Path, content: bytes | None) -> None:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(StoreError, match=r"chatd.db: cannot be read as the database: "):
-        look(path)
+        inspect(path)
     assert path.exists() == (content is not None)
