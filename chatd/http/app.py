@@ -54,10 +54,11 @@ class Application:
         self._site = site
         self.operations = tuple(operations)
         self._table = Table(self.operations)
+        self._found: tuple[Head, Methods, dict[str, str]] | None = None
 
     def bounds(self, head: Head) -> Bounds:
         """Return what a request may take, before anything of its body is read."""
-        methods, _ = self._table.find(head.raw_path)
+        methods, _ = self._find(head)
         operation = methods.get(head.method)
         if operation is not None and operation.bounds is not None:
             return operation.bounds
@@ -65,7 +66,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head: Head = scope["state"]["head"]
-        methods, params = self._table.find(head.raw_path)
+        methods, params = self._find(head)
         scope["path_params"] = params
         request = Request(scope, receive)
         origin = head.get(b"origin")
@@ -87,11 +88,17 @@ class Application:
         await trio.sleep(min(wait, MAX_DELAY_S))
         return refused(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait))
 
+    def _find(self, head: Head) -> tuple[Methods, dict[str, str]]:
+        """Look up once for the bounds and the answer of a request, which are asked for one after the other."""
+        if self._found is None or self._found[0] is not head:
+            self._found = (head, *self._table.find(head.raw_path))
+        return self._found[1:]
+
     def _count(self, method: str, methods: Methods, status: int) -> None:
         """Count the answer; what nobody serves is one series, for whoever asks chooses path and method."""
         operation = _operation(method, methods)
         names = (method, operation.label or operation.path) if operation else ("other", "none")
-        self._site.metrics.http_requests.labels(*names, status).inc()
+        self._site.metrics.answered(*names, status)
 
     async def _answer(self, request: Request, methods: Methods) -> Response:
         """Run the operation; its errors become answers, but for bugs, which the caller logs and answers."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from chatd.core.errors import Refusal
 from chatd.net.head import Head
@@ -28,11 +28,18 @@ def media_type(head: Head) -> str | None:
 
 
 async def json_text(request: Request) -> str:
-    """Return the text of a JSON body. Raises Failed (415) or Refusal."""
+    """Return the text of a JSON body. Raises Failed (415), Refusal, or ClientDisconnect."""
     if media_type(request.state.head) != "application/json":
         raise Failed(415, ErrorCode.BAD_REQUEST, "the body must be JSON: Content-Type: application/json")
+    parts, more = list[bytes](), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message["body"])
+        more = message["more_body"]
     try:
-        return (await request.body()).decode()
+        return b"".join(parts).decode()
     except UnicodeDecodeError:
         raise Refusal(ErrorCode.BAD_REQUEST, "the body is not UTF-8") from None
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 
 import trio
 
@@ -12,6 +13,7 @@ IPV6_PREFIX_BITS = 64
 """What one household or office has: limiting single addresses of it would limit nobody."""
 
 
+@lru_cache(maxsize=4096)
 def source_of(address: str) -> str:
     """Return what stands for an address in the limits: itself, or its network of IPv6."""
     parsed = ipaddress.ip_address(address.partition("%")[0])

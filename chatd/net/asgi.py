@@ -12,9 +12,11 @@ import trio
 from starlette.types import ASGIApp, Message, Scope
 
 from .bounds import Bounds
+from .framing import GO_ON, Framing
 from .head import Head
-from .problem import completed, plain_answer, reason
+from .problem import plain_answer
 from .proxies import Client
+from .quick import QuickStream
 
 CHUNK: Final = 64 * 1024
 """Bytes read or written at once."""
@@ -22,6 +24,8 @@ LINGER: Final = 1.0
 """Seconds for which a peer's bytes are still read after an answer that it got before it had sent everything."""
 SLOWEST: Final = 1024
 """Bytes a second below which a request's body uses up the patience with it."""
+READ: Final = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)  # type: ignore[attr-defined]  # documented, but not exported
+"""States of a peer whose request was read whole; the second where it asked for an upgrade, and gets none."""
 GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 log = structlog.get_logger("chatd.front")
@@ -40,7 +44,8 @@ async def write(stream: trio.abc.Stream, data: bytes, patience: float) -> None:
     Raises trio.TooSlowError if the peer does not read, trio.BrokenResourceError if it is gone. After these, and after
     a cancellation, part of a chunk may be out: write nothing more.
     """
-    for start in range(0, len(data), CHUNK):
+    done = stream.send_now(data[:CHUNK]) if isinstance(stream, QuickStream) else 0
+    for start in range(done, len(data), CHUNK):
         with trio.fail_after(patience):
             await stream.send_all(data[start : start + CHUNK])
 
@@ -63,6 +68,7 @@ class Exchange:
         self,
         conn: h11.Connection,
         request: h11.Request,
+        head: Head,
         stream: trio.abc.Stream,
         *,
         bounds: Bounds,
@@ -71,29 +77,37 @@ class Exchange:
     ) -> None:
         self._conn = conn
         self._request = request
+        self._head = head
         self._stream = stream
         self._bounds = bounds
         self._body_until = trio.current_time() + bounds.body_s
         self._accepting = accepting
         self._received = 0
+        self._declared = 0  # bytes of the body, where it is not chunked
         self._patience = self._patience_left = patience
         self._start: Message | None = None  # held back until the first body message, to leave in one write with it
-        self._bodyless = request.method == b"HEAD"
+        self._continued = False  # the peer was told to send its body
+        self._framing = Framing(
+            bodyless=request.method == b"HEAD",
+            chunks=request.http_version != b"1.0",
+            closes=request.http_version == b"1.0" or head.has_token(b"connection", b"close"),
+        )
         self._over = False  # nothing more is to be said: the peer is gone, or was refused
         self._listening = trio.CancelScope()
 
     @property
     def _answered(self) -> bool:
-        return self._conn.our_state not in (h11.SEND_RESPONSE, h11.SEND_BODY)
+        return self._framing.ended
 
-    async def run(self, app: ASGIApp, head: Head, client: Client) -> bytes | None:
-        """Answer by `app`, which finds `head` in its state. Return what arrived behind the request.
+    async def run(self, app: ASGIApp, client: Client) -> bytes | None:
+        """Answer by `app`, which finds the head in its state. Return what arrived behind the request.
 
         None if the connection is to be closed.
 
         Errors of `app` are logged, and answered by a 500 if nothing was sent. Raises trio.BrokenResourceError if the
         peer resets the connection after the answer.
         """
+        head = self._head
         path = head.path
         _, _, query = split_target(self._request.target)
         scope: Scope = {
@@ -106,13 +120,13 @@ class Exchange:
             "raw_path": head.raw_path.encode(),
             "query_string": query,
             "root_path": "",
-            "headers": list(self._request.headers),
+            "headers": head.headers,
             "client": client.address,
             "server": None,
             "state": {"head": head},
         }
-        declared = next((int(value) for name, value in self._request.headers if name == b"content-length"), 0)
-        if declared > self._bounds.body_bytes:
+        self._declared = int(head.get(b"content-length") or 0)
+        if self._declared > self._bounds.body_bytes:
             await self._refuse_size()
             return await self._finish()
         try:
@@ -135,12 +149,16 @@ class Exchange:
             if self._conn.their_state is not h11.SEND_BODY:
                 await self._departure()
             elif (event := await self._next_event()) is not None:
-                body = bytes(event.data) if isinstance(event, h11.Data) else b""
-                return {"type": "http.request", "body": body, "more_body": isinstance(event, h11.Data)}
+                if not isinstance(event, h11.Data):
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                more = self._received < self._declared or not self._declared
+                if not more:
+                    self._conn.next_event()  # the end, which needs no more bytes
+                return {"type": "http.request", "body": bytes(event.data), "more_body": more}
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        """ASGI's send. Raises ConnectionResetError once the exchange is over, h11.LocalProtocolError for nonsense."""
+        """ASGI's send. Raises ConnectionResetError once the exchange is over, Nonsense for what can't be sent."""
         if self._over:
             raise ConnectionResetError("the peer is gone")
         if message["type"] == "http.response.start":
@@ -151,29 +169,25 @@ class Exchange:
         if self._start is not None:
             status, headers = self._start["status"], list(self._start.get("headers", ()))
             self._start = None
-            self._bodyless |= status in (204, 304)
+            bodyless = self._framing.bodyless or status in (204, 304)
             # A client that still waits for the 100 may send its body or not: only closing is unambiguous.
-            waiting = self._conn.they_are_waiting_for_100_continue
-            if waiting or (self._bodyless and more) or not self._accepting():
-                headers.append((b"connection", b"close"))
-            response = h11.Response(status_code=status, headers=completed(headers), reason=reason(status))
-            data += self._conn.send(response)
-        elif self._conn.our_state is h11.SEND_RESPONSE:
-            raise RuntimeError(f"{message['type']} before http.response.start")
-        if message.get("body") and not self._bodyless:
-            data += self._conn.send(h11.Data(data=message["body"]))
-        if self._bodyless or not more:
-            data += self._conn.send(h11.EndOfMessage())
+            waiting = self._conn.they_are_waiting_for_100_continue and not self._continued
+            close = waiting or (bodyless and more) or not self._accepting()
+            data += self._framing.head(status, headers, close=close)
+        data += self._framing.body(message.get("body", b""))
+        if self._framing.bodyless or not more:
+            data += self._framing.end()
         await self._write(data)
-        self._over |= self._bodyless and more  # or HEAD would run a stream that has no end, and that nobody gets
+        self._over |= self._framing.bodyless and more  # or HEAD would run a stream that has no end, that nobody gets
         if self._over:
             raise ConnectionResetError("the peer is gone")
 
     async def _next_event(self) -> h11.Data | h11.EndOfMessage | None:
         """Wait for the next piece of the body; None if there is none to expect any more."""
-        if self._conn.they_are_waiting_for_100_continue and not self._answered and not self._over:
-            go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-            await self._write(self._conn.send(go_on))
+        waiting = self._conn.they_are_waiting_for_100_continue and not self._continued
+        if waiting and not self._framing.started and not self._over:
+            self._continued = True
+            await self._write(GO_ON)
         try:
             while (event := self._conn.next_event()) is h11.NEED_DATA:
                 if not (data := await self._read()):
@@ -233,7 +247,7 @@ class Exchange:
 
     async def _refuse(self, status: int, code: str, message: str, *, temporary: bool = False) -> None:
         """Answer in the application's place, if nothing was sent yet; either way the exchange is over."""
-        if self._conn.our_state is h11.SEND_RESPONSE and not self._over:
+        if not self._framing.started and not self._over:
             bodyless = self._request.method == b"HEAD"
             self._over = True
             await self._write(plain_answer(status, code, message, temporary=temporary, bodyless=bodyless))
@@ -244,11 +258,13 @@ class Exchange:
 
     async def _finish(self) -> bytes | None:
         """Read what the application left of the body, so that the next request is found behind it."""
-        with trio.move_on_after(LINGER):
-            while self._conn.their_state is h11.SEND_BODY and await self._next_event() is not None:
-                pass
-            if self._conn.their_state in (h11.SEND_BODY, h11.ERROR):
-                await linger(self._stream)
-        if self._over or self._conn.our_state is not h11.DONE or self._conn.their_state is not h11.DONE:
+        if self._conn.their_state not in READ:
+            with trio.move_on_after(LINGER):
+                while self._conn.their_state is h11.SEND_BODY and await self._next_event() is not None:
+                    pass
+                if self._conn.their_state in (h11.SEND_BODY, h11.ERROR):
+                    await linger(self._stream)
+        closes = self._over or not self._framing.ended or self._framing.closes
+        if closes or self._conn.their_state not in READ:
             return None
         return self._conn.trailing_data[0]

@@ -54,10 +54,12 @@ async def serve(
             if size > bound.head_bytes:
                 await _refuse_head(stream, 431, bound.head_bytes, write_timeout)
                 return
-            exchange = Exchange(conn, request, stream, bounds=bound, patience=write_timeout, accepting=accepting)
-            rest = await exchange.run(app, head, client(head))
+            exchange = Exchange(conn, request, head, stream, bounds=bound, patience=write_timeout, accepting=accepting)
+            rest = await exchange.run(app, client(head))
             if rest is None or not accepting():
                 return
+            if rest:
+                await trio.lowlevel.checkpoint()  # whoever pipelines must not be served without a pause
             raw = rest or await _receive(stream, trio.current_time() + keep_alive)
             if not raw:
                 return
@@ -70,8 +72,9 @@ async def serve(
 
 
 def _wants_websocket(head: Head) -> bool:
-    upgrade = head.has_token(b"connection", b"upgrade") and head.has_token(b"upgrade", b"websocket")
-    return upgrade and head.method == "GET"
+    if head.method != "GET":
+        return False
+    return head.has_token(b"connection", b"upgrade") and head.has_token(b"upgrade", b"websocket")
 
 
 async def _receive(stream: trio.abc.Stream, deadline: float) -> bytes:

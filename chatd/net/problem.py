@@ -1,8 +1,10 @@
 """Errors over HTTP: their JSON, and whole answers for where no application is asked."""
 
 import json
+import time
 from collections.abc import Iterable
 from email.utils import formatdate
+from functools import lru_cache
 from http.client import responses
 from typing import Final
 
@@ -20,11 +22,16 @@ def problem(code: str, message: str, *, temporary: bool = False) -> bytes:
     return json.dumps({"code": code, "message": message, "temporary": temporary}, separators=(",", ":")).encode()
 
 
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
 def completed(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Add the headers that every answer has to `headers`; what is given stays."""
     given = list(headers)
     names = {name.lower() for name, _ in given}
-    always = ((b"date", formatdate(usegmt=True).encode()), *SECURITY_HEADERS)
+    always = ((b"date", _date(int(time.time()))), *SECURITY_HEADERS)
     return given + [header for header in always if header[0] not in names]
 
 

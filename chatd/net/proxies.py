@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final, Literal
 
 import attrs
@@ -77,6 +78,7 @@ def _parsed(entry: bytes) -> tuple[Address, int] | None:
     return (address, port) if address is not None and port < 65536 else None
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     with suppress(ValueError):
         address = ipaddress.ip_address(text)

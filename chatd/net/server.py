@@ -22,6 +22,7 @@ from .listen import TooMany, accept_from
 from .origins import Origins
 from .problem import plain_answer
 from .proxies import Client, Proxies, Scheme
+from .quick import QuickStream
 
 log = structlog.get_logger("chatd.server")
 
@@ -117,7 +118,7 @@ class Server:
             raise TooMany
         self.open += 1
         assert self.nursery is not None
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        stream = QuickStream(sock)
         self.nursery.start_soon(self._serve_accepted, stream, sock, peer, known)
 
     async def _serve_accepted(
@@ -144,8 +145,8 @@ class Server:
     async def _serve(self, stream: trio.abc.Stream, sock: socket.socket | None, peer: tuple[str, int] | None) -> None:
         timeouts = self._config.timeouts
         scheme: Scheme = "http"
-        if self._encryption is not None and isinstance(stream, trio.SocketStream) and sock is not None:
-            secure = await tls.accept(stream, sock, self._encryption, patience=timeouts.handshake)
+        if self._encryption is not None and isinstance(stream, QuickStream) and sock is not None:
+            secure = await tls.accept(stream.plain, sock, self._encryption, patience=timeouts.handshake)
             if secure is None:
                 return
             stream, sock, scheme = secure, None, "https"
