@@ -43,14 +43,9 @@ class Invitations:
         await self._accounts.commit([PutRow(row=row)])
         return code, row
 
-    async def needs_birth_date(self, typed: str) -> bool:
-        """Whether the invitation asks for one; False for one that is none, too. Raises Unavailable."""
-        row = await self._find(typed)
-        return row is not None and row.birth_date is not None
-
     async def redeem(self, typed: str, birth_date: str | None) -> User:
         """Use an invitation up: its user. Raises NotInvited, Unavailable."""
-        row = await self._find(typed)
+        row = await self.find(typed)
         if row is not None and row.birth_date is not None:
             row = await self._try(row)
         if row is None:
@@ -80,7 +75,8 @@ class Invitations:
     async def _row(self, hash: str) -> Invitation | None:
         return await self._gate.read(lambda: self._gate.store.row(INVITATION, hash))
 
-    async def _find(self, typed: str) -> Invitation | None:
+    async def find(self, typed: str) -> Invitation | None:
+        """Return the invitation of a code, as it was typed, unless it is over. Raises Unavailable."""
         row = await self._row(opaque.hash_of(opaque.tidy_code(typed)))
         return row if row is not None and row.expires_at > self._now() else None
 

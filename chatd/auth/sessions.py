@@ -74,7 +74,7 @@ class Sessions:
         rows = await self._gate.read(
             lambda: self._gate.store.rows(SIGNED_IN, "user", user, after="", limit=SESSIONS_LISTED)
         )
-        return sorted((row for row in rows if row.expires_at > self._now()), key=lambda row: row.created_at)
+        return sorted((row for row in rows if row.expires_at > self._now()), key=lambda row: (row.created_at, row.id))
 
     async def end(self, user: str, id: str) -> bool:
         """End one session of the user and cut its connections; False: there is none. Raises Unavailable."""

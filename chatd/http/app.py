@@ -14,7 +14,7 @@ from chatd.net.head import Head
 from protocol.codes import ErrorCode
 from storage.contract import Unavailable
 
-from . import api, branding, cors, health, later, metrics, openapi, static
+from . import account, api, branding, cors, health, invitations, later, metrics, openapi, sign_in, static, tickets
 from .answers import Failed, failed, refused
 from .operation import Operation
 from .routing import Methods, Table, methods_of
@@ -26,6 +26,10 @@ FAMILIES: Final = (
     metrics.operations,
     static.operations,
     branding.operations,
+    sign_in.operations,
+    account.operations,
+    tickets.operations,
+    invitations.operations,
     later.operations,
 )
 """Each makes the operations of one feature; a new feature is a file and a name here."""

@@ -108,13 +108,25 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("DELETE", "/v1/me"): (405,) * 13,
     ("GET", "/v1/requests"): (405,) * 13,
     ("GET", "/nowhere"): (404,) * 13,
-    ("POST", "/v1/tickets"): (400,) * 13,
+    ("GET", "/v1/sign-in"): (200,) * 13,
+    ("POST", "/v1/sign-in"): (403,) * 11 + (401, 403),
+    ("POST", "/v1/sign-out"): (403,) * 11 + (204, 403),
+    ("POST", "/v1/password"): (_NO,) * 6 + (403, 403, 403, 403, 403, 403, _NO),
+    ("GET", "/v1/sessions"): (_NO,) * 6 + (200, 200, 200, 200, 200, 200, _NO),
+    ("DELETE", "/v1/sessions/{c}"): (_NO,) * 6 + (404, 404, 404, 404, 404, 404, _NO),
+    ("POST", "/v1/invitations"): (_NO,) * 6 + (403, 403, 403, 201, 403, 403, _NO),
+    ("POST", "/v1/invitations/redeem"): (403,) * 11 + (401, 403),
+    ("POST", "/v1/tickets"): (401,) * 13,
 }
 BODIES: dict[str, dict[str, str]] = {
     "/v1/conversations/{c}/messages": {"client_id": "b", "body": "yes"},
     "/v1/conversations/nowhere/messages": {"client_id": "b", "body": "yes"},
     "/v1/requests": {"type": "message.history", "conversation": "{c}"},
     "/v1/tickets": {"user": "pat-1"},
+    "/v1/sign-in": {"user": "pat-1", "password": "wrong"},
+    "/v1/password": {"old": "wrong", "new": "three plain words"},
+    "/v1/invitations": {"user": "pat-2"},
+    "/v1/invitations/redeem": {"invitation": "AAAA-BBBB-CCCC-DDDD"},
 }
 
 

@@ -1,0 +1,27 @@
+"""The session cookie: HttpOnly, so that no script reads it; Lax, so that other sites' forms don't carry it."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chatd.auth.offered import COOKIE
+
+NAME: Final = COOKIE.decode()
+
+
+def set_cookie(response: Response, request: Request, secret: str, max_age: float) -> None:
+    """Have the browser keep the secret of a session for `max_age` seconds."""
+    response.set_cookie(
+        NAME, secret, max_age=int(max_age), path="/", secure=_secure(request), httponly=True, samesite="lax"
+    )
+
+
+def clear_cookie(response: Response, request: Request) -> None:
+    """Have the browser forget the session and what it keeps for this site."""
+    response.delete_cookie(NAME, path="/", secure=_secure(request), httponly=True, samesite="lax")
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+
+
+def _secure(request: Request) -> bool:
+    return bool(request.scope["scheme"] == "https")

@@ -1,0 +1,180 @@
+"""Signing in and out: a password, a token or a ticket becomes a session, and the session a cookie."""
+
+from typing import Any
+
+import attrs
+import msgspec
+import trio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chatd.auth.authenticate import NotAccepted
+from chatd.auth.throttle import TooManyTries
+from chatd.core import view
+from chatd.core.errors import Refusal
+from chatd.core.identity import Carried, Offer
+from protocol.codes import ErrorCode
+from protocol.types import is_id
+from storage.changes import DeleteRows
+from storage.keyed import SIGNED_IN
+from storage.records import User
+
+from .answers import NO_STORE, json_answer
+from .guards import address_of, admit, body_of, from_allowed_page, log, too_many
+from .openapi import reference
+from .operation import Operation
+from .session_cookie import NAME, clear_cookie, set_cookie
+from .site import Site
+
+
+@attrs.frozen
+class Given:
+    """The body of a sign-in: a user and a password (and the code of a second step), or a token or ticket."""
+
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    code: str | None = None
+
+
+def operations(site: Site) -> list[Operation]:
+    """`/v1/sign-in` and `/v1/sign-out`."""
+
+    async def offered(request: Request) -> Response:
+        return json_answer(msgspec.json.encode(offer_of(site)))
+
+    async def sign_in(request: Request) -> Response:
+        from_allowed_page(site, request)
+        given = await body_of(request, Given)
+        if site.parts.development:
+            raise Refusal(ErrorCode.BAD_REQUEST, "in development mode `hello` names the user; nobody signs in")
+        admit(site, request)
+        if given.token is not None:
+            user, method = await _by_token(site, request, given.token)
+        elif given.user is not None and given.password is not None:
+            user, method = await check_password(site, request, given.user, given.password), "password"
+        else:
+            raise Refusal(ErrorCode.BAD_REQUEST, "`user` and `password` are needed, or `token`")
+        return await signed_in(site, request, user, method)
+
+    async def sign_out(request: Request) -> Response:
+        from_allowed_page(site, request)
+        cookie = request.cookies.get(NAME)
+        if cookie is not None and not site.parts.development:
+            await _end(site, cookie)
+        response = Response(status_code=204, headers=NO_STORE)
+        clear_cookie(response, request)
+        return response
+
+    text = {"type": "string"}
+    return [
+        Operation(
+            method="GET",
+            path="/v1/sign-in",
+            run=offered,
+            public=True,
+            text="What the page offers to whoever wants to sign in.",
+            answers={200: {"type": "object"}},
+        ),
+        Operation(
+            method="POST",
+            path="/v1/sign-in",
+            run=sign_in,
+            public=True,
+            text="Signs in by a password, a token or a ticket: the cookie of a new session.",
+            body={"type": "object", "properties": {"user": text, "password": text, "code": text, "token": text}},
+            answers={200: {"type": "object", "properties": {"user": reference("User")}, "required": ["user"]}},
+        ),
+        Operation(
+            method="POST",
+            path="/v1/sign-out",
+            run=sign_out,
+            public=True,
+            text="Ends the session of the cookie; the browser forgets what it keeps.",
+            answers={204: None},
+        ),
+    ]
+
+
+def offer_of(site: Site) -> dict[str, Any]:
+    """Return what `GET /v1/sign-in` says."""
+    web, parts = site.config().web, site.parts
+    optional = {
+        "sign_in_url": web.sign_in_url,
+        "logo_url": "/logo" if web.logo else "",
+        "language": web.language,
+    }
+    return {
+        "development": parts.development,
+        "methods": [] if parts.development else list(parts.keepers.methods),
+        "providers": [],
+        "name": web.name,
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+async def signed_in(site: Site, request: Request, user: User, method: str) -> Response:
+    """Begin a session of this user, and answer with its cookie. Raises Unavailable."""
+    sessions = site.parts.keepers.sessions
+    agent = request.headers.get("user-agent")
+    secret, row = await sessions.begin(user, method, agent if agent and agent.isprintable() else None)
+    site.parts.keepers.throttle.good(address_of(request))
+    log.info("signed in", user=user.id, method=method, session=row.id, address=address_of(request))
+    response = json_answer(msgspec.json.encode({"user": view.user(user)}))
+    set_cookie(response, request, secret, (row.expires_at - site.parts.now()) / 1000)
+    return response
+
+
+async def check_password(site: Site, request: Request, id: str, password: str) -> User:
+    """Return the user of this id, whose password it is. Raises Refusal or Unavailable.
+
+    The answer and its time are the same for a wrong password and for a user who isn't there.
+    """
+    keepers, address = site.parts.keepers, address_of(request)
+    if "password" not in keepers.methods:
+        raise _unauthorized("signing in by a password is off here")
+    try:
+        slowed = keepers.throttle.admit_user(id, address)
+    except TooManyTries as error:
+        raise too_many(error) from None
+    if slowed:
+        await trio.sleep(slowed)
+    right = await keepers.passwords.verify(id, password)
+    store = site.parts.store
+    user = await site.parts.gate.read(lambda: store.user(id)) if is_id(id) else None
+    if not right or user is None or user.disabled_at is not None:
+        keepers.throttle.failed(id, address)
+        known = id if user is not None else "[unknown]"  # what is typed there may be a password
+        log.warning("sign-in refused", reason="wrong user or password", user=known, address=address)
+        raise _unauthorized("user or password is wrong")
+    keepers.throttle.succeeded(id, address)
+    return user
+
+
+async def _by_token(site: Site, request: Request, token: str) -> tuple[User, str]:
+    """Return whom a token or a ticket signs in, and by what. Raises Refusal or Unavailable."""
+    offer = Offer(token=token)
+    try:
+        identity = await site.parts.sign_in.authenticate(offer)
+        if identity.method == "session":
+            raise NotAccepted("the token is not accepted", reason="a session begins no other one")
+        return await site.parts.sign_in.admit(identity, offer), identity.method
+    except NotAccepted as error:
+        log.warning("sign-in refused", reason=error.reason, address=address_of(request))
+        raise _unauthorized(error.message) from None
+
+
+async def _end(site: Site, cookie: str) -> None:
+    """End the session of this cookie, if it is one."""
+    try:
+        identity = await site.parts.sign_in.authenticate(Offer(carried=Carried(cookie=cookie)))
+    except NotAccepted:
+        return
+    if identity.method == "session":
+        change = DeleteRows(kind=SIGNED_IN, field="id", value=identity.credential_id)
+        await site.parts.accounts.commit([change])
+        log.info("signed out", user=identity.user, session=identity.credential_id)
+
+
+def _unauthorized(message: str) -> Refusal:
+    return Refusal(ErrorCode.UNAUTHORIZED, message)
