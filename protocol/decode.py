@@ -7,6 +7,7 @@ Two kinds of failure. `Malformed`: not a JSON object in the spirit of I-JSON (RF
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any, NotRequired, TypedDict, cast, get_args, get_type_hints
 
 import attrs
@@ -35,9 +36,11 @@ MAX_DEPTH = 32
 """How deep objects and arrays may nest."""
 
 _NUL = "\\u0000"  # in JSON a NUL is always escaped; behind an escaped backslash this is only text
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # possessive, and ends everywhere: linear in time
-_BRACKETS = {ord("{"): "[", ord("}"): "]"}
-_NOT_BRACKETS = re.compile(r"[^\[\]]+")
+# Strings with what follows up to a bracket; possessive, and each ends somewhere: linear in time.
+_STRINGS = re.compile(rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{}]*+)++', re.DOTALL)
+_STEPS = bytes(1 if byte in b"[{" else 255 for byte in range(256))  # 255 is -1 as a signed byte
+_TOO_DEEP = b"\1" * (MAX_DEPTH + 1)
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Malformed(Exception):
@@ -66,6 +69,11 @@ class _Object:
 @value
 class _Peek:
     type: str
+
+
+@value
+class _PeekId:
+    id: RequestId | None = None
 
 
 @value
@@ -117,6 +125,7 @@ def _parts(hint: Any) -> list[Any]:
 
 _object = msgspec.json.Decoder(_Object)
 _peek = msgspec.json.Decoder(_Peek)
+_peek_id = msgspec.json.Decoder(_PeekId)
 _peek_reply = msgspec.json.Decoder(_PeekReply)
 _requests = {name: _Reader(cls) for name, cls in REQUESTS.items()}
 _events = {name: _Reader(cls) for name, cls in EVENTS.items()}
@@ -140,6 +149,14 @@ def decode_request(text: str, limits: Limits) -> Request:
     if complaint is not None:
         raise BadRequest(complaint, _usable(request.id))
     return request
+
+
+def peek_id(text: str) -> RequestId | None:
+    """Return the `id` of a request that is not worth more than a look; None where it has none that can be used."""
+    try:
+        return _usable(_peek_id.decode(text).id)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return None
 
 
 def decode_frame(text: str, expected: dict[RequestId, str]) -> Frame:
@@ -172,13 +189,11 @@ def _check_extent(text: str, max_bytes: int) -> None:
 
 
 def _depth(text: str) -> int:
-    """How deep the brackets nest; more than MAX_DEPTH is not counted further (unbalanced ones count as too deep)."""
-    brackets = _NOT_BRACKETS.sub("", _STRINGS.sub("", text).translate(_BRACKETS))
-    for depth in range(MAX_DEPTH + 1):
-        if not brackets:
-            return depth
-        brackets = brackets.replace("[]", "")  # the innermost pairs, all at once
-    return MAX_DEPTH + 1
+    """How deep the brackets nest, whatever closes what; where it is far too deep, no more than that it is."""
+    steps = _STRINGS.sub(b"", text.encode(errors="surrogatepass")).translate(_STEPS, _NOT_BRACKETS)
+    if _TOO_DEEP in steps:
+        return MAX_DEPTH + 1
+    return max(accumulate(memoryview(steps).cast("b")), default=0)
 
 
 def _second_look(text: str) -> Request:

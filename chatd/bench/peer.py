@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from chatd.transports.websocket.frames import accept_key
+from chatd.transports.websocket.handshake import answer_to
 from protocol.codes import CloseCode
 
 PATIENCE = 20.0
@@ -249,7 +249,7 @@ def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
         if not head.startswith(b"HTTP/1.1 101 "):
             status = head.partition(b" ")[2].partition(b"\r\n")[0]
             raise Lost(f"{address} answered {status.decode(errors='replace')}")
-        if accept_key(key, b"13").encode() not in head:
+        if answer_to(key).encode() not in head:
             raise Lost(f"{address} doesn't speak WebSocket")
     except OSError as error:
         connected.close()

@@ -143,6 +143,9 @@ class Limits:
         200.0, 0.1, 1e6, "HTTP requests and handshakes/s of one address (or IPv6 /64), over time"
     )
     address_request_burst: int = whole(1_000, 1, 1_000_000, "HTTP requests and handshakes of one address at once")
+    unfinished_bytes: int = whole(
+        134_217_728, 1_048_576, 2**40, "bytes of unfinished messages held for all signed-in connections together"
+    )
     rooms: int = whole(10_000, 1, 1_000_000, "conversations held in memory")
     room_inbox: int = whole(256, 1, 65_536, "requests waiting in one conversation")
     free_disk_bytes: int = whole(

@@ -15,15 +15,15 @@ class TokenBucket:
         self._tokens = burst
         self._at = clock()
 
-    def take(self) -> float:
-        """Take a token: 0, or the seconds until there is one."""
+    def take(self, tokens: int = 1) -> float:
+        """Take tokens: 0, or the seconds until there are so many, and none is taken."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if self._tokens >= 1:
-            self._tokens -= 1
+        if self._tokens >= tokens:
+            self._tokens -= tokens
             return 0.0
-        return (1 - self._tokens) / self._rate
+        return (tokens - self._tokens) / self._rate
 
     @property
     def full(self) -> bool:

@@ -22,6 +22,8 @@ CHUNK: Final = 64 * 1024
 """Bytes read or written at once."""
 LINGER: Final = 1.0
 """Seconds for which a peer's bytes are still read after an answer that it got before it had sent everything."""
+CHUNK_OVERHEAD: Final = 8
+"""Times its bytes that a body may take on its way: chunks of one byte take six; what is more are extensions."""
 SLOWEST: Final = 1024
 """Bytes a second below which a request's body uses up the patience with it."""
 READ: Final = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)  # type: ignore[attr-defined]  # documented, but not exported
@@ -83,6 +85,7 @@ class Exchange:
         self._body_until = trio.current_time() + bounds.body_s
         self._accepting = accepting
         self._received = 0
+        self._read_bytes = 0
         self._declared = 0  # bytes of the body, where it is not chunked
         self._patience = self._patience_left = patience
         self._start: Message | None = None  # held back until the first body message, to leave in one write with it
@@ -194,6 +197,9 @@ class Exchange:
                     self._over = True
                     return None
                 self._conn.receive_data(data)
+                self._read_bytes += len(data)
+                if self._read_bytes > CHUNK_OVERHEAD * self._received + 2 * CHUNK:
+                    raise h11.RemoteProtocolError("chunks whose extensions are far longer than they")
         except h11.RemoteProtocolError:
             await self._refuse(400, "bad_request", "the body is malformed")
             return None

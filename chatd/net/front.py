@@ -43,7 +43,8 @@ async def serve(
         while (read := await _read_head(stream, raw, head_timeout, write_timeout)) is not None:
             conn, request, raw, size = read
             path, raw_path, _ = split_target(request.target)
-            head = Head(request.method.decode(), raw_path.decode("ascii"), path, list(request.headers))
+            version = request.http_version.decode()
+            head = Head(request.method.decode(), raw_path.decode("ascii"), path, list(request.headers), version)
             if _wants_websocket(head) and path in websocket_paths:
                 if accepting():
                     break
@@ -94,25 +95,41 @@ async def _read_head(
     # One deadline for the whole head: a byte now and then does not extend it.
     deadline = trio.current_time() + head_timeout
     conn = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
-    raw = bytearray(leftover)
-    if leftover:  # h11 takes no bytes for the end of the stream
-        conn.receive_data(leftover)
+    raw = leftover.lstrip(b"\r\n")
+    if raw:  # h11 takes no bytes for the end of the stream
+        conn.receive_data(raw)
     try:
         while not isinstance(event := conn.next_event(), h11.Request):
             if not (data := await _receive(stream, deadline)):
                 return None
+            if not raw:  # empty lines before a request are some client's mistake (RFC 9112, section 2.2)
+                data = data.lstrip(b"\r\n")
             raw += data
-            conn.receive_data(data)
+            if data:
+                conn.receive_data(data)
+        _check(event)
         size = len(raw) - len(conn.trailing_data[0])
         if size > MAX_HEAD_BYTES:
             raise h11.RemoteProtocolError("the head is too long", error_status_hint=431)
     except h11.RemoteProtocolError as error:
         await _refuse_head(stream, error.error_status_hint, MAX_HEAD_BYTES, write_timeout)
         return None
-    return conn, event, bytes(raw), size
+    return conn, event, raw, size
+
+
+def _check(request: h11.Request) -> None:
+    """Refuse what a proxy in between may read otherwise than we do. Raises h11.RemoteProtocolError."""
+    if not request.http_version.startswith(b"1."):
+        raise h11.RemoteProtocolError("a version that is not spoken here", error_status_hint=505)
+    names = {name for name, _ in request.headers}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise h11.RemoteProtocolError("two lengths of the body", error_status_hint=400)
 
 
 async def _refuse_head(stream: trio.abc.Stream, status: int, limit: int, write_timeout: float) -> None:
-    message = f"a head has at most {limit} bytes here" if status == 431 else "this is not a valid HTTP/1.1 request"
+    message = {
+        431: f"a head has at most {limit} bytes here",
+        505: "this server speaks HTTP/1.1",
+    }.get(status, "this is not a valid HTTP/1.1 request")
     await write(stream, plain_answer(status, "bad_request", message), write_timeout)
     await linger(stream)

@@ -12,6 +12,7 @@ class Head:
     path: str
     headers: list[tuple[bytes, bytes]]
     """In the order sent, names in lower case."""
+    http_version: str = "1.1"
 
     def get(self, name: bytes) -> bytes | None:
         """Return the first header called `name` (lower case), if any."""

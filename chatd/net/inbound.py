@@ -5,7 +5,12 @@ from collections.abc import Callable
 
 import trio
 
+from chatd.core.errors import Closing
+from chatd.core.ratelimit import TokenBucket
+from protocol.codes import CloseCode
+
 from .poller import Poller
+from .unfinished import Unfinished
 
 CHUNK = 16_384
 """Bytes read at once."""
@@ -14,7 +19,8 @@ CHUNK = 16_384
 class Inbound:
     """Reads a stream, or its socket where there is one. `replay`: bytes read already. `flood`: see `receive`.
 
-    `poller`: watches the socket, where there is one.
+    `spare`: the rate of frames that are no message of their own, None: any. `poller`: watches the socket, where there
+    is one.
     """
 
     def __init__(
@@ -23,18 +29,22 @@ class Inbound:
         sock: socket.socket | None,
         replay: bytes,
         flood: int,
+        unfinished: Unfinished,
+        spare: TokenBucket | None = None,
         poller: Poller | None = None,
     ) -> None:
         self._raw = raw
         self._socket = sock
         self._replay = replay
-        self._flood = flood
+        self.flood = flood
+        self.unfinished = unfinished
+        self._spare = spare
         self._poller = poller
         self._pending = 0  # bytes since the last complete message
         self.heard = trio.current_time()
 
     async def receive(self) -> bytes:
-        """Some bytes, b"" at the end. Raises trio.BrokenResourceError, also at `flood` bytes without a message."""
+        """Some bytes, b"" at the end. Raises trio.BrokenResourceError, Closing at `flood` bytes without a message."""
         if self._replay:
             data, self._replay = self._replay, b""
             await trio.lowlevel.checkpoint()
@@ -65,12 +75,18 @@ class Inbound:
         # Fragments pin far more memory than they have bytes; a kilobyte a second is left to pings and pongs.
         self._pending = max(0, self._pending - int((now - self.heard) * 1024)) + len(data)
         self.heard = now
-        if self._pending > self._flood:
-            raise trio.BrokenResourceError("too many bytes without a complete message")
+        if self._pending > self.flood:
+            raise Closing(CloseCode.TOO_LARGE, "too many bytes without a complete message")
 
     def complete(self) -> None:
         """A message is complete: count anew."""
         self._pending = 0
+        self.unfinished.complete()
+
+    def take_spare(self, frames: int) -> None:
+        """Count pings, pongs and fragments, which no rate of requests counts. Raises Closing where it is a flood."""
+        if self._spare is not None and self._spare.take(frames):
+            raise Closing(CloseCode.TOO_MANY, "too many control frames or fragments")
 
     async def _receive(self) -> bytes:
         if self._socket is None:

@@ -59,17 +59,25 @@ async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 log.error("cannot accept", reason=error.strerror)
                 await trio.sleep(PAUSE_S)
-            continue  # else: that one peer is gone already
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            accepted(sock, (address[0], address[1]))
-        except TooMany:
-            _turn_away(sock)
-            await trio.lowlevel.checkpoint()
-        except OSError:
-            sock.close()
+                continue
+        else:
+            _hand_on(sock, address, accepted)
+        # One connection a turn: a flood of them leaves every other task its share of the loop.
+        await trio.lowlevel.checkpoint()
+
+
+def _hand_on(
+    sock: socket.socket, address: tuple[str, int], accepted: Callable[[socket.socket, tuple[str, int]], None]
+) -> None:
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        accepted(sock, (address[0], address[1]))
+    except TooMany:
+        _turn_away(sock)
+    except OSError:  # that one peer is gone already
+        sock.close()
 
 
 def _turn_away(sock: socket.socket) -> None:

@@ -13,6 +13,7 @@ LIVE: Final = frozenset(
         "server.grace",
         *("tls.certificate", "tls.key"),
         *("limits.connections", "limits.outbox_bytes", "limits.http_body_bytes"),
+        "limits.unfinished_bytes",
         *("limits.connections_per_address", "limits.address_requests_per_second", "limits.address_request_burst"),
         *("limits.requests_per_second", "limits.request_burst"),
         *("limits.user_requests_per_second", "limits.user_request_burst"),

@@ -89,6 +89,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "limits.room_inbox": [("many", INTEGER(1, 65536))],
     "limits.free_disk_bytes": [("1G", INTEGER(0, 2**50))],
     "limits.http_body_bytes": [("many", INTEGER(1024, 2**30))],
+    "limits.unfinished_bytes": [("1", INTEGER(2**20, 2**40))],
     "timeouts.handshake": [("5s", NUMBER(0.1, 3600))],
     "timeouts.hello": [("5s", NUMBER(0.1, 3600))],
     "timeouts.close": [("5s", NUMBER(0.1, 3600))],

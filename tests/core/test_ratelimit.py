@@ -8,10 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chatd.auth.chain import development_chain
 from chatd.config import Config, Limits
 from chatd.core.ratelimit import Buckets, TokenBucket
 from chatd.testing import Refused, Server, daemon
-from chatd.transports.websocket.connection import PATIENCE
+from chatd.transports.websocket.connection import MAX_LIMITED_IN_A_ROW
 from support.steering import Runner
 
 
@@ -55,9 +56,10 @@ def test_each_user_has_a_bucket_and_full_ones_are_forgotten() -> None:
 @asynccontextmanager
 async def strict(reads: Runner | None = None, **limits: Any) -> AsyncIterator[Server]:
     """A daemon with the limits of production, where one still signs in by name."""
-    parts: dict[str, Any] = {"read": reads} if reads is not None else {}
-    async with daemon(development=False, config=Config(limits=Limits(**limits)), **parts) as server:
-        object.__setattr__(server.daemon.parts, "tokens", None)
+    runners: dict[str, Any] = {"read": reads} if reads is not None else {}
+    async with daemon(development=False, config=Config(limits=Limits(**limits)), **runners) as server:
+        parts = server.daemon.parts
+        object.__setattr__(parts, "sign_in", development_chain(parts.gate, parts.accounts, parts.now))
         yield server
 
 
@@ -106,10 +108,10 @@ async def test_a_refused_request_has_no_effect(autojump_clock: MockClock) -> Non
 async def test_whoever_goes_on_and_on_is_closed(autojump_clock: MockClock) -> None:
     async with strict(requests_per_second=0.1, request_burst=1) as server:
         ada = await server.connect("pat-1")
-        for _ in range(PATIENCE):
+        for _ in range(MAX_LIMITED_IN_A_ROW):
             await ada.tell("ping")
         await trio.sleep(0.1)
-        assert len([frame for frame in ada.received if frame["type"] == "error"]) == PATIENCE
+        assert len([frame for frame in ada.received if frame["type"] == "error"]) == MAX_LIMITED_IN_A_ROW
         await ada.tell("ping")
         assert (await ada.closed()).code == 4029
 
@@ -118,7 +120,7 @@ async def test_patience_begins_anew_with_a_request_that_is_served(autojump_clock
     async with strict(requests_per_second=1.0, request_burst=1) as server:
         ada = await server.connect("pat-1")
         for _ in range(3):
-            for _ in range(PATIENCE - 10):
+            for _ in range(MAX_LIMITED_IN_A_ROW - 10):
                 await ada.tell("ping")
             await trio.sleep(2)
             await ada.ask("ping")

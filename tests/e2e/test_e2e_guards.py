@@ -5,7 +5,7 @@ import os
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from support.certificates import make_certificate, trusting
+from support.frames import BINARY, CLOSE, PING, PONG, UPGRADE, frame, frames
 from support.process import Daemon, launcher, running
 from support.wsclient import Client, connected
 
@@ -35,27 +36,7 @@ FREED = 5.0
 ENGINE: ContextVar[str] = ContextVar("ENGINE")
 TLS: ContextVar[bool] = ContextVar("TLS")
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 OVERSIZE = b"x" * 65537
-
-
-def frame(payload: bytes, opcode: int = TEXT, *, first: int = 0x80, mask: bytes | None = b"\x01\x02\x03\x04") -> bytes:
-    """One frame from a client (RFC 6455, section 5.2); `first`: the FIN and reserved bits."""
-    size = len(payload)
-    if size < 126:
-        length = bytes([size])
-    elif size < 65536:
-        length = b"\x7e" + struct.pack("!H", size)
-    else:
-        length = b"\x7f" + struct.pack("!Q", size)
-    if mask is None:
-        return bytes([first | opcode]) + length + payload
-    masked = bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
-    return bytes([first | opcode, length[0] | 0x80]) + length[1:] + mask + masked
 
 
 HELLO = frame(b'{"type":"hello","id":1,"user":"eve"}')
@@ -115,18 +96,6 @@ class Peer:
     async def finish(self) -> None:
         """End with FIN."""
         await self._socket.send_eof()
-
-
-def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The frames of a server, which masks nothing."""
-    while len(data) >= 2:
-        size, start = data[1], 2
-        if size == 126:
-            size, start = int.from_bytes(data[2:4], "big"), 4
-        elif size == 127:
-            size, start = int.from_bytes(data[2:10], "big"), 10
-        yield data[0] & 0x0F, data[start : start + size]
-        data = data[start + size :]
 
 
 @asynccontextmanager

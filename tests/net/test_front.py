@@ -154,9 +154,10 @@ async def test_a_head_of_just_the_limit_is_served(autojump_clock: MockClock) -> 
     "garbage",
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01",  # a TLS hello
-        b"\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",  # no Host
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
         b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\n folded\x00: b\r\n\r\n",
     ],
@@ -168,6 +169,39 @@ async def test_garbage_is_400(autojump_clock: MockClock, garbage: bytes) -> None
         assert (answer.status, answer.headers["connection"]) == (400, "close")
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert await client.is_closed()
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9", b"HTTP/3.1"])
+async def test_other_version_is_505(autojump_clock: MockClock, version: bytes) -> None:
+    async with served(echo) as client:
+        await client.send(GET.replace(b"HTTP/1.1", version))
+        assert (await client.answer()).status == 505
+        assert await client.is_closed()
+
+
+async def test_empty_lines_before_a_request_are_ignored(autojump_clock: MockClock) -> None:
+    async with served(echo) as client:
+        for before in (b"\r\n", b"\n\r\n\r\n"):
+            await client.send(before)
+            await client.send(GET + b"\r\n" + GET)
+            assert [(await client.answer()).body for _ in range(2)] == [b"/one "] * 2
+
+
+async def test_empty_lines_extend_no_deadline(autojump_clock: MockClock) -> None:
+    async with served(echo) as client:
+        with pytest.raises(trio.BrokenResourceError):
+            for _ in range(100):
+                await client.send(b"\r\n")
+                await trio.sleep(1)
+        assert trio.current_time() < 10
+
+
+async def test_upgrade_behind_empty_lines_is_handed_on_without_them(autojump_clock: MockClock) -> None:
+    upgrades = Upgrades()
+    async with served(echo, upgrades) as client:
+        await client.send(b"\r\n" + UPGRADE)
+    [(_, raw)] = upgrades.taken
+    assert raw == UPGRADE
 
 
 async def test_shutdown_refuses_upgrades_and_ends_keep_alive(autojump_clock: MockClock) -> None:

@@ -333,3 +333,19 @@ async def test_a_write_that_the_application_cancels_tears_the_connection(autojum
         await trio.sleep(2)
         data = b"".join([part async for part in client.stream])
     assert b"the rest" not in data
+
+
+async def test_chunks_of_one_byte_are_a_body(autojump_clock: MockClock) -> None:
+    async with served(echo) as client:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await client.send(head + b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n")
+        assert (await client.answer()).body == b"/ " + b"x" * 60_000
+
+
+async def test_chunk_extensions_without_end_are_400(autojump_clock: MockClock) -> None:
+    async with served(echo) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(16):
+            await client.send(b"1;" + b"e" * 10_000 + b"\r\nx\r\n")
+        assert (await client.answer()).status == 400
+        assert await client.is_closed()

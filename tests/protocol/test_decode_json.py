@@ -4,11 +4,13 @@
 
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from protocol import decode as decode_module
 from protocol.codes import CloseCode
 from protocol.decode import MAX_DEPTH
 from protocol.objects import Limits
@@ -145,6 +147,29 @@ def test_great_depth(depth: int) -> None:
     assert close_code(nested(depth)) is CloseCode.NOT_AN_OBJECT
     assert close_code("[" * depth) is CloseCode.NOT_AN_OBJECT
     assert close_code('{"type":"ping","x":' + '{"a":' * (depth // 4)) is CloseCode.NOT_AN_OBJECT
+
+
+@given(st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", "a", "é"])).map("".join))
+def test_depth_is_that_of_a_walk_over_every_character(text: str) -> None:
+    with mock.patch.object(decode_module, "MAX_DEPTH", 3), mock.patch.object(decode_module, "_TOO_DEEP", b"\1" * 4):
+        assert (decode_module._depth(text) > 3) == (_walked_depth(text) > 3)
+
+
+def _walked_depth(text: str) -> int:
+    depth = deepest = 0
+    inside = escaped = False
+    for char in text:
+        if escaped:
+            escaped = False
+        elif inside and char == "\\":
+            escaped = True
+        elif char == '"':
+            inside = not inside
+        elif not inside:
+            depth += (char in "[{") - (char in "]}")
+            assume(depth >= 0)  # no JSON, whatever its depth
+            deepest = max(deepest, depth)
+    return deepest
 
 
 def test_width_is_not_depth() -> None:

@@ -23,9 +23,10 @@ from chatd.core.session import Session
 from chatd.net.head import Head
 from chatd.net.inbound import CHUNK, Inbound
 from chatd.net.poller import Poller
+from chatd.net.unfinished import Budgets, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
 from protocol.codes import CloseCode, ErrorCode
-from protocol.decode import BadRequest, Malformed, decode_request
+from protocol.decode import BadRequest, Malformed, decode_request, peek_id
 from protocol.frames import Frame
 from protocol.requests import Hello, Request
 from protocol.types import RequestId
@@ -39,9 +40,14 @@ SUBPROTOCOL = "chat.v1.json"
 LINGER_BYTES = 4 * 1024 * 1024
 """What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
 
-PATIENCE = 100
-"""Requests over the rate limit in a row before the connection is closed."""
+MAX_LIMITED_IN_A_ROW = 100
+"""Requests over the rate limit before the connection is closed."""
 
+HELLO_BYTES = 98_304
+"""Of a frame before `hello` is answered: 500 `revs` and a token."""
+
+SPARE_FRAMES_PER_S, SPARE_FRAME_BURST = 100.0, 1000
+"""Of pings, pongs and fragments, which no rate of requests counts."""
 
 PEERS_DOING = (
     trio.BrokenResourceError,
@@ -88,10 +94,13 @@ class Connection:
         rates: Rates | None,
         user_bucket: Callable[[str], TokenBucket] | None,
         make_engine: MakeEngine,
+        budgets: Budgets,
         sock: socket.socket | None = None,
         poller: Poller | None = None,
     ) -> None:
         self._make_engine = make_engine
+        self._budgets = budgets
+        self._unfinished = Unfinished(budgets.strangers)
         self._raw = raw
         self._socket = sock
         self._poller = poller
@@ -107,17 +116,30 @@ class Connection:
         self._request: Request | None = None  # that the reader is to serve
         self._hello_until = float("inf")
         self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
+        self._spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if rates else None
         self._user_bucket = user_bucket
         self._refused = 0
         self._clean = False
+        self._gone = False
         self._log = log.bind(session=self.session.id)
 
     async def run(self, head: Head, replay: bytes) -> None:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
-        max_message = self._parts.limits.max_frame_bytes
+        limits = self._parts.limits
+        self._max_message = min(limits.max_frame_bytes, max(1, limits.max_revs // 500) * HELLO_BYTES)
         self.session.carried = carried(head)
-        inbound = Inbound(self._raw, self._socket, replay, flood=2 * max_message, poller=self._poller)
-        self._engine = self._make_engine(head, inbound, self.outbox, max_message=max_message, subprotocol=SUBPROTOCOL)
+        self._inbound = Inbound(
+            self._raw,
+            self._socket,
+            replay,
+            flood=2 * self._max_message,
+            unfinished=self._unfinished,
+            spare=self._spare,
+            poller=self._poller,
+        )
+        self._engine = self._make_engine(
+            head, self._inbound, self.outbox, max_message=limits.max_frame_bytes, subprotocol=SUBPROTOCOL
+        )
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.outbox.run)
@@ -128,7 +150,7 @@ class Connection:
                             engine.start_soon(self.session.run)
                             with self._body:
                                 await self._read()
-                            if self._body.cancelled_caught and self._closing is None:
+                            if self._body.cancelled_caught and self._closing is None and not self._gone:
                                 self._closing = Closing(CloseCode.TOKEN_EXPIRED, "the token has expired")
                             await self._say_goodbye()
                         engine.cancel_scope.cancel()
@@ -140,6 +162,8 @@ class Connection:
             self._note_failure(group)
         finally:
             self._forget()
+            self._engine.discard()  # or it is held until the garbage collector comes by
+            self._unfinished.release()
             self.ended.set()
             await trio.aclose_forcefully(self._raw)
 
@@ -174,7 +198,9 @@ class Connection:
     async def _shake_hands(self, nursery: trio.Nursery) -> bool:
         with trio.move_on_after(self._times.handshake):
             done = await self._engine.shake_hands(nursery)
-            self._hello_until = trio.current_time() + self._times.hello
+            if done:
+                self._engine.expect(self._max_message)
+                self._hello_until = trio.current_time() + self._times.hello
             return done
         return False
 
@@ -193,9 +219,11 @@ class Connection:
                 self._receiving = False
                 await self._serve(request)
         except Closing as closing:
-            self._closing = closing
+            self._closing = Closing(closing.code, closing.reason)  # its traceback would hold what was read
         except PeerLeft as left:
             self._clean = left.clean
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._gone = True
         finally:
             self._receiving = True
 
@@ -204,15 +232,15 @@ class Connection:
         if isinstance(message, bytes):
             raise Closing(CloseCode.BINARY, "text frames only")
         wait = self._over_limit()
+        if wait:
+            self._refuse(peek_id(message), wait)
+            return True
         try:
             request = decode_request(message, self._parts.limits)
         except Malformed as error:
             raise Closing(error.code, error.reason) from None
         except BadRequest as error:
-            self._refuse(Refusal(ErrorCode.BAD_REQUEST, error.message), error.re, wait)
-            return True
-        if wait:
-            self._refuse(None, request.id, wait)
+            self.session.send(Refusal(ErrorCode.BAD_REQUEST, error.message).frame(error.re))
             return True
         self._refused = 0
         if dispatch_now(self._parts, self.session, request):
@@ -226,8 +254,16 @@ class Connection:
         if isinstance(request, Hello):
             self._end_with_credential()
         if known is None and self.session.user is not None:
+            self._trust()
             self._log = self._log.bind(user=self.session.user.id)
             self._log.info("signed in", connections=len(self._parts.registry.of(self.session.user.id)))
+
+    def _trust(self) -> None:
+        """Take from somebody who is signed in what the protocol allows."""
+        self._max_message = self._parts.limits.max_frame_bytes
+        self._inbound.flood = 2 * self._max_message
+        self._engine.expect(self._max_message)
+        self._unfinished.move(self._budgets.known)
 
     def _end_with_credential(self) -> None:
         """Let the connection's body end when the credential does; a fresh one moves that."""
@@ -235,17 +271,14 @@ class Connection:
         if identity is not None and identity.expires_at is not None:
             self._body.deadline = trio.current_time() + (identity.expires_at - self._parts.now()) / 1000
 
-    def _refuse(self, refusal: Refusal | None, re: RequestId | None, wait: float) -> None:
-        """Answer with the refusal, or that there are too many requests; whoever goes on and on is cut off."""
-        if wait:
-            self._parts.metrics.drop("rate_limited")
-            self._refused += 1
-            if self._refused > PATIENCE:
-                self._parts.metrics.drop("too_many_requests")
-                raise Closing(CloseCode.TOO_MANY, "too many requests")
-            refusal = Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3))
-        assert refusal is not None
-        self.session.send(refusal.frame(re))
+    def _refuse(self, re: RequestId | None, wait: float) -> None:
+        """Answer that there are too many requests. Raises Closing for one who goes on and on."""
+        self._parts.metrics.drop("rate_limited")
+        self._refused += 1
+        if self._refused > MAX_LIMITED_IN_A_ROW:
+            self._parts.metrics.drop("too_many_requests")
+            raise Closing(CloseCode.TOO_MANY, "too many requests")
+        self.session.send(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3)).frame(re))
 
     def _over_limit(self) -> float:
         wait = self._bucket.take() if self._bucket is not None else 0.0
@@ -272,7 +305,8 @@ class Connection:
             with trio.move_on_after(self._times.close):
                 self._clean = await self._engine.say_goodbye(closing.code, closing.reason)
         code = int(closing.code) if closing else None
-        self._log.info("closed", code=code, reason=closing.reason if closing else "by the peer")
+        by_peer = "reset by the peer" if self._gone else "by the peer"
+        self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
 
     async def _linger(self) -> None:
         """Let what is queued leave, and read on until the peer ends, a bounded time.
@@ -299,7 +333,11 @@ class Connection:
             self._log.error("connection failed", exc_info=ours)
 
     def _on_cut(self, reason: str) -> None:
-        if reason not in ("gone", "revoked"):
+        if reason == "gone":
+            self._gone = True
+            self._body.cancel()
+            return
+        if reason != "revoked":
             self._parts.metrics.drop("too_slow")
             self._log.warning("cut", reason=reason)
         self.stop(CloseCode.TOO_SLOW, "too slow")

@@ -31,6 +31,14 @@ class Engine(Protocol):
         """Answer the handshake; False: it was refused. May start tasks in the nursery."""
         ...
 
+    def expect(self, max_message: int) -> None:
+        """Take messages of at most so many bytes from now on."""
+        ...
+
+    def discard(self) -> None:
+        """Let go of unfinished input; the connection is over."""
+        ...
+
     async def receive(self, take: Callable[[str | bytes], bool]) -> None:
         """Give each message to `take`, which doesn't wait, until that returns False.
 
@@ -44,7 +52,10 @@ class Engine(Protocol):
 
 
 class MakeEngine(Protocol):
-    """Makes a connection's engine. `max_message` in bytes; `subprotocol`: chosen where the client proposes it."""
+    """Makes a connection's engine.
+
+    `max_message` in bytes, until `expect` says otherwise; `subprotocol`: chosen where the client proposes it.
+    """
 
     def __call__(
         self, head: Head, inbound: Inbound, outbox: Outbox, *, max_message: int, subprotocol: str

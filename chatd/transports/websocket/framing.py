@@ -9,6 +9,8 @@ PING = b"\x89\x00"
 
 CLOSE = b"\x88"
 """How a close frame begins."""
+PONG = b"\x8a"
+"""How a pong begins."""
 
 
 class WebSocketJson:
@@ -41,7 +43,7 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
 
 def pong_frame(payload: bytes) -> bytes:
     """The answer to a ping with this payload (at most 125 bytes)."""
-    return b"\x8a" + bytes((len(payload),)) + payload
+    return PONG + bytes((len(payload),)) + payload
 
 
 def _fitting(text: str, size: int) -> bytes:

@@ -3,21 +3,27 @@
 Each guard here, and around it in `connection.py`, answers something that was seen to break it (`docs/decisions/0001`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import trio
 import trio_websocket
 
+from chatd.core.errors import Closing
 from chatd.core.outbox import Outbox
 from chatd.net.head import Head
 from chatd.net.inbound import Inbound
 from protocol.codes import CloseCode
 
 from .engine import PeerLeft
-from .framing import CLOSE, close_frame
+from .framing import CLOSE, PONG, close_frame
+from .handshake import BadHandshake, accept_key
 
 QUEUE = 8
 """Messages that it may have parsed ahead: fewer switches between its task and ours."""
+
+FRAGMENT_BYTES = 64
+"""What it keeps of a fragment beside its text, until the message is complete."""
 
 GONE = 1006
 """What it reports where no close frame was seen (RFC 6455, section 7.4.1)."""
@@ -26,22 +32,48 @@ GONE = 1006
 class GuardedStream(trio.abc.Stream):
     """What trio-websocket reads from and writes to. What it writes, its pongs and close frames, goes by the outbox."""
 
-    def __init__(self, inbound: Inbound, outbox: Outbox) -> None:
+    def __init__(self, inbound: Inbound, outbox: Outbox, held: Callable[[], int]) -> None:
         self._inbound = inbound
         self._outbox = outbox
+        self._held = held
         self._closed = False
+        self._after_head: bytes | None = None
+        self.accepted = trio.Event()
         self.said_goodbye = False  # a close frame has left
+        self.closing: Closing | None = None  # why the stream broke, where that was our doing
 
     async def receive_some(self, _max_bytes: int | None = None) -> bytes:
         if self._closed:
             raise trio.ClosedResourceError
-        return await self._inbound.receive()
+        if self._after_head is None:
+            # What comes in one packet with the handshake it would leave unread until the next packet.
+            head, end, self._after_head = (await self._inbound.receive()).partition(b"\r\n\r\n")
+            return head + end
+        await self.accepted.wait()
+        if self._after_head:
+            rest, self._after_head = self._after_head, b""
+            return rest
+        with self._guard():
+            self._inbound.unfinished.hold(self._held())
+            return await self._inbound.receive()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         # Before anything else, as what fails in trio-websocket's reader meanwhile cancels whoever waits here.
         self._outbox.push(bytes(data))
         self.said_goodbye |= data[:1] == CLOSE
+        if data[:1] == PONG:
+            with self._guard():
+                self._inbound.take_spare(1)
         await trio.lowlevel.checkpoint()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Break the stream where the peer is to be closed: any other exception would end trio-websocket's nursery."""
+        try:
+            yield
+        except Closing as closing:
+            self.closing = closing
+            raise trio.BrokenResourceError from None
 
     async def wait_send_all_might_not_block(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -55,10 +87,11 @@ class LibraryEngine:
     """An `Engine` on trio-websocket. `subprotocol`: chosen where the client proposes it."""
 
     def __init__(self, head: Head, inbound: Inbound, outbox: Outbox, *, max_message: int, subprotocol: str) -> None:
-        del head  # it reads the handshake again, from the bytes
+        self._head = head
         self._inbound = inbound
         self._outbox = outbox
-        self._stream = GuardedStream(inbound, outbox)
+        self._stream = GuardedStream(inbound, outbox, self._held)
+        self._websocket: trio_websocket.WebSocketConnection | None = None
         self._max_message = max_message
         self._subprotocol = subprotocol
 
@@ -66,22 +99,44 @@ class LibraryEngine:
     def heard(self) -> float:
         return self._inbound.heard
 
+    def _held(self) -> int:
+        if self._websocket is None:
+            return 0
+        parts = self._websocket._message_parts  # nothing public tells
+        return self._websocket._message_size + FRAGMENT_BYTES * len(parts)
+
     async def shake_hands(self, nursery: trio.Nursery) -> bool:
+        try:
+            accept_key(self._head)  # or it would answer by itself, and then wait for a handshake
+        except BadHandshake as error:
+            self._outbox.push(error.answer(), counts=False)
+            return False
         request = await trio_websocket.wrap_server_stream(
             nursery, self._stream, message_queue_size=QUEUE, max_message_size=self._max_message
         )
         chosen = self._subprotocol if self._subprotocol in request.proposed_subprotocols else None
         self._websocket = await request.accept(subprotocol=chosen)
+        self._stream.accepted.set()
         return True
+
+    def expect(self, max_message: int) -> None:
+        assert self._websocket is not None
+        self._websocket._max_message_size = max_message  # it has no way to change it
+
+    def discard(self) -> None:
+        self._websocket = None
 
     async def receive(self, take: Callable[[str | bytes], bool]) -> None:
         while take(await self._next()):
             pass
 
     async def _next(self) -> str | bytes:
+        assert self._websocket is not None
         try:
             message = await self._websocket.get_message()
         except trio_websocket.ConnectionClosed as closed:
+            if self._stream.closing is not None:
+                raise self._stream.closing from None
             code = closed.reason.code if closed.reason is not None else GONE
             if code != GONE and not self._stream.said_goodbye:
                 # A frame that breaks the protocol: it reports that as the peer's close, and answers nothing.
@@ -94,6 +149,7 @@ class LibraryEngine:
     async def say_goodbye(self, code: CloseCode, reason: str) -> bool:
         if self._outbox.is_cut:
             self._outbox.say_last(close_frame(code, reason))
+        assert self._websocket is not None
         await self._websocket.aclose(code, reason)
         if not self._stream.said_goodbye:  # the peer broke the protocol meanwhile, and it has closed by itself
             self._outbox.push(close_frame(code, reason), counts=False)

@@ -8,12 +8,15 @@ from chatd.core.errors import Closing
 from chatd.core.outbox import Outbox
 from chatd.net.head import Head
 from chatd.net.inbound import Inbound
-from chatd.net.problem import plain_answer
 from protocol.codes import CloseCode
 
 from .engine import PeerLeft
-from .frames import BadHandshake, FrameReader, PeerClose, Ping, accept_key
+from .frames import FrameReader, PeerClose, Ping
 from .framing import close_frame, pong_frame
+from .handshake import BadHandshake, accept_key
+
+GOODBYE_BYTES = 1024 * 1024
+"""Still read as frames after our close frame, to find the peer's."""
 
 
 class OwnEngine:
@@ -36,9 +39,9 @@ class OwnEngine:
         del head, nursery
         self._frames.feed(rest)
         try:
-            accept = accept_key(self._head.get(b"sec-websocket-key"), self._head.get(b"sec-websocket-version"))
+            accept = accept_key(self._head)
         except BadHandshake as error:
-            self._outbox.push(_refusal(error), counts=False)
+            self._outbox.push(error.answer(), counts=False)
             return False
         lines = [
             "HTTP/1.1 101 Switching Protocols",
@@ -51,35 +54,56 @@ class OwnEngine:
         self._outbox.push("\r\n".join([*lines, "", ""]).encode(), counts=False)
         return True
 
+    def expect(self, max_message: int) -> None:
+        self._frames.max_message = max_message
+
+    def discard(self) -> None:
+        self._frames.clear()
+
     async def receive(self, take: Callable[[str | bytes], bool]) -> None:
         def feed(data: bytes) -> bool:
             if not data:
                 raise PeerLeft(clean=False)
             self._frames.feed(data)
-            return self._hand_over(take)
+            more = self._hand_over(take)
+            self._inbound.unfinished.hold(self._frames.held)
+            return more
 
         if self._hand_over(take):
             await self._inbound.read(feed)
 
     def _hand_over(self, take: Callable[[str | bytes], bool]) -> bool:
         """Give what is complete to `take`; whether it wants more."""
-        while (found := self._frames.next()) is not None:
+        pongs: list[bytes] = []
+        more = True
+        while more and (found := self._frames.next()) is not None:
             if isinstance(found, Ping):
-                self._outbox.push(pong_frame(found.payload))
-            elif isinstance(found, PeerClose):
+                pongs.append(pong_frame(found.payload))
+                continue
+            self._settle(pongs)
+            if isinstance(found, PeerClose):
                 self._outbox.push(close_frame(found.code), counts=False)
                 raise PeerLeft(clean=True)
-            else:
-                self._inbound.complete()
-                if not take(found):
-                    return False
-        return True
+            self._inbound.complete()
+            more = take(found)
+        self._settle(pongs)
+        return more
+
+    def _settle(self, pongs: list[bytes]) -> None:
+        """Count what was no message of its own, and answer pings: together, as each write costs more than a ping."""
+        if self._frames.spare:
+            spare, self._frames.spare = self._frames.spare, 0
+            self._inbound.take_spare(spare)
+        if pongs:
+            self._outbox.push(b"".join(pongs))
+            pongs.clear()
 
     async def say_goodbye(self, code: CloseCode, reason: str) -> bool:
         self._outbox.say_last(close_frame(code, reason))
         if code == CloseCode.BROKEN:
             return False  # what follows a broken frame has no meaning
-        while True:
+        read = 0
+        while read < GOODBYE_BYTES:
             try:
                 found = self._frames.next()
             except Closing:
@@ -93,8 +117,5 @@ class OwnEngine:
             if not data:
                 return False
             self._frames.feed(data)
-
-
-def _refusal(error: BadHandshake) -> bytes:
-    headers = [(b"sec-websocket-version", b"13")] if error.status == 426 else []
-    return plain_answer(error.status, "bad_request", str(error), headers=headers)
+            read += len(data)
+        return False
