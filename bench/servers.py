@@ -1,15 +1,24 @@
 """What chatd is measured against."""
 
+import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from chatd.bench.private import CannotStart, Server, environment, running
+from chatd.bench.private import LISTENING, CannotStart, Server, environment, running
 
 RELAY = Path(__file__).parent / "relay"
 INSTALLED = Path("node_modules", ".package-lock.json")  # the last file that npm writes
+
+CHATD = (
+    "-m", "chatd", "serve", "--dev", "--host", "127.0.0.1", "--port", "0",
+    "--data", "data", "--database", "sqlite:///data/chatd.db",
+)  # fmt: skip
+"""Arguments of Python for a daemon that keeps its data in the folder where it is started."""
+STOP_TIMEOUT_S = 120
 
 
 def installed(package: Path) -> str:
@@ -33,3 +42,29 @@ def relay(folder: Path) -> Iterator[Server]:
     """The Socket.IO server that stores nothing; installed on first use. Raises CannotStart."""
     with running("relay", (installed(RELAY), str(RELAY / "server.mjs")), folder, environment()) as server:
         yield server
+
+
+@contextmanager
+def observed(program: Sequence[str], folder: Path, env: Mapping[str, str], end: signal.Signals) -> Iterator[str]:
+    """A daemon under a tool that writes what it found when the daemon ends; its URL.
+
+    `end` is sent to both. What they say goes to `folder`/chatd.log. Raises CannotStart.
+    """
+    with (folder / "chatd.log").open("wb") as errors:
+        process = subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder, env=env, start_new_session=True
+        )
+    with process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith(LISTENING):  # the tool may have said something before
+                    break
+            else:
+                raise CannotStart(f"it did not start: {(folder / 'chatd.log').read_text().strip()[-500:]}")
+            yield line.removeprefix(LISTENING).strip()
+            os.killpg(process.pid, end)
+            process.wait(STOP_TIMEOUT_S)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
