@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve test lint types check bench bench-mysql binary soak clean help
+.PHONY: serve test lint format types check bench bench-mysql instructions profile binary lock soak clean help
 
 serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
@@ -33,6 +33,10 @@ lint: $(VENV)/.dev ## ruff, and flake8-async for what Trio code gets wrong
 	@$(BIN)/ruff format --check -q .
 	@find $(CODE) -name '*.py' -exec $(BIN)/flake8-async --disable ASYNC114,ASYNC124,ASYNC9 {} +
 
+format: $(VENV)/.dev ## bring the code into the form that lint asks for
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
 types: $(VENV)/.dev ## mypy --strict
 	@$(BIN)/mypy $(CODE)
 
@@ -44,9 +48,22 @@ bench: $(VENV)/.dev ## measure the daemon against a relay that stores nothing
 bench-mysql: $(VENV)/.dev ## the same on MariaDB, against a Socket.IO server that keeps its messages there
 	@$(BIN)/python -m bench.mysql $(ARGS)
 
+instructions: $(VENV)/.dev ## count the instructions that a message takes (needs valgrind)
+	@$(BIN)/python -m bench.instructions $(ARGS)
+
+profile: $(VENV)/.dev ## flame.svg: where the daemon's time goes under load
+	@$(BIN)/python -m bench.profile $(ARGS)
+
 binary: $(VENV)/.binary ## dist/chatd: one file that runs without Python
 	@PYI_LOG_LEVEL=ERROR $(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec
 	@echo "dist/chatd $$(dist/chatd --version | grep -o '[0-9].*'), $$(du -h dist/chatd | cut -f 1)"
+
+# One answer for all systems and Python versions. Only what has to change does: ARGS=--upgrade changes the rest, too.
+lock: $(VENV)/.uv ## write requirements-*.lock from pyproject.toml
+	@for extra in dev binary; do \
+	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-package pip --extra $$extra --output-file requirements-$$extra.lock $(ARGS) pyproject.toml || exit; \
+	done
 
 soak: $(VENV)/.dev ## the long tests
 	@$(BIN)/python -m pytest -m slow -o faulthandler_timeout=0 $(ARGS)
@@ -56,7 +73,7 @@ clean: ## remove the environment, caches and reports; data folders stay
 	@find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # The stamps are the last thing each step writes, so one that was interrupted starts over.
 $(VENV)/.made:
@@ -74,10 +91,17 @@ $(VENV)/.runtime: pyproject.toml | $(VENV)/.made
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.made
-	@$(PIP) -e '.[dev]'
+# Locked: what was tested is what is installed, by its hash. What the daemon needs at least is in pyproject.toml.
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/.made
+	@$(PIP) -r requirements-dev.lock
+	@$(PIP) --no-deps -e .
 	@touch $(VENV)/.runtime $@
 
-$(VENV)/.binary: pyproject.toml | $(VENV)/.made
-	@$(PIP) -e '.[binary]'
+$(VENV)/.binary: requirements-binary.lock pyproject.toml | $(VENV)/.made
+	@$(PIP) -r requirements-binary.lock
+	@$(PIP) --no-deps -e .
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.uv: | $(VENV)/.made
+	@$(PIP) 'uv>=0.9'
+	@touch $@
