@@ -86,7 +86,20 @@ def fill(path: Path, messages: int, conversations: int) -> Filled:
     store.commit([PutUser(user, user, "staff", 1) for user in ("patient", *CALLERS)])
     for start in range(0, conversations, BATCH):
         chunk = ids[start : start + BATCH]
-        store.commit([CreateGroup(id, "patient", id, tuple(members[id]), None, 1, 500) for id in chunk])
+        store.commit(
+            [
+                CreateGroup(
+                    conversation=id,
+                    user="patient",
+                    title=id,
+                    members=tuple(members[id]),
+                    client_id=None,
+                    at=1,
+                    limit=500,
+                )
+                for id in chunk
+            ]
+        )
     weights = list(itertools.accumulate(1 / (place + 10) for place in range(conversations)))
     names = rare_words(rng, 20_000)
     source = texts(rng, names)
@@ -94,7 +107,15 @@ def fill(path: Path, messages: int, conversations: int) -> Filled:
 
     def send(count: int) -> float:
         changes = [
-            SendMessage(id, "patient", f"k{number}", f"m{number:012}", next(source), None, number)
+            SendMessage(
+                conversation=id,
+                user="patient",
+                client_id=f"k{number}",
+                message=f"m{number:012}",
+                body=next(source),
+                reply_to=None,
+                at=number,
+            )
             for id, number in zip(rng.choices(ids, cum_weights=weights, k=count), numbers, strict=False)
         ]
         began = time.perf_counter()

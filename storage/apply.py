@@ -200,7 +200,7 @@ def membership_of(row: Participant, last_seq: int, count: CountUnread) -> Member
 
 
 def _membership(row: Participant, unread: int) -> Membership:
-    return Membership(row.user, row.muted, row.pinned, row.archived, unread)
+    return Membership(user=row.user, muted=row.muted, pinned=row.pinned, archived=row.archived, unread=unread)
 
 
 def apply(unit: Unit, change: Change) -> Answer:

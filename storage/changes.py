@@ -49,7 +49,7 @@ class OpenDirect:
     at: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class CreateGroup:
     """Makes a group of the user, its owner, and the members; who is named twice comes in once.
 
@@ -66,7 +66,7 @@ class CreateGroup:
     limit: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class SetTitle:
     """Gives a group another title, with a system message of id `message`."""
 
@@ -78,7 +78,7 @@ class SetTitle:
     by: Relations
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class AddParticipant:
     """Brings `other` into a group, or back, with a system message of id `message`.
 
@@ -94,7 +94,7 @@ class AddParticipant:
     limit: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class RemoveParticipant:
     """Takes `other` out of a group, with a system message of id `message`."""
 
@@ -106,7 +106,7 @@ class RemoveParticipant:
     by: Relations
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class SendMessage:
     """Adds a message. In a direct conversation that the other left, it brings the other back."""
 
@@ -119,7 +119,7 @@ class SendMessage:
     at: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class EditMessage:
     """Gives the user's own text another body. `since` (ms): what was sent before it stays as it is."""
 
@@ -131,7 +131,7 @@ class EditMessage:
     since: int | None
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class DeleteMessage:
     """Leaves a tombstone in a text's place.
 
@@ -146,7 +146,7 @@ class DeleteMessage:
     by: Relations
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class React:
     """Puts the user's emoji on a text, or takes it away."""
 
@@ -158,7 +158,7 @@ class React:
     at: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class AdvanceReceipt:
     """Moves the user's watermarks forward; `read` moves `delivered` along."""
 
@@ -179,7 +179,7 @@ class Leave:
     at: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class SetMembership:
     """Changes the user's own settings; None leaves one as it is."""
 
@@ -285,7 +285,7 @@ AdminChange = SetDisabled | AddToken | RevokeToken | RevokeTokens | BeginLineage
 Change = PutUser | SeeUser | AdminChange | RoomChange
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Changed:
     """A conversation moved from `from_rev` to `rev` (its next one), or only memberships moved (`rev == from_rev`).
 
@@ -308,7 +308,7 @@ class Changed:
     titled: bool = False
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Unchanged:
     """Nothing moved; what the asker is to see all the same. `duplicate`: the message or group was there already.
 

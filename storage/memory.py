@@ -245,12 +245,12 @@ class MemoryStore:
             through, participants, messages = cut(room, rev, newer, limit)
             row = self._participants[conversation][user]
             return Since(
-                room,
-                through,
-                participants,
-                messages,
-                membership_of(row, room.conversation.last_seq, self._unread),
-                self.users([p.user for p in participants]),
+                room=room,
+                through=through,
+                participants=participants,
+                messages=messages,
+                membership=membership_of(row, room.conversation.last_seq, self._unread),
+                users=self.users([p.user for p in participants]),
             )
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:

@@ -1,12 +1,12 @@
 """What a store holds, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import attrs
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class User:
     """A person. `role`: patient, dentist, staff or admin."""
 
@@ -18,7 +18,7 @@ class User:
     last_seen_at: int | None = None
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class IssuedToken:
     """What is kept of a sign-in token that chatd issued: never the token itself. `jti`: its id."""
 
@@ -41,7 +41,7 @@ class Credentials:
     cut_off: int | None
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Conversation:
     """A conversation's own row. `pair`: the sorted user ids of a direct one, joined by a space."""
 
@@ -60,7 +60,7 @@ class Conversation:
         return self.created_at if self.last_message_at is None else self.last_message_at
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Participant:
     """One user's row in a conversation; `muted`, `pinned` and `archived` are that user's own business."""
 
@@ -96,7 +96,7 @@ class Reaction:
         return len(self.users)
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Attachment:
     """A file of a message. `type`: MIME; `size`: bytes; `width`, `height`: px; the addresses are for browsers."""
 
@@ -110,7 +110,7 @@ class Attachment:
     thumbnail_url: str | None = None
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Message:
     """One entry, as it is now; `rev` is that of its last change. `sender` None: the system; `data` says what happened.
 
@@ -144,7 +144,7 @@ class MessageVersion:
     at: int
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Membership:
     """A participant's own settings and computed unread count."""
 
@@ -210,7 +210,7 @@ class Hits:
     next: int | None
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Since:
     """What of a conversation changed after a rev, as it is now, for one user.
 
@@ -238,7 +238,7 @@ ScanPosition = tuple[int, str, int, str]
 """Up to where what others wrote was looked at; opaque."""
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, kw_only=True)
 class Scan:
     """What somebody wrote to a shared store lately: conversations with their revs, and users as they are now.
 
@@ -260,6 +260,23 @@ class ReceiptTime:
     user: str
     delivered_at: int | None
     read_at: int | None
+
+
+Record = TypeVar("Record")
+
+
+def copy_with(record: Record, **changes: Any) -> Record:
+    """Return a copy of a record of this module with other values in these fields.
+
+    A tenth of the time of `attrs.evolve`, which runs `__init__`: for what happens with each message. Raises TypeError.
+    """
+    copied = object.__new__(type(record))
+    values = copied.__dict__
+    values.update(record.__dict__)
+    values.update(changes)
+    if len(values) != len(record.__dict__):
+        raise TypeError(f"{type(record).__name__} has no {', '.join(changes.keys() - record.__dict__.keys())}")
+    return copied
 
 
 def pair_of(a: str, b: str) -> str:

@@ -1,23 +1,109 @@
 """The SQL, written once; a dialect adds only what `sqlite/statements.py` has at its named points."""
 
 import json
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
+from storage.columns import Columns, Decode, Row, quoted
 from storage.records import Conversation, IssuedToken, Message, MessageVersion, Participant, Reaction, User
 
-CONVERSATION = '"id", "kind", "pairKey", "title", "createdAt", "lastMessageAt", "lastSeq", "rev"'
-PARTICIPANT = (
-    '"conversationId", "userId", "role", "joinedAt", "leftAt", "fromSeq", "deliveredSeq", "deliveredAt", '
-    '"readSeq", "readAt", "rev", "isMuted", "isPinned", "isArchived"'
+_CONVERSATION = Columns(
+    Conversation,
+    {
+        "id": "id",
+        "kind": "kind",
+        "pairKey": "pair",
+        "title": "title",
+        "createdAt": "created_at",
+        "lastMessageAt": "last_message_at",
+        "lastSeq": "last_seq",
+        "rev": "rev",
+    },
 )
-SENT_MESSAGE = (
-    '"conversationId", "seq", "rev", "id", "senderId", "clientId", "kind", "content", "replyToSeq", "data", "createdAt"'
+_PARTICIPANT = Columns(
+    Participant,
+    {
+        "conversationId": "conversation",
+        "userId": "user",
+        "role": "role",
+        "joinedAt": "joined_at",
+        "leftAt": "left_at",
+        "fromSeq": "from_seq",
+        "deliveredSeq": "delivered_seq",
+        "deliveredAt": "delivered_at",
+        "readSeq": "read_seq",
+        "readAt": "read_at",
+        "rev": "rev",
+        "isMuted": "muted",
+        "isPinned": "pinned",
+        "isArchived": "archived",
+    },
 )
-MESSAGE = f'{SENT_MESSAGE}, "editedAt", "deletedAt"'
-# "rev" is that of a message's creation, which ascends with "seq"; what clients go by is that of its last change.
-READ_MESSAGE = MESSAGE.replace('"rev"', 'COALESCE("changedRev", "rev")') + ', "reactions"'
-USER = '"id", "name", "role", "avatarUrl", "disabledAt", "lastSeenAt"'
-TOKEN = '"jti", "userId", "issuedAt", "expiresAt", "revokedAt"'
+_MESSAGE = Columns(
+    Message,
+    {
+        "conversationId": "conversation",
+        "seq": "seq",
+        "rev": "rev",
+        "id": "id",
+        "senderId": "sender",
+        "clientId": "client_id",
+        "kind": "kind",
+        "content": "body",
+        "replyToSeq": "reply_to",
+        "data": "data",
+        "createdAt": "sent_at",
+        "editedAt": "edited_at",
+        "deletedAt": "deleted_at",
+        "reactions": "reactions",
+    },
+)
+SENT = _MESSAGE.names[: _MESSAGE.names.index("editedAt")]
+_USER = Columns(
+    User,
+    {
+        "id": "id",
+        "name": "name",
+        "role": "role",
+        "avatarUrl": "avatar_url",
+        "disabledAt": "disabled_at",
+        "lastSeenAt": "last_seen_at",
+    },
+)
+_TOKEN = Columns(
+    IssuedToken,
+    {
+        "jti": "jti",
+        "userId": "user",
+        "issuedAt": "issued_at",
+        "expiresAt": "expires_at",
+        "revokedAt": "revoked_at",
+    },
+)
+
+CONVERSATION = _CONVERSATION.sql
+PARTICIPANT = _PARTICIPANT.sql
+PARTICIPANT_VALUES = _PARTICIPANT.names[2:]
+"""All of a participant's columns but the key."""
+SENT_MESSAGE = quoted(SENT)
+"""What a message is sent with."""
+USER = _USER.sql
+TOKEN = _TOKEN.sql
+
+
+def read_message(alias: str = "") -> str:
+    """Return the columns of a message, as `message` takes them, of the table by that alias.
+
+    "rev" is that of a message's creation, which ascends with "seq"; what clients go by is that of its last change.
+    """
+    of = f"{alias}." if alias else ""
+    return ", ".join(
+        f'COALESCE({of}"changedRev", {of}"rev")' if name == "rev" else f'{of}"{name}"' for name in _MESSAGE.names
+    )
+
+
+READ_MESSAGE = read_message()
 
 INSERT_USER = f'INSERT INTO "User" ({USER}, "createdAt", "updatedAt")'
 UPDATE_USER = (
@@ -28,7 +114,7 @@ INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt")
 INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT})'
 INSERT_GROUP = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt", "creatorId", "clientId")'
 INSERT_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE})'
-CHANGE_MESSAGE = f'INSERT INTO "Message" ({MESSAGE}, "changedRev", "reactions")'
+CHANGE_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions")'
 INSERT_VERSION = 'INSERT INTO "chatd_version" ("conversationId", "seq", "rev", "content", "at")'
 INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at")'
 INSERT_TOKEN = f'INSERT INTO "chatd_token" ({TOKEN})'
@@ -110,74 +196,51 @@ RECEIPT_TIMES = (
     'FROM "ConversationParticipant" p WHERE p."conversationId" = ? ORDER BY p."userId"'
 )
 
-Row = tuple[Any, ...]
+
+def _data(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
 
 
-def conversation(row: Row) -> Conversation:
-    return Conversation(*row)
+def _reactions(text: str | None) -> tuple[Reaction, ...]:
+    return () if text is None else tuple(Reaction(emoji, tuple(users)) for emoji, users in json.loads(text))
 
 
-def participant(row: Row) -> Participant:
-    return Participant(*row[:11], *map(bool, row[11:]))
+def message_maker(**decode: Decode) -> Callable[[Row], Message]:
+    """Return what makes messages of rows of READ_MESSAGE, in a dialect with other values in some columns."""
+    return _MESSAGE.maker(data=_data, reactions=_reactions, **decode)
 
 
-def message(row: Row) -> Message:
-    """From the columns of READ_MESSAGE."""
-    data = None if row[9] is None else json.loads(row[9])
-    reactions = () if row[13] is None else tuple(Reaction(emoji, tuple(users)) for emoji, users in json.loads(row[13]))
-    whole: Row = (*row[:9], data, *row[10:13], reactions)
-    return Message(*whole)
+conversation = _CONVERSATION.maker()
+participant = _PARTICIPANT.maker(muted=bool, pinned=bool, archived=bool)
+message = message_maker()
+user = _USER.maker()
+token = _TOKEN.maker()
+conversation_row = _CONVERSATION.getter()
+participant_row = _PARTICIPANT.getter()
+user_row = _USER.getter()
+token_row = _TOKEN.getter()
 
 
 def version(row: Row) -> MessageVersion:
     return MessageVersion(*row)
 
 
-def user(row: Row) -> User:
-    return User(*row)
-
-
-def token(row: Row) -> IssuedToken:
-    return IssuedToken(*row)
-
-
-def conversation_row(c: Conversation) -> Row:
-    return c.id, c.kind, c.pair, c.title, c.created_at, c.last_message_at, c.last_seq, c.rev
-
-
-def participant_row(p: Participant) -> Row:
-    return (p.conversation, p.user, *participant_columns(p))
-
-
-def participant_columns(p: Participant) -> Row:
-    """All but the key."""
-    return (
-        p.role, p.joined_at, p.left_at, p.from_seq, p.delivered_seq, p.delivered_at, p.read_seq, p.read_at, p.rev,
-        p.muted, p.pinned, p.archived,
-    )  # fmt: skip
-
-
 def sent_message_row(m: Message) -> Row:
     """For INSERT_MESSAGE: what a message is sent with."""
-    data = None if m.data is None else json.dumps(m.data, ensure_ascii=False)
-    return (
-        m.conversation, m.seq, m.rev, m.id, m.sender, m.client_id, m.kind, m.body, m.reply_to, data, m.sent_at
-    )  # fmt: skip
+    row = _sent_row(m)
+    if m.data is None:  # the hot path
+        return row
+    return (*row[:_DATA], json.dumps(m.data, ensure_ascii=False), *row[_DATA + 1 :])
 
 
-def message_row(m: Message) -> Row:
-    return (*sent_message_row(m), m.edited_at, m.deleted_at)
+_DATA = SENT.index("data")
+_sent_row: Callable[[Message], Row] = attrgetter(*(_MESSAGE.fields[name] for name in SENT))
 
 
 def changed_message_row(m: Message) -> Row:
     """For CHANGE_MESSAGE."""
     reactions = [(reaction.emoji, reaction.users) for reaction in m.reactions]
-    return (*message_row(m), m.rev, json.dumps(reactions, ensure_ascii=False) if reactions else None)
-
-
-def user_row(u: User) -> Row:
-    return u.id, u.name, u.role, u.avatar_url, u.disabled_at, u.last_seen_at
-
-
-def token_row(t: IssuedToken) -> Row:
-    return t.jti, t.user, t.issued_at, t.expires_at, t.revoked_at
+    return (
+        *sent_message_row(m), m.edited_at, m.deleted_at, m.rev,
+        json.dumps(reactions, ensure_ascii=False) if reactions else None,
+    )  # fmt: skip

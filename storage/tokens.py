@@ -32,7 +32,7 @@ def add_token(rows: TokenRows, change: AddToken) -> TokensSaved | Refused:
     """The user is known to exist."""
     if change.jti in rows.tokens:
         return Refused("conflict", "there is a token of this id already")
-    token = IssuedToken(change.jti, change.user, change.issued_at, change.expires_at)
+    token = IssuedToken(jti=change.jti, user=change.user, issued_at=change.issued_at, expires_at=change.expires_at)
     rows.put(token)
     rows.forget_before = max(rows.forget_before or 0, change.issued_at - KEPT)
     return TokensSaved((token,))

@@ -275,11 +275,13 @@ class Rooms:
         room = self._loaded.get(outcome.room.id) or self._start_to_tell(room_of(outcome))
         present = tuple(p.user for p in outcome.everyone if p.present)
         again = Changed(
-            outcome.room,
-            outcome.room.rev,
-            outcome.room.rev,
+            room=outcome.room,
+            from_rev=outcome.room.rev,
+            rev=outcome.room.rev,
             participants=outcome.everyone,
-            memberships=tuple(records.Membership(user, False, False, False, 0) for user in present),
+            memberships=tuple(
+                records.Membership(user=user, muted=False, pinned=False, archived=False, unread=0) for user in present
+            ),
             entered=present,
             everyone=outcome.everyone,
             users=outcome.users,

@@ -220,9 +220,15 @@ def shown(row: Row | list[Any]) -> Attachment | None:
     if type_ is None or len(type_) > LONGEST_TYPE or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
         type_ = _TYPES.guess_type(name)[0] or _UNKNOWN
     return Attachment(
-        id, name, type_, max(0, int(size or 0)), url, int(width or 0) or None, int(height or 0) or None,
-        thumbnail if _is_address(thumbnail) else None,
-    )  # fmt: skip
+        id=id,
+        name=name,
+        type=type_,
+        size=max(0, int(size or 0)),
+        url=url,
+        width=int(width or 0) or None,
+        height=int(height or 0) or None,
+        thumbnail_url=thumbnail if _is_address(thumbnail) else None,
+    )
 
 
 def _end_of(url: str) -> str:

@@ -13,7 +13,7 @@ from storage.rules.unit import Unit
 
 from . import rows
 from .attachments import Files, with_files
-from .connection import Connection
+from .connection import Connection, Row
 
 _PAIRS = 'SELECT "pairKey", "id" FROM "Conversation" WHERE "rev" IS NOT NULL AND "pairKey" IN ({})'
 _GROUPS = 'SELECT "creatorId", "clientId", "id" FROM "Conversation" WHERE ("creatorId", "clientId") IN ({})'
@@ -44,7 +44,7 @@ class Loaded:
 def load(
     db: Connection,
     changes: Sequence[Change],
-    make_user: Callable[[sql.Row], User],
+    make_user: Callable[[Row], User],
     *,
     resent: bool,
     files: Files | None = None,
@@ -78,7 +78,7 @@ def load(
     for row in locked_seats:
         if row[0] not in unit.conversations:
             continue  # of one that the app has just made
-        participant = sql.participant(row[:-1])
+        participant = sql.participant(row)
         unit.participants[participant.conversation][participant.user] = participant
         participants[participant.conversation, participant.user] = participant
         seats[participant.conversation, participant.user] = row[-1]
@@ -94,7 +94,7 @@ def load(
 
 
 def _load_users(
-    db: Connection, changes: Sequence[Change], unit: Unit, wanted: set[str], make_user: Callable[[sql.Row], User]
+    db: Connection, changes: Sequence[Change], unit: Unit, wanted: set[str], make_user: Callable[[Row], User]
 ) -> frozenset[str]:
     """Whose ids are taken by users of almost the same id."""
     lock = any(isinstance(change, PutUser | SeeUser | SetDisabled) for change in changes)

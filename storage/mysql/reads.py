@@ -56,8 +56,7 @@ _FOLDED = (
 )
 
 _CHANGED_SINCE = (
-    f'SELECT k."seq", k."rev", g."at", {", ".join("m." + column for column in sql.MESSAGE.split(", "))}, '
-    'm."changedRev", m."reactions" FROM '
+    f'SELECT {sql.read_message("m")}, k."seq", k."rev", g."at" FROM '
     '(SELECT "seq", "rev" FROM "chatd_changed" WHERE "conversationId" = ? AND "rev" > ? ORDER BY "rev" LIMIT ?) k '
     'LEFT JOIN "Message" m ON m."conversationId" = ? AND m."seq" = k."seq" '
     'LEFT JOIN "chatd_gone" g ON g."conversationId" = ? AND g."seq" = k."seq" ORDER BY k."rev"'
@@ -119,7 +118,7 @@ class Reads:
             values += after
         with self._pool.reading() as db:
             found = db.run(f'{statement} ORDER BY "folded", "id" LIMIT ?', (*values, limit + 1))
-        page = [self._make_user(row[:-1]) for row in found[:limit]]
+        page = [self._make_user(row) for row in found[:limit]]
         return page, (found[limit - 1][-1], found[limit - 1][0]) if len(found) > limit else None
 
     def all_users(self, *, after: str | None, limit: int) -> list[User]:
@@ -276,12 +275,12 @@ class Reads:
             found = [*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)]
             through, participants, messages = cut(room, rev, found, limit)
             return Since(
-                room,
-                through,
-                participants,
-                tuple(with_files(db, messages, self._files)),
-                _memberships(db, [room], user)[0],
-                self._users(db, [p.user for p in participants]),
+                room=room,
+                through=through,
+                participants=participants,
+                messages=tuple(with_files(db, messages, self._files)),
+                membership=_memberships(db, [room], user)[0],
+                users=self._users(db, [p.user for p in participants]),
             )
 
 
@@ -307,9 +306,9 @@ def _memberships(db: Connection, rooms: Iterable[Room], user: str) -> list[Membe
 
 def _changed_since(db: Connection, conversation: str, rev: int, limit: int) -> Iterable[Message]:
     for row in db.run(_CHANGED_SINCE, (conversation, rev, limit, conversation, conversation)):
-        seq, changed, at, *columns = row
-        if columns[0] is not None:
-            yield rows.message((*columns[:2], columns[13], *columns[3:13], columns[14]))
+        seq, changed, at = row[-3:]
+        if row[0] is not None:
+            yield rows.message(row)
         elif at is not None:
             yield tombstones.tombstone(conversation, seq, changed, at)
 

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import attrs
 
 from storage import sql
-from storage.records import Message, Participant, Room, User
+from storage.columns import quoted
+from storage.records import Message, Participant, Room, User, copy_with
 
 from .connection import TEXT, Connection, Row
 from .tables import BY_NAME, TIME, TOUCHED
@@ -17,10 +18,6 @@ LIST = 1000
 """Most values in one IN list, and most rows in one INSERT."""
 
 Value = TypeVar("Value")
-
-
-def quoted(columns: Iterable[str]) -> str:
-    return ", ".join(f'"{column}"' for column in columns)
 
 
 def many(db: Connection, statement: str, values: Iterable[Any]) -> Iterator[Row]:
@@ -139,9 +136,18 @@ _SAME = {"PATIENT": "patient", "DENTIST": "dentist", "STAFF": "staff", "ADMIN": 
 
 def message(row: Row) -> Message:
     """From the columns of READ_MESSAGE. The system's bear, for the app's sake, who did what they tell."""
-    client_id = None if row[5] is None else row[5].decode()
-    body = "" if row[12] is not None else row[7] or ""  # an app may keep the text of what it deleted, and may have none
-    return sql.message((*row[:4], None if row[6] == "system" else row[4], client_id, row[6], body, *row[8:]))
+    found = _message(row)
+    if found.kind == "system":
+        return copy_with(found, sender=None, body="" if found.deleted_at is not None else found.body)
+    if found.deleted_at is not None:  # an app may keep the text of what it deleted
+        return copy_with(found, body="")
+    return found
+
+
+_message = sql.message_maker(
+    client_id=lambda text: None if text is None else text.decode(),
+    body=lambda text: text or "",  # an app may have none
+)
 
 
 def message_values(m: Message, row: Row) -> Row:
@@ -153,7 +159,8 @@ def user_of(roles: Roles) -> Callable[[Row], User]:
     """Makes users of rows. One without a name goes by the id."""
 
     def user(row: Row) -> User:
-        return User(row[0], row[1] or row[0], roles.of(row[2]), *row[3:])
+        user = sql.user(row)
+        return copy_with(user, name=user.name or user.id, role=roles.of(user.role))
 
     return user
 
@@ -170,5 +177,5 @@ def rooms(db: Connection, ids: Collection[str]) -> dict[str, Room]:
     found = list(map(sql.conversation, many(db, ROOMS, ids)))
     seats: dict[str, list[Participant]] = {}
     for row in many(db, SEATS, [c.id for c in found]):
-        seats.setdefault(row[0], []).append(sql.participant(row[:-1]))
+        seats.setdefault(row[0], []).append(sql.participant(row))
     return {c.id: Room(c, tuple(seats.get(c.id, ()))) for c in found}

@@ -12,6 +12,7 @@ from operator import itemgetter
 import attrs
 
 from storage import sql
+from storage.columns import quoted
 from storage.records import Message
 from storage.rules.unit import Unit
 
@@ -29,16 +30,15 @@ _ROOMS = Into.of(
     f'{sql.CONVERSATION}, "updatedAt"',
     update=new_values("title", "lastMessageAt", "lastSeq", "rev", "updatedAt"),
 )
-_VERSIONS = Into.of(VERSION.name, rows.quoted(c.name for c in VERSION.columns))
-_RECEIPTS = Into.of(RECEIPT.name, rows.quoted(c.name for c in RECEIPT.columns))
-_CHANGES = Into.of(CHANGED.name, rows.quoted(c.name for c in CHANGED.columns), update=new_values("rev"))
-_TOKENS = Into.of(TOKEN.name, rows.quoted(c.name for c in TOKEN.columns), update=new_values("revokedAt"))
-_CUT_OFFS = Into.of(CUT_OFF.name, rows.quoted(c.name for c in CUT_OFF.columns), update=new_values("at"))
+_VERSIONS = Into.of(VERSION.name, quoted(c.name for c in VERSION.columns))
+_RECEIPTS = Into.of(RECEIPT.name, quoted(c.name for c in RECEIPT.columns))
+_CHANGES = Into.of(CHANGED.name, quoted(c.name for c in CHANGED.columns), update=new_values("rev"))
+_TOKENS = Into.of(TOKEN.name, quoted(c.name for c in TOKEN.columns), update=new_values("revokedAt"))
+_CUT_OFFS = Into.of(CUT_OFF.name, quoted(c.name for c in CUT_OFF.columns), update=new_values("at"))
 
 # The same in all messages that are neither an answer nor the system's. Written, as a column's default may be an app's.
 _SAME = {"kind": "'text'", "replyToSeq": "NULL", "data": "NULL", "replyToId": "NULL"}
-_SENT = sql.SENT_MESSAGE.split(", ")
-_varying = itemgetter(*(place for place, column in enumerate(_SENT) if column.strip('"') not in _SAME))
+_varying = itemgetter(*(place for place, column in enumerate(sql.SENT) if column not in _SAME))
 
 RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
 """Whether the title of conversation `c` is another than was told: an app changed it. (A hash is compared exactly.)"""
@@ -96,11 +96,11 @@ class Saver:
         )
         dated_message = ', "updatedAt"' if self._dated_messages else ""
         self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{dated_message}', also=NEW)
-        self._texts = Into.of("Message", ", ".join(_varying(_SENT)) + dated_message, also={**_SAME, **NEW})
+        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + dated_message, also={**_SAME, **NEW})
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
         self._changes = Into.of(
             "Message",
-            f'{sql.MESSAGE}, "changedRev", "reactions"{dated_message}',
+            f'{sql.SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{dated_message}',
             also=NEW,
             update={**new_values(*changed, *(["updatedAt"] if self._dated_messages else [])), **UNTOUCHED},
         )

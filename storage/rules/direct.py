@@ -15,7 +15,16 @@ def open_direct(unit: Unit, change: OpenDirect) -> Answer:
     pair = pair_of(change.user, change.other)
     known = unit.pairs.get(pair)
     if known is None:
-        before = Conversation(change.conversation, "direct", pair, None, change.at, None, 0, 0)
+        before = Conversation(
+            id=change.conversation,
+            kind="direct",
+            pair=pair,
+            title=None,
+            created_at=change.at,
+            last_message_at=None,
+            last_seq=0,
+            rev=0,
+        )
         unit.pairs[pair] = before.id
         unit.participants[before.id] = {}
     else:
@@ -31,7 +40,7 @@ def open_direct(unit: Unit, change: OpenDirect) -> Answer:
             entered.append(brought_back(unit, row, before, after, change.at))
     if not entered:
         everyone = tuple(rows.values())
-        return Unchanged(before, everyone=everyone, users=unit.named(everyone)), [rows[change.user]]
+        return Unchanged(room=before, everyone=everyone, users=unit.named(everyone)), [rows[change.user]]
     unit.put_conversation(after)
     outcome = with_everyone(unit, after, before.rev, entered=entered, created=known is None)
     mine = [] if any(row.user == change.user for row in entered) else [rows[change.user]]

@@ -28,14 +28,23 @@ def create(unit: Unit, change: CreateGroup) -> Answer:
             return NOT_FOUND, ()
         everyone = tuple(unit.participants[known].values())
         room = unit.conversations[known]
-        return Unchanged(room, everyone=everyone, users=unit.named(everyone), duplicate=True), [mine]
+        return Unchanged(room=room, everyone=everyone, users=unit.named(everyone), duplicate=True), [mine]
     users = tuple(dict.fromkeys((change.user, *change.members)))
     if len(users) > change.limit:
         return Refused("bad_request", f"`members`: a conversation has at most {change.limit} participants"), ()
     for user in users:
         if user not in unit.users:
             return Refused("not_found", f"no such user: {user}", "user"), ()
-    before = Conversation(change.conversation, "group", None, change.title, change.at, None, 0, 0)
+    before = Conversation(
+        id=change.conversation,
+        kind="group",
+        pair=None,
+        title=change.title,
+        created_at=change.at,
+        last_message_at=None,
+        last_seq=0,
+        rev=0,
+    )
     after = moved_on(before)
     unit.participants[after.id] = {}
     roles = ["owner"] + ["member"] * (len(users) - 1)
@@ -53,7 +62,7 @@ def set_title(unit: Unit, change: SetTitle) -> Answer:
     if isinstance(before, Refused):
         return before, ()
     if change.title == before.title:
-        return Unchanged(before), ()
+        return Unchanged(room=before), ()
     after = attrs.evolve(moved_on(before, message_at=change.at), title=change.title)
     unit.put_conversation(after)
     message = told(
@@ -64,7 +73,7 @@ def set_title(unit: Unit, change: SetTitle) -> Answer:
         f'{unit.name(change.user)} changed the title to "{change.title}".',
         {"event": "title", "by": change.user, "title": change.title},
     )
-    return Changed(after, before.rev, after.rev, messages=(message,), titled=True), ()
+    return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,), titled=True), ()
 
 
 def add(unit: Unit, change: AddParticipant) -> Answer:
@@ -75,7 +84,7 @@ def add(unit: Unit, change: AddParticipant) -> Answer:
     rows = unit.participants[before.id]
     known = rows.get(change.other)
     if known is not None and known.present:
-        return Unchanged(before, participants=(known,)), ()
+        return Unchanged(room=before, participants=(known,)), ()
     if change.other not in unit.users:
         return NO_USER, ()
     if sum(row.present for row in rows.values()) >= change.limit:
@@ -106,7 +115,7 @@ def remove(unit: Unit, change: RemoveParticipant) -> Answer:
     if row is None:
         return NO_USER, ()
     if not row.present:
-        return Unchanged(before, participants=(row,)), ()
+        return Unchanged(room=before, participants=(row,)), ()
     return _part(unit, before, row, change.user, change.message, change.at), ()
 
 
@@ -151,4 +160,11 @@ def _part(unit: Unit, before: Conversation, row: Participant, by: str, message: 
         body = f"{unit.name(by)} removed {unit.name(row.user)}."
         data = {"event": "removed", "by": by, "user": row.user}
     told_of = told(unit, after, message, at, body, data)
-    return Changed(after, before.rev, after.rev, messages=(told_of,), participants=tuple(touched), left=(row.user,))
+    return Changed(
+        room=after,
+        from_rev=before.rev,
+        rev=after.rev,
+        messages=(told_of,),
+        participants=tuple(touched),
+        left=(row.user,),
+    )

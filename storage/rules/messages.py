@@ -22,29 +22,29 @@ def send(unit: Unit, change: SendMessage) -> Answer:
     if known is not None:
         if known.conversation != change.conversation:
             return Refused("conflict", "this client_id was used in another conversation"), ()
-        return Unchanged(before, messages=(known,), duplicate=True), ()
+        return Unchanged(room=before, messages=(known,), duplicate=True), ()
     if change.reply_to is not None and not 1 <= change.reply_to <= before.last_seq:
         return Refused("bad_request", "`reply_to`: there is no such message in this conversation"), ()
     at = change.at
     after = moved_on(before, message_at=at)
     message = Message(
-        after.id,
-        after.last_seq,
-        after.rev,
-        change.message,
-        change.user,
-        change.client_id,
-        "text",
-        change.body,
-        change.reply_to,
-        None,
-        at,
+        conversation=after.id,
+        seq=after.last_seq,
+        rev=after.rev,
+        id=change.message,
+        sender=change.user,
+        client_id=change.client_id,
+        kind="text",
+        body=change.body,
+        reply_to=change.reply_to,
+        data=None,
+        sent_at=at,
     )
     unit.put_conversation(after)
     unit.add_message(message)
     away = [row for row in rows.values() if row.archived or row.left_at is not None]
     if not away:  # the hot path
-        return Changed(after, before.rev, after.rev, messages=(message,)), ()
+        return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,)), ()
     back: list[Participant] = []
     moved: list[Participant] = []
     for row in away:
@@ -58,7 +58,7 @@ def send(unit: Unit, change: SendMessage) -> Answer:
             unit.put_participant(row)
             moved.append(row)
     if not back:
-        return Changed(after, before.rev, after.rev, messages=(message,)), moved
+        return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,)), moved
     return with_everyone(unit, after, before.rev, messages=(message,), entered=back), moved + back
 
 
@@ -75,12 +75,12 @@ def edit(unit: Unit, change: EditMessage) -> Answer:
     if _too_late(message, change.since):
         return Refused("forbidden", "it is too late to edit this message"), ()
     if message.body == change.body:
-        return Unchanged(before, messages=(message,)), ()
+        return Unchanged(room=before, messages=(message,)), ()
     after = moved_on(before)
     edited = attrs.evolve(message, rev=after.rev, body=change.body, edited_at=change.at)
     unit.put_conversation(after)
     unit.retext(message, edited, change.at)
-    return Changed(after, before.rev, after.rev, messages=(edited,)), ()
+    return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(edited,)), ()
 
 
 def delete(unit: Unit, change: DeleteMessage) -> Answer:
@@ -93,7 +93,7 @@ def delete(unit: Unit, change: DeleteMessage) -> Answer:
     if not as_sender and "participant" not in change.by:
         return Refused("forbidden", "only its sender may delete a message"), ()
     if message.deleted_at is not None:
-        return Unchanged(before, messages=(message,)), ()
+        return Unchanged(room=before, messages=(message,)), ()
     if "participant" not in change.by and _too_late(message, change.since):
         return Refused("forbidden", "it is too late to delete this message"), ()
     after = moved_on(before)
@@ -105,7 +105,7 @@ def delete(unit: Unit, change: DeleteMessage) -> Answer:
         for row in unit.participants[after.id].values()
         if row.present and row.read_seq < message.seq and row.user != message.sender
     ]
-    return Changed(after, before.rev, after.rev, messages=(tombstone,)), moved
+    return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(tombstone,)), moved
 
 
 def react(unit: Unit, change: React) -> Answer:
@@ -119,7 +119,7 @@ def react(unit: Unit, change: React) -> Answer:
     chosen = {reaction.emoji: reaction.users for reaction in message.reactions}
     users = chosen.get(change.emoji, ())
     if change.on == (change.user in users):
-        return Unchanged(before, messages=(message,)), ()
+        return Unchanged(room=before, messages=(message,)), ()
     if change.on:
         if change.emoji not in chosen and len(chosen) == MAX_EMOJIS:
             return Refused("bad_request", f"`emoji`: a message has at most {MAX_EMOJIS} different ones"), ()
@@ -131,7 +131,7 @@ def react(unit: Unit, change: React) -> Answer:
     unit.put_conversation(after)
     reacted = attrs.evolve(message, rev=after.rev, reactions=reactions)
     unit.change_message(reacted)
-    return Changed(after, before.rev, after.rev, messages=(reacted,)), ()
+    return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(reacted,)), ()
 
 
 _DELETED = Refused("conflict", "this message was deleted")

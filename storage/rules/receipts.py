@@ -3,7 +3,7 @@
 import attrs
 
 from storage.changes import AdvanceReceipt, Changed, Refused, SetMembership, Unchanged
-from storage.records import Participant
+from storage.records import copy_with
 
 from .unit import NOT_FOUND, Answer, Unit, moved_on
 
@@ -20,7 +20,7 @@ def receipt(unit: Unit, change: AdvanceReceipt) -> Answer:
         name = "read" if read > before.last_seq else "delivered"
         return Refused("bad_request", f"`{name}`: the newest message is {before.last_seq}"), ()
     if delivered <= row.delivered_seq and read <= row.read_seq:
-        return Unchanged(before, participants=(row,)), ()
+        return Unchanged(room=before, participants=(row,)), ()
     after = moved_on(before)
     delivered_seq, delivered_at, read_seq, read_at = row.delivered_seq, row.delivered_at, row.read_seq, row.read_at
     if delivered > delivered_seq:
@@ -29,25 +29,19 @@ def receipt(unit: Unit, change: AdvanceReceipt) -> Answer:
     if read > read_seq:
         read_seq, read_at = read, change.at
         unit.receipts.append((row.conversation, row.user, "read", read, change.at))
-    moved = Participant(
-        row.conversation,
-        row.user,
-        row.role,
-        row.joined_at,
-        None,
-        row.from_seq,
-        delivered_seq,
-        delivered_at,
-        read_seq,
-        read_at,
-        after.rev,
-        row.muted,
-        row.pinned,
-        row.archived,
+    moved = copy_with(
+        row,
+        delivered_seq=delivered_seq,
+        delivered_at=delivered_at,
+        read_seq=read_seq,
+        read_at=read_at,
+        rev=after.rev,
     )
     unit.put_conversation(after)
     unit.put_participant(moved)
-    return Changed(after, before.rev, after.rev, participants=(moved,)), [moved] if read > row.read_seq else ()
+    return Changed(room=after, from_rev=before.rev, rev=after.rev, participants=(moved,)), [
+        moved
+    ] if read > row.read_seq else ()
 
 
 def set_membership(unit: Unit, change: SetMembership) -> Answer:
@@ -63,6 +57,6 @@ def set_membership(unit: Unit, change: SetMembership) -> Answer:
         archived=row.archived if change.archived is None else change.archived,
     )
     if after == row:
-        return Unchanged(room), [row]
+        return Unchanged(room=room), [row]
     unit.put_participant(after)
-    return Changed(room, room.rev, room.rev), [after]
+    return Changed(room=room, from_rev=room.rev, rev=room.rev), [after]

@@ -12,7 +12,7 @@ def put_user(unit: Unit, change: PutUser) -> UserSaved:
     """Make one, or change what is given."""
     known = unit.users.get(change.user)
     if known is None:
-        user = User(change.user, change.name or change.user, change.role or "patient")
+        user = User(id=change.user, name=change.name or change.user, role=change.role or "patient")
         unit.users[user.id] = user
         unit.new_users[user.id] = change.at
         return UserSaved(user, changed=False)

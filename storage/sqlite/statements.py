@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from storage import sql
 from storage.apply import CountUnread, Keys, membership_of
+from storage.columns import Row
 from storage.contract import MAX_CHANGED
 from storage.records import Conversation, Membership, Participant, Room, Standing, Summary, User
 from storage.tokens import TokenRows
@@ -19,18 +20,18 @@ CHUNK = 64
 """Most values in one IN list; lists are padded to powers of two, so that few statements are prepared."""
 
 
-def many(db: Connection, statement: str, values: Iterable[str], tail: str = "") -> Iterator[sql.Row]:
+def many(db: Connection, statement: str, values: Iterable[str], tail: str = "") -> Iterator[Row]:
     """The rows of `statement` (which ends in a column) where the column is one of the values."""
     for chunk in _chunks(values):
         yield from db.execute(f"{statement} IN ({', '.join('?' * len(chunk))}){tail}", chunk).fetchall()
 
 
-def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> list[sql.Row]:
+def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> list[Row]:
     """The rows of `statement` for these keys, which it calls k("one", "two").
 
     One statement for up to CHUNK of them: a look-up each costs five times as much.
     """
-    found: list[sql.Row] = []
+    found: list[Row] = []
     for chunk in _chunks(keys):
         marks = ", ".join(["(?, ?)"] * len(chunk))
         values = [part for key in chunk for part in key]
@@ -53,7 +54,7 @@ UPSERT_CONVERSATION = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
     f'"{column}" = excluded."{column}"' for column in ("title", "updatedAt", "lastMessageAt", "lastSeq", "rev")
 )
 UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' + ", ".join(
-    f"{column} = excluded.{column}" for column in sql.PARTICIPANT.split(", ")[2:]
+    f'"{column}" = excluded."{column}"' for column in sql.PARTICIPANT_VALUES
 )
 
 # What clashes ends the transaction, as it would in any case. A statement that leaves it standing keeps a journal of its
@@ -66,7 +67,7 @@ UPSERT_TOKEN = ' ON CONFLICT ("jti") DO UPDATE SET "revokedAt" = excluded."revok
 UPSERT_CUT_OFF = ' ON CONFLICT ("userId") DO UPDATE SET "at" = excluded."at"'
 
 
-def write(db: Connection, statement: str, rows: Sequence[sql.Row], tail: str = "") -> None:
+def write(db: Connection, statement: str, rows: Sequence[Row], tail: str = "") -> None:
     """Insert rows, up to CHUNK with a statement.
 
     Not `executemany`: it takes the interpreter's lock again after each row, and queues for it behind the event loop.
@@ -138,7 +139,7 @@ def counter(db: Connection) -> CountUnread:
     return count
 
 
-def _spans(db: Connection, conversation: str, spans: list[tuple[int, int]]) -> Iterator[sql.Row]:
+def _spans(db: Connection, conversation: str, spans: list[tuple[int, int]]) -> Iterator[Row]:
     while spans:
         chunk, spans = spans[:CHUNK], spans[CHUNK:]
         statement = f'WITH k("low", "high") AS (VALUES {", ".join(["(?, ?)"] * len(chunk))}) {sql.COUNT_TEXTS}'

@@ -167,7 +167,7 @@ class SqliteStore(SqliteFile):
             values += after
         with self._reading() as db:
             rows = db.execute(f'{statement} ORDER BY "key", "id" LIMIT ?', (*values, limit + 1)).fetchall()
-        page = [sql.user(row[:-1]) for row in rows[:limit]]
+        page = [sql.user(row) for row in rows[:limit]]
         return page, (rows[limit - 1][-1], rows[limit - 1][0]) if len(rows) > limit else None
 
     def credentials(self, user: str, jti: str) -> Credentials:
@@ -252,12 +252,12 @@ class SqliteStore(SqliteFile):
             old = db.execute(sql.CHANGED_SINCE, (conversation, rev, limit + 1)).fetchall()
             through, participants, messages = cut(room, rev, map(sql.message, new + old), limit)
             return Since(
-                room,
-                through,
-                participants,
-                messages,
-                statements.membership(db, room, user),
-                statements.users(db, [p.user for p in participants]),
+                room=room,
+                through=through,
+                participants=participants,
+                messages=messages,
+                membership=statements.membership(db, room, user),
+                users=statements.users(db, [p.user for p in participants]),
             )
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:

@@ -130,9 +130,9 @@ def test_one_that_has_expired_and_is_wrong_besides_is_wrong() -> None:
 
 # -- what the store says --
 
-ADA = User("pat-1", "Ada", "patient")
+ADA = User(id="pat-1", name="Ada", role="patient")
 CLAIMS = Claims("pat-1", "t1", NOW * 1000, (NOW + 90) * 1000)
-KNOWN = IssuedToken("t1", "pat-1", NOW * 1000, (NOW + 90) * 1000)
+KNOWN = IssuedToken(jti="t1", user="pat-1", issued_at=NOW * 1000, expires_at=(NOW + 90) * 1000)
 
 
 IDENTITY = Identity(
@@ -162,9 +162,12 @@ def test_token_that_counts_has_no_refusal(found: Credentials) -> None:
     ("found", "reason"),
     [
         (Credentials(None, None, None), "no such user"),
-        (Credentials(User("pat-1", "Ada", "patient", disabled_at=1), KNOWN, None), "disabled"),
-        (Credentials(ADA, IssuedToken("t1", "pat-1", 1, 2, revoked_at=3), None), "revoked"),
-        (Credentials(ADA, IssuedToken("t1", "pat-2", 1, 2), None), "another user's"),
+        (Credentials(User(id="pat-1", name="Ada", role="patient", disabled_at=1), KNOWN, None), "disabled"),
+        (
+            Credentials(ADA, IssuedToken(jti="t1", user="pat-1", issued_at=1, expires_at=2, revoked_at=3), None),
+            "revoked",
+        ),
+        (Credentials(ADA, IssuedToken(jti="t1", user="pat-2", issued_at=1, expires_at=2), None), "another user's"),
         (Credentials(ADA, None, NOW * 1000), "all tokens"),
         (Credentials(ADA, None, NOW * 1000 + 999), "all tokens"),
         (Credentials(ADA, None, NOW * 1000 + 5000), "all tokens"),

@@ -159,7 +159,10 @@ async def test_files_are_shown_with_their_addresses(autojump_clock: MockClock) -
 
         def attach(*names: str) -> None:
             (message,) = store._messages[conversation]
-            files = tuple(Attachment(name, f"{name}\x1b.png", "image/png", 1, f"/files/{name}") for name in names)
+            files = tuple(
+                Attachment(id=name, name=f"{name}\x1b.png", type="image/png", size=1, url=f"/files/{name}")
+                for name in names
+            )
             store._messages[conversation] = [attrs.evolve(message, body="", attachments=files)]
 
         await bo.ask("message.send", conversation=conversation, client_id="b-1", body="look")

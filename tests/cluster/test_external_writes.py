@@ -58,7 +58,13 @@ class AppStore(WatchedStore):
             raise failing
         revs = {} if since is None else {c.id: c.rev for c in self._conversations.values()}
         users = () if since is None else tuple(self._users.values())
-        return Scan((self.looks, "", 0, ""), revs, users, bool(self.written), tuple(self.retitled))
+        return Scan(
+            next=(self.looks, "", 0, ""),
+            conversations=revs,
+            users=users,
+            waiting=bool(self.written),
+            retitled=tuple(self.retitled),
+        )
 
     def has_pending(self, conversation: str) -> bool:
         return conversation in self.retitled or any(id == conversation for id, _ in self.written)
@@ -99,7 +105,9 @@ async def shop(**parts: Any) -> AsyncIterator[Shop]:
 
 
 def sent(conversation: str, user: str, name: str) -> SendMessage:
-    return SendMessage(conversation, user, name, name, name, None, 0)
+    return SendMessage(
+        conversation=conversation, user=user, client_id=name, message=name, body=name, reply_to=None, at=0
+    )
 
 
 async def test_messages_of_another_daemon_come_within_two_seconds(autojump_clock: MockClock) -> None:
@@ -205,13 +213,19 @@ async def test_who_comes_and_goes_elsewhere(autojump_clock: MockClock) -> None:
         ada = await c.server.connect("pat-1")
         bo = await c.server.connect("den-1", role="dentist")
         c.commit(PutUser("den-2", None, "dentist", 0))
-        c.commit(CreateGroup("g1", "den-2", "Group", ("pat-1",), None, 0, 500))
+        c.commit(
+            CreateGroup(
+                conversation="g1", user="den-2", title="Group", members=("pat-1",), client_id=None, at=0, limit=500
+            )
+        )
         await ada.expect("change", within=2, conversation="g1", **{"from": 0})
-        c.commit(AddParticipant("g1", "den-2", "den-1", "m1", 0, OWNER, 500))
+        c.commit(
+            AddParticipant(conversation="g1", user="den-2", other="den-1", message="m1", at=0, by=OWNER, limit=500)
+        )
         event = await bo.expect("change", within=2, conversation="g1")
         assert (event["from"], len(event["participants"])) == (0, 3)
         await ada.expect("change", within=2, conversation="g1", **{"from": 1}, rev=2)
-        c.commit(RemoveParticipant("g1", "den-2", "den-1", "m2", 0, OWNER))
+        c.commit(RemoveParticipant(conversation="g1", user="den-2", other="den-1", message="m2", at=0, by=OWNER))
         event = await bo.expect("change", within=2, conversation="g1")
         assert [(p["user"], p["left_at"] is not None) for p in event["participants"]] == [("den-1", True)]
         c.commit(sent("g1", "den-2", "not for bo"))

@@ -49,7 +49,19 @@ async def test_senders_take_back_for_as_long_as_the_settings_say(
         if role == "staff":
             conversation = (await sender.ask("conversation.open", with_="pat-1"))["conversation"]
         me = "pat-1" if role == "patient" else "sta-1"
-        c.store.commit([SendMessage(conversation, me, "old", "old", "x", None, c.server.now() - age)])
+        c.store.commit(
+            [
+                SendMessage(
+                    conversation=conversation,
+                    user=me,
+                    client_id="old",
+                    message="old",
+                    body="x",
+                    reply_to=None,
+                    at=c.server.now() - age,
+                )
+            ]
+        )
         if allowed or (role, request_) == ("staff", "message.delete"):
             ok = await sender.ask(request_, conversation=conversation, seq=1, **fields)
             assert ok["rev"] == 3
@@ -175,10 +187,18 @@ async def test_what_changed_long_ago_is_fed_in_the_order_of_revs(autojump_clock:
         for n in range(260):
             seq = rng.randrange(1, 301)
             altering: list[Change] = [
-                EditMessage(conversation, "den-1", seq, f"edit {n}", START, None),
-                React(conversation, "pat-1", seq, "👍", rng.random() < 0.7, START),
-                DeleteMessage(conversation, "den-1", seq, START, None, ANY),
-                SendMessage(conversation, "den-1", f"n-{n}", f"n-{n}", "new", None, START),
+                EditMessage(conversation=conversation, user="den-1", seq=seq, body=f"edit {n}", at=START, since=None),
+                React(conversation=conversation, user="pat-1", seq=seq, emoji="👍", on=rng.random() < 0.7, at=START),
+                DeleteMessage(conversation=conversation, user="den-1", seq=seq, at=START, since=None, by=ANY),
+                SendMessage(
+                    conversation=conversation,
+                    user="den-1",
+                    client_id=f"n-{n}",
+                    message=f"n-{n}",
+                    body="new",
+                    reply_to=None,
+                    at=START,
+                ),
             ]
             c.store.commit([rng.choice(altering)])
         back = await c.server.connect()
@@ -196,11 +216,26 @@ async def test_a_thousand_edits_are_fed_and_one_more_starts_over(autojump_clock:
         ada, _, conversation = await c.pair()
         await ada.abort()
         for n in range(1001):
-            c.store.commit([SendMessage(conversation, "den-1", f"n-{n}", f"n-{n}", "x", None, START)])
+            c.store.commit(
+                [
+                    SendMessage(
+                        conversation=conversation,
+                        user="den-1",
+                        client_id=f"n-{n}",
+                        message=f"n-{n}",
+                        body="x",
+                        reply_to=None,
+                        at=START,
+                    )
+                ]
+            )
         for edited, reset in ((1000, False), (1001, True)):
             first = 1 if edited == 1000 else 1001
             c.store.commit(
-                [EditMessage(conversation, "den-1", seq, "y", START, None) for seq in range(first, edited + 1)]
+                [
+                    EditMessage(conversation=conversation, user="den-1", seq=seq, body="y", at=START, since=None)
+                    for seq in range(first, edited + 1)
+                ]
             )
             again = await c.server.connect()
             hello = await again.hello("pat-1", epoch="epoch-1", revs={conversation: 1002})

@@ -223,8 +223,32 @@ def crowded(groups: int, people: int) -> MemoryStore:
     for n in range(groups):
         members = tuple(users[people * n : people * (n + 1)])
         store.commit([PutUser("me", "Me", "dentist", START)])
-        store.commit([CreateGroup(f"g{n}", "me", "x", members, None, START + n, people + 1)])
-        store.commit([SendMessage(f"g{n}", "me", f"m{n}", f"m{n}", "x", None, START + n)])
+        store.commit(
+            [
+                CreateGroup(
+                    conversation=f"g{n}",
+                    user="me",
+                    title="x",
+                    members=members,
+                    client_id=None,
+                    at=START + n,
+                    limit=people + 1,
+                )
+            ]
+        )
+        store.commit(
+            [
+                SendMessage(
+                    conversation=f"g{n}",
+                    user="me",
+                    client_id=f"m{n}",
+                    message=f"m{n}",
+                    body="x",
+                    reply_to=None,
+                    at=START + n,
+                )
+            ]
+        )
     return store
 
 
@@ -267,8 +291,33 @@ async def test_a_batch_of_much_reacted_messages_fits_into_frames(autojump_clock:
     async with clinic(config=Config(limits=Limits(outbox_bytes=2**24))) as c:
         store = c.store
         store.commit([PutUser(user, user, "dentist", START) for user in users])
-        store.commit([CreateGroup("g", users[0], "x", tuple(users), None, START, 200)])
-        store.commit([SendMessage("g", users[0], f"m{n}", f"m{n}", "\u0001" * 9000, None, START) for n in range(8)])
+        store.commit(
+            [
+                CreateGroup(
+                    conversation="g",
+                    user=users[0],
+                    title="x",
+                    members=tuple(users),
+                    client_id=None,
+                    at=START,
+                    limit=200,
+                )
+            ]
+        )
+        store.commit(
+            [
+                SendMessage(
+                    conversation="g",
+                    user=users[0],
+                    client_id=f"m{n}",
+                    message=f"m{n}",
+                    body="\u0001" * 9000,
+                    reply_to=None,
+                    at=START,
+                )
+                for n in range(8)
+            ]
+        )
         await c.server.connect(users[0])
         for n in range(8):
             reactions = tuple(Reaction(each, tuple(users)) for each in emoji)

@@ -114,10 +114,10 @@ def fill(store: MemoryStore) -> None:
     members = tuple(PEOPLE.keys() - {"eve", "boss", "new", "own", "shut"})
     changes: list[Change] = [
         *(PutUser(user, f"{user} secret", role, START) for user, role in PEOPLE.items()),
-        CreateGroup("g", "own", "Secret", members, None, START, 50),
-        SendMessage("g", "wri", "w", "m-1", "secret", None, START),
+        CreateGroup(conversation="g", user="own", title="Secret", members=members, client_id=None, at=START, limit=50),
+        SendMessage(conversation="g", user="wri", client_id="w", message="m-1", body="secret", reply_to=None, at=START),
         Leave("g", "left", "m-2", START),
-        RemoveParticipant("g", "own", "out", "m-3", START, owner),
+        RemoveParticipant(conversation="g", user="own", other="out", message="m-3", at=START, by=owner),
         OpenDirect("d", "own", "den", START),
         SetDisabled("shut", True, START),
     ]
@@ -244,11 +244,13 @@ async def test_rights_are_those_of_the_moment_of_the_change(autojump_clock: Mock
         elsewhere(Leave("g", "sta", "m-9", START))
         with pytest.raises(Refused, match="not_found"):
             await sta.ask("conversation.update", conversation="g", title="Mine")
-        elsewhere(RemoveParticipant("g", "adm", "own", "m-10", START, team))
+        elsewhere(RemoveParticipant(conversation="g", user="adm", other="own", message="m-10", at=START, by=team))
         with pytest.raises(Refused, match="not_found"):
             await own.ask("conversation.add", conversation="g", user="new")
         # All came in at once: the heir is the first by id. Who is brought back is no owner any more.
-        elsewhere(AddParticipant("g", "adm", "own", "m-11", START, team, 50))
+        elsewhere(
+            AddParticipant(conversation="g", user="adm", other="own", message="m-11", at=START, by=team, limit=50)
+        )
         with pytest.raises(Refused, match="forbidden"):
             await den.ask("conversation.update", conversation="g", title="Mine")
         with pytest.raises(Refused, match="forbidden"):

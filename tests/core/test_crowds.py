@@ -68,7 +68,19 @@ async def test_a_message_to_500_with_all_its_receipts(spread: float, autojump_cl
         server.dial = lambda pair=memory_stream_pair: Counted(dial(pair), counts)  # type: ignore[method-assign]
         clients = [await server.connect(user) for user in users]
         # Now, so that nobody is told of 499 others who come: that is another matter.
-        store.commit([CreateGroup(GROUP, users[0], "All", tuple(users), None, START, PEOPLE)])
+        store.commit(
+            [
+                CreateGroup(
+                    conversation=GROUP,
+                    user=users[0],
+                    title="All",
+                    members=tuple(users),
+                    client_id=None,
+                    at=START,
+                    limit=PEOPLE,
+                )
+            ]
+        )
         await wait_all_tasks_blocked()
         counts[0] = 0
         await clients[0].ask("message.send", conversation=GROUP, client_id="m", body="x" * 200)

@@ -15,7 +15,19 @@ async def behind(c: Clinic, count: int, body: str = "x") -> tuple[TestClient, Bo
     book = Book(ada).read()
     await ada.abort()
     for n in range(count):
-        c.store.commit([SendMessage(conversation, "den-1", f"gone-{n}", f"gone-{n}", body, None, 0)])
+        c.store.commit(
+            [
+                SendMessage(
+                    conversation=conversation,
+                    user="den-1",
+                    client_id=f"gone-{n}",
+                    message=f"gone-{n}",
+                    body=body,
+                    reply_to=None,
+                    at=0,
+                )
+            ]
+        )
     c.server.daemon.rooms._resync_all()
     await wait_all_tasks_blocked()
     back = await c.server.connect()

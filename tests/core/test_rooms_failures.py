@@ -198,10 +198,14 @@ async def test_another_writer_between_commits(autojump_clock: MockClock) -> None
             c.store.meddle = lambda: elsewhere.send("pat-1")
             await say(ada, conversation, f"a-{n}", f"b-{n}")
             await wait_all_tasks_blocked()
-            c.store.meddle = lambda: elsewhere.commit(AdvanceReceipt(conversation, "den-1", None, 1, 0))
+            c.store.meddle = lambda: elsewhere.commit(
+                AdvanceReceipt(conversation=conversation, user="den-1", delivered=None, read=1, at=0)
+            )
             await say(bo, conversation, f"c-{n}")
             await agree(c, book, other)
-        c.store.meddle = lambda: elsewhere.commit(SetMembership(conversation, "pat-1", True, None, None))
+        c.store.meddle = lambda: elsewhere.commit(
+            SetMembership(conversation=conversation, user="pat-1", muted=True, pinned=None, archived=None)
+        )
         await say(bo, conversation, "c")
         await wait_all_tasks_blocked()
         await agree(c, other)

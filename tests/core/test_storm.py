@@ -187,11 +187,11 @@ class Storm:
         id = f"e{self._count}"
         changes: list[Change] = [
             Leave(conversation, other, id, 0),
-            EditMessage(conversation, user, seq, id, 0, None),
-            DeleteMessage(conversation, user, seq, 0, None, ANY),
-            React(conversation, user, seq, "👍", True, 0),
-            AddParticipant(conversation, user, other, id, 0, ANY, 9),
-            RemoveParticipant(conversation, user, other, id, 0, ANY),
+            EditMessage(conversation=conversation, user=user, seq=seq, body=id, at=0, since=None),
+            DeleteMessage(conversation=conversation, user=user, seq=seq, at=0, since=None, by=ANY),
+            React(conversation=conversation, user=user, seq=seq, emoji="👍", on=True, at=0),
+            AddParticipant(conversation=conversation, user=user, other=other, message=id, at=0, by=ANY, limit=9),
+            RemoveParticipant(conversation=conversation, user=user, other=other, message=id, at=0, by=ANY),
         ]
         change = self._rng.choice(changes)
         self._unseen.append((conversation, other))

@@ -28,7 +28,9 @@ MESSAGES = st.builds(
     sent_at=TIMES,
     edited_at=st.none() | TIMES,
     deleted_at=st.none() | TIMES,
-    attachments=st.lists(st.builds(Attachment, TEXT, TEXT, TEXT, st.integers(0, 2**53), TEXT), max_size=2).map(tuple),
+    attachments=st.lists(
+        st.builds(Attachment, id=TEXT, name=TEXT, type=TEXT, size=st.integers(0, 2**53), url=TEXT), max_size=2
+    ).map(tuple),
     reactions=st.lists(st.builds(Reaction, TEXT, st.lists(TEXT, max_size=2).map(tuple)), max_size=2).map(tuple),
 )
 

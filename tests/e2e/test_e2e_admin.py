@@ -135,14 +135,30 @@ async def test_tokens(place: Any, operator: Operator) -> None:
 async def test_earlier_texts_of_messages(place: Any, operator: Operator) -> None:
     store = SqliteStore(operator.folder / "data" / "chatd.db", new_epoch=lambda: "e1")
     sender = frozenset({"sender"})
-    store.commit([
-        PutUser("pat-1", "Ada", "patient", 1),
-        PutUser("den-1", "Bo", "dentist", 1),
-        OpenDirect("c1", "pat-1", "den-1", 2),
-        *(SendMessage("c1", "pat-1", f"k{n}", f"m{n}", f"first {n}", None, 3) for n in (1, 2)),
-        *(EditMessage("c1", "pat-1", 1, f"text {n} \x1b[2J", 10 + n, None) for n in range(2, 9)),
-        DeleteMessage("c1", "pat-1", 1, 99, None, sender),
-    ])  # fmt: skip
+    store.commit(
+        [
+            PutUser("pat-1", "Ada", "patient", 1),
+            PutUser("den-1", "Bo", "dentist", 1),
+            OpenDirect("c1", "pat-1", "den-1", 2),
+            *(
+                SendMessage(
+                    conversation="c1",
+                    user="pat-1",
+                    client_id=f"k{n}",
+                    message=f"m{n}",
+                    body=f"first {n}",
+                    reply_to=None,
+                    at=3,
+                )
+                for n in (1, 2)
+            ),
+            *(
+                EditMessage(conversation="c1", user="pat-1", seq=1, body=f"text {n} \x1b[2J", at=10 + n, since=None)
+                for n in range(2, 9)
+            ),
+            DeleteMessage(conversation="c1", user="pat-1", seq=1, at=99, since=None, by=sender),
+        ]
+    )
     store.close()
     async with place:
         printed = (await operator.say("message", "versions", "c1", "1")).splitlines()

@@ -179,7 +179,13 @@ def test_the_clock_is_behind_the_newest_message(ahead: int, level: str) -> None:
     store.commit(
         [PutUser("ada", "Ada", "patient", 1), PutUser("bo", "Bo", "dentist", 1), OpenDirect("c", "ada", "bo", 2)]
     )
-    store.commit([SendMessage("c", "ada", "1", "m1", "hello", None, NOW + ahead)])
+    store.commit(
+        [
+            SendMessage(
+                conversation="c", user="ada", client_id="1", message="m1", body="hello", reply_to=None, at=NOW + ahead
+            )
+        ]
+    )
     store.close()
     assert findings()["clock"][0] == level
     if level == "warning":

@@ -70,7 +70,7 @@ class Chat:
         return len([m for m in self.log if m.seq > read and m.sender not in (None, user) and m.deleted_at is None])
 
     def membership(self, user: str) -> Membership:
-        return Membership(user, **self.people[user].flags, unread=self.unread(user))
+        return Membership(user=user, **self.people[user].flags, unread=self.unread(user))
 
     def memberships(self, *users: str) -> set[Membership]:
         return {self.membership(user) for user in users}
@@ -79,13 +79,24 @@ class Chat:
         newest = self.log[-1].sent_at if self.log else None
         pair = None if self.made_as else " ".join(sorted(CHATS[self.id]))
         kind: Literal["group", "direct"] = "group" if self.made_as else "direct"
-        return Conversation(self.id, kind, pair, self.title, self.created_at, newest, len(self.log), self.rev)
+        return Conversation(
+            id=self.id,
+            kind=kind,
+            pair=pair,
+            title=self.title,
+            created_at=self.created_at,
+            last_message_at=newest,
+            last_seq=len(self.log),
+            rev=self.rev,
+        )
 
     def participant(self, user: str) -> Participant:
         p = self.people[user]
+        delivered, read = p.marks["delivered"], p.marks["read"]
         return Participant(
-            self.id, user, p.role, p.joined_at, p.left_at, p.from_seq,
-            *p.marks["delivered"], *p.marks["read"], p.rev, **p.flags,
+            conversation=self.id, user=user, role=p.role, joined_at=p.joined_at, left_at=p.left_at, from_seq=p.from_seq,
+            delivered_seq=delivered[0], delivered_at=delivered[1], read_seq=read[0], read_at=read[1], rev=p.rev,
+            **p.flags,
         )  # fmt: skip
 
     def participants(self) -> set[Participant]:
@@ -95,7 +106,9 @@ class Chat:
         seq = len(self.log) + 1
         fields: dict[str, Any] = {"client_id": None, "reply_to": None, "data": None, **more}
         fields["kind"] = "text" if sender else "system"
-        self.log.append(Message(self.id, seq, self.rev, id, sender, body=body, sent_at=at, **fields))
+        self.log.append(
+            Message(conversation=self.id, seq=seq, rev=self.rev, id=id, sender=sender, body=body, sent_at=at, **fields)
+        )
         return seq
 
     def bring_in(self, user: str, at: int, from_seq: int) -> None:
@@ -172,7 +185,7 @@ class Model:
         assert not isinstance(change, AdminChange)
         match change:
             case PutUser(user, name, role):
-                old = self.users.get(user, User(user, user, "patient"))
+                old = self.users.get(user, User(id=user, name=user, role="patient"))
                 self.users[user] = attrs.evolve(old, name=name or old.name, role=role or old.role)
                 return self.users[user]
             case SeeUser(user, at):

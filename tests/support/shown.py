@@ -11,7 +11,7 @@ from .stores import by_user
 def settings(
     user: str, unread: int = 0, *, muted: bool = False, pinned: bool = False, archived: bool = False
 ) -> Membership:
-    return Membership(user, muted, pinned, archived, unread)
+    return Membership(user=user, muted=muted, pinned=pinned, archived=archived, unread=unread)
 
 
 def unread(store: Store, conversation: str, user: str) -> int:

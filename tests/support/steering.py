@@ -67,7 +67,11 @@ class Elsewhere:
     def send(self, user: str) -> None:
         self._count += 1
         name = f"{self._name}-{self._count}"
-        self.commit(SendMessage(self._conversation, user, name, name, name, None, 0))
+        self.commit(
+            SendMessage(
+                conversation=self._conversation, user=user, client_id=name, message=name, body=name, reply_to=None, at=0
+            )
+        )
 
     def leave(self, user: str) -> None:
         self.commit(Leave(self._conversation, user, f"{self._name}-left-{user}", 0))

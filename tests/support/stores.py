@@ -187,12 +187,20 @@ class Desk:
         reply_to: int | None = None,
     ) -> SendMessage:
         number = next(self._numbers)
-        return SendMessage(conversation, user, client_id or f"k{number}", f"m{number}", body, reply_to, self.tick())
+        return SendMessage(
+            conversation=conversation,
+            user=user,
+            client_id=client_id or f"k{number}",
+            message=f"m{number}",
+            body=body,
+            reply_to=reply_to,
+            at=self.tick(),
+        )
 
     def receipt(
         self, conversation: str, user: str, *, delivered: int | None = None, read: int | None = None
     ) -> AdvanceReceipt:
-        return AdvanceReceipt(conversation, user, delivered, read, self.tick())
+        return AdvanceReceipt(conversation=conversation, user=user, delivered=delivered, read=read, at=self.tick())
 
     def leave(self, conversation: str, user: str) -> Leave:
         return Leave(conversation, user, f"m{next(self._numbers)}", self.tick())
@@ -200,29 +208,49 @@ class Desk:
     def create(
         self, user: str, *members: str, title: str = "Recall", client_id: str | None = None, limit: int = 500
     ) -> CreateGroup:
-        return CreateGroup(f"c{next(self._numbers)}", user, title, members, client_id, self.tick(), limit)
+        return CreateGroup(
+            conversation=f"c{next(self._numbers)}",
+            user=user,
+            title=title,
+            members=members,
+            client_id=client_id,
+            at=self.tick(),
+            limit=limit,
+        )
 
     def title(self, conversation: str, user: str, title: str, *, by: frozenset[str] = OWNER) -> SetTitle:
-        return SetTitle(conversation, user, title, f"m{next(self._numbers)}", self.tick(), by)
+        return SetTitle(
+            conversation=conversation, user=user, title=title, message=f"m{next(self._numbers)}", at=self.tick(), by=by
+        )
 
     def add(
         self, conversation: str, user: str, other: str, *, by: frozenset[str] = OWNER, limit: int = 500
     ) -> AddParticipant:
-        return AddParticipant(conversation, user, other, f"m{next(self._numbers)}", self.tick(), by, limit)
+        return AddParticipant(
+            conversation=conversation,
+            user=user,
+            other=other,
+            message=f"m{next(self._numbers)}",
+            at=self.tick(),
+            by=by,
+            limit=limit,
+        )
 
     def remove(self, conversation: str, user: str, other: str, *, by: frozenset[str] = OWNER) -> RemoveParticipant:
-        return RemoveParticipant(conversation, user, other, f"m{next(self._numbers)}", self.tick(), by)
+        return RemoveParticipant(
+            conversation=conversation, user=user, other=other, message=f"m{next(self._numbers)}", at=self.tick(), by=by
+        )
 
     def edit(self, conversation: str, user: str, seq: int, body: str, *, since: int | None = None) -> EditMessage:
-        return EditMessage(conversation, user, seq, body, self.tick(), since)
+        return EditMessage(conversation=conversation, user=user, seq=seq, body=body, at=self.tick(), since=since)
 
     def delete(
         self, conversation: str, user: str, seq: int, *, since: int | None = None, by: frozenset[str] = SENDER
     ) -> DeleteMessage:
-        return DeleteMessage(conversation, user, seq, self.tick(), since, by)
+        return DeleteMessage(conversation=conversation, user=user, seq=seq, at=self.tick(), since=since, by=by)
 
     def react(self, conversation: str, user: str, seq: int, emoji: str = "👍", *, on: bool = True) -> React:
-        return React(conversation, user, seq, emoji, on, self.tick())
+        return React(conversation=conversation, user=user, seq=seq, emoji=emoji, on=on, at=self.tick())
 
     def settings(
         self,
@@ -233,7 +261,7 @@ class Desk:
         pinned: bool | None = None,
         archived: bool | None = None,
     ) -> SetMembership:
-        return SetMembership(conversation, user, muted, pinned, archived)
+        return SetMembership(conversation=conversation, user=user, muted=muted, pinned=pinned, archived=archived)
 
 
 @attrs.define

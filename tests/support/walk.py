@@ -59,8 +59,10 @@ def changes() -> st.SearchStrategy[Change]:
     seats = in_chats + in_groups * 3
 
     @st.composite
-    def seated(draw: st.DrawFn, kind: type[Any], *rest: st.SearchStrategy[Any]) -> Change:
-        change: Change = kind(*draw(st.sampled_from(seats)), *(draw(strategy) for strategy in rest))
+    def seated(draw: st.DrawFn, /, kind: type[Any], **rest: st.SearchStrategy[Any]) -> Change:
+        conversation, user = draw(st.sampled_from(seats))
+        fields = {name: draw(strategy) for name, strategy in rest.items()}
+        change: Change = kind(conversation=conversation, user=user, **fields)
         return change
 
     @st.composite
@@ -70,11 +72,11 @@ def changes() -> st.SearchStrategy[Change]:
 
     send = seated(
         SendMessage,
-        st.sampled_from(["k1", "k2", "k3", ""]),  # "": one of its own
-        st.just(""),
-        st.text(max_size=5).map(lambda text: text.replace("\0", "")),
-        st.none() | st.integers(1, 9),
-        st.just(0),
+        client_id=st.sampled_from(["k1", "k2", "k3", ""]),  # "": one of its own
+        message=st.just(""),
+        body=st.text(max_size=5).map(lambda text: text.replace("\0", "")),
+        reply_to=st.none() | st.integers(1, 9),
+        at=st.just(0),
     )
     seq = st.integers(1, 6)
     title = st.sampled_from(["Recall", "Implants"])
@@ -83,40 +85,42 @@ def changes() -> st.SearchStrategy[Change]:
     grouped = st.sampled_from([*in_groups * 5, *in_chats[:1]])
 
     @st.composite
-    def in_group(draw: st.DrawFn, kind: type[Any], *rest: st.SearchStrategy[Any]) -> Change:
-        change: Change = kind(*draw(grouped), *(draw(strategy) for strategy in rest))
+    def in_group(draw: st.DrawFn, /, kind: type[Any], **rest: st.SearchStrategy[Any]) -> Change:
+        conversation, user = draw(grouped)
+        fields = {name: draw(strategy) for name, strategy in rest.items()}
+        change: Change = kind(conversation=conversation, user=user, **fields)
         return change
 
     regroup = st.one_of(
-        in_group(SetTitle, title, st.just(""), st.just(0), rights),
-        in_group(AddParticipant, person, st.just(""), st.just(0), rights, st.just(FULL)),
-        in_group(RemoveParticipant, person, st.just(""), st.just(0), rights),
+        in_group(SetTitle, title=title, message=st.just(""), at=st.just(0), by=rights),
+        in_group(AddParticipant, other=person, message=st.just(""), at=st.just(0), by=rights, limit=st.just(FULL)),
+        in_group(RemoveParticipant, other=person, message=st.just(""), at=st.just(0), by=rights),
     )
     create = st.builds(
         CreateGroup,
-        st.just(""),
-        person,
-        title,
-        st.lists(person, max_size=4).map(tuple),
-        st.sampled_from([None, "k1", "k2"]),
-        st.just(0),
-        st.just(FULL),
+        conversation=st.just(""),
+        user=person,
+        title=title,
+        members=st.lists(person, max_size=4).map(tuple),
+        client_id=st.sampled_from([None, "k1", "k2"]),
+        at=st.just(0),
+        limit=st.just(FULL),
     )
     body = st.sampled_from(["", "eins", "zwei"])
     whose = st.sampled_from([frozenset({"sender"}), frozenset({"sender", "participant"})])
     alter = st.one_of(
-        seated(EditMessage, seq, body, st.just(0), since),
-        seated(DeleteMessage, seq, st.just(0), since, whose),
-        seated(React, seq, st.sampled_from("👍🦷"), st.booleans(), st.just(0)),
-        seated(React, seq, st.just("👍"), st.just(True), st.just(0)),
+        seated(EditMessage, seq=seq, body=body, at=st.just(0), since=since),
+        seated(DeleteMessage, seq=seq, at=st.just(0), since=since, by=whose),
+        seated(React, seq=seq, emoji=st.sampled_from("👍🦷"), on=st.booleans(), at=st.just(0)),
+        seated(React, seq=seq, emoji=st.just("👍"), on=st.just(True), at=st.just(0)),
     )
     names, roles = st.sampled_from([None, "Ada", "Ünal"]), st.sampled_from([None, "staff"])
     return st.one_of(
         send,
         send,
-        seated(AdvanceReceipt, mark, mark, st.just(0)),
-        seated(Leave, st.just(""), st.just(0)),
-        seated(SetMembership, flag, flag, flag),
+        seated(AdvanceReceipt, delivered=mark, read=mark, at=st.just(0)),
+        seated(Leave, message=st.just(""), at=st.just(0)),
+        seated(SetMembership, muted=flag, pinned=flag, archived=flag),
         opening(),
         create,
         regroup,
@@ -158,7 +162,19 @@ class Stores(RuleBasedStateMachine):
         self.commit([OpenDirect(id, *CHATS[id], 0) for id in sorted(opened)])
         for people in groups:
             here = [user for user in people[:FULL] if user in known] or people[:1]
-            self.commit([CreateGroup("", here[0], "Recall", tuple(here[1:]), None, 0, FULL)])
+            self.commit(
+                [
+                    CreateGroup(
+                        conversation="",
+                        user=here[0],
+                        title="Recall",
+                        members=tuple(here[1:]),
+                        client_id=None,
+                        at=0,
+                        limit=FULL,
+                    )
+                ]
+            )
 
     @rule(batch=st.lists(changes(), max_size=8))
     def commit(self, batch: list[Change]) -> None:

@@ -80,4 +80,6 @@ def leave(context: Context[ConversationLeave]) -> Leave:
 def set_membership(context: Context[MembershipSet]) -> SetMembership:
     """Muted, pinned, archived: the caller's own business."""
     r = context.request
-    return SetMembership(r.conversation, context.user.id, r.muted, r.pinned, r.archived)
+    return SetMembership(
+        conversation=r.conversation, user=context.user.id, muted=r.muted, pinned=r.pinned, archived=r.archived
+    )

@@ -17,7 +17,15 @@ async def create(context: Context[ConversationCreate]) -> None:
     # With a name, it may have been made while everybody could be reached: it is found then, and else none is made.
     limit = parts.limits.max_participants if reachable else 0
     now, members = parts.now(), tuple(r.members)
-    change = CreateGroup(parts.new_id(), context.user.id, r.title, members, r.client_id, now, limit)
+    change = CreateGroup(
+        conversation=parts.new_id(),
+        user=context.user.id,
+        title=r.title,
+        members=members,
+        client_id=r.client_id,
+        at=now,
+        limit=limit,
+    )
     try:
         await parts.rooms.begin(context.caller, r.id, change)
     except Refusal as refusal:
@@ -29,7 +37,14 @@ async def create(context: Context[ConversationCreate]) -> None:
 def update(context: Context[ConversationUpdate]) -> SetTitle:
     """Another title; a system message says so."""
     r, parts = context.request, context.parts
-    return SetTitle(r.conversation, context.user.id, r.title, parts.new_id(), parts.now(), context.by)
+    return SetTitle(
+        conversation=r.conversation,
+        user=context.user.id,
+        title=r.title,
+        message=parts.new_id(),
+        at=parts.now(),
+        by=context.by,
+    )
 
 
 async def add(context: Context[ConversationAdd]) -> AddParticipant:
@@ -38,13 +53,28 @@ async def add(context: Context[ConversationAdd]) -> AddParticipant:
     if not await _reachable(context, [r.user]):
         raise not_found("user")
     limit = parts.limits.max_participants
-    return AddParticipant(r.conversation, context.user.id, r.user, parts.new_id(), parts.now(), context.by, limit)
+    return AddParticipant(
+        conversation=r.conversation,
+        user=context.user.id,
+        other=r.user,
+        message=parts.new_id(),
+        at=parts.now(),
+        by=context.by,
+        limit=limit,
+    )
 
 
 def remove(context: Context[ConversationRemove]) -> RemoveParticipant:
     """Take somebody out."""
     r, parts = context.request, context.parts
-    return RemoveParticipant(r.conversation, context.user.id, r.user, parts.new_id(), parts.now(), context.by)
+    return RemoveParticipant(
+        conversation=r.conversation,
+        user=context.user.id,
+        other=r.user,
+        message=parts.new_id(),
+        at=parts.now(),
+        by=context.by,
+    )
 
 
 async def _reachable(context: Context[ConversationCreate] | Context[ConversationAdd], users: list[str]) -> bool:

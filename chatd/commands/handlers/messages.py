@@ -20,7 +20,13 @@ def send(context: Context[MessageSend]) -> SendMessage:
     if r.attachments:
         raise not_yet()
     return SendMessage(
-        r.conversation, context.caller.user_id, r.client_id, parts.new_id(), r.body, r.reply_to, parts.now()
+        conversation=r.conversation,
+        user=context.caller.user_id,
+        client_id=r.client_id,
+        message=parts.new_id(),
+        body=r.body,
+        reply_to=r.reply_to,
+        at=parts.now(),
     )
 
 
@@ -28,14 +34,28 @@ def edit(context: Context[MessageEdit]) -> EditMessage:
     """Another text, for as long as the settings let its sender change it."""
     r, parts = context.request, context.parts
     now = parts.now()
-    return EditMessage(r.conversation, context.user.id, r.seq, r.body, now, parts.windows.edit_since(now))
+    return EditMessage(
+        conversation=r.conversation,
+        user=context.user.id,
+        seq=r.seq,
+        body=r.body,
+        at=now,
+        since=parts.windows.edit_since(now),
+    )
 
 
 def delete(context: Context[MessageDelete]) -> DeleteMessage:
     """A tombstone in the message's place."""
     r, parts = context.request, context.parts
     now = parts.now()
-    return DeleteMessage(r.conversation, context.user.id, r.seq, now, parts.windows.delete_since(now), context.by)
+    return DeleteMessage(
+        conversation=r.conversation,
+        user=context.user.id,
+        seq=r.seq,
+        at=now,
+        since=parts.windows.delete_since(now),
+        by=context.by,
+    )
 
 
 def react(context: Context[MessageReact]) -> React:
@@ -43,7 +63,9 @@ def react(context: Context[MessageReact]) -> React:
     r = context.request
     if not is_emoji(r.emoji):
         raise Refusal(ErrorCode.BAD_REQUEST, "`emoji`: expected one emoji")
-    return React(r.conversation, context.user.id, r.seq, r.emoji, r.on, context.parts.now())
+    return React(
+        conversation=r.conversation, user=context.user.id, seq=r.seq, emoji=r.emoji, on=r.on, at=context.parts.now()
+    )
 
 
 async def history(context: Context[MessageHistory]) -> Read:

@@ -8,4 +8,6 @@ from storage.changes import AdvanceReceipt
 def advance(context: Context[Receipt]) -> AdvanceReceipt:
     """Move the caller's watermarks forward."""
     r = context.request
-    return AdvanceReceipt(r.conversation, context.user.id, r.delivered, r.read, context.parts.now())
+    return AdvanceReceipt(
+        conversation=r.conversation, user=context.user.id, delivered=r.delivered, read=r.read, at=context.parts.now()
+    )

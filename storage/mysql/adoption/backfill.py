@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import attrs
 
+from storage.columns import quoted
 from storage.contract import StoreError
 from storage.mysql import rows
 from storage.mysql.connection import Connection, Row
@@ -144,7 +145,7 @@ class Backfill:
         marks = ["role", "fromSeq", "deliveredSeq", "readSeq", "rev"]
         self._marks = Into.of(
             "ConversationParticipant",
-            f'"id", "conversationId", "userId", {rows.quoted(marks)}{updated}',
+            f'"id", "conversationId", "userId", {quoted(marks)}{updated}',
             also=NEW,
             update={**new_values(*marks), **NEW},
         )

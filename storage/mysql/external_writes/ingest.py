@@ -119,13 +119,13 @@ class Ingest:
         db, work = self._db, self._work
         rooms: list[Conversation] = []
         for row in rows.many(db, _ROOMS, sorted(work.conversations)):
-            rooms.append(sql.conversation(row[:8]))
-            if row[8]:
+            rooms.append(sql.conversation(row))
+            if row[-1]:
                 self._retitled.append(rooms[-1].id)
         seats: defaultdict[str, list[Seat]] = defaultdict(list)
         touched: list[str] = [*work.seats]
         for row in rows.many(db, _SEATS, sorted(room.id for room in rooms)):
-            seat = Seat(sql.participant(row[:14]), *row[14:])
+            seat = Seat(sql.participant(row), *row[-4:])
             seats[seat.row.conversation].append(seat)
             if seat.touched is not None:
                 touched.append(seat.id)
@@ -309,7 +309,12 @@ class Ingest:
                 newest = self._db.one(_NEWEST_AT, (conversation, then))
                 read = max(read, newest[0] if newest else 0)
             delivered = max(read, reading.delivered)
-            receipt(self._unit, AdvanceReceipt(conversation, user, delivered or None, read or None, self._at))
+            receipt(
+                self._unit,
+                AdvanceReceipt(
+                    conversation=conversation, user=user, delivered=delivered or None, read=read or None, at=self._at
+                ),
+            )
 
 
 def _newcomer(row: Participant, room: Conversation) -> Participant:

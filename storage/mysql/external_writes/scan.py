@@ -60,7 +60,7 @@ _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND 
 
 
 def scan(
-    db: Connection, since: ScanPosition | None, make_user: Callable[[sql.Row], User], files: Files | None = None
+    db: Connection, since: ScanPosition | None, make_user: Callable[[Row], User], files: Files | None = None
 ) -> Scan:
     """See `Shared.moves`. Times are the server's."""
     found = db.one(_NOW.format("FALSE" if files is None else files.waiting))
@@ -68,15 +68,15 @@ def scan(
     now, waiting = found
     if since is None:  # nobody looked for a while: each title is looked at
         retitled = tuple(id for (id,) in db.run(_RETITLED, (PAGE,)))
-        return Scan((now - OVERLAP, "") * 2, {}, (), bool(waiting), retitled)
+        return Scan(next=(now - OVERLAP, "") * 2, conversations={}, users=(), waiting=bool(waiting), retitled=retitled)
     rooms, next_room = _page(db, _ROOMS, since[:2], now)
     users, next_user = _page(db, _USERS, since[2:], now)
     return Scan(
-        (*next_room, *next_user),
-        {id: rev for _, id, rev, _ in rooms},
-        tuple(make_user(row[1:]) for row in users),
-        bool(waiting),
-        tuple(id for _, id, _, retitled in rooms if retitled),
+        next=(*next_room, *next_user),
+        conversations={id: rev for _, id, rev, _ in rooms},
+        users=tuple(make_user(row[1:]) for row in users),
+        waiting=bool(waiting),
+        retitled=tuple(id for _, id, _, retitled in rooms if retitled),
     )
 
 
@@ -103,7 +103,7 @@ def _is_short(db: Connection, conversation: str, low: int, high: int) -> bool:
     return short > 0 and short > _number(db.one(_COUNT_GONE, place))
 
 
-def _number(row: sql.Row | None) -> int:
+def _number(row: Row | None) -> int:
     assert row is not None
     return int(row[0])
 

@@ -17,7 +17,20 @@ _BETWEEN = (
 def tombstone(conversation: str, seq: int, rev: int, at: int) -> Message:
     """Nobody knows any more who sent it, and when: the system tells that it is gone, since `at`."""
     id = "c" + hashlib.sha256(f"{conversation} {seq}".encode()).hexdigest()[:24]
-    return Message(conversation, seq, rev, id, None, None, "system", "", None, None, at, deleted_at=at)
+    return Message(
+        conversation=conversation,
+        seq=seq,
+        rev=rev,
+        id=id,
+        sender=None,
+        client_id=None,
+        kind="system",
+        body="",
+        reply_to=None,
+        data=None,
+        sent_at=at,
+        deleted_at=at,
+    )
 
 
 def between(

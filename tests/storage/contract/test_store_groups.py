@@ -361,8 +361,22 @@ def test_of_those_equally_long_in_the_first_by_id_is_owner(desk: Desk, store: St
 def test_a_second_owner_stays_the_only_one() -> None:
     """As where another program made one: no change makes two."""
     unit = Unit()
-    unit.conversations["g"] = Conversation("g", "group", None, "Recall", 1, None, 0, 1)
-    ben = Participant("g", "ben", "member", 1, None, 1, 0, None, 0, None, 1)
+    unit.conversations["g"] = Conversation(
+        id="g", kind="group", pair=None, title="Recall", created_at=1, last_message_at=None, last_seq=0, rev=1
+    )
+    ben = Participant(
+        conversation="g",
+        user="ben",
+        role="member",
+        joined_at=1,
+        left_at=None,
+        from_seq=1,
+        delivered_seq=0,
+        delivered_at=None,
+        read_seq=0,
+        read_at=None,
+        rev=1,
+    )
     owners = {user: attrs.evolve(ben, user=user, role="owner") for user in ("ada", "cleo")}
     unit.participants["g"] = {"ben": ben, **owners}
     outcome, _ = groups.leave(unit, Leave("g", "ada", "m", 2))
@@ -399,7 +413,7 @@ def test_an_owner_is_removed_while_there_is_no_other(desk: Desk, store: Store) -
     assert present(store, group) == {"ada", "cleo"}
     last = outcomes[-1]
     assert isinstance(last, Changed)
-    assert set(last.users) == {User(id, id, "patient") for id in ("ada", "ben", "cleo")}
+    assert set(last.users) == {User(id=id, name=id, role="patient") for id in ("ada", "ben", "cleo")}
 
 
 # -- rights --

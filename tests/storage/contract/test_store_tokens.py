@@ -24,7 +24,7 @@ from storage.records import Credentials, IssuedToken, User
 from storage.tokens import KEPT
 from support.stores import Kind
 
-ADA = User("ada", "Ada", "patient")
+ADA = User(id="ada", name="Ada", role="patient")
 FAR = 10**13
 
 
@@ -42,12 +42,16 @@ def do(store: Store, change: Change) -> Outcome:
 
 
 def add(store: Store, jti: str, user: str = "ada", *, at: int = 1000, expires: int = FAR) -> None:
-    assert do(store, AddToken(jti, user, at, expires)) == TokensSaved((IssuedToken(jti, user, at, expires),))
+    assert do(store, AddToken(jti, user, at, expires)) == TokensSaved(
+        (IssuedToken(jti=jti, user=user, issued_at=at, expires_at=expires),)
+    )
 
 
 def test_a_token_is_known_once_added(store: Store) -> None:
     add(store, "t1")
-    assert store.credentials("ada", "t1") == Credentials(ADA, IssuedToken("t1", "ada", 1000, FAR), None)
+    assert store.credentials("ada", "t1") == Credentials(
+        ADA, IssuedToken(jti="t1", user="ada", issued_at=1000, expires_at=FAR), None
+    )
     assert store.credentials("ada", "t2") == Credentials(ADA, None, None)
 
 
@@ -58,7 +62,7 @@ def test_the_credentials_of_nobody(store: Store) -> None:
 
 def test_credentials_say_whose_token_it_is(store: Store) -> None:
     add(store, "t1", "ben")
-    assert store.credentials("ada", "t1").token == IssuedToken("t1", "ben", 1000, FAR)
+    assert store.credentials("ada", "t1").token == IssuedToken(jti="t1", user="ben", issued_at=1000, expires_at=FAR)
 
 
 def test_a_token_for_nobody(store: Store) -> None:
@@ -71,17 +75,17 @@ def test_an_id_is_taken_once(store: Store) -> None:
     taken = do(store, AddToken("t1", "ben", 5, 6))
     assert isinstance(taken, Refused)
     assert taken.reason == "conflict"
-    assert store.credentials("ben", "t1").token == IssuedToken("t1", "ada", 1000, FAR)
+    assert store.credentials("ben", "t1").token == IssuedToken(jti="t1", user="ada", issued_at=1000, expires_at=FAR)
 
 
 def test_one_is_revoked_the_others_are_not(store: Store) -> None:
     add(store, "t1")
     add(store, "t2")
-    gone = IssuedToken("t1", "ada", 1000, FAR, revoked_at=2000)
+    gone = IssuedToken(jti="t1", user="ada", issued_at=1000, expires_at=FAR, revoked_at=2000)
     assert do(store, RevokeToken("t1", 2000)) == TokensSaved((gone,))
     assert do(store, RevokeToken("t1", 3000)) == TokensSaved((gone,))
     assert store.credentials("ada", "t1") == Credentials(ADA, gone, None)
-    assert store.credentials("ada", "t2").token == IssuedToken("t2", "ada", 1000, FAR)
+    assert store.credentials("ada", "t2").token == IssuedToken(jti="t2", user="ada", issued_at=1000, expires_at=FAR)
 
 
 def test_an_unknown_one_cannot_be_revoked(store: Store) -> None:
@@ -94,7 +98,9 @@ def test_all_of_a_user_are_revoked(store: Store) -> None:
     add(store, "t2")
     add(store, "t3", "ben")
     do(store, RevokeToken("t1", 1500))
-    assert do(store, RevokeTokens("ada", 2000)) == TokensSaved((IssuedToken("t2", "ada", 1000, FAR, 2000),))
+    assert do(store, RevokeTokens("ada", 2000)) == TokensSaved(
+        (IssuedToken(jti="t2", user="ada", issued_at=1000, expires_at=FAR, revoked_at=2000),)
+    )
     assert [(t.jti, t.revoked_at) for t in store.tokens(user=None, after=None, limit=9)] == [
         ("t1", 1500), ("t2", 2000), ("t3", None),
     ]  # fmt: skip
@@ -139,7 +145,7 @@ def test_what_expired_long_ago_is_forgotten(store: Store) -> None:
 
 
 def test_a_user_is_shut_out_and_let_in(store: Store) -> None:
-    out = User("ada", "Ada", "patient", disabled_at=70)
+    out = User(id="ada", name="Ada", role="patient", disabled_at=70)
     assert do(store, SetDisabled("ada", True, 70)) == UserSaved(out, changed=True)
     assert do(store, SetDisabled("ada", True, 80)) == UserSaved(out, changed=False)
     assert store.credentials("ada", "t").user == store.user("ada") == out
@@ -172,7 +178,9 @@ def test_everything_is_kept(kind: Kind, tmp_path: Path) -> None:
     store = kind.open(tmp_path)
     try:
         assert store.epoch == "e2"
-        out = User("ada", "Ada", "patient", disabled_at=7)
-        assert store.credentials("ada", "t1") == Credentials(out, IssuedToken("t1", "ada", 5, FAR, 6), 6)
+        out = User(id="ada", name="Ada", role="patient", disabled_at=7)
+        assert store.credentials("ada", "t1") == Credentials(
+            out, IssuedToken(jti="t1", user="ada", issued_at=5, expires_at=FAR, revoked_at=6), 6
+        )
     finally:
         store.close()

@@ -14,22 +14,22 @@ STAFF = ("dentist", "staff", "admin")
 
 
 def test_a_user_is_made_then_changed_by_what_is_given(desk: Desk, store: Store) -> None:
-    assert desk.do(desk.put("ada")) == [UserSaved(User("ada", "ada", "patient"), changed=False)]
-    assert desk.do(desk.put("ada", name="Ada")) == [UserSaved(User("ada", "Ada", "patient"), changed=True)]
-    assert desk.do(desk.put("ada", role="staff")) == [UserSaved(User("ada", "Ada", "staff"), changed=True)]
+    assert desk.do(desk.put("ada")) == [UserSaved(User(id="ada", name="ada", role="patient"), changed=False)]
+    assert desk.do(desk.put("ada", name="Ada")) == [UserSaved(User(id="ada", name="Ada", role="patient"), changed=True)]
+    assert desk.do(desk.put("ada", role="staff")) == [UserSaved(User(id="ada", name="Ada", role="staff"), changed=True)]
     assert (
         desk.do(desk.put("ada"), desk.put("ada", name="Ada", role="staff"))
-        == [UserSaved(User("ada", "Ada", "staff"), changed=False)] * 2
+        == [UserSaved(User(id="ada", name="Ada", role="staff"), changed=False)] * 2
     )
-    assert store.user("ada") == User("ada", "Ada", "staff")
+    assert store.user("ada") == User(id="ada", name="Ada", role="staff")
 
 
 def test_a_user_was_last_seen(desk: Desk, store: Store) -> None:
     made, seen = desk.do(desk.put("ada"), desk.see("ada"))
     assert isinstance(made, UserSaved)
-    assert seen == UserSaved(User("ada", "ada", "patient", last_seen_at=2), changed=False)
+    assert seen == UserSaved(User(id="ada", name="ada", role="patient", last_seen_at=2), changed=False)
     desk.do(attrs.evolve(desk.see("ada"), at=1))
-    assert store.user("ada") == User("ada", "ada", "patient", last_seen_at=2), "never earlier"
+    assert store.user("ada") == User(id="ada", name="ada", role="patient", last_seen_at=2), "never earlier"
     assert desk.refused(desk.see("nobody")).reason == "not_found"
 
 
@@ -38,7 +38,7 @@ def test_users(desk: Desk, store: Store) -> None:
     assert store.user("nobody") is None
     assert store.users([]) == {}
     assert store.users(["ada", "nobody", "ada", "ben"]) == {
-        "ada": User("ada", "ada", "patient"), "ben": User("ben", "ben", "patient"),
+        "ada": User(id="ada", name="ada", role="patient"), "ben": User(id="ben", name="ben", role="patient"),
     }  # fmt: skip
 
 

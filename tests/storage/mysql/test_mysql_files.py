@@ -57,7 +57,7 @@ def test_what_was_there_before(app: App, store: MysqlStore) -> None:
     assert not store.scan(None).waiting, "nobody has to hear of that"
     assert not store.has_pending("c1")
     assert [message.attachments for message in page(store)] == [
-        (Attachment("old", "old.png", "image/png", 1024, "/files/old.png"),),
+        (Attachment(id="old", name="old.png", type="image/png", size=1024, url="/files/old.png"),),
         (),
     ]
     assert [m.rev for m in page(store)] == [2, 3]
@@ -87,7 +87,14 @@ def test_a_message_of_files_alone(app: App, store: MysqlStore) -> None:
     (new,) = page(store)[2:]
     assert (new.body, ids([new])) == ("", [["first", "a", "b"]])
     assert new.attachments[1] == Attachment(
-        "a", "a.png", "image/png", 1024, "https://cdn.example/a?x=1&y=2", 640, 480, "/thumbs/a.png"
+        id="a",
+        name="a.png",
+        type="image/png",
+        size=1024,
+        url="https://cdn.example/a?x=1&y=2",
+        width=640,
+        height=480,
+        thumbnail_url="/thumbs/a.png",
     )
     found = store.summary("c1", "bo")
     assert found is not None
@@ -262,21 +269,37 @@ def test_an_address_that_a_browser_may_follow(url: str | None, is_shown: bool) -
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ([7, "/a", None, None, None, 0, None, None], Attachment("7", "a", "application/octet-stream", 0, "/a")),
-        (["f", "/x/My%20scan.pdf?v=2", None, None, -5, None, None, None],
-         Attachment("f", "My scan.pdf", "application/pdf", 0, "/x/My%20scan.pdf?v=2")),
-        (["f", "/a", "a.JPG", "IMAGE", 5, 3, 4, None], Attachment("f", "a.JPG", "image/jpeg", 5, "/a", 3, 4)),
-        (["f", "/a", "a", "text/plain; charset=utf-8", 5, 3, 4, None],
-         Attachment("f", "a", "text/plain; charset=utf-8", 5, "/a", 3, 4)),
-        (["f", "https://x", None, "a\nb/c", 5, None, None, None],
-         Attachment("f", "file", "application/octet-stream", 5, "https://x")),
-        (["f", "/a", "n" * 300, "t/" + "t" * 300, 5, None, None, None],
-         Attachment("f", "n" * 255, "application/octet-stream", 5, "/a")),
-        (["f", "https://[x/a%00%0Ab.png#/y", "\0", None, 5, None, None, None],
-         Attachment("f", "ab.png", "image/png", 5, "https://[x/a%00%0Ab.png#/y")),
+        (
+            [7, "/a", None, None, None, 0, None, None],
+            Attachment(id="7", name="a", type="application/octet-stream", size=0, url="/a"),
+        ),
+        (
+            ["f", "/x/My%20scan.pdf?v=2", None, None, -5, None, None, None],
+            Attachment(id="f", name="My scan.pdf", type="application/pdf", size=0, url="/x/My%20scan.pdf?v=2"),
+        ),
+        (
+            ["f", "/a", "a.JPG", "IMAGE", 5, 3, 4, None],
+            Attachment(id="f", name="a.JPG", type="image/jpeg", size=5, url="/a", width=3, height=4),
+        ),
+        (
+            ["f", "/a", "a", "text/plain; charset=utf-8", 5, 3, 4, None],
+            Attachment(id="f", name="a", type="text/plain; charset=utf-8", size=5, url="/a", width=3, height=4),
+        ),
+        (
+            ["f", "https://x", None, "a\nb/c", 5, None, None, None],
+            Attachment(id="f", name="file", type="application/octet-stream", size=5, url="https://x"),
+        ),
+        (
+            ["f", "/a", "n" * 300, "t/" + "t" * 300, 5, None, None, None],
+            Attachment(id="f", name="n" * 255, type="application/octet-stream", size=5, url="/a"),
+        ),
+        (
+            ["f", "https://[x/a%00%0Ab.png#/y", "\0", None, 5, None, None, None],
+            Attachment(id="f", name="ab.png", type="image/png", size=5, url="https://[x/a%00%0Ab.png#/y"),
+        ),
         (["two words", "/a", "a", None, 5, None, None, None], None),
     ],
-)  # fmt: skip
+)
 def test_what_a_row_leaves_open(row: list[Any], expected: Attachment | None) -> None:
     assert shown(row) == expected
 
@@ -315,7 +338,9 @@ def test_other_names() -> None:
         adopt(app, names=names)
         assert adoption_of(app, names=names).examine().only("missing") == []
         with served(app, names=names) as store:
-            assert page(store)[0].attachments == (Attachment("1", "tooth.png", "image/png", 2**40, "/a"),)
+            assert page(store)[0].attachments == (
+                Attachment(id="1", name="tooth.png", type="image/png", size=2**40, url="/a"),
+            )
             app.run(add, first, "/b", None, None, "OTHER", None)
             ingest(store)
             assert ids(page(store)) == [["1", "2"]]

@@ -61,7 +61,13 @@ def test_the_newest_message_of_a_store_in_use(path: Path) -> None:
     try:
         store.commit([PutUser("ada", "Ada", "patient", 1), PutUser("bo", "Bo", "dentist", 1)])
         store.commit([OpenDirect("c", "ada", "bo", 2)])
-        store.commit([SendMessage("c", "ada", "1", "m1", "hello", None, 5_000)])
+        store.commit(
+            [
+                SendMessage(
+                    conversation="c", user="ada", client_id="1", message="m1", body="hello", reply_to=None, at=5_000
+                )
+            ]
+        )
         assert path.with_name("chatd.db-wal").stat().st_size > 0
         assert inspect(path).newest == 5_000
     finally:

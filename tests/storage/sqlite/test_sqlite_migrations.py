@@ -103,13 +103,13 @@ def test_a_file_of_the_first_schema_works(path: Path) -> None:
     frozen(path, "schema_001.sql")
     with open_file(path) as store:
         assert (store.epoch, store.development, store.generation) == ("epoch-of-001", True, 0)
-        assert store.user("ada") == User("ada", "Ada Weiß", "patient", last_seen_at=1795300000004)
+        assert store.user("ada") == User(id="ada", name="Ada Weiß", role="patient", last_seen_at=1795300000004)
         assert store.standings("ada", {"c1": 1, "c2": 4}) == {
             "c1": Standing(7, reset=False), "c2": Standing(3, reset=True),
         }  # fmt: skip
         found = store.summary("c1", "ben")
         assert found is not None
-        assert found[0].membership == Membership("ben", muted=False, pinned=True, archived=False, unread=1)
+        assert found[0].membership == Membership(user="ben", muted=False, pinned=True, archived=False, unread=1)
         assert store.receipt_times("c1", 1) == [
             ReceiptTime("ada", 1795300000011, None), ReceiptTime("ben", 1795300000009, 1795300000010),
         ]  # fmt: skip
@@ -200,7 +200,7 @@ def test_a_file_with_groups_and_edits_works(path: Path) -> None:
             desk.send("c1", "ada", client_id="a-2"),
         ])  # fmt: skip
         assert isinstance(back, Changed)
-        assert back.memberships == (Membership("ben", muted=False, pinned=False, archived=False, unread=1),)
+        assert back.memberships == (Membership(user="ben", muted=False, pinned=False, archived=False, unread=1),)
         assert isinstance(repeat, Unchanged)
         assert (repeat.room.id, repeat.duplicate) == ("c1", True)
         assert isinstance(again, Unchanged)
