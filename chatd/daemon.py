@@ -20,10 +20,13 @@ import trio
 from chatd.auth.chain import development_chain, production_chain
 from chatd.auth.keepers import keepers
 from chatd.auth.tokens import Tokens
+from chatd.auth.upkeep import EVERY_S as UPKEEP_EVERY_S
+from chatd.auth.upkeep import Upkeep
 from chatd.background import disk
 from chatd.background.indexer import Indexer
-from chatd.background.supervise import Job, Jobs
+from chatd.background.supervise import Job, Jobs, repeating
 from chatd.cluster.external_writes import ExternalWrites
+from chatd.cluster.revocations import Revocations
 from chatd.commands.parts import Parts
 from chatd.commands.permissions import Policy, Windows
 from chatd.config import Config
@@ -158,8 +161,10 @@ class Daemon:
             metrics=self.metrics,
         )
         self._external_writes: ExternalWrites | None = None
+        self._revocations: Revocations | None = None
         if isinstance(store, SharedStore):
             self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
+            self._revocations = Revocations(self.gate, accounts, now, new_id)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         keep = config.mysql.poll if isinstance(store, SharedStore) else REMEMBERED_S
         app = make_app(
@@ -259,6 +264,11 @@ class Daemon:
             yield "socket poller", self._poller.run
         if self._external_writes is not None:
             yield "external writes", self._external_writes.run
+        if not self.parts.development:
+            upkeep = Upkeep(self.gate, self.registry, self.keepers.sessions, self.parts.now)
+            yield "sign-in upkeep", repeating(UPKEEP_EVERY_S, upkeep)
+        if self._revocations is not None:
+            yield "revocations elsewhere", repeating(self.config.mysql.poll, self._revocations.look)
 
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         connection = Connection(

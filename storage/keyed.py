@@ -80,6 +80,19 @@ class Invitation:
     expires_at: int
 
 
+@attrs.frozen(kw_only=True)
+class Revocation:
+    """A credential that was revoked, or all of a user's: told to other daemons on the database.
+
+    `key` begins with the time, so that keys ascend; `credential_id`: None for all.
+    """
+
+    key: str
+    user: str
+    credential_id: str | None = None
+    expires_at: int
+
+
 @attrs.frozen
 class Kind(Generic[R]):
     """A kind of row. `key`: its primary key; `finds`: fields by which rows are looked up; `expires`: a time, ms."""
@@ -119,8 +132,9 @@ SIGNED_IN = Kind("chatd_session", SignedIn, key="hash", finds=("user", "id"), ex
 API_KEY = Kind("chatd_api_key", ApiKey, key="hash", finds=("id",))
 TICKET = Kind("chatd_ticket", Ticket, key="hash", finds=("user",), expires="expires_at")
 INVITATION = Kind("chatd_invitation", Invitation, key="hash", finds=("user", "id"), expires="expires_at")
+REVOCATION = Kind("chatd_revocation", Revocation, key="key", expires="expires_at")
 
-KINDS: tuple[Kind[Any], ...] = (PASSWORD, SIGNED_IN, API_KEY, TICKET, INVITATION)
+KINDS: tuple[Kind[Any], ...] = (PASSWORD, SIGNED_IN, API_KEY, TICKET, INVITATION, REVOCATION)
 BY_ROW: dict[type, Kind[Any]] = {kind.row: kind for kind in KINDS}
 
 

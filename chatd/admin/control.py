@@ -17,7 +17,8 @@ import trio
 
 from storage.contract import Unavailable
 
-from .verbs import Answer, Port, Verb, VerbFailed, parse, written
+from .catalogue import parse, written
+from .verbs import Answer, Port, Verb, VerbFailed
 
 log = structlog.get_logger("chatd.control")
 

@@ -3,21 +3,21 @@
 So a command does the same, and prints the same, whether a daemon is running or not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 import attrs
-import msgspec
 from msgspec import Meta
 
 from chatd.auth.tokens import Tokens
 from chatd.core.accounts import AccountChange
 from protocol.objects import Role
 from protocol.times import to_rfc3339
-from protocol.types import Name, is_id
+from protocol.types import Name
 from storage.changes import (
     AddToken,
     BeginLineage,
+    DeleteRows,
     Outcome,
     PutUser,
     Refused,
@@ -28,6 +28,7 @@ from storage.changes import (
     UserSaved,
 )
 from storage.contract import Store
+from storage.keyed import SIGNED_IN
 from storage.records import IssuedToken, User
 
 PAGE = 500
@@ -115,9 +116,13 @@ class ChangeUser(Verb):
     role: Role | None = None
 
     async def run(self, port: Port) -> Answer:
-        if await port.read(lambda: port.store.user(self.user)) is None:
-            raise _no_user(self.user)
-        return await _put(port, PutUser(self.user, self.name, self.role, port.now()))
+        before = await port.read(lambda: port.store.user(self.user))
+        if before is None:
+            raise no_user(self.user)
+        done = await _put(port, PutUser(self.user, self.name, self.role, port.now()))
+        if self.role not in (None, before.role):
+            await port.commit([sessions_of(self.user)])
+        return done
 
 
 @attrs.frozen(kw_only=True)
@@ -129,7 +134,9 @@ class DisableUser(Verb):
     disabled: bool
 
     async def run(self, port: Port) -> Answer:
-        return await _put(port, SetDisabled(self.user, self.disabled, port.now()))
+        done = await _put(port, SetDisabled(self.user, self.disabled, port.now()))
+        await port.commit([sessions_of(self.user)])
+        return done
 
 
 @attrs.frozen(kw_only=True)
@@ -155,7 +162,7 @@ class IssueToken(Verb):
     async def run(self, port: Port) -> Answer:
         user = await port.read(lambda: port.store.user(self.user))
         if user is None:
-            raise _no_user(self.user)
+            raise no_user(self.user)
         if user.disabled_at is not None:
             raise VerbFailed(f"{self.user} is disabled: `chatd user enable {self.user}` first")
         text, claims = port.tokens().issue(self.user, port.new_id(), port.now(), self.lifetime)
@@ -175,7 +182,7 @@ class ListTokens(Verb):
         if self.user is not None:
             id = self.user
             if await port.read(lambda: port.store.user(id)) is None:
-                raise _no_user(id)
+                raise no_user(id)
         found = await port.read(lambda: port.store.tokens(user=self.user, after=self.after, limit=PAGE))
         last = [found[-1].issued_at, found[-1].jti] if len(found) == PAGE else None
         return {"tokens": [_token(t, port.now()) for t in found], "next": last}
@@ -247,36 +254,9 @@ class NewEpoch(Verb):
         return {"epoch": epoch}
 
 
-VERBS: Mapping[str, type[Verb]] = {
-    verb.NAME: verb
-    for verb in (
-        AddUser, ChangeUser, DisableUser, ListUsers, IssueToken, ListTokens, RevokeOne, RevokeAll,
-        MessageVersions, NewEpoch,
-    )
-}  # fmt: skip
-
-
-def written(verb: Verb) -> Answer:
-    """The verb as JSON has it."""
-    return {"verb": verb.NAME, **attrs.asdict(verb)}
-
-
-def parse(asked: object) -> Verb:
-    """The verb that a JSON object names. Raises VerbFailed."""
-    if not isinstance(asked, dict) or not isinstance(asked.get("verb"), str) or asked["verb"] not in VERBS:
-        raise VerbFailed("this daemon doesn't know what is asked for; is it of the same version?")
-    kind = VERBS[asked["verb"]]
-    try:
-        verb: Verb = msgspec.convert({key: value for key, value in asked.items() if key != "verb"}, kind)
-    except msgspec.ValidationError as error:
-        raise VerbFailed(f"{kind.NAME}: {error}") from None
-    user = getattr(verb, "user", None)
-    if user is not None and not is_id(user):
-        raise VerbFailed("a user's id has 1 to 128 printable ASCII characters, and no space")
-    name = getattr(verb, "name", None)
-    if name is not None and not name.isprintable():
-        raise VerbFailed("a name has printable characters only")
-    return verb
+def sessions_of(user: str) -> DeleteRows:
+    """Return the change that ends all sessions of a user."""
+    return DeleteRows(kind=SIGNED_IN, field="user", value=user)
 
 
 async def _put(port: Port, change: PutUser | SetDisabled) -> Answer:
@@ -288,11 +268,11 @@ async def _put(port: Port, change: PutUser | SetDisabled) -> Answer:
 async def _done(port: Port, change: AccountChange, user: str) -> Outcome:
     (outcome,) = await port.commit([change])
     if isinstance(outcome, Refused):
-        raise _no_user(user) if outcome.reason == "not_found" else VerbFailed(outcome.message)
+        raise no_user(user) if outcome.reason == "not_found" else VerbFailed(outcome.message)
     return outcome
 
 
-def _no_user(user: str) -> VerbFailed:
+def no_user(user: str) -> VerbFailed:
     return VerbFailed(
         f"there is no user {user}: see `chatd user list`, or `chatd user add {user} --name ... --role ...`"
     )
@@ -303,8 +283,8 @@ def _user(user: User) -> Answer:
         "id": user.id,
         "name": user.name,
         "role": user.role,
-        "disabled_at": _time(user.disabled_at),
-        "last_seen_at": _time(user.last_seen_at),
+        "disabled_at": time_of(user.disabled_at),
+        "last_seen_at": time_of(user.last_seen_at),
     }
 
 
@@ -314,11 +294,11 @@ def _token(token: IssuedToken, now: int) -> Answer:
         "id": token.jti,
         "user": token.user,
         "state": state,
-        "issued_at": _time(token.issued_at),
-        "expires_at": _time(token.expires_at),
-        "revoked_at": _time(token.revoked_at),
+        "issued_at": time_of(token.issued_at),
+        "expires_at": time_of(token.expires_at),
+        "revoked_at": time_of(token.revoked_at),
     }
 
 
-def _time(at: int | None) -> str | None:
+def time_of(at: int | None) -> str | None:
     return None if at is None else to_rfc3339(at)

@@ -66,6 +66,11 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
+def hashed(password: str) -> str:
+    """Return what is kept of a password: argon2id, with a salt of its own."""
+    return PasswordHasher().hash(_normal(password))
+
+
 class Passwords:
     """Keeps and checks passwords.
 

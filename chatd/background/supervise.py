@@ -1,10 +1,13 @@
 """Background jobs: a failing one is logged and started again; it never ends the daemon."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import attrs
 import structlog
 import trio
+
+from storage.contract import Unavailable
 
 log = structlog.get_logger("chatd.jobs")
 
@@ -29,6 +32,18 @@ def pause(failures: int, backoff: float) -> float:
     """Return the seconds between the last of so many failures in a row and the next start."""
     doublings = min(failures - 1, 10)  # without the bound a day of failures overflows a float
     return min(backoff * 2.0**doublings, MAX_BACKOFF_S)
+
+
+def repeating(interval: float, work: Job) -> Job:
+    """Return a job that does `work` each `interval` seconds; a store that is unavailable is no failure of the job."""
+
+    async def job() -> None:
+        while True:
+            with suppress(Unavailable):  # the gate tells the operator
+                await work()
+            await trio.sleep(interval)
+
+    return job
 
 
 class Jobs:
@@ -66,16 +81,6 @@ class Jobs:
             except* Exception as group:
                 self._failed(name, group)
             await trio.sleep(pause(self._failing[name].failures, backoff))
-
-    async def every(self, name: str, interval: float, job: Job) -> None:
-        """Run `job` each `interval` seconds, supervised, until cancelled."""
-
-        async def repeat() -> None:
-            while True:
-                await job()
-                await trio.sleep(interval)
-
-        await self.supervise(name, repeat)
 
     async def _recover(self, name: str) -> None:
         if name in self._failing:

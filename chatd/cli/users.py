@@ -1,10 +1,15 @@
 """`chatd user ...`."""
 
+import sys
+
 import click
 
+from chatd.admin.sign_in import SetPassword
 from chatd.admin.verbs import AddUser, Answer, ChangeUser, DisableUser, ListUsers
+from chatd.auth.passwords import WeakPassword, check_new, hashed
 from protocol.objects import ROLES, Role
 
+from .fail import fail
 from .operate import each_page, operate, print_json, print_table
 from .options import Settings, settings
 from .say import say
@@ -78,6 +83,34 @@ def rename(settings: Settings, id: str, name: str) -> None:
 def role(settings: Settings, id: str, role: Role) -> None:
     """Give a user another role."""
     say(f"changed {_line(operate(settings, ChangeUser(user=id, role=role)))}; it counts from now on")
+
+
+@user.command()
+@click.argument("id")
+@settings("data", "database")
+def passwd(settings: Settings, id: str) -> None:
+    """Give a user a password; their sessions end.
+
+    Asks for it at a terminal, else reads the first line of standard input: never from the command line, which others
+    can see.
+    """
+    password = _password()
+    try:
+        check_new(password, id)
+    except WeakPassword as error:
+        fail(str(error))
+    done = operate(settings, SetPassword(user=id, hash=hashed(password)))
+    ended = f", and {done['ended']} sessions ended" if done["ended"] else ""
+    say(f"{id} has a new password{ended}; they sign in on the page with the id {id}")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("New password", hide_input=True, confirmation_prompt="The same again", err=True))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        fail("a password is needed, as the first line of standard input")
+    return line
 
 
 def _line(user: Answer) -> str:

@@ -3,7 +3,7 @@
 So a user is cut off even when the operator who asked for it is gone before the answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -36,12 +36,26 @@ AccountChange = PutUser | AdminChange
 
 
 @attrs.frozen
+class Cut:
+    """Connections to be cut: of a user, those that this credential let in; None: all. `reason` is for the client."""
+
+    user: str
+    credential_id: str | None
+    reason: str
+
+
+@attrs.frozen
 class Accounts:
     """Changes of users and tokens, with what follows from them for live connections."""
 
     gate: Gate
     registry: Registry
     presence: Presence
+    _listeners: list[Callable[[Sequence[Cut]], None]] = attrs.Factory(list)
+
+    def subscribe_cuts(self, listener: Callable[[Sequence[Cut]], None]) -> None:
+        """Have `listener` called with what a commit here has cut off."""
+        self._listeners.append(listener)
 
     async def commit(self, changes: Sequence[AccountChange]) -> list[Outcome]:
         """Commit, with what follows for live connections. Raises Unavailable."""
@@ -49,8 +63,14 @@ class Accounts:
 
         def publish(outcomes: Sequence[Outcome]) -> None:
             found.extend(outcomes)
+            cuts: list[Cut] = []
             for change, outcome in zip(changes, outcomes, strict=True):
-                self._carry_out(change, outcome)
+                self._carry_out(change, outcome, cuts)
+            for cut in cuts:
+                self.carry_out_cut(cut)
+            if cuts:
+                for listener in self._listeners:
+                    listener(cuts)
 
         ticket = self.gate.submit(changes, publish)
         await ticket.done.wait()
@@ -62,22 +82,20 @@ class Accounts:
         """Carry a change of this user that another program wrote to the connections that live."""
         self._tell(user)
         if user.disabled_at is not None:
-            self._cut(user.id, "this account is disabled")
+            self.carry_out_cut(Cut(user.id, None, "this account is disabled"))
 
-    def _carry_out(self, change: AccountChange, outcome: Outcome) -> None:
+    def _carry_out(self, change: AccountChange, outcome: Outcome, cuts: list[Cut]) -> None:
         if isinstance(outcome, UserSaved) and outcome.changed:
             self._tell(outcome.user)
         match change, outcome:
             case SetDisabled(user=id, disabled=True), UserSaved():
-                self._cut(id, "this account is disabled")
+                cuts.append(Cut(id, None, "this account is disabled"))
             case RevokeTokens(user=id), TokensSaved():
-                self._cut(id, "the token was revoked")
+                cuts.append(Cut(id, None, "the token was revoked"))
             case RevokeToken(), TokensSaved(tokens=(token,)):
-                self._cut(token.user, "the token was revoked", credential_id=token.jti)
+                cuts.append(Cut(token.user, token.jti, "the token was revoked"))
             case DeleteRows(), RowsSaved(rows=rows):
-                for row in rows:
-                    if isinstance(row, SignedIn):
-                        self._cut(row.user, "the session was ended", credential_id=row.id)
+                cuts += [Cut(row.user, row.id, "the session was ended") for row in rows if isinstance(row, SignedIn)]
             case BeginLineage(), LineageBegun():
                 for session in self.registry:
                     session.stop(CloseCode.GOING_AWAY, "the server's messages were restored from a backup")
@@ -88,6 +106,7 @@ class Accounts:
         self.registry.replace(user)
         self.presence.user_changed(Event(UserChanged(user=view.user(user))), user.id)
 
-    def _cut(self, user: str, reason: str, *, credential_id: str | None = None) -> None:
-        for session in self.registry.signed_in_by(user, credential_id):
-            session.stop(CloseCode.REVOKED, reason)
+    def carry_out_cut(self, cut: Cut) -> None:
+        """Cut connections off."""
+        for session in self.registry.signed_in_by(cut.user, cut.credential_id):
+            session.stop(CloseCode.REVOKED, cut.reason)

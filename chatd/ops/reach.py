@@ -9,8 +9,9 @@ import trio
 import uuid_utils
 
 from chatd.admin import control
+from chatd.admin.catalogue import parse, written
 from chatd.admin.ports import DirectPort
-from chatd.admin.verbs import Answer, Verb, VerbFailed, parse, written
+from chatd.admin.verbs import Answer, Verb, VerbFailed
 from chatd.config import Config
 from storage.contract import Store, StoreError, Unavailable
 

@@ -255,7 +255,11 @@ CREATE TABLE "chatd_invitation" (
 ) WITHOUT ROWID;
 CREATE INDEX "chatd_invitation_userId_idx" ON "chatd_invitation" ("userId");
 CREATE INDEX "chatd_invitation_id_idx" ON "chatd_invitation" ("id");
-CREATE INDEX "chatd_invitation_expiresAt_idx" ON "chatd_invitation" ("expiresAt")
+CREATE INDEX "chatd_invitation_expiresAt_idx" ON "chatd_invitation" ("expiresAt");
+CREATE TABLE "chatd_revocation" (
+    "key" TEXT NOT NULL PRIMARY KEY, "userId" TEXT NOT NULL, "credentialId" TEXT, "expiresAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_revocation_expiresAt_idx" ON "chatd_revocation" ("expiresAt")
 """
 
 

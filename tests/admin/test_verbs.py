@@ -2,7 +2,8 @@
 
 import pytest
 
-from chatd.admin.verbs import VerbFailed, parse
+from chatd.admin.catalogue import parse
+from chatd.admin.verbs import VerbFailed
 
 
 @pytest.mark.parametrize(

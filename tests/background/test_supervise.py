@@ -4,9 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.background.supervise import FIRST_BACKOFF_S, MAX_BACKOFF_S, SOUND_AFTER_S, Jobs, pause
+from chatd.background.supervise import FIRST_BACKOFF_S, MAX_BACKOFF_S, SOUND_AFTER_S, Jobs, pause, repeating
 from chatd.core.presence import Presence
 from chatd.testing import Server
+from storage.contract import Unavailable
 
 
 class Failing:
@@ -77,18 +78,22 @@ async def test_supervise_job_that_returns_is_over(autojump_clock: MockClock) -> 
     assert dict(jobs.failures) == {"job": 0}
 
 
-async def test_every_repeats_and_goes_on_after_a_failure(autojump_clock: MockClock) -> None:
-    job, jobs = Failing(), Jobs()
+async def test_repeating_job_goes_on_after_a_failure_and_while_the_store_is_away(autojump_clock: MockClock) -> None:
+    starts: list[float] = []
+    jobs = Jobs()
 
     async def once() -> None:
-        job.starts.append(trio.current_time())
+        starts.append(trio.current_time())
         await trio.lowlevel.checkpoint()
-        if len(job.starts) == 2:
+        if len(starts) == 2:
             raise ZeroDivisionError
+        if len(starts) == 3:
+            raise Unavailable("the disk is full")
 
     with trio.move_on_after(35):
-        await jobs.every("job", 10, once)
-    assert [at - job.starts[0] for at in job.starts] == pytest.approx([0, 10, 11, 21, 31])
+        await jobs.supervise("job", repeating(10, once))
+    assert [at - starts[0] for at in starts] == pytest.approx([0, 10, 11, 21, 31])
+    assert jobs.failures["job"] == 1
 
 
 async def test_daemon_lives_on_when_presence_raises(

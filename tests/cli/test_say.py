@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from chatd.cli import main
 from chatd.cli.say import one_line
 from chatd.config import DATABASE_FILE
-from storage.changes import EditMessage, OpenDirect, PutUser, SendMessage
+from storage.changes import EditMessage, OpenDirect, PutRow, PutUser, SendMessage
+from storage.keyed import ApiKey, SignedIn
 from storage.sqlite import SqliteStore
 from support.process import environment
 
@@ -29,13 +30,30 @@ COMMANDS: dict[str, list[list[str]]] = {
     "user add": [["adam", "--name", HOSTILE, "--role", "patient"]],
     "token list": [[], ["--json"], ["--user", "eve"]],
     "token revoke": [["--user", "eve"]],
+    "session list": [[], ["--json"], ["--user", "eve"]],
+    "session revoke": [["--user", "eve"], ["--all"]],
+    "apikey add": [["an app"]],
+    "apikey list": [[], ["--json"]],
+    "apikey revoke": [["key-1"]],
+    "invite": [["eve"]],
     "message versions": [["c1", "1"], ["c1", "1", "--json"]],
     "db check": [[]],
     "db upgrade": [[]],
     "db new-epoch": [[]],
 }
 
-WITHOUT_NAMES = {"init", "check", "config", "serve", "schema", "bench", "chat", "token issue", "db adopt"}
+WITHOUT_NAMES = {
+    "init",
+    "check",
+    "config",
+    "serve",
+    "schema",
+    "bench",
+    "chat",
+    "token issue",
+    "db adopt",
+    "user passwd",
+}
 """Commands that print nothing of the store, or ask a server that is not this store's."""
 
 
@@ -49,6 +67,19 @@ def data(tmp_path: Path) -> Path:
                 OpenDirect(conversation="c1", user="eve", other="bo", at=0),
                 SendMessage(
                     conversation="c1", user="eve", client_id="k1", message="m1", body=HOSTILE, reply_to=None, at=1
+                ),
+                PutRow(row=ApiKey(hash="h", id="key-1", name=HOSTILE, max_role="staff", created_at=0)),
+                PutRow(
+                    row=SignedIn(
+                        hash="h",
+                        id="s-1",
+                        user="eve",
+                        method="password",
+                        created_at=0,
+                        seen_at=0,
+                        expires_at=2**42,
+                        agent=HOSTILE,
+                    )
                 ),
                 EditMessage(conversation="c1", user="eve", seq=1, body="harmless", at=2, since=None),
             ]
