@@ -18,6 +18,7 @@ SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 REASONS: Final = (
     "too_slow",  # a session that did not read
     "rate_limited",  # a request
+    "typing",  # over the rate: answered, and not passed on
     "too_many_requests",  # a session that went on and on
     "too_many_connections",
     "origin",  # a handshake from a page that may not

@@ -57,6 +57,7 @@ class Audience:
     def adopt(self, row: records.Room) -> None:
         """Go on from what the store has."""
         self.rev = row.conversation.rev
+        self.last_seq = row.conversation.last_seq
         self._participants = {p.user: p for p in row.participants}
         self._count_present()
 
@@ -201,6 +202,7 @@ class Audience:
     def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
         """Memory moves, now that the store has answered."""
         self.rev = last.rev
+        self.last_seq = last.room.last_seq
         for step in run:
             for p in step.seen.outcome.participants:
                 self._participants[p.user] = p

@@ -16,7 +16,7 @@ from .session import Session
 class PendingRequest:
     """A request on its way through a room: a change for the store, or typing (`typist`, `active`)."""
 
-    __slots__ = ("active", "caller", "change", "deadline", "done", "re", "typist")
+    __slots__ = ("active", "caller", "change", "deadline", "done", "leader", "re", "typist")
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class PendingRequest:
         self.change = change
         self.typist = typist
         self.active = active
+        self.leader: PendingRequest | None = None  # of the same batch, whose change stands for this one's
         self.deadline = float("inf")
         self.done = False
 

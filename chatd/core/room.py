@@ -13,7 +13,18 @@ import trio
 
 from protocol.frames import Ok, Typing
 from storage import records
-from storage.changes import Changed, DeleteMessage, EditMessage, Leave, Outcome, React, Refused, SendMessage, Unchanged
+from storage.changes import (
+    AdvanceReceipt,
+    Changed,
+    DeleteMessage,
+    EditMessage,
+    Leave,
+    Outcome,
+    React,
+    Refused,
+    SendMessage,
+    Unchanged,
+)
 from storage.contract import Unavailable
 
 from . import view
@@ -24,6 +35,7 @@ from .event import Event
 from .gate import Gate
 from .pending import PendingRequest, answer, refusal
 from .presence import Presence
+from .receipts import merge
 from .registry import Registry
 from .session import Session
 
@@ -197,7 +209,8 @@ class Room:
             self._space = trio.Event()
 
     def _commit(self, batch: list[PendingRequest]) -> None:
-        changes = [pending.change for pending in batch if pending.change is not None]
+        merge(batch, self._audience.last_seq)
+        changes = [p.change for p in batch if p.change is not None and p.leader is None]
         if changes:
             self._ticket = self._parts.gate.submit(
                 changes, lambda outcomes: self._publish(batch, outcomes), self._settled
@@ -314,12 +327,19 @@ class Room:
         self._told = self.rev
         run: list[Step] = []
         following = iter(outcomes)
+        merged: dict[PendingRequest, Outcome] = {}
         for pending in batch:
             if pending.change is None:
                 self._audience.tell_run(run)
                 self._set_typing(pending)
                 continue
+            if pending.leader is not None:
+                self._audience.tell_run(run)
+                self._answer_merged(pending, merged[pending.leader])
+                continue
             outcome = next(following)
+            if isinstance(pending.change, AdvanceReceipt):
+                merged[pending] = outcome
             if isinstance(outcome, Changed):
                 self._publish_change(pending, outcome, run)
             elif isinstance(outcome, Refused):
@@ -334,6 +354,16 @@ class Room:
                 answer(pending, self.id, view.unchanged_fields(outcome, pending.caller.user_id), outcome)
         self._audience.tell_run(run)
         self._expect(self._audience.gathered_until)
+
+    def _answer_merged(self, pending: PendingRequest, outcome: Outcome) -> None:
+        """Answer a receipt that another stood for: by now it changes nothing."""
+        if isinstance(outcome, Refused):
+            pending.refuse(refusal(outcome))
+            return
+        assert isinstance(outcome, Changed | Unchanged)
+        room = attrs.evolve(outcome.room, rev=self.rev)
+        unchanged = Unchanged(room=room, participants=outcome.participants)
+        answer(pending, self.id, view.unchanged_fields(unchanged, pending.caller.user_id), unchanged)
 
     def _publish_change(self, pending: PendingRequest, outcome: Changed, run: list[Step]) -> None:
         if outcome.from_rev != (run[-1].seen.outcome.rev if run else self.rev):

@@ -12,7 +12,7 @@ from chatd.auth.chain import development_chain
 from chatd.config import Config, Limits
 from chatd.core.ratelimit import Buckets, TokenBucket
 from chatd.testing import Refused, Server, daemon
-from chatd.transports.websocket.connection import MAX_LIMITED_IN_A_ROW
+from chatd.transports.websocket.connection import MAX_LIMITED_IN_A_ROW, MAX_TYPING_IN_A_ROW
 from support.steering import Runner
 
 
@@ -113,6 +113,29 @@ async def test_whoever_goes_on_and_on_is_closed(autojump_clock: MockClock) -> No
         await trio.sleep(0.1)
         assert len([frame for frame in ada.received if frame["type"] == "error"]) == MAX_LIMITED_IN_A_ROW
         await ada.tell("ping")
+        assert (await ada.closed()).code == 4029
+
+
+async def test_typing_over_the_rate_is_answered_and_not_passed_on(autojump_clock: MockClock) -> None:
+    async with strict(requests_per_second=1.0, request_burst=5) as server:
+        bo = await server.connect("den-1", role="dentist")
+        ada = await server.connect("pat-1")
+        conversation = (await ada.ask("conversation.open", with_="den-1"))["conversation"]
+        for number in range(MAX_LIMITED_IN_A_ROW + 50):
+            assert await ada.ask("typing", conversation=conversation, active=number % 2 == 0)
+        await trio.sleep(0.1)
+        assert len([frame for frame in bo.received if frame["type"] == "typing"]) <= 4
+        await ada.tell("ping")
+        assert (await ada.expect("error", within=0.1))["code"] == "rate_limited"
+        await trio.sleep(2)
+        await ada.ask("ping")  # the connection lives
+
+
+async def test_typing_without_end_is_closed(autojump_clock: MockClock) -> None:
+    async with strict(requests_per_second=0.1, request_burst=3) as server:
+        ada = await server.connect("pat-1")
+        for _ in range(MAX_TYPING_IN_A_ROW + 3):
+            await ada.tell("typing", conversation="c", active=True)
         assert (await ada.closed()).code == 4029
 
 

@@ -6,6 +6,7 @@ included, goes through the outbox, in order.
 
 import socket
 from collections.abc import Callable
+from typing import NoReturn
 
 import attrs
 import structlog
@@ -27,8 +28,8 @@ from chatd.net.unfinished import Budgets, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request, peek_id
-from protocol.frames import Frame
-from protocol.requests import Hello, Request
+from protocol.frames import Frame, Ok
+from protocol.requests import Hello, Request, SetTyping
 from protocol.types import RequestId
 
 from .engine import MakeEngine, PeerLeft
@@ -42,6 +43,12 @@ LINGER_BYTES = 4 * 1024 * 1024
 
 MAX_LIMITED_IN_A_ROW = 100
 """Requests over the rate limit before the connection is closed."""
+
+MAX_TYPING_IN_A_ROW = 1_000
+"""The same where all of them are `typing`, which is answered all the same: a key held down is no attack."""
+
+MAX_TYPING_CHARS = 512
+"""Of a frame over the rate limit that is looked into: `typing` is short."""
 
 HELLO_BYTES = 98_304
 """Of a frame before `hello` is answered: 500 `revs` and a token."""
@@ -118,7 +125,7 @@ class Connection:
         self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
         self._spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if rates else None
         self._user_bucket = user_bucket
-        self._refused = 0
+        self._refused = self._swallowed = 0
         self._clean = False
         self._gone = False
         self._log = log.bind(session=self.session.id)
@@ -233,7 +240,8 @@ class Connection:
             raise Closing(CloseCode.BINARY, "text frames only")
         wait = self._over_limit()
         if wait:
-            self._refuse(peek_id(message), wait)
+            if not self._swallow(message):
+                self._refuse(peek_id(message), wait)
             return True
         try:
             request = decode_request(message, self._parts.limits)
@@ -242,7 +250,7 @@ class Connection:
         except BadRequest as error:
             self.session.send(Refusal(ErrorCode.BAD_REQUEST, error.message).frame(error.re))
             return True
-        self._refused = 0
+        self._refused = self._swallowed = 0
         if dispatch_now(self._parts, self.session, request):
             return True
         self._request = request
@@ -271,13 +279,37 @@ class Connection:
         if identity is not None and identity.expires_at is not None:
             self._body.deadline = trio.current_time() + (identity.expires_at - self._parts.now()) / 1000
 
+    def _swallow(self, message: str) -> bool:
+        """Answer `typing` over the rate limit, and don't pass it on; False: it is something else.
+
+        Raises Closing for one who goes on and on.
+        """
+        if self.session.user is None or len(message) > MAX_TYPING_CHARS or '"typing"' not in message:
+            return False
+        try:
+            request = decode_request(message, self._parts.limits)
+        except (Malformed, BadRequest):
+            return False
+        if not isinstance(request, SetTyping):
+            return False
+        self._parts.metrics.drop("typing")
+        self._swallowed += 1
+        if self._swallowed > MAX_TYPING_IN_A_ROW:
+            self._give_up()
+        if request.id is not None:
+            self.session.send(Ok(re=request.id))
+        return True
+
+    def _give_up(self) -> NoReturn:
+        self._parts.metrics.drop("too_many_requests")
+        raise Closing(CloseCode.TOO_MANY, "too many requests")
+
     def _refuse(self, re: RequestId | None, wait: float) -> None:
         """Answer that there are too many requests. Raises Closing for one who goes on and on."""
         self._parts.metrics.drop("rate_limited")
         self._refused += 1
         if self._refused > MAX_LIMITED_IN_A_ROW:
-            self._parts.metrics.drop("too_many_requests")
-            raise Closing(CloseCode.TOO_MANY, "too many requests")
+            self._give_up()
         self.session.send(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3)).frame(re))
 
     def _over_limit(self) -> float:
