@@ -23,6 +23,7 @@ from .mailbox import (
 )
 from .replica import Conversation
 from .sending import Sending
+from .sign_in import SignIn, SignInFailed
 
 __all__ = [
     "Client",
@@ -36,6 +37,8 @@ __all__ = [
     "PresenceChanged",
     "RequestFailed",
     "Sending",
+    "SignIn",
+    "SignInFailed",
     "TypingChanged",
     "UserChanged",
     "connect",

@@ -22,6 +22,7 @@ from .link import FAILURES, Link, LinkLost, Over, RequestFailed, Target, copy
 from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, TypingChanged, UserChanged
 from .replica import Conversation, Effect, Replica
 from .sending import Sending
+from .sign_in import REFUSED, SignInFailed
 
 CONNECT = 10.0
 """Seconds for each step of connecting: the network, the handshake, `hello`."""
@@ -320,9 +321,20 @@ class Client(Asking):
             self._link = None
             self._typed.clear()
 
+    async def _fresh_token(self) -> str | None:
+        """Return the token, fetched where it is fetched. Raises Over."""
+        if self._token is None or isinstance(self._token, str):
+            return self._token
+        try:
+            return await self._token()
+        except SignInFailed as error:
+            raise Over(str(error), fatal=error.status in REFUSED) from None
+        except (*FAILURES,) as error:
+            raise Over.by(error) from None
+
     async def _greet(self, link: Link, nursery: trio.Nursery) -> None:
         revs = dict(itertools.islice(self.replica.revs().items(), self._limits.max_revs))
-        token = self._token if self._token is None or isinstance(self._token, str) else await self._token()
+        token = await self._fresh_token()
         greeting = copy(self._greeting, token=token, epoch=self.replica.epoch, revs=revs or None)
         try:
             with trio.fail_after(CONNECT):

@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from chatd.cli.fail import fail
+from chatd.client import SignIn
 from protocol.objects import ROLES, Role
 
 from .terminal import CannotChat, run
 
 VARIABLE = "CHATD_TOKEN"
+PASSWORD_VARIABLE = "CHATD_PASSWORD"
 
 
 @click.command()
@@ -24,6 +26,12 @@ VARIABLE = "CHATD_TOKEN"
     type=click.Path(path_type=Path, allow_dash=False),
     help=f"File with the token that you sign in with; or put it into the variable {VARIABLE}.",
 )
+@click.option("--sign-in", "account", metavar="USER", help="Your id; asks for your password.")
+@click.option(
+    "--ticket-file",
+    type=click.Path(path_type=Path, allow_dash=False),
+    help="File with a ticket, which signs in once.",
+)
 @click.option("--server", metavar="URL", default="http://127.0.0.1:3001", help="The server (http://127.0.0.1:3001).")
 @click.option("--ca", type=click.Path(path_type=Path), help="PEM file of the certificate (or its issuer's) to trust.")
 def chat(
@@ -32,6 +40,8 @@ def chat(
     name: str | None,
     role: Role | None,
     token_file: Path | None,
+    account: str | None,
+    ticket_file: Path | None,
     server: str,
     ca: Path | None,
 ) -> None:
@@ -40,28 +50,48 @@ def chat(
     As whom your token says or, with a server in development mode, as anybody. Each line is a message; /quit or Ctrl-D
     ends, and //word sends /word.
     """
-    token = None if user is not None else _token(token_file)  # never on the command line, which others can see
-    if user is not None and token_file is not None:
-        fail("--as is for development mode, --token-file for the rest: give one of them")
-    if user is None and token is None:
-        fail(f"who are you? Give --token-file FILE (or {VARIABLE}) with what `chatd token ID` printed, or --as USER")
+    given = [each is not None for each in (user, token_file, account, ticket_file)]
+    if given.count(True) > 1:
+        fail("--as is for development mode; else give one of --token-file, --sign-in and --ticket-file")
+    trust = _trusting(ca)
     try:
-        run(server, other, user=user, name=name, role=role, token=token, ssl_context=_trusting(ca))
+        token = None if user is not None else _credential(token_file, account, ticket_file, server, trust)
+    except ValueError as error:
+        fail(str(error))
+    if user is None and token is None:
+        fail(
+            f"who are you? Give --sign-in USER, --token-file FILE (or {VARIABLE}) with what `chatd token ID` printed, "
+            "or --as USER"
+        )
+    try:
+        run(server, other, user=user, name=name, role=role, token=token, ssl_context=trust)
     except CannotChat as error:
         fail(str(error))
 
 
-def _token(file: Path | None) -> str | None:
-    if file is None:
-        return os.environ.get(VARIABLE, "").strip() or None
+def _credential(
+    token_file: Path | None, account: str | None, ticket_file: Path | None, server: str, trust: ssl.SSLContext | None
+) -> str | SignIn | None:
+    """Return what signs in; never from the command line, which others can see. Raises ValueError for a wrong URL."""
+    if account is not None:
+        password = os.environ.get(PASSWORD_VARIABLE) or str(click.prompt("Password", hide_input=True, err=True))
+        return SignIn(server, user=account, password=password, ssl_context=trust)
+    if ticket_file is not None:
+        return SignIn(server, ticket=_secret_in("--ticket-file", ticket_file), ssl_context=trust)
+    if token_file is not None:
+        return _secret_in("--token-file", token_file)
+    return os.environ.get(VARIABLE, "").strip() or None
+
+
+def _secret_in(flag: str, file: Path) -> str:
     try:
         text = file.read_text("ascii").strip()
     except OSError as error:
-        fail(f"--token-file {file}: cannot be read: {error.strerror}")
+        fail(f"{flag} {file}: cannot be read: {error.strerror}")
     except UnicodeDecodeError:
-        fail(f"--token-file {file}: there is no token in it")
+        fail(f"{flag} {file}: there is none in it")
     if not text:
-        fail(f"--token-file {file}: there is no token in it")
+        fail(f"{flag} {file}: there is none in it")
     return text
 
 

@@ -29,6 +29,7 @@ from chatd.client import (
     PresenceChanged,
     RequestFailed,
     Sending,
+    SignIn,
     TypingChanged,
     connect,
 )
@@ -75,7 +76,7 @@ def run(
     user: str | None = None,
     name: str | None = None,
     role: Role | None = None,
-    token: str | None = None,
+    token: str | SignIn | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> None:
     """Chat until the end of the input, `/quit`, or a signal; as `user`, or as the token's. Raises CannotChat."""
