@@ -49,7 +49,10 @@ function effectOf(effect: Effect): unknown {
   const listed = Object.fromEntries(
     Object.entries({ restarted, dropped, sync, get, presence, typing }).map(([name, ids]) => [name, [...ids].sort()]),
   );
-  const messages = [...effect.messages].map(([id, taken]) => [id, [...new Set(taken.map(({ seq }) => seq))].sort((a, b) => a - b)]);
+  const messages = [...effect.messages].map(([id, taken]) => [
+    id,
+    [...new Set(taken.map(({ seq }) => seq))].sort((a, b) => a - b),
+  ]);
   return { ...listed, messages: Object.fromEntries(messages) };
 }
 

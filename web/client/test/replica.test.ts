@@ -22,7 +22,13 @@ function theOne(replica: Replica) {
   return held;
 }
 
-function page(replica: Replica, messages: Message[], asked: { before?: number; after?: number }, more = true, apart = false) {
+function page(
+  replica: Replica,
+  messages: Message[],
+  asked: { before?: number; after?: number },
+  more = true,
+  apart = false,
+) {
   const frame = { type: "ok", re: 2, conversation: C, messages, more };
   return replica.applyOk(frame, { type: "message.history", id: 2, conversation: C, ...asked }, apart);
 }
@@ -176,10 +182,22 @@ describe("the status of an own message", () => {
     ["sent", "nobody else is there", []],
     ["sent", "one of two has it", [participant(OTHER, { delivered_seq: 5 }), participant(THIRD)]],
     ["delivered", "all have it", [participant(OTHER, { delivered_seq: 5 }), participant(THIRD, { delivered_seq: 9 })]],
-    ["delivered", "one of two read it", [participant(OTHER, { delivered_seq: 5, read_seq: 5 }), participant(THIRD, { delivered_seq: 5 })]],
+    [
+      "delivered",
+      "one of two read it",
+      [participant(OTHER, { delivered_seq: 5, read_seq: 5 }), participant(THIRD, { delivered_seq: 5 })],
+    ],
     ["read", "all read it", [participant(OTHER, { delivered_seq: 5, read_seq: 5 })]],
-    ["read", "the one who did not is gone", [participant(OTHER, { delivered_seq: 5, read_seq: 5 }), participant(THIRD, { left_at: AT })]],
-    ["read", "the one who did not came later", [participant(OTHER, { delivered_seq: 5, read_seq: 5 }), participant(THIRD, { from_seq: 6 })]],
+    [
+      "read",
+      "the one who did not is gone",
+      [participant(OTHER, { delivered_seq: 5, read_seq: 5 }), participant(THIRD, { left_at: AT })],
+    ],
+    [
+      "read",
+      "the one who did not came later",
+      [participant(OTHER, { delivered_seq: 5, read_seq: 5 }), participant(THIRD, { from_seq: 6 })],
+    ],
     ["sent", "the only other came later", [participant(OTHER, { from_seq: 6, delivered_seq: 4, read_seq: 4 })]],
     ["read", "somebody brought back had read it", [participant(OTHER, { from_seq: 6, delivered_seq: 5, read_seq: 5 })]],
   ])("is %s when %s", (status, _, others) => {
@@ -192,7 +210,11 @@ describe("history", () => {
     const { replica } = loaded(message(9));
     replica.applyEvent(change(5, 6, { messages: [message(4, { rev: 6, body: "edited" })] }), 0);
     expect(seqs(replica)).toEqual([9]);
-    page(replica, [3, 4, 5, 6, 7, 8].map((seq) => message(seq)), { before: 9 });
+    page(
+      replica,
+      [3, 4, 5, 6, 7, 8].map((seq) => message(seq)),
+      { before: 9 },
+    );
     expect([theOne(replica).low, seqs(replica)]).toEqual([3, [3, 4, 5, 6, 7, 8, 9]]);
   });
 
@@ -220,10 +242,22 @@ describe("history", () => {
 
   it("widens the range if it ends right below it", () => {
     const { replica, held } = loaded(message(9));
-    page(replica, [3, 4, 5, 6, 7].map((seq) => message(seq)), { after: 2 });
-    page(replica, [5, 6, 7].map((seq) => message(seq)), { before: 8 });
+    page(
+      replica,
+      [3, 4, 5, 6, 7].map((seq) => message(seq)),
+      { after: 2 },
+    );
+    page(
+      replica,
+      [5, 6, 7].map((seq) => message(seq)),
+      { before: 8 },
+    );
     expect([held.low, seqs(replica)]).toEqual([9, [9]]);
-    page(replica, [3, 4, 5, 6, 7, 8].map((seq) => message(seq)), { after: 2 });
+    page(
+      replica,
+      [3, 4, 5, 6, 7, 8].map((seq) => message(seq)),
+      { after: 2 },
+    );
     expect([held.low, seqs(replica)]).toEqual([3, [3, 4, 5, 6, 7, 8, 9]]);
   });
 

@@ -7,12 +7,15 @@ In a walk some changes never reach the replica, and some come twice: then it has
 is `{"name", "steps": [{"frame" or "drop", "request?", "effect", "state"}]}`.
 """
 
+import copy
 import json
 import random
 import sys
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import msgspec
 import trio
@@ -22,11 +25,11 @@ ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 OUT, sys.stdout = sys.stdout, sys.stderr  # where the daemon's log goes
 
-from chatd.config import Config, Messages  # noqa: E402
 from chatd.client.replica import Conversation, Effect, Replica  # noqa: E402
+from chatd.config import Config, Messages  # noqa: E402
 from chatd.testing import seed_schedule  # noqa: E402
 from chatd.testing.harness import Refused, Server, TestClient, daemon  # noqa: E402
-from protocol.decode import decode_frame, decode_request  # noqa: E402
+from protocol.decode import BadRequest, Malformed, decode_frame, decode_request  # noqa: E402
 from protocol.encode import encode_object  # noqa: E402
 from protocol.frames import Error  # noqa: E402
 from protocol.objects import Limits  # noqa: E402
@@ -276,52 +279,53 @@ async def walk(seed: int, steps: int) -> Json:
     return {"name": f"seed {seed}", "steps": observer.trace.steps}
 
 
+class Came(deque[Json]):
+    """The frames that came to one connection of a dialogue; each goes to a trace as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace = Trace()
+        self.asked: dict[int | str, Json] = {}
+
+    def append(self, frame: Json) -> None:
+        request = self.asked.get(frame.get("re", ""))
+        if frame["type"] != "error" and (frame["type"] != "ok" or request):
+            self.trace.apply(copy.deepcopy(frame), request)  # the dialogue sorts its own
+        super().append(frame)
+
+
+class Heard(dialogue.Peer):
+    """A connection of a dialogue whose frames are traced."""
+
+    all: ClassVar[list[Came]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = self.heard = Came()
+        self.all.append(self.heard)
+
+    async def say(self, text: str) -> None:
+        with suppress(Malformed, BadRequest):  # it gets an error, which is no matter here
+            decode_request(text, Limits())
+            request = json.loads(text)
+            if request.get("id") is not None:
+                self.heard.asked[request["id"]] = request
+        await super().say(text)
+
+
 async def transcript(name: str) -> list[Json]:
     """What each connection of a dialogue hears, and what its replica makes of it."""
-    traces: dict[int, Trace] = {}
-    requests: dict[int, dict[Any, Json]] = {}
-
-    class Heard(dialogue.Peer):
-        async def say(self, text: str) -> None:
-            try:
-                request = json.loads(text)
-                decode_request(text, Limits())
-                requests.setdefault(id(self), {})[request["id"]] = request
-            except Exception:  # noqa: S110  # what breaks the schema on purpose gets an error, which is no matter here
-                pass
-            await super().say(text)
-
-        async def run(self, stream: trio.abc.Stream, *, task_status: trio.TaskStatus[None]) -> None:
-            traces[id(self)] = trace = Trace()
-            kept.append(self)
-            peer = self
-
-            class Came(type(self.came)):  # type: ignore[misc]
-                def append(self, frame: Json) -> None:
-                    if frame["type"] != "error":
-                        asked = requests.get(id(peer), {}).get(frame.get("re"))
-                        if frame["type"] != "ok" or asked is not None:
-                            trace.apply(json.loads(json.dumps(frame)), asked)
-                    super().append(frame)
-
-            self.came = Came()
-            await super().run(stream, task_status=task_status)
-
-    kept: list[Any] = []
-    original = dialogue.Peer
-    dialogue.Peer = Heard  # type: ignore[misc]
-    try:
-        config = Config(messages=Messages(edit_within=1.0, delete_within=1.0))
-        async with daemon(config=config) as server:
+    Heard.all.clear()
+    with patch.object(dialogue, "Peer", Heard):
+        async with daemon(config=Config(messages=Messages(edit_within=1.0, delete_within=1.0))) as server:
             wrong = await dialogue.perform(server, dialogue.read(name))
-    finally:
-        dialogue.Peer = original  # type: ignore[misc]
     assert wrong is None, wrong
-    return [{"name": f"{name}, connection {n}", "steps": trace.steps} for n, trace in enumerate(traces.values(), 1)]
+    return [{"name": f"{name}, connection {n}", "steps": came.trace.steps} for n, came in enumerate(Heard.all, 1)]
 
 
-async def main(kind: str, *what: str) -> None:
+async def main(*args: str) -> None:
     """Write the traces that were asked for."""
+    kind, *what = args
     for name in what[1:] if kind == "walk" else sorted(path.stem for path in dialogue.FOLDER.glob("*.txt")):
         seed_schedule(int(name) if kind == "walk" else 0)
         traces = [await walk(int(name), int(what[0]))] if kind == "walk" else await transcript(name)
