@@ -1,6 +1,18 @@
+import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { createClient } from "@chatd/client";
+import { App } from "./app.js";
+import "./styles/index.css";
+
+// A new build of the page: the chunk that is asked for is gone. Drafts are written as the page hides; load once.
+window.addEventListener("vite:preloadError", (event) => {
+  if (sessionStorage.getItem("chatd.reloaded")) return;
+  event.preventDefault();
+  sessionStorage.setItem("chatd.reloaded", "1");
+  location.reload();
+});
 
 createRoot(document.getElementById("root") as HTMLElement).render(
-  <p>{createClient().connection.getSnapshot().phase}</p>,
+  <StrictMode>
+    <App />
+  </StrictMode>,
 );

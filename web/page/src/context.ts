@@ -1,0 +1,25 @@
+import { createContext, useContext } from "react";
+import type { Client, User } from "@chatd/client";
+
+export interface Chat {
+  readonly client: Client;
+  /** The clinic's name. */
+  readonly brand: { readonly name: string; readonly logoUrl: string | null };
+  /** Shows a conversation, around one of its messages where a seq is given; null: the list. */
+  readonly show: (conversation: string | null, seq?: number) => void;
+  /** Says something to the user in passing, a failed action say. */
+  readonly tell: (text: string) => void;
+}
+
+export const ChatContext = createContext<Chat | null>(null);
+
+export function useChat(): Chat {
+  const chat = useContext(ChatContext);
+  if (!chat) throw new Error("no chat around this component");
+  return chat;
+}
+
+/** A person who is known, or what is known of them. */
+export function personOf(users: ReadonlyMap<string, User>, id: string): Pick<User, "id" | "name"> & Partial<User> {
+  return users.get(id) ?? { id, name: id };
+}

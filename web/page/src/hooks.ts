@@ -1,0 +1,54 @@
+import { useEffect, useState, useSyncExternalStore } from "react";
+import type { Readable } from "@chatd/client";
+
+/** The value now; renders anew when it changes. */
+export function useReadable<T>(readable: Readable<T>): T {
+  return useSyncExternalStore(readable.subscribe, readable.getSnapshot);
+}
+
+const NARROW = "(max-width: 759px)";
+
+/** One pane at a time. */
+export function useNarrow(): boolean {
+  return useSyncExternalStore(
+    (changed) => {
+      const query = matchMedia(NARROW);
+      query.addEventListener("change", changed);
+      return () => {
+        query.removeEventListener("change", changed);
+      };
+    },
+    () => matchMedia(NARROW).matches,
+  );
+}
+
+/** True `ms` after `since` (of `Date.now`), and false at once where that is null. */
+export function useElapsed(since: number | null, ms: number): boolean {
+  const [reached, setReached] = useState<number | null>(null);
+  useEffect(() => {
+    if (since === null) return;
+    const timer = setTimeout(
+      () => {
+        setReached(since);
+      },
+      Math.max(0, since + ms - Date.now()),
+    );
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [since, ms]);
+  return since !== null && reached === since;
+}
+
+/** Renders anew each minute, as times like "Today" grow old. */
+export function useMinute(): void {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => {
+      tick((count) => count + 1);
+    }, 60_000);
+    return () => {
+      clearInterval(timer);
+    };
+  }, []);
+}

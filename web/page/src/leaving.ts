@@ -1,0 +1,20 @@
+/** What a sign-out leaves behind: nothing. */
+
+const SIGNED_OUT = "chatd.signed-out";
+
+/** After the client has emptied its storage: the rest, and a new document, so that memory goes too. */
+export function leaveNothing(): void {
+  sessionStorage.clear();
+  sessionStorage.setItem(SIGNED_OUT, "1");
+  history.replaceState(null, "", "/");
+  location.replace("/");
+}
+
+/** Whether the browser's Back or reload led here after a sign-out: then an address alone signs nobody in. */
+export function wasSignedOut(): boolean {
+  const signedOut = sessionStorage.getItem(SIGNED_OUT) !== null;
+  const [entry] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  if (signedOut && entry?.type === "back_forward") return true;
+  sessionStorage.removeItem(SIGNED_OUT);
+  return false;
+}
