@@ -42,9 +42,10 @@ def init(folder: Path, flags: Mapping[str, str | None]) -> None:
     if not made:
         say("Nothing was changed: all of it was there.")
     with_file = f"--config {shlex.quote(str(settings_file(folder)))}"
-    say("Next: whether it can work here; somebody who may sign in, and what they sign in with; then the daemon:")
-    for command in ("check", "user add ID --name NAME --role ROLE", "token ID", "serve"):
+    say("Next: whether it can work here; the first person and their password; then the daemon, and its page:")
+    for command in ("check", "user add ID --name NAME --role admin", "user passwd ID", "serve"):
         say(f"  {program()} {command} {with_file}")
+    say("Patients need no password: `chatd invite ID` prints an address that signs one in, once.")
 
 
 @click.command()

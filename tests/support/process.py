@@ -194,9 +194,15 @@ async def running(
 
 
 def run(
-    *flags: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 30
+    *flags: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 30, given: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of `chatd` that is to end by itself."""
+    """Run a command of `chatd` that is to end by itself; `given`: its standard input."""
     return subprocess.run(
-        command(*flags), cwd=cwd, env=environment(**(env or {})), capture_output=True, text=True, timeout=timeout
+        command(*flags),
+        cwd=cwd,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        input=given,
     )
