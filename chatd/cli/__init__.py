@@ -21,6 +21,7 @@ COMMANDS = {
     "chat": "chat.command.chat",
     "bench": "bench.bench",
     "schema": "protocol.schema",
+    "attachment-worker": "worker.worker",
 }
 
 
