@@ -35,9 +35,7 @@ _METHODS = {
 
 _TRANSPARENT_MODES = {"LA", "PA", "RGBA", "RGBa", "La"}
 
-# Pillow warns above this and raises above twice as much; here the warning is an error too.
 Image.MAX_IMAGE_PIXELS = PIXELS_MOST
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 pi_heif.register_heif_opener(thumbnails=False)
 pi_heif.options.DECODE_THREADS = 1  # each thread takes address space, which is limited
 
@@ -48,6 +46,14 @@ def process(type: FileType, source: Path, target: Path, thumbnail: Path) -> dict
     Return what is known of them. The header is checked before anything is decoded, and everything is decoded, so that
     a picture cut half way is found.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # corrupt EXIF
+        # Pillow warns above the limit and raises above twice as much.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return _process(type, source, target, thumbnail)
+
+
+def _process(type: FileType, source: Path, target: Path, thumbnail: Path) -> dict[str, object]:
     if source.stat().st_size > FILE_BYTES_MOST:
         raise TooManyPixels
     data = source.read_bytes()
@@ -149,17 +155,13 @@ def _thumbnail(image: Image.Image, profile: bytes | None, target: Path, *, wante
 def _eight_bit(image: Image.Image) -> Image.Image:
     """The picture as L, LA, RGB or RGBA, which can be shrunk and encoded."""
     if image.mode.startswith("I"):
-        return image.point(lambda value: value / 256, "L") if image.mode == "I;16" else _scaled(image)
+        # 16 bits a pixel: Pillow would cut off what is above 255.
+        return image.point(lambda value: value * (1 / 256)).convert("L")
     if image.mode in {"L", "RGB", "RGBA", "LA"} and "transparency" not in image.info:
         return image.copy()
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _scaled(image: Image.Image) -> Image.Image:
-    """16 bits a pixel in 32: Pillow would cut off what is above 255."""
-    return image.point(lambda value: value * (1 / 256)).convert("L")
 
 
 def _flat(image: Image.Image) -> Image.Image:

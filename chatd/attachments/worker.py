@@ -52,6 +52,11 @@ class Worker:
         """False where the worker said that it has no decoder."""
 
     @property
+    def pid(self) -> int | None:
+        """Its process, while there is one."""
+        return self._process.pid if self._process else None
+
+    @property
     def waiting(self) -> int:
         """Jobs that wait for the one that runs."""
         return self._one_at_a_time.statistics().tasks_waiting

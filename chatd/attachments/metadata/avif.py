@@ -63,7 +63,10 @@ def _clean_meta(file: BinaryIO, meta: Box, size: int) -> None:
 
 
 def _items(file: BinaryIO, iinf: Box) -> Iterator[int]:
-    """Ids of the items that are texts or EXIF. Entries are `infe` boxes of version 2 or 3."""
+    """Ids of the items that are texts or EXIF, which become of a kind that readers pass over.
+
+    Entries are `infe` boxes of version 2 or 3. Readers that meet EXIF made of zeros refuse the whole picture.
+    """
     version = read(file, iinf.body, iinf.body + 1, 1)[0]
     for box in boxes(file, iinf.body + _FULL_BOX_BYTES + (4 if version else 2), iinf.end):
         entry = _Bytes(read(file, box.body, box.end, _TABLE_BYTES_MOST))
@@ -74,6 +77,8 @@ def _items(file: BinaryIO, iinf: Box) -> Iterator[int]:
         item = entry.number(2 if entry_version == 2 else 4)
         entry.number(2)
         if entry.number(4).to_bytes(4) in _ITEMS_BLANKED:
+            file.seek(box.body + entry.at - 4)
+            file.write(b"free")
             yield item
 
 
@@ -111,10 +116,10 @@ class _Bytes:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self.at = 0
 
     def number(self, size: int) -> int:
-        start, self._at = self._at, self._at + size
-        if self._at > len(self._data):
+        start, self.at = self.at, self.at + size
+        if self.at > len(self._data):
             raise Damaged("a table without its end")
-        return int.from_bytes(self._data[start : self._at])
+        return int.from_bytes(self._data[start : self.at])
