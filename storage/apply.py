@@ -8,112 +8,39 @@ in `storage.rules`, over rows that a store has loaded into a `Unit`.
 import bisect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
-from storage.changes import (
-    AddParticipant,
-    AddToken,
-    AdvanceReceipt,
-    BeginLineage,
-    Change,
-    Changed,
-    CreateGroup,
-    DeleteMessage,
-    DeleteRows,
-    EditMessage,
-    ForgetRows,
-    KeyedChange,
-    Leave,
-    LineageBegun,
-    OpenDirect,
-    Outcome,
-    PutRow,
-    PutUser,
-    React,
-    RemoveParticipant,
-    RevokeToken,
-    RevokeTokens,
-    SeeUser,
-    SendMessage,
-    SetDisabled,
-    SetMembership,
-    SetTitle,
-    SwapRow,
-    TakeRow,
-    Unchanged,
-)
+from storage.changes import Change, Changed, KeyedChange, Outcome, Unchanged
 from storage.keyed import Rows
-from storage.records import Conversation, Membership, Participant, pair_of
-from storage.rules import direct, groups, messages, receipts, users
+from storage.records import Conversation, Membership, Participant
+from storage.rules import direct, groups, lineage, messages, receipts, tokens, users
 from storage.rules.keyed import apply_keyed
-from storage.rules.unit import NO_USER, Answer, Unit
-from storage.tokens import add_token, revoke_token, revoke_tokens
+from storage.rules.rule import Keys, Rule
+from storage.rules.unit import Unit
 
 CountUnread = Callable[[str, Mapping[str, int], int], Mapping[str, int]]
 """(conversation, read seq of each user, up to seq) -> others' undeleted texts in between, for each user."""
 
 
-@attrs.define
-class Keys:
-    """What the changes of a batch will look at."""
-
-    users: set[str] = attrs.Factory(set)
-    conversations: set[str] = attrs.Factory(set)
-    pairs: set[str] = attrs.Factory(set)
-    created: set[tuple[str, str]] = attrs.Factory(set)  # (creator, client_id)
-    sent: set[tuple[str, str]] = attrs.Factory(set)  # (sender, client_id)
-    messages: set[tuple[str, int]] = attrs.Factory(set)  # (conversation, seq)
-    tokens: set[str] = attrs.Factory(set)
-    tokens_of: set[str] = attrs.Factory(set)  # users all of whose tokens are looked at
-    parting: set[str] = attrs.Factory(set)  # conversations that somebody leaves in this very batch
-    joining: set[str] = attrs.Factory(set)  # groups that somebody is to enter
+RULES: Mapping[type, Rule[Any]] = {
+    **direct.RULES,
+    **groups.RULES,
+    **lineage.RULES,
+    **messages.RULES,
+    **receipts.RULES,
+    **tokens.RULES,
+    **users.RULES,
+}
+"""The rule of each kind of change, but for those of keyed rows."""
 
 
 def keys_of(changes: Iterable[Change]) -> Keys:
-    """What a store must load before it applies these."""
+    """Return what a store must load before it applies these."""
     keys = Keys()
     for change in changes:
-        match change:
-            case SendMessage():
-                keys.conversations.add(change.conversation)
-                keys.sent.add((change.user, change.client_id))
-            case EditMessage() | DeleteMessage() | React():
-                keys.conversations.add(change.conversation)
-                keys.messages.add((change.conversation, change.seq))
-            case OpenDirect():
-                keys.pairs.add(pair_of(change.user, change.other))
-                keys.users.update((change.user, change.other))
-            case CreateGroup():
-                keys.users.update((change.user, *change.members))
-                if change.client_id is not None:
-                    keys.created.add((change.user, change.client_id))
-            case SetTitle():
-                keys.conversations.add(change.conversation)
-                keys.users.add(change.user)
-            case AddParticipant() | RemoveParticipant():
-                keys.conversations.add(change.conversation)
-                keys.users.update((change.user, change.other))
-                if isinstance(change, AddParticipant):
-                    keys.joining.add(change.conversation)
-            case Leave():
-                keys.conversations.add(change.conversation)
-                keys.users.add(change.user)
-                keys.parting.add(change.conversation)
-            case PutUser() | SeeUser() | SetDisabled():
-                keys.users.add(change.user)
-            case AddToken():
-                keys.users.add(change.user)
-                keys.tokens.add(change.jti)
-            case RevokeToken():
-                keys.tokens.add(change.jti)
-            case RevokeTokens():
-                keys.users.add(change.user)
-                keys.tokens_of.add(change.user)
-            case BeginLineage() | PutRow() | SwapRow() | TakeRow() | DeleteRows() | ForgetRows():
-                pass
-            case AdvanceReceipt() | SetMembership():
-                keys.conversations.add(change.conversation)
+        RULES[type(change)].keys(keys, change)
     return keys
 
 
@@ -159,7 +86,7 @@ def apply_all(unit: Unit, changes: Sequence[Change]) -> tuple[list[Outcome], lis
     outcomes: list[Outcome] = []
     moved: list[Sequence[Participant]] = []
     for change in changes:
-        outcome, members = apply(unit, change)
+        outcome, members = RULES[type(change)].apply(unit, change)
         outcomes.append(outcome)
         moved.append(members)
     return outcomes, moved
@@ -201,49 +128,3 @@ def membership_of(row: Participant, last_seq: int, count: CountUnread) -> Member
 
 def _membership(row: Participant, unread: int) -> Membership:
     return Membership(user=row.user, muted=row.muted, pinned=row.pinned, archived=row.archived, unread=unread)
-
-
-def apply(unit: Unit, change: Change) -> Answer:
-    """One change: its outcome, and the participants whose memberships it lacks."""
-    match change:
-        case SendMessage():
-            return messages.send(unit, change)
-        case AdvanceReceipt():
-            return receipts.receipt(unit, change)
-        case React():
-            return messages.react(unit, change)
-        case EditMessage():
-            return messages.edit(unit, change)
-        case DeleteMessage():
-            return messages.delete(unit, change)
-        case SetMembership():
-            return receipts.set_membership(unit, change)
-        case OpenDirect():
-            return direct.open_direct(unit, change)
-        case CreateGroup():
-            return groups.create(unit, change)
-        case SetTitle():
-            return groups.set_title(unit, change)
-        case AddParticipant():
-            return groups.add(unit, change)
-        case RemoveParticipant():
-            return groups.remove(unit, change)
-        case Leave():
-            return groups.leave(unit, change)
-        case PutUser():
-            return users.put_user(unit, change), ()
-        case SeeUser():
-            return users.see_user(unit, change), ()
-        case SetDisabled():
-            return users.set_disabled(unit, change), ()
-        case AddToken():
-            return add_token(unit.tokens, change) if change.user in unit.users else NO_USER, ()
-        case RevokeToken():
-            return revoke_token(unit.tokens, change), ()
-        case RevokeTokens():
-            return revoke_tokens(unit.tokens, change) if change.user in unit.users else NO_USER, ()
-        case BeginLineage():
-            unit.new_epoch = change.epoch
-            return LineageBegun(change.epoch), ()
-        case PutRow() | SwapRow() | TakeRow() | DeleteRows() | ForgetRows():
-            raise AssertionError("keyed changes are applied apart")

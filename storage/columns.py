@@ -1,5 +1,6 @@
 """Columns of a record, declared once: the list in SQL, the record of a row and the row of a record derive from it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -48,6 +49,18 @@ class Columns(Generic[Record]):
     def getter(self) -> Callable[[Record], Row]:
         """Return what makes a row of a record."""
         return attrgetter(*self.fields.values())
+
+
+_HOLE = re.compile(r"\{(\w+)\}")
+
+
+def fill(template: str, **parts: str) -> str:
+    """Return the statement with each named hole filled; `{}` stays. Raises ValueError for a hole or part without the
+    other, so that a changed template never leaves a condition out unseen."""
+    holes = set(_HOLE.findall(template))
+    if holes != parts.keys():
+        raise ValueError(f"holes {sorted(holes)} for parts {sorted(parts)}: {template}")
+    return _HOLE.sub(lambda hole: parts[hole[1]], template)
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -113,7 +113,7 @@ UPDATE_USER = (
 INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt")'
 INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT})'
 INSERT_GROUP = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt", "creatorId", "clientId")'
-INSERT_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE})'
+INSERT_MESSAGE = f'INSERT {{on_clash}} INTO "Message" ({SENT_MESSAGE})'
 CHANGE_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions")'
 INSERT_VERSION = 'INSERT INTO "chatd_version" ("conversationId", "seq", "rev", "content", "at")'
 INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at")'
@@ -123,7 +123,7 @@ FORGET_TOKENS = 'DELETE FROM "chatd_token" WHERE "expiresAt" < ?'
 SET_EPOCH = 'UPDATE "chatd_meta" SET "value" = ? WHERE "key" = \'epoch\''
 
 CREDENTIALS = (
-    'SELECT (SELECT "at" FROM "chatd_cut_off" WHERE "userId" = u."id"), t."jti", t."userId", t."issuedAt", '
+    'SELECT (SELECT o."at" FROM "chatd_cut_off" o WHERE o."userId" = u."id"), t."jti", t."userId", t."issuedAt", '
     f't."expiresAt", t."revokedAt", {", ".join(f"u.{column}" for column in USER.split(", "))} '
     'FROM "User" u LEFT JOIN "chatd_token" t ON t."jti" = ? WHERE u."id" = ?'
 )
@@ -176,16 +176,16 @@ VERSIONS = (
 SUMMARIES = (
     'SELECT c."id", p."isPinned", COALESCE(c."lastMessageAt", c."createdAt") AS "activity" '
     'FROM "ConversationParticipant" p JOIN "Conversation" c ON c."id" = p."conversationId" '
-    'WHERE p."userId" = ? AND p."leftAt" IS NULL AND p."isArchived" = ? '
+    'WHERE {mine} AND p."leftAt" IS NULL AND p."isArchived" = ? '
     'AND (p."isPinned", COALESCE(c."lastMessageAt", c."createdAt"), c."id") < (?, ?, ?) '
     'ORDER BY p."isPinned" DESC, "activity" DESC, c."id" DESC LIMIT ?'
 )
 SIZES = 'SELECT "conversationId", COUNT(*) FROM "ConversationParticipant" WHERE "conversationId"'
 MEMBERSHIPS = (
     'SELECT o."conversationId", c."rev", o."userId" FROM "ConversationParticipant" p '
-    'JOIN "ConversationParticipant" o ON o."conversationId" = p."conversationId" AND o."leftAt" IS NULL '
+    'JOIN "ConversationParticipant" o ON o."conversationId" = p."conversationId" AND {present} '
     'JOIN "Conversation" c ON c."id" = p."conversationId" '
-    'WHERE p."userId" = ? AND p."leftAt" IS NULL ORDER BY o."conversationId"'
+    'WHERE {mine} AND p."leftAt" IS NULL ORDER BY o."conversationId"'
 )
 RECEIPT_TIMES = (
     'SELECT p."userId", '
@@ -193,7 +193,7 @@ RECEIPT_TIMES = (
     'AND r."kind" = \'delivered\' AND r."seq" >= ? ORDER BY r."seq" LIMIT 1), '
     '(SELECT r."at" FROM "chatd_receipt" r WHERE r."conversationId" = p."conversationId" AND r."userId" = p."userId" '
     'AND r."kind" = \'read\' AND r."seq" >= ? ORDER BY r."seq" LIMIT 1) '
-    'FROM "ConversationParticipant" p WHERE p."conversationId" = ? ORDER BY p."userId"'
+    'FROM "ConversationParticipant" p WHERE {counted} ORDER BY p."userId"'
 )
 
 

@@ -11,10 +11,12 @@ import attrs
 
 from storage.contract import StoreError
 
-from .tables import BY_NAME
+from .tables import ATTACHMENT, BY_NAME
 
 _NAME = re.compile(r"[A-Za-z0-9_$]{1,64}")
 _TABLES = re.compile(r'(?:FROM|JOIN|INTO|(?<!KEY )UPDATE) "(\w+)"(?: (?!SET\b|ON\b|AS\b)([a-z]+)\b)?')
+_DERIVED = re.compile(r"\) ([a-z]+)\b")  # (SELECT ...) x
+_OUTPUT = re.compile(r'\bAS "(\w+)"')
 _PIECES = re.compile(r"""(?:\b([a-z]+)\.)?"(\w+)"|\?|%""")
 
 
@@ -45,7 +47,10 @@ class Names:
         return self.given.get(f"{table}.{name}", name)
 
     def sql(self, statement: str) -> str:
-        """The statement as PyMySQL takes it. Remembered: what varies is to be small in number."""
+        """Return the statement as PyMySQL takes it; remembered, so few may vary.
+
+        Raises ValueError for a name that is no table or column: a statement with it would run on other rows than meant.
+        """
         known = self._known.get(statement)
         if known is None:
             if len(self._known) > 2000:
@@ -54,21 +59,41 @@ class Names:
         return known
 
     def _translated(self, statement: str) -> str:
-        found = _TABLES.findall(statement)
-        aliases = {alias: table for table, alias in found if alias}
-        tables = {table for table, _ in found}
-        only = tables.pop() if len(tables) == 1 else None
+        tables, aliases = set(), dict.fromkeys(_DERIVED.findall(statement), "")
+        for table, alias in _TABLES.findall(statement):
+            tables.add(table)
+            if alias:
+                aliases[alias] = table
+        only = next(iter(tables)) if len(tables) == 1 else None
+        outputs = set(_OUTPUT.findall(statement))
+        is_definition = statement.startswith(("CREATE ", "ALTER "))  # made by `schema`, in the database's names
 
         def piece(match: re.Match[str]) -> str:
             alias, name = match.groups()
             if name is None:
                 return "%s" if match[0] == "?" else "%%"
-            if alias in aliases:
-                return f'{alias}."{self.column(aliases[alias], name)}"'
             if alias is not None:
-                return match[0]
-            if name in BY_NAME:
+                if alias not in aliases:
+                    raise ValueError(f'{alias}."{name}" is of no table of the statement: {statement}')
+                return f'{alias}."{self._column_of(aliases[alias], name, statement)}"'
+            if name in tables or (is_definition and name in BY_NAME):
                 return f'"{self.table(name)}"'
-            return f'"{self.column(only, name) if only else name}"'
+            if name in outputs or is_definition or not tables:
+                return match[0]
+            if only is None:
+                raise ValueError(f'"{name}" may be of several tables of the statement: {statement}')
+            return f'"{self._column_of(only, name, statement)}"'
 
         return _PIECES.sub(piece, statement)
+
+    def _column_of(self, table: str, name: str, statement: str) -> str:
+        """The column in the database. Raises ValueError for a name that the table doesn't have.
+
+        Of tables that are not in `tables.py`, and of the app's table of files, columns have the database's names.
+        """
+        known = BY_NAME.get(table)
+        if known is None or known is ATTACHMENT:
+            return name
+        if name not in {column.name for column in known.columns}:
+            raise ValueError(f"{table} has no {name}: {statement}")
+        return self.column(table, name)

@@ -5,6 +5,7 @@ from typing import Any
 
 from storage import sql
 from storage.apply import membership_of
+from storage.columns import fill
 from storage.contract import MAX_CHANGED, cut, page_length
 from storage.keyed import Kind, R, SqlRows
 from storage.records import (
@@ -40,12 +41,10 @@ from .rows import Roles
 from .searching import MINE
 from .values import time_text
 
-# Of the app's rows only those that were taken in.
-_SUMMARIES = sql.SUMMARIES.replace('p."userId" = ?', MINE)
-_MEMBERSHIPS = sql.MEMBERSHIPS.replace('p."userId" = ?', MINE).replace(
-    'o."leftAt" IS NULL', 'o."leftAt" IS NULL AND o."rev" IS NOT NULL'
-)
-_RECEIPT_TIMES = sql.RECEIPT_TIMES.replace('p."conversationId" = ?', 'p."conversationId" = ? AND p."rev" IS NOT NULL')
+# Of the app's rows only those that were ingested.
+_SUMMARIES = fill(sql.SUMMARIES, mine=MINE)
+_MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=MINE, present='o."leftAt" IS NULL AND o."rev" IS NOT NULL')
+_RECEIPT_TIMES = fill(sql.RECEIPT_TIMES, counted='p."conversationId" = ? AND p."rev" IS NOT NULL')
 _SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
 
@@ -57,7 +56,8 @@ _FOLDED = (
 
 _CHANGED_SINCE = (
     f'SELECT {sql.read_message("m")}, k."seq", k."rev", g."at" FROM '
-    '(SELECT "seq", "rev" FROM "chatd_changed" WHERE "conversationId" = ? AND "rev" > ? ORDER BY "rev" LIMIT ?) k '
+    '(SELECT n."seq", n."rev" FROM "chatd_changed" n WHERE n."conversationId" = ? AND n."rev" > ? '
+    'ORDER BY n."rev" LIMIT ?) k '
     'LEFT JOIN "Message" m ON m."conversationId" = ? AND m."seq" = k."seq" '
     'LEFT JOIN "chatd_gone" g ON g."conversationId" = ? AND g."seq" = k."seq" ORDER BY k."rev"'
 )

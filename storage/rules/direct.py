@@ -3,6 +3,7 @@
 from storage.changes import OpenDirect, Refused, Unchanged
 from storage.records import Conversation, pair_of
 
+from .rule import Keys, Rule, Rules
 from .unit import NO_USER, Answer, Unit, brought_back, moved_on, newcomer, with_everyone
 
 
@@ -45,3 +46,11 @@ def open_direct(unit: Unit, change: OpenDirect) -> Answer:
     outcome = with_everyone(unit, after, before.rev, entered=entered, created=known is None)
     mine = [] if any(row.user == change.user for row in entered) else [rows[change.user]]
     return outcome, [*mine, *entered]
+
+
+def _keys(keys: Keys, change: OpenDirect) -> None:
+    keys.pairs.add(pair_of(change.user, change.other))
+    keys.users.update((change.user, change.other))
+
+
+RULES: Rules = {OpenDirect: Rule(_keys, open_direct)}

@@ -15,6 +15,7 @@ from storage.changes import (
 )
 from storage.records import Conversation, Participant
 
+from .rule import Keys, Rule, Rules
 from .unit import NO_USER, NOT_FOUND, Answer, Unit, brought_back, moved_on, newcomer, told, with_everyone
 
 
@@ -168,3 +169,38 @@ def _part(unit: Unit, before: Conversation, row: Participant, by: str, message: 
         participants=tuple(touched),
         left=(row.user,),
     )
+
+
+def _keys_to_create(keys: Keys, change: CreateGroup) -> None:
+    keys.users.update((change.user, *change.members))
+    if change.client_id is not None:
+        keys.created.add((change.user, change.client_id))
+
+
+def _keys_by_user(keys: Keys, change: SetTitle | Leave) -> None:
+    keys.conversations.add(change.conversation)
+    keys.users.add(change.user)
+
+
+def _keys_of_two(keys: Keys, change: AddParticipant | RemoveParticipant) -> None:
+    keys.conversations.add(change.conversation)
+    keys.users.update((change.user, change.other))
+
+
+def _keys_to_add(keys: Keys, change: AddParticipant) -> None:
+    _keys_of_two(keys, change)
+    keys.joining.add(change.conversation)
+
+
+def _keys_to_leave(keys: Keys, change: Leave) -> None:
+    _keys_by_user(keys, change)
+    keys.parting.add(change.conversation)
+
+
+RULES: Rules = {
+    CreateGroup: Rule(_keys_to_create, create),
+    SetTitle: Rule(_keys_by_user, set_title),
+    AddParticipant: Rule(_keys_to_add, add),
+    RemoveParticipant: Rule(_keys_of_two, remove),
+    Leave: Rule(_keys_to_leave, leave),
+}

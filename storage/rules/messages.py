@@ -5,6 +5,7 @@ import attrs
 from storage.changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
 from storage.records import Conversation, Message, Participant, Reaction
 
+from .rule import Keys, Rule, Rules
 from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, with_everyone
 
 MAX_EMOJIS = 20
@@ -152,3 +153,21 @@ def _text(unit: Unit, change: MessageChange) -> tuple[Conversation, Message] | R
 
 def _too_late(message: Message, since: int | None) -> bool:
     return since is not None and message.sent_at < since
+
+
+def _keys_to_send(keys: Keys, change: SendMessage) -> None:
+    keys.conversations.add(change.conversation)
+    keys.sent.add((change.user, change.client_id))
+
+
+def _keys_to_change(keys: Keys, change: MessageChange) -> None:
+    keys.conversations.add(change.conversation)
+    keys.messages.add((change.conversation, change.seq))
+
+
+RULES: Rules = {
+    SendMessage: Rule(_keys_to_send, send),
+    EditMessage: Rule(_keys_to_change, edit),
+    DeleteMessage: Rule(_keys_to_change, delete),
+    React: Rule(_keys_to_change, react),
+}

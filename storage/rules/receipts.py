@@ -5,6 +5,7 @@ import attrs
 from storage.changes import AdvanceReceipt, Changed, Refused, SetMembership, Unchanged
 from storage.records import copy_with
 
+from .rule import Rule, Rules, of_conversation
 from .unit import NOT_FOUND, Answer, Unit, moved_on
 
 
@@ -60,3 +61,6 @@ def set_membership(unit: Unit, change: SetMembership) -> Answer:
         return Unchanged(room=room), [row]
     unit.put_participant(after)
     return Changed(room=room, from_rev=room.rev, rev=room.rev), [after]
+
+
+RULES: Rules = {AdvanceReceipt: Rule(of_conversation, receipt), SetMembership: Rule(of_conversation, set_membership)}

@@ -7,7 +7,8 @@ import attrs
 
 from storage.changes import Changed, Outcome, Refused
 from storage.records import Conversation, Message, Participant, User, copy_with
-from storage.tokens import TokenRows
+
+from .token_rows import TokenRows
 
 NOT_FOUND = Refused("not_found", "no such conversation", "conversation")
 NO_USER = Refused("not_found", "no such user", "user")

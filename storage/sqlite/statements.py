@@ -6,11 +6,12 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from storage import sql
-from storage.apply import CountUnread, Keys, membership_of
-from storage.columns import Row
+from storage.apply import CountUnread, membership_of
+from storage.columns import Row, fill
 from storage.contract import MAX_CHANGED
 from storage.records import Conversation, Membership, Participant, Room, Standing, Summary, User
-from storage.tokens import TokenRows
+from storage.rules.rule import Keys
+from storage.rules.token_rows import TokenRows
 
 from .file import Connection
 
@@ -59,10 +60,15 @@ UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' 
 
 # What clashes ends the transaction, as it would in any case. A statement that leaves it standing keeps a journal of its
 # own, of each page that it touches.
-INSERT_MESSAGE = sql.INSERT_MESSAGE.replace("INSERT", "INSERT OR ROLLBACK", 1)
+INSERT_MESSAGE = fill(sql.INSERT_MESSAGE, on_clash="OR ROLLBACK")
 UPSERT_MESSAGE = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
     f'"{column}" = excluded."{column}"' for column in ("content", "editedAt", "deletedAt", "changedRev", "reactions")
 )
+_MINE = 'p."userId" = ?'
+SUMMARIES = fill(sql.SUMMARIES, mine=_MINE)
+MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=_MINE, present='o."leftAt" IS NULL')
+RECEIPT_TIMES = fill(sql.RECEIPT_TIMES, counted='p."conversationId" = ?')
+
 UPSERT_TOKEN = ' ON CONFLICT ("jti") DO UPDATE SET "revokedAt" = excluded."revokedAt"'
 UPSERT_CUT_OFF = ' ON CONFLICT ("userId") DO UPDATE SET "at" = excluded."at"'
 

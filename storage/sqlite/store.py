@@ -202,7 +202,9 @@ class SqliteStore(SqliteFile):
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
         start = after or (2, 0, "")  # above every row: isPinned is 0 or 1
         with self._reading() as db:
-            found = [row[0] for row in db.execute(sql.SUMMARIES, (user, int(archived), *start, limit + 1)).fetchall()]
+            found = [
+                row[0] for row in db.execute(statements.SUMMARIES, (user, int(archived), *start, limit + 1)).fetchall()
+            ]
             sizes: dict[str, int] = dict(statements.many(db, sql.SIZES, found[:limit], ' GROUP BY "conversationId"'))
             ids = found[: page_length(sizes[id] for id in found[:limit])]
             rooms = statements.rooms(db, ids)
@@ -263,13 +265,15 @@ class SqliteStore(SqliteFile):
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
         found: dict[tuple[str, int], list[str]] = {}
         with self._reading() as db:
-            for conversation, rev, other in db.execute(sql.MEMBERSHIPS, (user,)):
+            for conversation, rev, other in db.execute(statements.MEMBERSHIPS, (user,)):
                 found.setdefault((conversation, rev), []).append(other)
         return [(conversation, rev, frozenset(others)) for (conversation, rev), others in found.items()]
 
     def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
         with self._reading() as db:
-            return [ReceiptTime(*row) for row in db.execute(sql.RECEIPT_TIMES, (seq, seq, conversation)).fetchall()]
+            return [
+                ReceiptTime(*row) for row in db.execute(statements.RECEIPT_TIMES, (seq, seq, conversation)).fetchall()
+            ]
 
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int

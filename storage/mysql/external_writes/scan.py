@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from storage import sql
+from storage.columns import fill
 from storage.mysql.attachments import File, Files
 from storage.mysql.connection import Connection, Row
 from storage.mysql.saving import RETITLED
@@ -31,7 +32,7 @@ CONVERSATIONS = 100
 
 _NOW = (
     f'SELECT NOW(3), EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."{TOUCHED}" IS NOT NULL) '
-    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL) OR {{}}'
+    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL) OR {{files}}'
 )
 _SINCE = f'"{TOUCHED}" >= ? AND ("{TOUCHED}" > ? OR "id" > ?) ORDER BY "{TOUCHED}", "id" LIMIT ?'
 _ROOMS = f'SELECT "{TOUCHED}", "id", "rev", {RETITLED} FROM "Conversation" c WHERE "rev" IS NOT NULL AND {_SINCE}'
@@ -52,7 +53,7 @@ _STATE = (
     f'EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = c."id" '
     f'AND p."{TOUCHED}" IS NOT NULL), '
     'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL '
-    'AND m."senderId" IS NOT NULL), {} '
+    'AND m."senderId" IS NOT NULL), {files} '
     'FROM "Conversation" c WHERE c."id" = ?'
 )
 _COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
@@ -63,7 +64,7 @@ def scan(
     db: Connection, since: ScanPosition | None, make_user: Callable[[Row], User], files: Files | None = None
 ) -> Scan:
     """See `Shared.moves`. Times are the server's."""
-    found = db.one(_NOW.format("FALSE" if files is None else files.waiting))
+    found = db.one(fill(_NOW, files="FALSE" if files is None else files.waiting))
     assert found is not None
     now, waiting = found
     if since is None:  # nobody looked for a while: each title is looked at
@@ -89,7 +90,7 @@ def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> t
 
 def has_pending(db: Connection, conversation: str, files: Files | None = None) -> bool:
     """See `Shared.lacks`."""
-    state = db.one(_STATE.format("FALSE" if files is None else files.waiting_of), (conversation,))
+    state = db.one(fill(_STATE, files="FALSE" if files is None else files.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
         return False
     _, rev, last, *waiting = state

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+from storage.columns import fill
 from storage.mysql.connection import Connection
 from storage.records import Message
 
@@ -10,7 +11,7 @@ _ORDERS = ("ASC", "DESC")
 _BETWEEN = (
     'SELECT g."seq", k."rev", g."at" FROM "chatd_gone" g '
     'JOIN "chatd_changed" k ON k."conversationId" = g."conversationId" AND k."seq" = g."seq" '
-    'WHERE g."conversationId" = ? AND g."seq" BETWEEN ? AND ? ORDER BY g."seq" {} LIMIT ?'
+    'WHERE g."conversationId" = ? AND g."seq" BETWEEN ? AND ? ORDER BY g."seq" {order} LIMIT ?'
 )
 
 
@@ -42,6 +43,6 @@ def between(
     """
     messages = list(found)
     if len(messages) < high - low + 1:
-        gone = db.run(_BETWEEN.format(_ORDERS[newest]), (conversation, low, high, limit))
+        gone = db.run(fill(_BETWEEN, order=_ORDERS[newest]), (conversation, low, high, limit))
         messages = sorted([*messages, *(tombstone(conversation, *row) for row in gone)], key=lambda m: m.seq)
     return messages[-limit:] if newest else messages[:limit]

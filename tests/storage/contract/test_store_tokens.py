@@ -21,7 +21,7 @@ from storage.changes import (
 )
 from storage.contract import Store
 from storage.records import Credentials, IssuedToken, User
-from storage.tokens import KEPT
+from storage.rules.tokens import KEPT
 from support.stores import Kind
 
 ADA = User(id="ada", name="Ada", role="patient")

@@ -1,6 +1,9 @@
 """On an app's tables, by other names and in a collation that takes much for equal, all is as it is on our own."""
 
 import contextlib
+import importlib
+import pkgutil
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +11,9 @@ from typing import Any
 import attrs
 import pytest
 
+import storage.mysql
 from storage.changes import Changed, Refused
+from storage.columns import fill
 from storage.contract import StoreError
 from storage.memory import MemoryStore
 from storage.mysql import schema, tables
@@ -256,10 +261,56 @@ def test_names_and_marks_are_translated() -> None:
     assert names.sql('SELECT "content" FROM "Message" WHERE "id" = ? AND "seq" % 4 = 1') == (
         'SELECT "text" FROM "m" WHERE "id" = %s AND "seq" %% 4 = 1'
     )
-    joined = 'SELECT u."id", x."id" FROM "User" u JOIN "Message" x ON x."content" = u."name" ORDER BY "activity"'
-    assert names.sql(joined) == (
-        'SELECT u."uid", x."id" FROM "User" u JOIN "m" x ON x."text" = u."name" ORDER BY "activity"'
+    joined = (
+        'SELECT u."id" AS "activity", x."id" FROM "User" u JOIN "Message" x ON x."content" = u."name" '
+        'ORDER BY "activity"'
     )
+    assert names.sql(joined) == (
+        'SELECT u."uid" AS "activity", x."id" FROM "User" u JOIN "m" x ON x."text" = u."name" ORDER BY "activity"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "wrong"),
+    [
+        ('SELECT "body" FROM "Message"', "Message has no body"),
+        ('SELECT m."body" FROM "Message" m JOIN "User" u ON u."id" = m."senderId"', "Message has no body"),
+        ('SELECT x."content" FROM "Message" m', 'x."content" is of no table'),
+        ('SELECT "content" FROM "Message" m JOIN "User" u ON u."id" = m."senderId"', "may be of several tables"),
+        ('UPDATE "ConversationParticipant" p SET p."unread" = 0', "ConversationParticipant has no unread"),
+    ],
+)
+def test_names_of_a_statement_that_no_table_has_are_refused(statement: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        Names().sql(statement)
+
+
+def test_names_of_every_statement_are_known() -> None:
+    """Statements that only rare paths run, too: each constant of the package that is one, but for a part of others."""
+    found = 0
+    for module in pkgutil.walk_packages(storage.mysql.__path__, "storage.mysql."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if (
+                name != "_COUNTING"
+                and isinstance(value, str)
+                and value.startswith(("SELECT ", "UPDATE ", "INSERT ", "DELETE ", "(SELECT "))
+            ):
+                Names().sql(re.sub(r"\{\w*\}", "1", value))
+                found += 1
+    assert found > 40
+
+
+@pytest.mark.parametrize(
+    ("template", "parts"),
+    [("a {mine} b", {}), ("a b", {"mine": "x"}), ("a {mine} b", {"mine": "x", "present": "y"})],
+)
+def test_fill_holes_and_parts_that_differ_are_refused(template: str, parts: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="holes"):
+        fill(template, **parts)
+
+
+def test_fill_leaves_the_hole_of_a_list() -> None:
+    assert fill("a {mine} IN ({})", mine="x") == "a x IN ({})"
 
 
 def test_an_unmapped_role_may_the_least() -> None:
