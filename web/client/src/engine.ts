@@ -188,7 +188,8 @@ export class Engine {
     this.note(effect);
     if (asked) this.placed(effect);
     else this.listenTo(frame, effect);
-    if (!hello && asked?.request.type !== "conversation.list") this.peopleOf(effect.restarted);
+    for (const id of effect.restarted)
+      this.began(id, { withPresence: hello || asked?.request.type === "conversation.list" });
   }
 
   private note(effect: Effect): void {
@@ -198,13 +199,11 @@ export class Engine {
     if (effect.typing.size) this.expireTyping();
   }
 
-  /** A page on show that began anew is filled as it was; people who are new to this client may be online. */
-  private peopleOf(restarted: ReadonlySet<Id>): void {
-    for (const id of restarted) {
-      const held = this.replica.conversations.get(id);
-      if (held?.info.kind === "direct") this.wantPresence(held.participants.keys());
-      if (this.views.of(id).store.watched) this.pages.load(id).catch(() => undefined);
-    }
+  /** A conversation began, or began anew: a page that shows it is filled, and its people may be online. */
+  private began(id: Id, { withPresence }: { withPresence: boolean }): void {
+    const held = this.replica.conversations.get(id);
+    if (!withPresence && held?.info.kind === "direct") this.wantPresence(held.participants.keys());
+    if (this.views.of(id).store.watched) this.pages.load(id).catch(() => undefined);
   }
 
   private beforeHello(hello: HelloOk): void {

@@ -1,0 +1,87 @@
+import { describe, expect, it } from "vitest";
+import { FakeServer } from "./fake-server.js";
+import { C, ME, OTHER } from "./frames.js";
+import { Browser, pass, useVirtualTime } from "./world.js";
+
+useVirtualTime();
+
+const world = async () => {
+  const server = new FakeServer([ME, OTHER]);
+  const browser = new Browser();
+  const tab = browser.tab(server);
+  await pass();
+  const next = async () => {
+    tab.kill();
+    const again = browser.tab(server);
+    await pass();
+    return again.client.drafts.getSnapshot()?.get(C);
+  };
+  return { server, browser, tab, client: tab.client, next };
+};
+
+describe("a draft", () => {
+  it("is written 300 ms after the last change", async () => {
+    const { client, tab, browser, server } = await world();
+    client.setDraft(C, "It h", 4);
+    await pass(200);
+    client.setDraft(C, "It hurts", 4);
+    await pass(200);
+    tab.killed = true;
+    let again = browser.tab(server);
+    await pass();
+    expect(again.client.drafts.getSnapshot()?.size).toBe(0);
+    again.kill();
+    await pass(100);
+    again = browser.tab(server);
+    await pass();
+    expect(again.client.drafts.getSnapshot()?.get(C)).toMatchObject({ text: "It hurts", replyTo: 4 });
+  });
+
+  it.each(["pagehide", "hidden", "freeze"])("is written at once at %s", async (moment) => {
+    const { client, tab, browser, server } = await world();
+    client.setDraft(C, "It hurts");
+    if (moment === "hidden") tab.page.hide();
+    else (moment === "freeze" ? tab.page.document : tab.page.window).dispatchEvent(new Event(moment));
+    tab.killed = true;
+    await pass();
+    const again = browser.tab(server);
+    await pass();
+    expect(again.client.drafts.getSnapshot()?.get(C)?.text).toBe("It hurts");
+  });
+
+  it("that is emptied is none; a reply target alone is one", async () => {
+    const { client, next } = await world();
+    client.setDraft(C, "x");
+    await pass(300);
+    client.setDraft(C, "", 3);
+    expect(client.drafts.getSnapshot()?.get(C)).toMatchObject({ text: "", replyTo: 3 });
+    client.setDraft(C, "");
+    expect(client.drafts.getSnapshot()?.size).toBe(0);
+    await pass(300);
+    expect(await next()).toBeUndefined();
+  });
+
+  it("that is sent is gone, in the other tabs and in storage too", async () => {
+    const { client, browser, server, next } = await world();
+    const other = browser.tab(server);
+    await pass();
+    client.setDraft(C, "It hurts");
+    await pass(300);
+    expect(other.client.drafts.getSnapshot()?.get(C)?.text).toBe("It hurts");
+    server.down = true;
+    client.send(C, "It hurts");
+    await pass();
+    expect([client.drafts.getSnapshot()?.size, other.client.drafts.getSnapshot()?.size]).toEqual([0, 0]);
+    expect(await next()).toBeUndefined();
+  });
+
+  it("survives the end of the session", async () => {
+    const { client, server, next } = await world();
+    client.setDraft(C, "It hurts");
+    await pass(300);
+    server.live[0]?.close(4501);
+    await pass();
+    expect(client.drafts.getSnapshot()?.get(C)?.text).toBe("It hurts");
+    expect((await next())?.text).toBe("It hurts");
+  });
+});
