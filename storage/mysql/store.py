@@ -1,7 +1,7 @@
 """The store on MySQL or MariaDB: how it opens, commits, fails and comes back.
 
 Nothing of a batch is there until COMMIT, so whatever fails before is simply done again. A connection that is lost in
-COMMIT leaves a doubt, which is settled before anything else is written: see docs/decisions/0009-mysql.md.
+COMMIT leaves a doubt, which is settled before anything else is written: see docs/decisions/0011.
 """
 
 import random
