@@ -11,7 +11,7 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve test lint format types check bench bench-mysql instructions profile binary lock soak clean help
+.PHONY: serve test lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
 
 serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
@@ -47,6 +47,9 @@ bench: $(VENV)/.dev ## measure the daemon against a relay that stores nothing
 
 bench-mysql: $(VENV)/.dev ## the same on MariaDB, against a Socket.IO server that keeps its messages there
 	@$(BIN)/python -m bench.mysql $(ARGS)
+
+attack: $(VENV)/.dev ## how long a normal client waits while the HTTP side is attacked
+	@$(BIN)/python -m bench.attack $(ARGS)
 
 instructions: $(VENV)/.dev ## count the instructions that a message takes (needs valgrind)
 	@$(BIN)/python -m bench.instructions $(ARGS)

@@ -4,14 +4,7 @@ One daemon, the same conversations and the same number in flight, in turns: each
 sends again. Nobody but the senders is connected. The daemon runs on the first processor, the senders on the others.
 """
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -19,139 +12,22 @@ from typing import Final
 import click
 import trio
 
-from chatd.auth.tokens import Tokens
+from bench.senders import Http, Sender, WebSocket, daemon
 from chatd.bench.machine import cpu_time
-from chatd.config import Config, Server
-from chatd.ids import new_id
-from chatd.ops.open_store import open_store
-from storage.changes import OpenDirect, PutUser
 
-SECRET: Final = "of-the-benchmark-" + "x" * 32
-BODY: Final = "It hurts when I bite on something cold, since yesterday evening. Is there a time tomorrow morning?"
 WARM_UP_S: Final = 1.5
-SETTINGS: Final = {
-    "CHATD_AUTH_SECRET": SECRET,
-    **{
-        f"CHATD_LIMITS_{name}": "1000000"
-        for name in (
-            *("REQUESTS_PER_SECOND", "REQUEST_BURST", "USER_REQUESTS_PER_SECOND", "USER_REQUEST_BURST"),
-            *("ADDRESS_REQUESTS_PER_SECOND", "ADDRESS_REQUEST_BURST"),
-        )
-    },
+UNLIMITED: Final = {
+    f"CHATD_LIMITS_{name}": "1000000"
+    for name in (
+        *("REQUESTS_PER_SECOND", "REQUEST_BURST", "USER_REQUESTS_PER_SECOND", "USER_REQUEST_BURST"),
+        *("ADDRESS_REQUESTS_PER_SECOND", "ADDRESS_REQUEST_BURST"),
+    )
 }
-
-
-@contextmanager
-def daemon(folder: Path, senders: int) -> Iterator[tuple[int, int]]:
-    """A daemon outside development mode with a conversation for each sender: its process and port."""
-    data = folder / "data"
-    data.mkdir(mode=0o700)
-    store, _ = open_store(Config(server=Server(data=str(data))), new_epoch=new_id, development=False)
-    people = [PutUser("den", "Den", "dentist", 1), *(PutUser(f"pat-{n}", "Pat", "patient", 1) for n in range(senders))]
-    store.commit(people)
-    store.commit([OpenDirect(f"c-{n}", f"pat-{n}", "den", 1) for n in range(senders)])
-    store.close()
-    command = [sys.executable, "-m", "chatd", "serve", "--port", "0", "--data", str(data)]
-    with subprocess.Popen(
-        command, env={**os.environ, **SETTINGS}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as run:
-        try:
-            os.sched_setaffinity(run.pid, {0})
-            assert run.stdout is not None
-            yield run.pid, int(run.stdout.readline().rsplit(b":", 1)[1])
-        finally:
-            run.terminate()
-
-
-class Sender:
-    """One connection; `send` sends one message, and returns when it is acknowledged."""
-
-    def __init__(self, number: int, port: int, token: str, turn: str) -> None:
-        self.number, self.port, self.token, self.turn = number, port, token, turn
-        self.sent = 0
-        self._rest = b""
-
-    async def open(self) -> None:
-        self.stream = await trio.open_tcp_stream("127.0.0.1", self.port)
-
-    def message(self) -> dict[str, object]:
-        self.sent += 1
-        return {"client_id": f"{self.turn}-{self.number}-{self.sent}", "body": BODY}
-
-    async def until(self, end: bytes) -> bytes:
-        while end not in self._rest:
-            data = bytes(await self.stream.receive_some(65_536))
-            if not data:
-                raise click.ClickException(f"the daemon closed the connection after {self._rest[:200]!r}")
-            self._rest += data
-        found, _, self._rest = self._rest.partition(end)
-        return found
-
-    async def take(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            self._rest += bytes(await self.stream.receive_some(65_536))
-        found, self._rest = self._rest[:size], self._rest[size:]
-        return found
-
-    async def send(self) -> None:
-        raise NotImplementedError
-
-
-class Http(Sender):
-    """`POST /v1/conversations/ID/messages`, on one connection that is kept alive."""
-
-    async def send(self) -> None:
-        body = json.dumps(self.message()).encode()
-        await self.stream.send_all(
-            f"POST /v1/conversations/c-{self.number}/messages HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-            f"Authorization: Bearer {self.token}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        head = (await self.until(b"\r\n\r\n")).lower()
-        if not head.startswith(b"http/1.1 201"):
-            raise click.ClickException(head.decode())
-        await self.take(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
-
-
-class WebSocket(Sender):
-    """`message.send`."""
-
-    async def open(self) -> None:
-        await super().open()
-        await self.stream.send_all(
-            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
-        )
-        await self.until(b"\r\n\r\n")
-        await self.ask({"type": "hello", "token": self.token})
-
-    async def ask(self, request: dict[str, object]) -> None:
-        text = json.dumps({"id": self.sent, **request}).encode()
-        size = len(text)
-        length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
-        await self.stream.send_all(b"\x81" + length + bytes(4) + text)  # masked by zeros
-        while True:
-            opcode, size = await self.take(2)
-            if size == 126:
-                size = int.from_bytes(await self.take(2), "big")
-            elif size == 127:
-                size = int.from_bytes(await self.take(8), "big")
-            frame = await self.take(size)
-            if opcode == 0x81 and b'"re":' in frame[:40]:
-                if not frame.startswith(b'{"type":"ok"'):
-                    raise click.ClickException(frame.decode())
-                return
-
-    async def send(self) -> None:
-        await self.ask({"type": "message.send", "conversation": f"c-{self.number}", **self.message()})
 
 
 async def turn(kind: type[Sender], pid: int, port: int, senders: int, seconds: float, name: str) -> tuple[float, float]:
     """Microseconds of the daemon's CPU time for a message, and messages a second."""
-    tokens = Tokens(SECRET.encode())
-    now = time.time_ns() // 1_000_000
-    people = [kind(n, port, tokens.issue(f"pat-{n}", new_id(), now, 3600)[0], name) for n in range(senders)]
+    people = [kind(n, port, name) for n in range(senders)]
     async with trio.open_nursery() as nursery:
         for person in people:
             await person.open()
@@ -183,10 +59,8 @@ def main(senders: int, seconds: float, turns: int, disk: str) -> None:
     found: dict[type[Sender], list[float]] = {WebSocket: [], Http: []}
     with (
         tempfile.TemporaryDirectory(prefix=".bench-", dir=disk) as folder,
-        daemon(Path(folder), senders) as (pid, port),
+        daemon(Path(folder), senders, UNLIMITED) as (pid, port),
     ):
-        others = os.sched_getaffinity(0) - {0}
-        os.sched_setaffinity(0, others or {0})
         for number in range(turns):
             for kind in found:
                 cost, rate = trio.run(turn, kind, pid, port, senders, seconds, f"{kind.__name__}{number}")

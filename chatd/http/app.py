@@ -37,8 +37,8 @@ FAMILIES: Final = (
 
 NOT_ALLOWED: Final = failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
 
-MAX_DELAY_S: Final = 1.0
-"""Seconds by which an answer to a flood is delayed; its connection is busy meanwhile."""
+DELAY_S: Final = 1.0
+"""Seconds by which an answer to a flood is delayed: its connection, and whoever waits on it, is busy meanwhile."""
 
 SMALL_BODY_S: Final = 20.0
 """Seconds for the body of an operation that names no bounds: a few lines of JSON."""
@@ -89,7 +89,7 @@ class Application:
     async def _delayed(self, wait: float) -> Response:
         """Answer that there are too many requests; later, so that asking on and on at once is no use."""
         self._site.metrics.drop("rate_limited")
-        await trio.sleep(min(wait, MAX_DELAY_S))
+        await trio.sleep(DELAY_S)
         return refused(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait))
 
     def _find(self, head: Head) -> tuple[Methods, dict[str, str]]:

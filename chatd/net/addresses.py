@@ -23,7 +23,10 @@ def source_of(address: str) -> str:
 
 
 class Addresses:
-    """`connections`: of one address; `rate`, `burst`: requests and handshakes. `rate` None: as many as it likes."""
+    """`connections`: of one address; `rate`, `burst`: of its requests and, apart from them, its new connections.
+
+    `rate` None: as many as it likes.
+    """
 
     def __init__(
         self,
@@ -41,11 +44,12 @@ class Addresses:
         """Go by other limits; those connected stay."""
         self._most = connections
         self._buckets = None if rate is None else Buckets(rate, burst, self._clock)
+        self._new = None if rate is None else Buckets(rate, burst, self._clock)  # connections
 
     def enter(self, address: str) -> bool:
-        """Count a connection; False: the address has as many as it may, and this one was not counted."""
+        """Count a connection; False: the address has or makes as many as it may, and this one was not counted."""
         source = source_of(address)
-        if self._open[source] >= self._most:
+        if self._open[source] >= self._most or (self._new and self._new.of(source).take()):
             return False
         self._open[source] += 1
         return True

@@ -18,6 +18,7 @@ SEND_BUFFER_BYTES = 262_144
 PAUSE_S = 0.1
 """Seconds without accepting, when there are no descriptors left."""
 RETRY_AFTER_S = 5
+CONNECTIONS_PER_TURN = 8
 
 
 class TooMany(Exception):
@@ -49,11 +50,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket, tuple[str, int]], None]) -> None:
     """Hand each new connection on, until cancelled; `accepted` raises TooMany where it can't take one."""
+    taken = 0  # in this turn
     while True:
         try:
             sock, address = listener.accept()
         except BlockingIOError:
             await trio.lowlevel.wait_readable(listener)
+            taken = 0
             continue
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
@@ -62,8 +65,12 @@ async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket
                 continue
         else:
             _hand_on(sock, address, accepted)
-        # One connection a turn: a flood of them leaves every other task its share of the loop.
-        await trio.lowlevel.checkpoint()
+        # A few connections a turn: a flood of them leaves every other task its share of the loop, and with only one a
+        # turn whoever comes behind the flood would wait for as many turns.
+        taken += 1
+        if taken == CONNECTIONS_PER_TURN:
+            taken = 0
+            await trio.lowlevel.checkpoint()
 
 
 def _hand_on(

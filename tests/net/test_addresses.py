@@ -43,6 +43,16 @@ def test_connections_of_an_address_are_counted_until_they_leave() -> None:
     assert not addresses._open  # nothing is kept of those who left
 
 
+def test_new_connections_of_an_address_have_a_rate_apart_from_its_requests() -> None:
+    now = 0.0
+    addresses = Addresses(connections=100, rate=1.0, burst=2, clock=lambda: now)
+    assert [addresses.enter("192.0.2.1") for _ in range(3)] == [True, True, False]
+    assert [addresses.wait("192.0.2.1") for _ in range(3)] == [0, 0, 1]
+    assert addresses.enter("192.0.2.2")
+    now = 1.0
+    assert [addresses.enter("192.0.2.1") for _ in range(2)] == [True, False]
+
+
 def client(daemon: testing.Server, address: str) -> AbstractAsyncContextManager[Client]:
     """A connection that comes from this address."""
     return calling(daemon, (address, 5000))
