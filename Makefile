@@ -57,6 +57,9 @@ instructions: $(VENV)/.dev ## count the instructions that a message takes (needs
 profile: $(VENV)/.dev ## flame.svg: where the daemon's time goes under load
 	@$(BIN)/python -m bench.profile $(ARGS)
 
+attack: $(VENV)/.dev ## flood a daemon, and see what a normal client notices (ARGS="--only pings")
+	@$(BIN)/python -m bench.attack $(ARGS)
+
 binary: $(VENV)/.binary ## dist/chatd: one file that runs without Python
 	@PYI_LOG_LEVEL=ERROR $(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec
 	@echo "dist/chatd $$(dist/chatd --version | grep -o '[0-9].*'), $$(du -h dist/chatd | cut -f 1)"

@@ -47,7 +47,7 @@ from chatd.ids import new_id
 from chatd.metrics import Metrics
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
-from chatd.net.unfinished import STRANGERS_BYTES, Budget, Budgets
+from chatd.net.unfinished import Shares
 from chatd.transports.sessions import Sessions
 from chatd.transports.websocket.connection import Connection, Rates, Times
 from chatd.transports.websocket.engine import MakeEngine
@@ -110,7 +110,7 @@ class Daemon:
         self.sessions = Sessions()
         self._rng = rng or random.Random()
         self._poller = Poller() if available() else None
-        self.budgets = Budgets(strangers=Budget(STRANGERS_BYTES), known=Budget(0))
+        self.shares = Shares()
         limits, timeouts = config.limits, config.timeouts
         presence = Presence(self.registry, self.gate, now)
         self.rooms = Rooms(
@@ -188,6 +188,7 @@ class Daemon:
             dropped=self.metrics.drop,
             development=development,
             exposed=exposed,
+            shares=self.shares,
         )
         gauges.connect(
             self.metrics,
@@ -209,7 +210,7 @@ class Daemon:
         self.keepers.sessions.apply(config.auth.session_seconds())
         self.parts.windows.replace(config.messages.edit_within, config.messages.delete_within)
         limited = not self._development
-        self.budgets.known.limit = limits.unfinished_bytes
+        self.shares.known.limit = limits.unfinished_bytes
         self._rates = Rates(limits.requests_per_second, limits.request_burst) if limited else None
         per_user = Buckets(limits.user_requests_per_second, limits.user_request_burst)
         self._buckets = per_user if limited else None
@@ -280,7 +281,7 @@ class Daemon:
             rates=self._rates,
             user_bucket=self._buckets.of if self._buckets is not None else None,
             make_engine=ENGINES[self.config.server.websocket],
-            budgets=self.budgets,
+            shares=self.shares,
             sock=upgrade.socket,
             poller=self._poller,
         )

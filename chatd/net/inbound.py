@@ -10,17 +10,20 @@ from chatd.core.ratelimit import TokenBucket
 from protocol.codes import CloseCode
 
 from .poller import Poller
-from .unfinished import Unfinished
+from .unfinished import Budget, Turnstile, Unfinished
 
 CHUNK = 16_384
 """Bytes read at once."""
+
+STRANGERS_CHUNK = 2_048
+"""Of somebody who is not signed in: they may hold 300 frames."""
 
 
 class Inbound:
     """Reads a stream, or its socket where there is one. `replay`: bytes read already. `flood`: see `receive`.
 
-    `spare`: the rate of frames that are no message of their own, None: any. `poller`: watches the socket, where there
-    is one.
+    `spare`: the rate of frames that are no message of their own, None: any. `turns`: to take before each read, until
+    `trust`; from then on `poller` watches the socket, where there is one.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Inbound:
         flood: int,
         unfinished: Unfinished,
         spare: TokenBucket | None = None,
+        turns: Turnstile | None = None,
         poller: Poller | None = None,
     ) -> None:
         self._raw = raw
@@ -39,6 +43,8 @@ class Inbound:
         self.flood = flood
         self.unfinished = unfinished
         self._spare = spare
+        self._turns = turns
+        self._chunk = CHUNK if turns is None else STRANGERS_CHUNK
         self._poller = poller
         self._pending = 0  # bytes since the last complete message
         self.heard = trio.current_time()
@@ -53,9 +59,17 @@ class Inbound:
         self._count(data)
         return data
 
+    def trust(self, *, flood: int, spare: TokenBucket | None, memory: Budget) -> None:
+        """Read what somebody who is signed in sends: with these limits, and without waiting for a turn."""
+        self.flood, self._spare, self._turns, self._chunk = flood, spare, None, CHUNK
+        self.unfinished.move(memory)
+
     async def read(self, take: Callable[[bytes], bool]) -> None:
         """Give what comes to `take`, b"" at the end, until that returns False. Raises what `receive` and `take` do."""
-        if self._poller is None or self._socket is None or self._replay:
+        while self._turns is not None or self._replay:
+            if not take(await self.receive()):
+                return
+        if self._poller is None or self._socket is None:
             while take(await self.receive()):
                 pass
             return
@@ -90,19 +104,23 @@ class Inbound:
 
     async def _receive(self) -> bytes:
         if self._socket is None:
-            return bytes(await self._raw.receive_some(CHUNK))
+            if self._turns is not None:
+                await self._turns.wait()
+            return bytes(await self._raw.receive_some(self._chunk))
         data = None
         while data is None:
             # Trio's stream asks the kernel first, mostly in vain; this is a third cheaper.
             await trio.lowlevel.wait_readable(self._socket)
-            data = _read_now(self._socket)
+            if self._turns is not None:
+                await self._turns.wait()
+            data = _read_now(self._socket, self._chunk)
         return data
 
 
-def _read_now(sock: socket.socket) -> bytes | None:
+def _read_now(sock: socket.socket, size: int = CHUNK) -> bytes | None:
     """What has come, b"" at the end; None where it is nothing yet. Raises trio.BrokenResourceError."""
     try:
-        return sock.recv(CHUNK)
+        return sock.recv(size)
     except (BlockingIOError, InterruptedError):
         return None
     except OSError as error:

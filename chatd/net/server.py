@@ -23,6 +23,7 @@ from .origins import Origins
 from .problem import plain_answer
 from .proxies import Client, Proxies, Scheme
 from .quick import QuickStream
+from .unfinished import Shares
 
 log = structlog.get_logger("chatd.server")
 
@@ -57,7 +58,9 @@ class Server:
         dropped: Callable[[str], None],
         development: bool,
         exposed: bool,
+        shares: Shares,
     ) -> None:
+        self._shares = shares
         self._app = app
         self._on_upgrade = on_upgrade
         self._bounds = bounds
@@ -146,7 +149,9 @@ class Server:
         timeouts = self._config.timeouts
         scheme: Scheme = "http"
         if self._encryption is not None and isinstance(stream, QuickStream) and sock is not None:
-            secure = await tls.accept(stream.plain, sock, self._encryption, patience=timeouts.handshake)
+            secure = await tls.accept(
+                stream.plain, sock, self._encryption, turns=self._shares.turns, patience=timeouts.handshake
+            )
             if secure is None:
                 return
             stream, sock, scheme = secure, None, "https"
@@ -167,6 +172,7 @@ class Server:
             bounds=self._bounds,
             client=client,
             accepting=self._accepting,
+            shares=self._shares,
         )
 
     async def _upgrade(self, upgrade: Upgrade) -> None:

@@ -12,6 +12,7 @@ from chatd.config import Tls
 
 from .asgi import GONE, linger, write
 from .problem import whole_answer
+from .unfinished import Turnstile
 
 HANDSHAKE: Final = 0x16
 """The first byte of TLS (RFC 8446, section 5.1)."""
@@ -104,7 +105,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
 
 async def accept(
-    stream: trio.SocketStream, sock: socket.socket, context: ssl.SSLContext, *, patience: float
+    stream: trio.SocketStream, sock: socket.socket, context: ssl.SSLContext, *, turns: Turnstile, patience: float
 ) -> TlsStream | None:
     """Shake hands within `patience` seconds. None: the peer left, was too slow, or spoke something else than TLS.
 
@@ -119,6 +120,7 @@ async def accept(
                 await write(stream, whole_answer(400, NOT_TLS, "text/plain"), patience)
                 await linger(stream)
                 return None
+            await turns.wait()  # a handshake costs a millisecond of the loop
             await secure.do_handshake()
             return secure
     except (OSError, trio.TooSlowError, *GONE):

@@ -1,4 +1,4 @@
-"""Input that is no whole message yet: how much of it is held in memory, and for how long."""
+"""What all connections share while they send what is not complete: memory, and turns of the loop."""
 
 from typing import Final
 
@@ -22,12 +22,28 @@ class Budget:
         self.held = 0
 
 
-@attrs.frozen
-class Budgets:
-    """`strangers`: for connections that are not signed in; `known`: for all others."""
+class Turnstile:
+    """Lets one task through in each turn of the loop, in the order in which they came.
 
-    strangers: Budget
-    known: Budget
+    However many strangers send at once, everybody else gets a turn between two of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = trio.Lock()
+
+    async def wait(self) -> None:
+        """Wait for one's turn."""
+        async with self._lock:
+            await trio.lowlevel.checkpoint()
+
+
+@attrs.frozen
+class Shares:
+    """`strangers`: memory for connections that are not signed in, who take `turns`; `known`: memory for all others."""
+
+    strangers: Budget = attrs.field(factory=lambda: Budget(STRANGERS_BYTES))
+    known: Budget = attrs.field(factory=lambda: Budget(0))
+    turns: Turnstile = attrs.field(factory=Turnstile)
 
 
 class Unfinished:

@@ -13,6 +13,7 @@ from chatd.config import Tls
 from chatd.core.outbox import Cork, Outbox
 from chatd.net import tls
 from chatd.net.tls import BadCertificate, TlsStream
+from chatd.net.unfinished import Turnstile
 from chatd.net.writers import StreamTransport
 from support.certificates import make_certificate, trusting
 
@@ -124,7 +125,7 @@ async def accepted(
     async with ours, theirs:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.do_handshake)
-            secure = await tls.accept(theirs, sock, context, patience=5)
+            secure = await tls.accept(theirs, sock, context, turns=Turnstile(), patience=5)
         assert secure is not None
         yield client, secure
 
@@ -158,7 +159,7 @@ async def test_versions(tmp_path: Path, version: ssl.TLSVersion) -> None:
     client = trio.SSLStream(ours, asked, server_hostname="localhost", https_compatible=True)
     async with ours, theirs, trio.open_nursery() as nursery:
         nursery.start_soon(client.do_handshake)
-        assert await tls.accept(theirs, sock, context, patience=5) is not None
+        assert await tls.accept(theirs, sock, context, turns=Turnstile(), patience=5) is not None
     assert client.version() == version.name.replace("_", ".")
     assert client.selected_alpn_protocol() == "http/1.1", "browsers would speak HTTP/2"
 
@@ -174,7 +175,7 @@ async def refused(folder: Path, data: bytes, *, end: bool, patience: float = 5) 
         if end:
             await ours.send_eof()
         async with theirs:
-            assert await tls.accept(theirs, sock, context, patience=patience) is None
+            assert await tls.accept(theirs, sock, context, turns=Turnstile(), patience=patience) is None
         received = b""
         with trio.fail_after(5):
             try:

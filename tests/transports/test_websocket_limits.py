@@ -136,8 +136,8 @@ async def test_hello_with_the_longest_token_and_every_rev_fits(engine: str, auto
 
 async def test_unfinished_input_of_strangers_has_one_budget(engine: str, autojump_clock: MockClock) -> None:
     async with serving(engine) as server:
-        budgets = server.daemon.budgets
-        budgets.strangers.limit = 100_000
+        shares = server.daemon.shares
+        shares.strangers.limit = 100_000
         half = frame(b"x" * 90_000)[:60_000]
         eve, mal = Peer(server), Peer(server)
         for peer in (eve, mal):
@@ -151,13 +151,13 @@ async def test_unfinished_input_of_strangers_has_one_budget(engine: str, autojum
         await Peer(server).hello()  # people with a whole hello are let in all the same
         await eve.stream.aclose()
         await wait_all_tasks_blocked()
-        assert (budgets.strangers.held, budgets.known.held) == (0, 0)
+        assert (shares.strangers.held, shares.known.held) == (0, 0)
 
 
 async def test_unfinished_input_of_people_has_another_budget(engine: str, autojump_clock: MockClock) -> None:
     async with serving(engine) as server:
-        budgets = server.daemon.budgets
-        budgets.strangers.limit, budgets.known.limit = 100_000, 150_000
+        shares = server.daemon.shares
+        shares.strangers.limit, shares.known.limit = 100_000, 150_000
         half = frame(b"x" * 150_000)[:120_000]
         eve, mal = Peer(server), Peer(server)
         for peer in (eve, mal):
@@ -167,8 +167,8 @@ async def test_unfinished_input_of_people_has_another_budget(engine: str, autoju
             await peer.send(b"x")
             await wait_all_tasks_blocked()
         assert await mal.close_code() == 4013
-        assert budgets.strangers.held == 0
-        assert 100_000 < budgets.known.held <= 150_000
+        assert shares.strangers.held == 0
+        assert 100_000 < shares.known.held <= 150_000
 
 
 async def test_message_in_very_many_fragments_is_refused(autojump_clock: MockClock) -> None:

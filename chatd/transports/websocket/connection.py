@@ -24,7 +24,7 @@ from chatd.core.session import Session
 from chatd.net.head import Head
 from chatd.net.inbound import CHUNK, Inbound
 from chatd.net.poller import Poller
-from chatd.net.unfinished import Budgets, Unfinished
+from chatd.net.unfinished import Shares, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request, peek_id
@@ -55,6 +55,9 @@ HELLO_BYTES = 98_304
 
 SPARE_FRAMES_PER_S, SPARE_FRAME_BURST = 100.0, 1000
 """Of pings, pongs and fragments, which no rate of requests counts."""
+
+STRANGERS_SPARE_FRAMES = 100
+"""Of them before `hello` is answered."""
 
 PEERS_DOING = (
     trio.BrokenResourceError,
@@ -101,13 +104,13 @@ class Connection:
         rates: Rates | None,
         user_bucket: Callable[[str], TokenBucket] | None,
         make_engine: MakeEngine,
-        budgets: Budgets,
+        shares: Shares,
         sock: socket.socket | None = None,
         poller: Poller | None = None,
     ) -> None:
         self._make_engine = make_engine
-        self._budgets = budgets
-        self._unfinished = Unfinished(budgets.strangers)
+        self._shares = shares
+        self._unfinished = Unfinished(shares.strangers)
         self._raw = raw
         self._socket = sock
         self._poller = poller
@@ -123,7 +126,7 @@ class Connection:
         self._request: Request | None = None  # that the reader is to serve
         self._hello_until = float("inf")
         self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
-        self._spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if rates else None
+        self._limited = rates is not None
         self._user_bucket = user_bucket
         self._refused = self._swallowed = 0
         self._clean = False
@@ -141,7 +144,8 @@ class Connection:
             replay,
             flood=2 * self._max_message,
             unfinished=self._unfinished,
-            spare=self._spare,
+            spare=TokenBucket(1, STRANGERS_SPARE_FRAMES, trio.current_time) if self._limited else None,
+            turns=self._shares.turns,
             poller=self._poller,
         )
         self._engine = self._make_engine(
@@ -269,9 +273,9 @@ class Connection:
     def _trust(self) -> None:
         """Take from somebody who is signed in what the protocol allows."""
         self._max_message = self._parts.limits.max_frame_bytes
-        self._inbound.flood = 2 * self._max_message
         self._engine.expect(self._max_message)
-        self._unfinished.move(self._budgets.known)
+        spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if self._limited else None
+        self._inbound.trust(flood=2 * self._max_message, spare=spare, memory=self._shares.known)
 
     def _end_with_credential(self) -> None:
         """Let the connection's body end when the credential does; a fresh one moves that."""

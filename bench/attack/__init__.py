@@ -1,0 +1,1 @@
+"""Floods against a daemon, and what a normal client notices of them."""
