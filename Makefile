@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 CODE := chatd protocol storage tests $(wildcard bench)
+CHROMIUM ?= /usr/bin/chromium
 
 # Debian has servers where the PATH of most users does not lead.
 export PATH := $(PATH):/usr/sbin
@@ -11,20 +12,43 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve test lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
+.PHONY: serve page test test-page test-web screenshots lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
 
-serve: $(VENV)/.runtime ## run the daemon in development mode (ARGS="--port 0" to pass flags)
+# The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
+PAGE := chatd/http/page/index.html
+SOURCES := $(shell find web -type d -name node_modules -prune -o -type f -print 2>/dev/null | grep -v '^web/screenshots')
+$(PAGE): $(SOURCES) | $(VENV)/.made
+	@echo "Building the chat page ..."
+	@$(BIN)/python packaging/web.py build && touch $@ || echo "The page could not be built; http://.../ says what to do" >&2
+
+page: $(PAGE) ## build the chat page into chatd/http/page
+
+serve: $(VENV)/.runtime $(PAGE) ## run the daemon in development mode (ARGS="--port 0" to pass flags)
 	@exec $(BIN)/chatd serve --dev --data ./data-dev $(ARGS)
 
 # One test process more than there are processors, as a third of the tests' time is spent waiting.
 WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 # The tests start hundreds of processes; without bytecode on disk each of them compiles all that it imports.
 test soak: export PYTHONDONTWRITEBYTECODE =
-test: $(VENV)/.dev ## all tests but the soak; protocol and storage are covered to 95 % (some: ARGS="-k name")
+test: $(VENV)/.dev $(PAGE) ## all tests but the soak; protocol and storage are covered to 95 % (some: ARGS="-k name")
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
+	@$(if $(ARGS),,$(MAKE) -s test-page)
+
+# Unit tests of client and page, and one journey of two people in a real browser, where there is one.
+test-page: $(VENV)/.dev $(PAGE)
+	@$(BIN)/python packaging/web.py run test
+	@if command -v $(CHROMIUM) >/dev/null; then CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run journey; \
+	else test "$$CHATD_TEST_STRICT" != 1 && echo "skipped: the journey of two people, there is no $(CHROMIUM) (apt install chromium)"; fi
+
+test-web: $(VENV)/.dev $(PAGE) ## every behaviour of the page in headless Chromium, its size, lint and types of web/
+	@for script in lint types size; do $(BIN)/python packaging/web.py run $$script || exit 1; done
+	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run e2e
+
+screenshots: $(VENV)/.dev $(PAGE) ## web/screenshots: every state of the page, light, dark and on a phone
+	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run screenshots
 
 # ASYNC124 asks for a plain function where nothing is awaited; endpoints and doubles have to be async all the same.
 # ASYNC114 wants a list of every function that can be started; ASYNC9xx, a checkpoint in each, are off by default too.
@@ -60,7 +84,7 @@ profile: $(VENV)/.dev ## flame.svg: where the daemon's time goes under load
 attack: $(VENV)/.dev ## flood a daemon, and see what a normal client notices (ARGS="--only pings")
 	@$(BIN)/python -m bench.attack $(ARGS)
 
-binary: $(VENV)/.binary ## dist/chatd: one file that runs without Python
+binary: $(VENV)/.binary $(PAGE) ## dist/chatd: one file that runs without Python
 	@PYI_LOG_LEVEL=ERROR $(BIN)/python -m PyInstaller --noconfirm --log-level ERROR --workpath build --distpath dist packaging/chatd.spec
 	@echo "dist/chatd $$(dist/chatd --version | grep -o '[0-9].*'), $$(du -h dist/chatd | cut -f 1)"
 

@@ -13,7 +13,10 @@ from .users import AS_JSON
 
 @click.group()
 def apikey() -> None:
-    """Make, list or revoke keys for an app's backend, which has tickets made with them: docs/sign-in.md."""
+    """Make, list or revoke keys for an app's backend.
+
+    With a key it has tickets made, which sign its users in: docs/sign-in.md.
+    """
 
 
 @apikey.command()

@@ -21,7 +21,10 @@ def session() -> None:
 @AS_JSON
 @settings("data", "database")
 def list_(settings: Settings, user: str | None, as_json: bool) -> None:
-    """List the sessions that are not over: who, since when, until when, with which browser."""
+    """List the sessions that are not over.
+
+    Who has them, since and until when, and with which browser.
+    """
     sessions = each_page(settings, "sessions", lambda after: ListSessions(user=user, after=after))
     if as_json:
         print_json(sessions)

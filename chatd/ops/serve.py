@@ -165,7 +165,10 @@ def _announce(daemon: Daemon, url: str) -> None:
     say(f"listening on {url}")
     if daemon.parts.development:
         command = f"{program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
-        say("Development mode. To make a patient and a dentist talk, in this folder, in two more terminals:")
+        say("Development mode. A patient and a dentist, in two tabs of a browser:")
+        say(f"  {url}/?as=pat-1&name=Ada&with=den-1")
+        say(f"  {url}/?as=den-1&name=Dr.+Bo&role=dentist&with=pat-1")
+        say("or in two more terminals, in this folder:")
         say(f"  {command} --as pat-1 --name Ada --with den-1")
         say(f"  {command} --as den-1 --name 'Dr. Bo' --role dentist --with pat-1")
     log.info("started", store=database.place_of(daemon.config), pid=os.getpid())
