@@ -42,8 +42,6 @@ export interface OutboxDuties {
 export class Outbox {
   readonly all = new Store<readonly OutboxItem[]>(() => this.sorted().map(({ item }) => item));
   private readonly entries = new Map<string, Entry>();
-  /** While the storage is being read: what was acknowledged meanwhile. */
-  private done: Set<string> | null = null;
   /** By conversation: under way, or waiting before the next attempt. */
   private readonly busy = new Map<Id, { timer?: unknown; attempt: number; sending: boolean }>();
   private readonly adoptions = new Set<unknown>();
@@ -63,11 +61,9 @@ export class Outbox {
     this.clear();
     this.user = user;
     for (const { row } of early) this.put({ ...row, user }, true);
-    const done = (this.done = new Set());
     const rows = await this.database.all("outbox", user);
-    if (this.done !== done) return; // another user by now
-    this.done = null;
-    for (const row of rows) if (!this.entries.has(row.key) && !done.has(row.key)) this.keep(row, true);
+    if (this.user !== user) return; // another user by now
+    for (const row of rows) if (!this.entries.has(row.key)) this.keep(row, true);
     this.flush();
   }
 
@@ -77,7 +73,6 @@ export class Outbox {
     const conversations = new Set([...this.entries.values()].map(({ row }) => row.conversation));
     this.entries.clear();
     this.user = null;
-    this.done = null;
     this.changed(...conversations);
   }
 
@@ -118,7 +113,6 @@ export class Outbox {
   acknowledge(message: Message): void {
     const key = message.client_id;
     if (key == null) return;
-    this.done?.add(key);
     const entry = this.entries.get(key);
     if (entry) this.remove(entry);
   }
@@ -134,7 +128,6 @@ export class Outbox {
   hear(message: TabMessage): void {
     if (message.user !== this.user) return;
     if (message.type === "outbox-gone") {
-      this.done?.add(message.key);
       const entry = this.entries.get(message.key);
       if (entry) this.drop(entry);
     } else if (message.type === "outbox") {

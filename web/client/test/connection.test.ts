@@ -26,6 +26,7 @@ describe("the connection", () => {
       client.stop();
       client.start();
     }
+    await pass(100);
     client.start();
     await pass(100);
     expect([server.live.length, server.sockets.length]).toEqual([1, 2]);
@@ -166,6 +167,29 @@ describe("the connection", () => {
       expect([server.sockets.length, state().phase]).toEqual([2, "online"]);
     },
   );
+
+  it("tries with a fresh backoff after a wake-up behind a dead socket", async () => {
+    const { server, state, page } = await started();
+    for (const wait of [250, 500, 1_000]) {
+      server.live[0]?.close(1006);
+      await pass(wait);
+    }
+    server.silent = true;
+    page.show();
+    server.down = true;
+    await pass(3_000);
+    expect([state().phase, (state().retryAt ?? 0) - Date.now()]).toEqual(["waiting", 250]);
+  });
+
+  it("notices by its clock that the device slept, and gives a dead socket 3 s", async () => {
+    const { server } = await started();
+    vi.setSystemTime(Date.now() + 3_600_000);
+    server.silent = true;
+    await pass(25_000);
+    expect(server.sockets.length).toBe(1);
+    await pass(3_000);
+    expect(server.sockets.length).toBe(2);
+  });
 
   it("keeps a socket that answers the ping of a wake-up", async () => {
     const { server, page } = await started();

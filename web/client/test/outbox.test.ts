@@ -64,6 +64,30 @@ describe("a message", () => {
     expect(server.requests("message.send")).toHaveLength(3);
   });
 
+  it("typed offline goes out in order as soon as there is a connection again", async () => {
+    const { server, client } = await world();
+    server.down = true;
+    server.live[0]?.close(1006);
+    await pass();
+    for (const body of ["one", "two", "three"]) client.send(C, body);
+    expect(client.outbox.getSnapshot().map(({ state }) => state)).toEqual(["waiting", "waiting", "waiting"]);
+    server.down = false;
+    await pass(1_000);
+    expect([bodies(server), server.requests("message.send").length]).toEqual([["one", "two", "three"], 3]);
+  });
+
+  it("that failed for now and happened all the same is done when its change comes", async () => {
+    const { server, client } = await world();
+    server.refuse = refusing("one", { code: "unavailable", temporary: true, retry_after: 60 });
+    const key = client.send(C, "one");
+    await pass();
+    server.write(ME, "one", { client_id: key });
+    await pass();
+    expect(client.outbox.getSnapshot()).toEqual([]);
+    await pass(120_000);
+    expect(server.requests("message.send")).toHaveLength(1);
+  });
+
   it("is shown as waiting by the next start, before there is a connection", async () => {
     const { server, browser, tab } = await world();
     server.down = true;
@@ -223,11 +247,30 @@ describe("two tabs", () => {
 
   it("leave the sending to the one that wrote, while it lives", async () => {
     const { server, browser, tab } = await world();
-    browser.tab(server);
+    const other = browser.tab(server);
     await pass();
     tab.client.send(C, "mine");
     await pass(60_000);
     expect(server.requests("message.send")).toHaveLength(1);
+    server.refuse = refusing("first", { code: "unavailable", temporary: true, retry_after: 5 });
+    tab.client.send(C, "first");
+    await pass();
+    other.client.send(C, "second");
+    await pass();
+    expect(server.requests("message.send").map(({ body }) => body)).toEqual(["mine", "first", "second"]);
+  });
+
+  it("forget what was acknowledged, the one without a connection too", async () => {
+    const { server, browser, tab } = await world();
+    const other = browser.tab(server);
+    await pass();
+    server.down = true;
+    server.live[1]?.close(1006);
+    await pass();
+    tab.client.send(C, "mine");
+    expect(tab.client.outbox.getSnapshot()).toHaveLength(1);
+    await pass();
+    expect([tab.client.outbox.getSnapshot(), other.client.outbox.getSnapshot()]).toEqual([[], []]);
   });
 
   it("of two users never see each other's", async () => {
@@ -235,12 +278,14 @@ describe("two tabs", () => {
     server.down = true;
     server.live[0]?.close(1006);
     await pass();
+    const other = browser.tab(server, { signIn: { kind: "development", user: OTHER } });
+    await pass();
     tab.client.send(C, "secret");
     tab.client.setDraft(C, "draft");
     await pass(1_000);
-    server.down = false;
+    expect(other.client.outbox.getSnapshot()).toEqual([]);
     tab.kill();
-    const other = browser.tab(server, { signIn: { kind: "development", user: OTHER } });
+    server.down = false;
     await pass(60_000);
     expect([other.client.outbox.getSnapshot(), other.client.drafts.getSnapshot()?.size, server.messages]).toEqual([
       [],

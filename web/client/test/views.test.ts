@@ -156,6 +156,15 @@ describe("the loaded range", () => {
     expect(range()).toEqual([975, 1_024, 50]);
   });
 
+  it("stays with the newest where they were asked for during a jump", async () => {
+    const { client, shown } = await world(2_000);
+    await client.load(C);
+    const jump = client.jumpTo(C, 100);
+    client.showNewest(C);
+    await jump;
+    expect(shown().view).toBe("live");
+  });
+
   it("is filled again after a reset while it is on show", async () => {
     const { server, client, range } = await world(60);
     client.conversation(C).subscribe(() => undefined);
@@ -177,17 +186,43 @@ describe("the loaded range", () => {
 });
 
 describe("a gap", () => {
-  it("is closed by a sync, and nothing is lost or doubled", async () => {
-    const { server, client, shown } = await world(3);
-    await client.load(C);
+  const losing = async (server: FakeServer) => {
     server.write(OTHER, "lost");
     for (const open of [false, true]) {
       for (const socket of server.sockets) socket.open = open; // what is under way at this moment is lost
       await Promise.resolve();
     }
     server.write(OTHER, "heard");
+    server.write(OTHER, "heard too");
     await pass();
-    expect(server.requests("sync")).toMatchObject([{ revs: { [C]: 4 }, epoch: "one" }]);
-    expect(shown().items.map(({ message }) => message.body)).toEqual(["text 1", "text 2", "text 3", "lost", "heard"]);
+  };
+
+  it("is closed by one sync, and nothing is lost or doubled", async () => {
+    const { server, client, shown } = await world(1);
+    await client.load(C);
+    await losing(server);
+    expect(server.requests("sync")).toMatchObject([{ revs: { [C]: 2 }, epoch: "one" }]);
+    expect(shown().items.map(({ message }) => message.body)).toEqual(["text 1", "lost", "heard", "heard too"]);
+  });
+
+  it("whose sync fails for now is asked for again, and not after a new connection closed it", async () => {
+    const { server, shown } = await world(1);
+    server.refuse = ({ type }) => (type === "sync" ? { code: "unavailable", temporary: true, retry_after: 10 } : null);
+    await losing(server);
+    expect(shown().items).toHaveLength(1);
+    await pass(10_000);
+    expect(server.requests("sync")).toHaveLength(2);
+    server.live[0]?.close(1006);
+    await pass(60_000);
+    expect([shown().items.length, server.requests("sync").length]).toEqual([4, 2]);
+  });
+
+  it("that hello tells of is closed on the new connection", async () => {
+    const { server, shown } = await world(1);
+    server.epoch = "two";
+    server.helloExtra = { conversations: [], revs: {} };
+    server.live[0]?.close(1006);
+    await pass(1_000);
+    expect([server.requests("conversation.get").length, shown().state]).toEqual([1, "ready"]);
   });
 });
