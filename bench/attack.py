@@ -85,7 +85,7 @@ async def attack(port: int, connections: int) -> None:
 
 
 async def waits(port: int, seconds: float) -> dict[str, list[float]]:
-    """What a normal client waits for its messages, in ms, by the way it sends them."""
+    """Waiting times of a normal client's messages, in ms, by the way it sends them."""
     found: dict[str, list[float]] = {"WebSocket": [], "HTTP": []}
 
     async def send(sender: Sender, taken: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""What the numbers depend on beside the servers."""
+"""The conditions that the numbers depend on, beside the servers."""
 
 import json
 import os

@@ -13,7 +13,7 @@ RELAY, CHATD, RECEIPTS = "relay", "chatd", "chatd+receipts"
 
 @attrs.frozen(kw_only=True)
 class Measured:
-    """What a server did in one turn."""
+    """One server's figures in one turn."""
 
     acknowledged: float
     """Messages/s that their sender knows to be taken."""

@@ -129,7 +129,7 @@ def fill(path: Path, messages: int, conversations: int) -> Filled:
 
 
 def search(store: SqliteStore, caller: str, query: str, page: int = PAGE) -> int:
-    """How many hits the first page has, as the daemon reads it: call by call."""
+    """Return the number of hits on the first page, read call by call as the daemon does."""
     hits, before = 0, None
     until = time.perf_counter() + SECONDS
     while hits < page and time.perf_counter() < until:
@@ -142,7 +142,7 @@ def search(store: SqliteStore, caller: str, query: str, page: int = PAGE) -> int
 
 
 def timed(store: SqliteStore, caller: str, queries: list[str]) -> str:
-    """How long the queries took: by the clock, and of the processor's time, which a busy machine doesn't change."""
+    """Return the time of the queries: by the clock, and by the processor, which a busy machine doesn't change."""
     walls, cpus, hits = [], [], 0
     for query in queries:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -1,4 +1,4 @@
-"""What chatd is measured against."""
+"""The servers that chatd is measured against."""
 
 import os
 import shutil

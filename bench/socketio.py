@@ -62,7 +62,7 @@ def _emit(number: int, event: str, data: dict[str, Any]) -> bytes:
 
 
 class Pairs:
-    """What loads the relay: the `Crowd` of its pairs. There is nothing to check: it numbers nothing, keeps nothing."""
+    """The load of the relay: the `Crowd` of its pairs. There is nothing to check: it numbers nothing, keeps nothing."""
 
     def __init__(self, address: Address, workload: Workload) -> None:
         self._address = address

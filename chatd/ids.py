@@ -1,4 +1,4 @@
-"""What everything new is named by."""
+"""Ids of everything new: UUIDv7."""
 
 import uuid_utils
 

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. No name and no label holds a user, a conversation or a text.
+"""Metrics for Prometheus. No name and no label holds a user, a conversation or a text.
 
 Events that are rare enough are counted when they happen; states, and what is counted on the hot path, are read when
 somebody asks.
@@ -114,7 +114,7 @@ class Metrics:
 
 
 class _Readings:
-    """What is read when somebody asks, as the library's registry wants it."""
+    """Readings that are taken when somebody asks, as the library's registry wants them."""
 
     def __init__(self, readings: Iterable[_Reading]) -> None:
         self._readings = readings

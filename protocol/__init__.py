@@ -1,4 +1,4 @@
-"""What is said: the chat protocol's frames as frozen values, and their strict decoding and encoding.
+"""The chat protocol: frames as frozen values, and their strict decoding and encoding.
 
 Pure: no I/O, no clock, no event loop. `docs/protocol.md` is the contract in words.
 """

@@ -189,7 +189,7 @@ def _check_extent(text: str, max_bytes: int) -> None:
 
 
 def _depth(text: str) -> int:
-    """How deep the brackets nest, whatever closes what; where it is far too deep, no more than that it is."""
+    """Return the nesting depth of the brackets, whatever closes what; beyond the bound, only that it is beyond."""
     steps = _STRINGS.sub(b"", text.encode(errors="surrogatepass")).translate(_STEPS, _NOT_BRACKETS)
     if _TOO_DEEP in steps:
         return MAX_DEPTH + 1
@@ -197,7 +197,7 @@ def _depth(text: str) -> int:
 
 
 def _second_look(text: str) -> Request:
-    """What the fast decoder refused, read slowly: it stops at the first wrong field, and more may follow.
+    """Read slowly a frame that the fast decoder refused: it stops at the first wrong field, and more may follow.
 
     Later text may be no JSON at all, or name the field again: of duplicates the last counts.
     """
@@ -274,7 +274,7 @@ def _short(error: BaseException) -> str:
 
 
 def _complaint(request: Request, limits: Limits, *, nul: bool) -> str | None:
-    """What the types do not say: NUL, the form of ids, limits that a setting moves, fields that exclude each other."""
+    """Return a breach of what types can't say: NUL, ids, limits of settings, fields that exclude each other."""
     reader = _requests[request.TYPE]
     if nul:
         for wire, name in reader.names.items():

@@ -1,4 +1,4 @@
-"""What the server says: replies (with `re`) and events (without)."""
+"""Frames of the server: replies (with `re`) and events (without)."""
 
 from typing import Any, ClassVar
 

@@ -23,7 +23,7 @@ class User:
 
 @value
 class Info:
-    """What a conversation is, the same for everyone in it; `last_seq` starts at 0, `rev` at 1."""
+    """A conversation, the same for everyone in it; `last_seq` starts at 0, `rev` at 1."""
 
     id: Id
     kind: Literal["direct", "group"]
@@ -126,7 +126,7 @@ class Hit:
 
 @value
 class RevState:
-    """Where the server stands with a conversation that the client named; `reset`: forget what you hold of it."""
+    """The server's rev of a conversation that the client named; `reset`: forget what you hold of it."""
 
     rev: Mark
     reset: bool
@@ -143,7 +143,7 @@ class PresenceState:
 
 @value
 class Limits:
-    """What this server accepts: bytes, Unicode code points, counts."""
+    """Limits of this server: bytes, Unicode code points, counts."""
 
     max_frame_bytes: int = 262_144
     max_body_chars: int = 10_000

@@ -1,4 +1,4 @@
-"""What a client asks. One frozen class per request; `id` is absent where no `ok` is wanted."""
+"""Requests of a client. One frozen class per request; `id` is absent where no `ok` is wanted."""
 
 from typing import Annotated, ClassVar
 
@@ -26,7 +26,7 @@ from protocol.types import (
 
 @value
 class Request:
-    """What all requests share."""
+    """The base of all requests."""
 
     TYPE: ClassVar[str]
     id: RequestId | None = None
@@ -226,7 +226,7 @@ class UserList(Request):
 
 @frame("presence.get")
 class PresenceGet(Request):
-    """Who of these is online."""
+    """Asks for the presence of users."""
 
     users: Annotated[list[Id], Meta(max_length=200)]
 

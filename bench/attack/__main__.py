@@ -23,7 +23,7 @@ SLACK_BYTES = 48 * 1024 * 1024
 
 @attrs.frozen(kw_only=True)
 class Found:
-    """What one flood did. `p99_ms`: None where the normal client was cut off."""
+    """The effect of one flood. `p99_ms`: None where the normal client was cut off."""
 
     name: str
     calm_ms: float

@@ -1,1 +1,1 @@
-"""What an operator asks for: verbs, run by the daemon that holds the store or, where none does, by the command."""
+"""The operator's verbs, run by the daemon that holds the store or, where none does, by the command."""

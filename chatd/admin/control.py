@@ -184,7 +184,7 @@ def _is_ours(peer: trio.socket.SocketType) -> bool:
 
 
 def ask(folder: Path, verb: Verb) -> Answer:
-    """What the daemon that holds this data folder answers. Raises NobodyThere, NoAnswer, VerbFailed."""
+    """Ask the daemon that holds this data folder. Raises NobodyThere, NoAnswer, VerbFailed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(WORKING + 2 * PATIENCE)
         try:

@@ -1,4 +1,4 @@
-"""What verbs work with: the daemon that runs, or a store that the command opened itself."""
+"""The ports of verbs: the daemon that runs, or a store that the command opened itself."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -47,7 +47,7 @@ class VerbFailed(Exception):
 
 
 class Port(Protocol):
-    """What verbs work with."""
+    """The store, clock and ids that a verb runs over."""
 
     @property
     def store(self) -> Store:
@@ -77,7 +77,7 @@ class Port(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Verb:
-    """What all verbs share. `NEW_STORE`: worth making a store for, where there is none."""
+    """The base of all verbs. `NEW_STORE`: a store is made for it where there is none."""
 
     NAME: ClassVar[str]
     NEW_STORE: ClassVar[bool] = False

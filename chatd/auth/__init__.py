@@ -1,1 +1,1 @@
-"""Who is who: signed tokens, the secret that signs them, and how a connection shows one."""
+"""Sign-in: authenticators, and the credentials that they check."""

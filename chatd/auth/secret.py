@@ -33,7 +33,7 @@ def ensure(config: Config) -> tuple[bytes, Path | None]:
 
 
 def read(path: Path) -> bytes:
-    """What is in the file, without the blanks around it. Raises BadSecret, or FileNotFoundError."""
+    """Return the secret in the file, without the blanks around it. Raises BadSecret, or FileNotFoundError."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

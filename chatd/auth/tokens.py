@@ -40,7 +40,7 @@ class BadToken(Exception):
 
 @attrs.frozen
 class Claims:
-    """What a good token says. Times in ms since 1970, on the full second; `jti`: the token's id."""
+    """The claims of a good token. Times in ms since 1970, on the full second; `jti`: the token's id."""
 
     user: str
     jti: str
@@ -64,7 +64,7 @@ class Tokens:
         return text, Claims(user, jti, issued * 1000, expires * 1000)
 
     def verify(self, text: str, now: int) -> Claims:
-        """What the token says, if it is signed with our secret and counts at `now` (ms). Raises BadToken."""
+        """Return the claims, if the token is signed with our secret and counts at `now` (ms). Raises BadToken."""
         if len(text) > MAX_BYTES:
             raise BadToken("longer than 8 KiB")
         if not _COMPACT.fullmatch(text):

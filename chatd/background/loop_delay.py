@@ -1,4 +1,4 @@
-"""How late the event loop is: who holds it up delays everybody."""
+"""The event loop's delay: one task that holds it up delays everybody."""
 
 from collections.abc import Callable
 from typing import Final

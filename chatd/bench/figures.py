@@ -30,7 +30,7 @@ class Durations:
         self._most, self.count = 0.0, 0
 
     def percentiles(self) -> "Percentiles | None":
-        """What they come to; None of nothing."""
+        """Return the percentiles; None of nothing."""
         if not self.count:
             return None
         return Percentiles(p50=self._at(0.5), p90=self._at(0.9), p99=self._at(0.99), max=self._most * 1e3)
@@ -57,7 +57,10 @@ class Percentiles:
 
 @attrs.frozen(kw_only=True)
 class Workload:
-    """What a run does. `members` is 2 for pairs; `body_bytes`: of each message's text; `seconds`: what is measured."""
+    """The workload of a run.
+
+    `members` is 2 for pairs; `body_bytes`: of each message's text; `seconds`: what is measured.
+    """
 
     conversations: int
     members: int
@@ -71,7 +74,7 @@ class Workload:
 
 @attrs.frozen(kw_only=True)
 class ServerCost:
-    """What the server's process took. Bytes of memory are those in use (resident)."""
+    """The cost of the server's process. Bytes of memory are those in use (resident)."""
 
     cpu_percent: float
     """CPU time while it was measured, in % of one core."""
@@ -94,7 +97,7 @@ class Syncs:
 
 @attrs.frozen(kw_only=True)
 class Figures:
-    """What a run has shown: the JSON of `chatd bench --json`. None is what was not to be had."""
+    """The figures of a run: the JSON of `chatd bench --json`. None: not to be had."""
 
     version: str
     """Of chatd, that of this program."""

@@ -1,4 +1,4 @@
-"""What every connection of a load does, whatever it speaks: keep messages in flight, note what became of them."""
+"""One connection of a load, in any protocol: keeps messages in flight, and notes what became of them."""
 
 import time
 from abc import abstractmethod
@@ -19,7 +19,9 @@ TICK = 0.1
 
 
 class Load:
-    """What all connections of a run share. `over` is set when it ends before its time; `failure`: why, if not wanted.
+    """The state that all connections of a run share.
+
+    `over` is set when it ends before its time; `failure`: why, if not wanted.
 
     `setting_up`: the scope of all that comes before the first message.
     """

@@ -1,4 +1,4 @@
-"""What a process takes, and how fast a disk syncs."""
+"""The cost of a process, and the speed of a disk's syncs."""
 
 import os
 import re

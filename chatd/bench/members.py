@@ -33,7 +33,7 @@ class NotByName(Lost):
 
 
 def by_name(user: str) -> dict[str, Any]:
-    """How a user signs in to a server in development mode: by saying who it is."""
+    """Return the greeting of a user in development mode: by name."""
     return {"user": user, "role": "staff"}
 
 
@@ -164,7 +164,7 @@ class Member(Talker):
 
 
 class Conversations:
-    """What loads chatd: the `Crowd` of its conversations. `greeting`: how the users sign in."""
+    """The load of chatd: the `Crowd` of its conversations. `greeting`: how the users sign in."""
 
     def __init__(self, address: Address, workload: Workload, greeting: Greeting) -> None:
         self._address = address

@@ -191,7 +191,7 @@ class Wires:
 
 @attrs.frozen
 class Address:
-    """Where a server listens. `trust`: how its certificate is checked, None without TLS."""
+    """The address of a server. `trust`: how its certificate is checked, None without TLS."""
 
     host: str
     port: int

@@ -31,13 +31,13 @@ class Crowd(Protocol):
         ...
 
     def discrepancies(self, *, complete: bool) -> list[str]:
-        """What must not be. `complete`: nothing more can come."""
+        """Return what is wrong with what came. `complete`: nothing more can come."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """What to run. `pid`: of the server's process where it is on this machine and known.
+    """The parameters of a run. `pid`: of the server's process where it is on this machine and known.
 
     `helpers`: processes that work for it, a database say; their CPU time counts as its own.
     """

@@ -1,4 +1,4 @@
-"""What is loaded: a server of its own on a disk, or one that runs already."""
+"""The server under load: one of its own on a disk, or one that runs already."""
 
 import shutil
 import tempfile

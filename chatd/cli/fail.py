@@ -1,4 +1,4 @@
-"""How a command says that it can't run."""
+"""The one line that says why a command can't run."""
 
 import sys
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""How commands run the operator's verbs, and print what they answer."""
+"""Runs the operator's verbs for commands, and prints the answers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any

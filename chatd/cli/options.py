@@ -30,7 +30,7 @@ class Settings:
         return config.read(self.file or config.default_file(), self.flags, os.environ)
 
     def next(self, *arguments: str) -> str:
-        """What to type to run another command on the same settings."""
+        """Return the command line of another command on the same settings."""
         where = ["--config", str(self.file)] if self.file else []
         for name, (setting, _) in _FLAGS.items():
             value = self.flags.get(setting)

@@ -1,4 +1,4 @@
-"""What programs ask of the server through a `Client`: one method for each request that is only asked and answered."""
+"""Requests of a `Client` that are only asked and answered, a method each."""
 
 import secrets
 from collections.abc import Iterable
@@ -35,14 +35,14 @@ K = TypeVar("K", bound=Ok)
 
 
 class Asking:
-    """See the module's text; a `Client` is one."""
+    """The part of a `Client` that only asks."""
 
     async def ask(self, request: Request) -> Ok:
         """Send any request and wait for its `ok`."""
         raise NotImplementedError
 
     def conversation(self, id: str) -> Conversation | None:
-        """What is held of a conversation."""
+        """Return the copy of a conversation, if there is one."""
         raise NotImplementedError
 
     # -- conversations --
@@ -142,7 +142,7 @@ class Asking:
                 return found
 
     async def presence(self, users: Iterable[str]) -> dict[str, PresenceState]:
-        """Who of these is online, as far as they share a conversation. Raises RequestFailed, Closed."""
+        """Return the presence of those who share a conversation. Raises RequestFailed, Closed."""
         ok = await self._ask(PresenceGet(users=[*users]), PresenceOk)
         return {state.user: state for state in ok.presence}
 

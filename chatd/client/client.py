@@ -47,7 +47,7 @@ Token = str | Callable[[], Awaitable[str]]
 
 
 class Client(Asking):
-    """See the module's text; made by `connect`. `replica`: all that is known, kept up to date; only to be read."""
+    """A client, made by `connect`. `replica`: the copy of the conversations; only to be read."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class Client(Asking):
 
     @property
     def user(self) -> User | None:
-        """Who is signed in; None before the first `hello`."""
+        """The signed-in user; None before the first `hello`."""
         return self.replica.user
 
     def conversation(self, id: str) -> Conversation | None:
-        """What is held of a conversation."""
+        """Return the copy of a conversation, if there is one."""
         return self.replica.conversations.get(id)
 
     def events(self) -> Events:

@@ -42,7 +42,7 @@ class LinkLost(Exception):
 
 
 class Over(Exception):
-    """How a connection ended. `wait`: s that the server asked for; `fatal`: don't come back."""
+    """The end of a connection. `wait`: s that the server asked for; `fatal`: don't come back."""
 
     def __init__(self, reason: str, *, code: int | None = None, wait: float | None = None, fatal: bool = False) -> None:
         super().__init__(reason)
@@ -53,7 +53,7 @@ class Over(Exception):
 
     @classmethod
     def by(cls, error: BaseException) -> "Over":
-        """What one of `FAILURES` says."""
+        """Return the end that one of `FAILURES` means."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, Over):
@@ -71,7 +71,7 @@ class Over(Exception):
 
 
 def _words(answer: trio_websocket.ConnectionRejected) -> str:
-    """What it says itself, in one line, where it is meant for people, as by a server that speaks TLS only."""
+    """Return the body in one line, where it is meant for people, as by a server that speaks TLS only."""
     headers = {name.lower(): value for name, value in answer.headers}
     if not headers.get(b"content-type", b"").startswith(b"text/plain"):
         return ""
@@ -147,7 +147,7 @@ class Watched(trio.abc.Stream):
 
 
 class Link:
-    """See the module's text. `take` gets each frame but errors, an `ok` with its request and before the asker."""
+    """One connection. `take` gets each frame but errors, an `ok` with its request and before the asker."""
 
     def __init__(
         self,
@@ -258,7 +258,7 @@ class Link:
 
 @attrs.frozen
 class Target:
-    """Where a URL leads. `netloc`: as in the `Host` header; `resource`: path and query."""
+    """The server that a URL names. `netloc`: as in the `Host` header; `resource`: path and query."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""What a client tells its program, gathered while the program is busy."""
+"""Events of a client for its program, merged while the program is busy."""
 
 import attrs
 import trio
@@ -80,7 +80,7 @@ Event = Connected | Disconnected | ConversationChanged | TypingChanged | Presenc
 
 @attrs.define
 class _Gathered:
-    """What a `ConversationChanged` will say when it is taken."""
+    """The contents of a `ConversationChanged` until it is taken."""
 
     messages: dict[int, Message] = attrs.Factory(dict)
     reload: bool = False
@@ -101,7 +101,7 @@ class _Gathered:
 
 
 class Events:
-    """What happened, oldest first, for one consumer. Where it is slow, what belongs together becomes one event.
+    """Events, oldest first, for one consumer. Where it is slow, those that belong together become one.
 
     So it holds no more than one event for each thing that can change, and nothing durable is lost.
     """

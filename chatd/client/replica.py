@@ -37,7 +37,7 @@ V = TypeVar("V")
 
 @attrs.define
 class Effect:
-    """What a frame did (conversations by id), and what must be asked for now."""
+    """The effect of a frame: changed conversations by id, and requests that must follow."""
 
     messages: dict[str, dict[int, Message]] = attrs.Factory(dict)
     """New or newer messages of a conversation, by seq; none where something else of it changed."""
@@ -57,7 +57,7 @@ class Effect:
 
 @attrs.define(eq=False)
 class Conversation:
-    """What is held of one conversation. `rev` is the cursor.
+    """The copy of one conversation. `rev` is the cursor.
 
     All messages from `low` to `last_seq` are held, as of `rev`; `low` is 1 when none is missing. (Within a catch-up of
     several events, one that was changed lately may come after those that follow it.)
@@ -83,7 +83,7 @@ class Conversation:
         return [self.messages[seq] for seq in sorted(self.messages)]
 
     def status(self, message: Message) -> Status:
-        """How far a message has come, for its sender.
+        """Return the status of a message for its sender.
 
         What counts is the other present participants who came before the message or have read it.
         """
@@ -122,14 +122,14 @@ class Conversation:
         return taken
 
     def count_new(self, messages: Iterable[Message], me: str) -> int:
-        """How many unread messages come with a change; from now on they count as known."""
+        """Return the number of unread messages in a change, and count them as known."""
         new = {message.seq: message for message in messages if message.seq > self.last_seq}
         self.last_seq = max(new, default=self.last_seq)
         return sum(m.sender not in (None, me) and m.deleted_at is None for m in new.values())
 
 
 class Replica:
-    """See the module's text. `user` and `epoch` are None until the first `hello`."""
+    """The client's copy of the server's state. `user` and `epoch` are None until the first `hello`."""
 
     def __init__(self) -> None:
         self.user: User | None = None

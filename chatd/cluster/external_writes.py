@@ -1,4 +1,4 @@
-"""What others write to a store that is shared, an app or other daemons: looked for every second, then told.
+"""External writes to a shared store, by an app or other daemons: looked for every second, then told.
 
 Rooms that are loaded and connections that live read on from the store, as after a failure: `session.feed` does what
 there is to do. So it makes no difference who wrote, or whether a change was told already.
@@ -21,7 +21,7 @@ ROOMS_PER_READ = 500
 
 
 class ExternalWrites:
-    """See the module's text. `interval`: seconds between two looks."""
+    """Looks for external writes. `interval`: seconds between two looks."""
 
     def __init__(self, parts: Parts, store: SharedStore, *, interval: float) -> None:
         self._parts = parts

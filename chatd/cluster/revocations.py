@@ -1,4 +1,4 @@
-"""What one daemon on a shared database revokes is cut off by the others, too, within a second or two."""
+"""Revocations between daemons on one database: each cuts off within two seconds whom another one revoked."""
 
 from collections.abc import Callable, Sequence
 

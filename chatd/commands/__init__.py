@@ -1,1 +1,1 @@
-"""What a request does: one file a feature. A command returns what it answers, and raises `Refusal` to say no."""
+"""Requests of the protocol: the table of all, their handlers, and the rights to ask them."""

@@ -29,7 +29,7 @@ log = structlog.get_logger("chatd.dispatch")
 
 @attrs.frozen
 class Handler:
-    """How a request is run. `now` runs it without waiting, or returns False and has done nothing.
+    """The ways to run a request. `now` runs it without waiting, or returns False and has done nothing.
 
     `needs_session`: it is about a connection, and refused to callers who have none.
     """

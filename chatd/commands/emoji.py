@@ -1,4 +1,4 @@
-"""What counts as one emoji: UTS #51, section 1.4, without what a client would show as plain text.
+"""The test for one emoji: UTS #51, section 1.4, without what a client would show as plain text.
 
 Code points that Unicode keeps for emoji to come (Extended_Pictographic) are let in, so that a new phone's emoji needs
 no new server; a skin tone only follows what can have one.

@@ -1,4 +1,4 @@
-"""What commands work with: the composition root makes one of these."""
+"""The parts that handlers work with, made once by the composition root."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Who may ask what, as one table: for each request the roles that may, and what they must be to its subject.
+"""Permissions in one table: for each request the roles that may ask it, and their relation to its subject.
 
 The table is what `dispatch` goes by: a role that isn't in a request's row may not ask it. The relation itself is
 checked by the store, within the transaction that it allows: a change carries the relations that suffice (`by`), and a

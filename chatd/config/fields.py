@@ -19,7 +19,7 @@ class ConfigError(Exception):
 
 @attrs.frozen(kw_only=True)
 class Setting:
-    """What is known of one setting, beside its name and default.
+    """The description of one setting, beside its name and default.
 
     `type` is msgspec's; `tidy` brings a value of that type to its normal form, or raises ValueError; `beside` makes a
     value relative to a folder; a `secret` is never shown.
@@ -125,7 +125,7 @@ def network(text: str) -> str:
 
 
 def naming(text: str) -> str:
-    """What a table or column of ours is called, without spaces. ValueError if it isn't that."""
+    """Return the naming of a table or column of ours, without spaces. Raises ValueError if it is none."""
     ours, _, theirs = (part.strip() for part in text.partition("="))
     if re.fullmatch(r"[A-Za-z]+(\.[A-Za-z]+)?", ours) is None or re.fullmatch(r"[A-Za-z0-9_$]{1,64}", theirs) is None:
         raise ValueError("no naming")
@@ -133,7 +133,7 @@ def naming(text: str) -> str:
 
 
 def role_of(text: str) -> str:
-    """Which of our roles one of the app's is. ValueError if it isn't that."""
+    """Return the mapping of an app's role to one of ours. Raises ValueError if it is none."""
     theirs, _, ours = (part.strip() for part in text.rpartition("="))
     if not theirs or ours not in ROLES:
         raise ValueError("no role")

@@ -1,4 +1,4 @@
-"""How the settings of a daemon come together: defaults, a file, the environment, the command line."""
+"""Layers of settings: defaults, a file, the environment, the command line."""
 
 import difflib
 import ipaddress
@@ -33,7 +33,7 @@ BORROWED = {
 
 @attrs.frozen
 class Source:
-    """Where a setting was found. `place`: a file, "environment" or "command line"; `name`: what it is called there."""
+    """The source of a setting. `place`: a file, "environment" or "command line"; `name`: what it is called there."""
 
     place: str
     name: str
@@ -197,7 +197,7 @@ def _checked(given: _Given) -> object:
 
 
 def _require_consistent(loaded: Loaded) -> None:
-    """Where one setting depends on another. Raises ConfigError."""
+    """Check the settings that depend on each other. Raises ConfigError."""
     config, sources = loaded.config, loaded.sources
     for one, other in (("certificate", "key"), ("key", "certificate")):
         if getattr(config.tls, one) and not getattr(config.tls, other):

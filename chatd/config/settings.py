@@ -1,4 +1,4 @@
-"""What can be set: the tables of `chatd.toml` with their defaults and limits.
+"""All settings: the tables of `chatd.toml` with their defaults and limits.
 
 A setting is one line here. Its description and what it accepts make the error messages and the example file.
 """
@@ -21,7 +21,7 @@ SECRET_LENGTH = 32
 
 @attrs.frozen(kw_only=True)
 class Server:
-    """Where the daemon listens, and its life."""
+    """Addresses that the daemon listens on, and its life."""
 
     host: str = text("127.0.0.1", r"^[^\s\x00]+$", "an address or a host name", "address to listen on")
     port: int = whole(3001, 0, 65535, "TCP port to listen on; 0 takes any free one")
@@ -67,7 +67,7 @@ SESSION_LIFETIMES = ("patient=180d", "dentist=12h", "staff=12h", "admin=12h")
 
 @attrs.frozen(kw_only=True)
 class Auth:
-    """How users prove who they are."""
+    """Sign-in: the ways in, and how long they hold."""
 
     secret: str = text(
         "", rf"^([^\x00]{{{SECRET_LENGTH},}})?\Z", f"at least {SECRET_LENGTH} characters",
@@ -91,7 +91,7 @@ class Auth:
 
 @attrs.frozen(kw_only=True)
 class Storage:
-    """Where messages are kept, and how safely."""
+    """The place where messages are kept, and how safely."""
 
     database: str = text(
         "", r"^(sqlite:///(?!:memory:)[^?#\x00-\x1f]+|mysql://[^/?#\s\x00]+/[^/?#\s\x00]+(\?[^#\s\x00]*)?)?\Z",
@@ -121,7 +121,7 @@ class Mysql:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How much anyone may ask for, and how much is held in memory."""
+    """Limits of what anyone may ask for, and of what is held in memory."""
 
     max_frame_bytes: int = whole(262_144, 4_096, 4_194_304, "bytes of one frame from a client")
     max_body_chars: int = whole(10_000, 1, 100_000, "characters of a message")
@@ -156,7 +156,7 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """How long to wait."""
+    """Seconds to wait."""
 
     handshake: float = number(5.0, 0.1, 3600, "s, for the head of a request and the WebSocket handshake")
     hello: float = number(10.0, 0.1, 3600, "s, for the hello of a new connection")
@@ -169,7 +169,7 @@ class Timeouts:
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """Whom each role may open a conversation with, or add to one."""
+    """Roles that each role may open a conversation with, or add to one."""
 
     patient: tuple[Role, ...] = roles(("dentist", "staff", "admin"), "whom patients reach")
     dentist: tuple[Role, ...] = roles(ROLES, "whom dentists reach")
@@ -179,7 +179,7 @@ class Policy:
 
 @attrs.frozen(kw_only=True)
 class Messages:
-    """How long people may take back what they wrote. Staff and admins may delete at any time."""
+    """Time in which people may take back what they wrote. Staff and admins may delete at any time."""
 
     edit_within: float = number(24.0, 0, 876_000, "hours in which a message may be edited by its sender; 0: not at all")
     delete_within: float = number(24.0, 0, 876_000, "hours in which its sender may delete it; 0: not at all")
@@ -218,7 +218,7 @@ class Metrics:
 
 @attrs.frozen(kw_only=True)
 class Logs:
-    """What is logged, on standard error. Never what people write."""
+    """Logs, on standard error. Never of what people write."""
 
     level: Literal["debug", "info", "warning", "error"] = one_of(
         "info", ("debug", "info", "warning", "error"), "the least severe that is logged"

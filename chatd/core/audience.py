@@ -1,4 +1,4 @@
-"""Who is told of a conversation's changes, and what: one event for all who see the same, an `ok` for each asker.
+"""Delivery of a conversation's changes: one event for all who see the same, an `ok` for each asker.
 
 In a crowd others' watermark moves are left out of changes, and most changes would have nothing in them but their revs.
 Those are gathered, and told as one when something else is to be told, or after a while.

@@ -1,4 +1,4 @@
-"""How a command says no: raised anywhere below dispatch, made into an `error` frame in one place."""
+"""Refusals: raised anywhere below dispatch, made into an `error` frame in one place."""
 
 from protocol.codes import CloseCode, ErrorCode
 from protocol.frames import Error

@@ -1,4 +1,4 @@
-"""Who somebody is, and by what they showed it; the same for every transport."""
+"""Identities, and what is offered to prove them; the same for every transport."""
 
 import attrs
 
@@ -24,7 +24,7 @@ class Identity:
 
 @attrs.frozen(kw_only=True)
 class Carried:
-    """What a request's headers show: the token of `Authorization: Bearer`, and the session cookie."""
+    """The credentials in a request's headers: the token of `Authorization: Bearer`, and the session cookie."""
 
     bearer: str | None = None
     cookie: str | None = None
@@ -35,7 +35,7 @@ NOTHING = Carried()
 
 @attrs.frozen(kw_only=True)
 class Offer:
-    """What somebody shows to sign in. `token`: said in `hello`; `carried`: in the request's headers.
+    """Everything that is shown to sign in. `token`: said in `hello`; `carried`: in the request's headers.
 
     `user`, `name`, `role` are for development mode.
     """

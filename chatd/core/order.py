@@ -79,7 +79,7 @@ class Lag:
 
 @attrs.define
 class Hold:
-    """What left while a reply was being read, in order, with its conversation and place; then the reply itself.
+    """Payloads that left while a reply was being read, in order, with conversation and place; and the reply.
 
     `revs`: the conversations that the reply shows, and as of which rev. `first`: nothing may come before the reply.
     """

@@ -1,4 +1,4 @@
-"""What is to leave for one connection: straight to the socket while nothing waits, else queued for a writer task.
+"""The outbox of one connection: straight to the socket while nothing waits, else queued for a writer task.
 
 Only live events count against the bound: a client that doesn't read is cut, and syncs when it is back. Replies that
 may be large, and catch-up, are made one at a time when the outbox is empty.
@@ -19,7 +19,7 @@ BURST = 8
 
 
 class Transport(Protocol):
-    """Where bytes leave."""
+    """The socket or stream that bytes leave by."""
 
     @property
     def busy(self) -> bool:
@@ -128,7 +128,7 @@ class Outbox:
             self._empty.set()
 
     def _next(self) -> bytes:
-        """What comes next, several small frames joined."""
+        """Return the next bytes to write, several small frames joined."""
         first = self._queue[0][0]
         if self._offset:
             return first[self._offset :]

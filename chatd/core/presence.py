@@ -1,4 +1,4 @@
-"""Who is online, and who is told: an index of live users' conversations; nobody scans.
+"""Presence: an index of live users' conversations says who is told; nothing is scanned.
 
 A user is online while any session lives, and offline `DELAY` seconds after the last is lost, so that reloading a page
 doesn't flap.
@@ -67,7 +67,7 @@ class Presence:
             self._wake.set()
 
     def moved(self, conversation: str, rev: int, members: frozenset[str]) -> None:
-        """Who is present in the conversation, as of `rev`."""
+        """Note the present participants of a conversation, as of `rev`."""
         known = self._members.get(conversation)
         if known is not None and known[0] > rev:
             return
@@ -83,7 +83,7 @@ class Presence:
             self._members.pop(conversation, None)
 
     def members(self, conversation: str) -> frozenset[str]:
-        """Who is present there, as far as anybody who is online needs to know."""
+        """Return the participants who are present, as far as anybody online needs to know."""
         known = self._members.get(conversation)
         return known[1] if known is not None else frozenset()
 
@@ -100,7 +100,7 @@ class Presence:
         return user in self._conversations
 
     def states(self, users: Collection[User]) -> tuple[PresenceState, ...]:
-        """What `presence.get` says of these."""
+        """Return the states that `presence.get` lists."""
         return tuple(
             PresenceState(user=u.id, online=True)
             if self.online(u.id)

@@ -66,7 +66,7 @@ SILENT = (SendMessage, Leave)
 
 @attrs.define
 class RoomParts:
-    """What rooms work with. `commit_timeout`, `idle`: s; `inbox`: commands that may wait in one room."""
+    """The parts that rooms work with. `commit_timeout`, `idle`: s; `inbox`: commands that may wait in one room."""
 
     gate: Gate
     registry: Registry
@@ -264,7 +264,7 @@ class Room:
             self._timer.deadline = when
 
     def _refuse_overdue(self, now: float) -> None:
-        """Whoever waits too long is told so; if it happens after all, they hear of it as everybody else does."""
+        """Refuse the requests whose deadline has passed; a change that happens after all is told as an event."""
         for pending in (*self._batch, *self._inbox):
             if pending.deadline <= now:
                 pending.refuse(unavailable())
@@ -307,7 +307,7 @@ class Room:
         self.read_on()  # it takes a while until this room has read
 
     def resync(self, rev: int | None = None) -> None:
-        """What the store has may differ from what was published: everyone catches up from there (or from `rev`)."""
+        """Have everyone catch up from the store, from the rev that was published or from `rev`."""
         self._stale = True
         self._audience.fall_behind(self.rev if rev is None else rev)
         self._wake.set()
@@ -383,7 +383,7 @@ class Room:
         self.tell(seen, pending)
 
     def _keep_small(self, run: list[Step], seen: view.Seen) -> None:
-        """What is told at once fits into a frame."""
+        """Keep a run small enough for one frame."""
         if sum(len(data) for each in (*(step.seen for step in run), seen) for data in each.messages) > EVENT_BYTES:
             self._audience.tell_run(run)
 

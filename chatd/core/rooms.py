@@ -29,7 +29,7 @@ Key = tuple[str, str, str | None]
 
 
 def key_of(change: Begin) -> Key:
-    """Which beginning this is."""
+    """Return the key under which a beginning is recognised when it is asked for again."""
     if isinstance(change, OpenDirect):
         return "open", records.pair_of(change.user, change.other), None
     return "create", change.user, change.client_id
@@ -271,7 +271,7 @@ class Rooms:
                     session.feed({id: 0})
 
     def _tell_again(self, outcome: Unchanged) -> None:
-        """What seemed to fail had happened, and nothing since: tell everyone as if it happened now."""
+        """Tell of a beginning that seemed to fail but had happened, as if it happened now."""
         room = self._loaded.get(outcome.room.id) or self._start_to_tell(room_of(outcome))
         present = tuple(p.user for p in outcome.everyone if p.present)
         again = Changed(

@@ -24,7 +24,7 @@ Stop = Callable[[CloseCode, str], None]
 
 
 class Session(Order):
-    """Who is signed in over a connection, what they asked that is still unanswered, and what leaves for them.
+    """The signed-in user of a connection, the requests still unanswered, and the order of what leaves.
 
     `stop(code, reason)` begins to end the connection; it never waits.
     """

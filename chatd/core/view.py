@@ -38,7 +38,7 @@ def users(found: Iterable[records.User]) -> tuple[objects.User, ...]:
 
 
 def info(c: records.Conversation) -> objects.Info:
-    """What a conversation is."""
+    """Return a conversation as the wire has it."""
     return objects.Info(
         id=c.id, kind=c.kind, created_at=to_rfc3339(c.created_at), last_seq=c.last_seq, rev=c.rev, title=c.title
     )
@@ -209,7 +209,7 @@ class Seen:
         return fields
 
     def _everything(self) -> dict[str, Any]:
-        """What those see who come in: the same for all of them, and in a large group much to encode."""
+        """Return what newcomers see: the same for all of them, encoded once."""
         if self._whole is None:
             o = self.outcome
             self._whole = {
@@ -256,7 +256,7 @@ def unchanged_fields(o: Unchanged, viewer: str) -> dict[str, Any]:
 
 
 def opened_fields(o: Changed | Unchanged) -> dict[str, Any]:
-    """What the `ok` of `conversation.open` has besides: the whole conversation."""
+    """Return the fields that the `ok` of `conversation.open` has besides: the whole conversation."""
     return {
         "info": info(o.room),
         "participants": tuple(map(participant, o.everyone)),

@@ -1,4 +1,4 @@
-"""What people change of their own sign-in: the password, and the sessions on other devices."""
+"""The caller's own sign-in: the password, and the sessions on other devices."""
 
 from typing import Any
 

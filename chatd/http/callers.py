@@ -1,4 +1,4 @@
-"""Who asks: a request of HTTP is signed in each time, by what it carries or, in development, by a name."""
+"""Callers over HTTP: each request is signed in by what it carries or, in development, by a name."""
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""What stands at `/` while the chat page is not built: what to do about it."""
+"""The page at `/` while the chat page is not built: it says what to do."""
 
 from base64 import b64encode
 from hashlib import sha256

@@ -118,7 +118,7 @@ class Inbound:
 
 
 def _read_now(sock: socket.socket, size: int = CHUNK) -> bytes | None:
-    """What has come, b"" at the end; None where it is nothing yet. Raises trio.BrokenResourceError."""
+    """Return the bytes that have come, b"" at the end, None for nothing yet. Raises trio.BrokenResourceError."""
     try:
         return sock.recv(size)
     except (BlockingIOError, InterruptedError):

@@ -1,4 +1,4 @@
-"""Who is behind a proxy. Only where the peer itself is trusted are its X-Forwarded headers: anybody can send them."""
+"""The client behind a proxy. X-Forwarded headers count only from a trusted peer: anybody can send them."""
 
 import ipaddress
 import re
@@ -22,7 +22,10 @@ _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(\d{1,5})
 
 @attrs.frozen
 class Client:
-    """Who asks, and how. `address`: host and port, 0 where the port isn't known; None: there is none."""
+    """A client, and the scheme that it uses.
+
+    `address`: host and port, 0 where the port isn't known; None: there is none.
+    """
 
     address: tuple[str, int] | None
     scheme: Scheme
@@ -35,7 +38,7 @@ class Proxies:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
     def client(self, head: Head, peer: tuple[str, int] | None, scheme: Scheme) -> Client:
-        """Who is behind a request that came from `peer` by `scheme`.
+        """Return the client behind a request that came from `peer` by `scheme`.
 
         The last address in X-Forwarded-For that is no trusted proxy; what stands before it, anybody may have written.
         Where an entry makes no sense, the proxy that wrote it is the client.

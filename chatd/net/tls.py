@@ -26,7 +26,7 @@ class BadCertificate(Exception):
 
 
 def load(settings: Tls) -> ssl.SSLContext | None:
-    """What connections are encrypted with, read from the files; None: no TLS. Raises BadCertificate."""
+    """Return the TLS context of the certificate files; None: no TLS. Raises BadCertificate."""
     if not settings.certificate and not settings.key:
         return None
     certificate = _pem("certificate", settings.certificate)

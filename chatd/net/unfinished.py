@@ -1,4 +1,4 @@
-"""What all connections share while they send what is not complete: memory, and turns of the loop."""
+"""The budget that unfinished input of all connections shares: memory, and turns of the loop."""
 
 from typing import Final
 

@@ -41,7 +41,7 @@ SHORT_CERTIFICATE = 14
 
 @attrs.frozen
 class Finding:
-    """What was found of one thing: a line."""
+    """One finding: a line."""
 
     level: Literal["ok", "warning", "wrong"]
     what: str

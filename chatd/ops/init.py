@@ -33,7 +33,7 @@ class Step:
 
 
 def settings_file(folder: Path) -> Path:
-    """Where the settings of a daemon in this folder are."""
+    """Return the settings file of a daemon in this folder."""
     return folder.absolute() / config.DEFAULT_FILE
 
 

@@ -14,7 +14,7 @@ _NO_DRIVER = "database: mysql:// needs the driver PyMySQL: python3 -m pip instal
 
 
 def place_of(config: Config) -> str:
-    """Where the database is, for people: without a password. Raises StoreError for an address that is none."""
+    """Return the database's place for people, without a password. Raises StoreError for an address that is none."""
     if config.database_is_file():
         return str(config.database_path())
     try:

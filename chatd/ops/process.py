@@ -89,7 +89,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it listens, on the first of its addresses."""
+        """The address that it listens on, the first of several."""
         scheme = "https" if self.daemon.server.encrypted else "http"
         host, port = self.listeners[0].getsockname()[:2]
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,4 +1,4 @@
-"""How to run this program again."""
+"""The command lines that run this program again."""
 
 import os
 import shlex
@@ -7,7 +7,7 @@ import sys
 
 
 def program() -> str:
-    """What to type to run this program from here."""
+    """Return the words that run this program from here."""
     called = sys.argv[0]
     if os.path.basename(called) == "__main__.py":
         return f"{shlex.quote(sys.executable)} -m chatd"
@@ -19,7 +19,7 @@ def program() -> str:
 
 
 def command(*arguments: str) -> list[str]:
-    """What to start to run it as another process; in the one-file binary the interpreter is the program."""
+    """Return the command line of another process of it; in the one-file binary the interpreter is the program."""
     if getattr(sys, "frozen", False):
         return [sys.executable, *arguments]
     return [sys.executable, "-m", "chatd", *arguments]

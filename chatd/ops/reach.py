@@ -1,4 +1,4 @@
-"""How a command gets at the store: through the daemon that holds it or, where none does, by itself."""
+"""The way of a command to the store: through the daemon that holds it or, where none does, by itself."""
 
 import time
 from collections.abc import Iterator

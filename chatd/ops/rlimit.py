@@ -1,4 +1,4 @@
-"""How many files and sockets this process may have open at once.
+"""The limit of open files and sockets of this process.
 
 Shells and service managers let a program have 1024, for the sake of select(2), but more if it asks.
 """

@@ -1,4 +1,4 @@
-"""What a service manager is told, by sd_notify(3): ready, reloading, stopping; and, for a watchdog, that we live."""
+"""Notices to a service manager, by sd_notify(3): ready, reloading, stopping; and signs of life for a watchdog."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What `chatd.testing` hands out: a whole daemon inside the test, and clients that check every frame they get.
+"""The harness of `chatd.testing`: a whole daemon inside the test, and clients that check every frame.
 
 The daemon is the real one, over memory streams and real WebSocket bytes; the store's calls run inline, ids are counted,
 and the wall clock follows Trio's, so that under a virtual clock everything repeats and nothing waits.
@@ -296,7 +296,7 @@ class Server:
         return connect("http://127.0.0.1", user=user, **given)
 
     async def open(self) -> trio.abc.Stream:
-        """What `chatd.client.connect` takes as `dial`."""
+        """Open a stream to the daemon: the `dial` of `chatd.client.connect`."""
         await trio.lowlevel.checkpoint()
         return self.dial()
 

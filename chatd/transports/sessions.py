@@ -55,7 +55,7 @@ class Sessions:
         return len(self._live)
 
     def by_transport(self) -> Counter[str]:
-        """How many came by which transport."""
+        """Count the sessions by transport."""
         return Counter(live.transport for live in self._live)
 
     @property

@@ -385,7 +385,7 @@ class Chat:
 
     @property
     def _me(self) -> str:
-        """Who is signed in: somebody is, where a conversation is held."""
+        """Return the signed-in user: there is one where a conversation is held."""
         assert self.client.user is not None
         return self.client.user.id
 
@@ -404,7 +404,7 @@ def _file(attachment: Attachment) -> str:
 
 
 def _reactions(message: Message) -> list[tuple[str, str]]:
-    """Who reacted, and with what."""
+    """Return the reactions with the names of those who reacted."""
     return [(user, reaction.emoji) for reaction in message.reactions for user in reaction.users]
 
 

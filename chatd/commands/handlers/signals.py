@@ -1,4 +1,4 @@
-"""What is never stored: typing, and what a connection has on screen."""
+"""Typing and focus, which are never stored."""
 
 from chatd.commands.context import Context
 from chatd.core.errors import not_found

@@ -29,7 +29,7 @@ async def list_page(context: Context[UserList]) -> Read:
 
 
 async def presence(context: Context[PresenceGet]) -> Read:
-    """Who of these is online, among those who share a conversation with the caller."""
+    """Return the presence of those who share a conversation with the caller."""
     r, parts = context.request, context.parts
     peers = parts.presence.peers(context.user.id)
     asked = [id for id in dict.fromkeys(r.users) if id in peers]

@@ -30,7 +30,7 @@ GONE = 1006
 
 
 class GuardedStream(trio.abc.Stream):
-    """What trio-websocket reads from and writes to. What it writes, its pongs and close frames, goes by the outbox."""
+    """The stream that trio-websocket works on. Its writes, pongs and close frames too, go by the outbox."""
 
     def __init__(self, inbound: Inbound, outbox: Outbox, held: Callable[[], int]) -> None:
         self._inbound = inbound

@@ -117,7 +117,7 @@ export interface User {
   readonly disabled?: boolean | null;
 }
 
-/** What a conversation is, the same for everyone in it; `last_seq` starts at 0, `rev` at 1. */
+/** A conversation, the same for everyone in it; `last_seq` starts at 0, `rev` at 1. */
 export interface Info {
   readonly id: Id;
   readonly kind: "direct" | "group";
@@ -204,7 +204,7 @@ export interface Hit {
   readonly snippet: string;
 }
 
-/** Where the server stands with a conversation that the client named; `reset`: forget what you hold of it. */
+/** The server's rev of a conversation that the client named; `reset`: forget what you hold of it. */
 export interface RevState {
   readonly rev: Mark;
   readonly reset: boolean;
@@ -217,7 +217,7 @@ export interface PresenceState {
   readonly last_seen?: Time | null;
 }
 
-/** What this server accepts: bytes, Unicode code points, counts. */
+/** Limits of this server: bytes, Unicode code points, counts. */
 export interface Limits {
   readonly max_frame_bytes: number;
   readonly max_body_chars: number;
@@ -450,7 +450,7 @@ export interface UserListRequest {
   readonly limit?: number | null;
 }
 
-/** Who of these is online. */
+/** Asks for the presence of users. */
 export interface PresenceGetRequest {
   readonly type: "presence.get";
   readonly id?: number | string | null;
