@@ -88,7 +88,10 @@ export class Connection {
     this.cut();
     this.phase = "stopped";
     this.snapshot.invalidate();
-    this.rejectWaiting("the client was stopped");
+    // Not at once: what waits may go on waiting where the same turn starts anew, as React's StrictMode does.
+    this.setTimer("attempt", 0, () => {
+      this.rejectWaiting("the client was stopped");
+    });
   }
 
   /** At once and with a fresh backoff, if there is no connection. */

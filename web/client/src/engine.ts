@@ -251,7 +251,7 @@ export class Engine {
         this.unplaced.set(id, [...(this.unplaced.get(id) ?? []), ...(frame.messages as Message[])]);
       }
     }
-    for (const listener of [...this.events]) listener(frame);
+    tellAll(this.events, frame);
   }
 
   /** Of conversations that were loaded because of a message: that message. */
@@ -269,7 +269,7 @@ export class Engine {
 
   private tellIncoming(message: Message, live: boolean): void {
     if (message.sender === this.me || message.deleted_at != null) return;
-    for (const listener of [...this.incoming]) listener({ conversation: message.conversation, message, live });
+    tellAll(this.incoming, { conversation: message.conversation, message, live });
   }
 
   private expireTyping(): void {
@@ -411,5 +411,16 @@ export class Engine {
         for (const watch of this.watches) watch.update();
       },
     });
+  }
+}
+
+/** What a page does wrong in a listener is no fault of the frame. */
+function tellAll<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void {
+  for (const listener of [...listeners]) {
+    try {
+      listener(value);
+    } catch (error) {
+      console.error("chatd: a listener failed", error);
+    }
   }
 }

@@ -7,6 +7,8 @@ import type { Frame, Replica } from "./replica.js";
 import type { ConversationView, Views } from "./views.js";
 
 const PAGE = 50;
+/** Participants of a conversation whose changes list other people's watermarks. */
+const MOVES_TOLD_UP_TO = 50;
 /** Messages below the target of a jump that come with it. */
 const JUMP_BELOW = 25;
 
@@ -28,7 +30,9 @@ export class Pages {
   /** Loads a conversation that is not held, and fills the newest range up to a page. */
   load(id: Id): Promise<void> {
     const loaded = this.once(`load ${id}`, async () => {
-      if (!this.held(id)) await this.ask({ type: "conversation.get", conversation: id });
+      // Of a large one changes don't tell how far the others have read; the summary does.
+      const quiet = (this.held(id)?.participants.size ?? Infinity) > MOVES_TOLD_UP_TO;
+      if (quiet) await this.ask({ type: "conversation.get", conversation: id });
       const held = this.held(id);
       if (held && held.low > 1 && held.lastSeq - held.low + 1 < PAGE) await this.newest(held);
     });

@@ -256,6 +256,24 @@ describe("the connection", () => {
     await refused;
   });
 
+  it("goes on with what waits where it is stopped and started in one turn, and rejects it where it stays stopped", async () => {
+    const { server, client } = await started();
+    server.down = true;
+    server.live[0]?.close(1006);
+    await pass();
+    const waiting = client.search("pain");
+    client.stop();
+    client.start();
+    server.down = false;
+    await pass(1_000);
+    await waiting;
+    server.silent = true;
+    const lost = expect(client.search("pain")).rejects.toMatchObject({ code: "closed" });
+    client.stop();
+    await pass();
+    await lost;
+  });
+
   it("rejects with the server's words: code, temporary, when to try again", async () => {
     const { server, client } = await started();
     server.refuse = ({ type }) =>
@@ -263,6 +281,19 @@ describe("the connection", () => {
     const error = await client.edit(C, 1, "x").catch((error: unknown) => error);
     expect(error).toBeInstanceOf(ChatError);
     expect(error).toMatchObject({ code: "rate_limited", temporary: true, retryAfter: 2, message: "no: rate_limited" });
+  });
+
+  it("is not disturbed by a listener that throws", async () => {
+    const { server, client, state } = await started();
+    const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const told: string[] = [];
+    client.onIncoming(() => {
+      throw new Error("a mistake of the page");
+    });
+    client.onIncoming(({ message }) => told.push(message.body));
+    server.write(OTHER, "hello");
+    await pass(1_000);
+    expect([told, state().phase, server.sockets.length, said.mock.calls.length]).toEqual([["hello"], "online", 1, 1]);
   });
 
   it("starts over where a frame is none", async () => {

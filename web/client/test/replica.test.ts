@@ -276,3 +276,79 @@ describe("history", () => {
     expect([held.low, seqs(replica)]).toEqual([3, [3]]);
   });
 });
+
+describe("on random walks", () => {
+  const seed = Number(process.env.CHATD_WALK_SEED ?? Math.floor(Math.random() * 1e6));
+
+  it.each(Array.from({ length: 20 }, (_, n) => seed + n))(
+    "both ranges stay as the server has them, seed %d",
+    (seed) => {
+      const random = generator(seed);
+      const upTo = (n: number) => Math.floor(random() * n);
+      const all: Message[] = Array.from({ length: 60 }, (_, n) => message(n + 1));
+      let rev = 61;
+      const replica = new Replica();
+      replica.applyOk(hello(), HELLO);
+      const whole = summary({ info: info({ last_seq: 60, rev }), last_message: all[59] });
+      replica.applyOk({ type: "ok", re: 2, ...whole, users: [] }, { type: "conversation.get", id: 2, conversation: C });
+      const held = theOne(replica);
+      const missed: Message[] = [];
+
+      const alter = () => {
+        rev += 1;
+        const edit = random() < 0.6;
+        const seq = edit ? 1 + upTo(all.length) : all.length + 1;
+        all[seq - 1] = message(seq, { rev, body: `at ${rev}` });
+        missed.push(all[seq - 1] as Message);
+      };
+      const catchUp = () => {
+        const newest = [...new Map(missed.splice(0).map((m) => [m.seq, m])).values()];
+        replica.applyEvent(change(held.rev, rev, { messages: newest }), 0);
+      };
+      const look = () => {
+        catchUp(); // a page is as of what was told before it
+        const limit = 1 + upTo(8);
+        const apart = random() < 0.7;
+        const range = apart && held.apart && random() < 0.7 ? held.apart : held;
+        if (random() < 0.5) {
+          const before = random() < 0.6 ? range.low : 1 + upTo(all.length);
+          const rest = all.slice(0, Math.max(0, before - 1));
+          page(replica, rest.slice(-limit), { before }, rest.length > limit, apart);
+        } else {
+          const after = held.apart && random() < 0.6 ? held.apart.high : upTo(all.length);
+          const rest = all.slice(after);
+          page(replica, rest.slice(0, limit), { after }, rest.length > limit, apart);
+        }
+      };
+      const forget = () => {
+        held.forgetBelow(held.low + upTo(5));
+      };
+
+      for (let step = 0; step < 300; step += 1) {
+        const choice = random();
+        if (choice < 0.4) alter();
+        else if (choice < 0.6) catchUp();
+        else if (choice < 0.95) look();
+        else forget();
+        if (missed.length) continue;
+        const expected = (low: number, high: number) => new Map(all.slice(low - 1, high).map((m) => [m.seq, m]));
+        const sorted = (messages: Map<number, Message>) => new Map([...messages].sort(([a], [b]) => a - b));
+        expect(sorted(held.messages)).toEqual(expected(held.low, all.length));
+        if (!held.apart) continue;
+        expect(sorted(held.apart.messages)).toEqual(expected(held.apart.low, held.apart.high));
+        expect(held.apart.high).toBeLessThan(held.low - 1);
+      }
+    },
+  );
+});
+
+/** Random numbers in [0, 1) that follow from a seed (mulberry32). */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -118,6 +118,20 @@ describe("the loaded range", () => {
     expect(server.requests("message.history")).toHaveLength(3);
   });
 
+  it("of a large conversation brings the watermarks, which its changes do not list", async () => {
+    const { server, client, shown } = await world(2);
+    for (let n = 0; n < 60; n += 1) server.participants.set(`p-${n}`, participant(`p-${n}`));
+    await client.load(C);
+    expect(server.requests("conversation.get")).toHaveLength(0);
+    server.live[0]?.close(1006);
+    await pass(1_000);
+    for (const id of server.participants.keys()) {
+      server.participants.set(id, participant(id, { delivered_seq: 2, read_seq: 2, rev: server.rev }));
+    }
+    await client.load(C);
+    expect([shown().items.at(-1)?.status, server.requests("conversation.get").length]).toEqual(["read", 1]);
+  });
+
   it("jumps 5,000 messages back without loading those between; a live message is not glued on", async () => {
     const { server, client, shown, range } = await world(5_100);
     await client.load(C);
