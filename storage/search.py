@@ -8,6 +8,7 @@ folding: full-width letters, ligatures, "ß" and "SS"), and characters that nobo
 import re
 import unicodedata
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 
 MARK, UNMARK = "\x02", "\x03"
@@ -21,6 +22,9 @@ SNIPPET = 160
 
 LEAD = 40
 """Characters before the first hit of a snippet, where the text has more than fit."""
+
+PIECE = 64
+"""Characters of a text that are folded at once: some become eighteen."""
 
 _UNSEEN = re.compile("[\u00ad\u0640\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
 
@@ -64,19 +68,59 @@ def _marked(text: str, words: Sequence[str]) -> str:
 
 
 def _first(text: str, words: Sequence[str]) -> tuple[int, int] | None:
-    """Where the first of the words begins in a text, and where it ends; of several, the longest."""
-    folded = fold(text)
+    """Where the first of the words begins in a text, and where it ends; of several, the longest.
+
+    Reads on only until it is found, and looks closer at that place alone.
+    """
+    if text.isascii():
+        found = _earliest(text.lower(), words)
+        return None if found is None else (found[0], found[0] + len(found[1]))
+    keep = max((len(word) for word in words), default=1) - 1
+    folded, begins = "", deque[tuple[int, int]]()  # where pieces begin: in `folded`, and in the text
+    start = 0
+    while start < len(text):
+        end = _cut(text, start + PIECE)
+        begins.append((len(folded), start))
+        folded += fold(text[start:end])
+        found = _earliest(folded, words)
+        # One that begins there or before it may end in the next piece.
+        if found is not None and (len(folded) - found[0] > keep or end == len(text)):
+            at, word = found
+            first = max(begin for offset, begin in begins if offset <= at)
+            return _exactly(text, first, end, word)
+        drop = max(0, len(folded) - keep)
+        folded = folded[drop:]
+        begins = deque((offset - drop, begin) for offset, begin in begins)
+        while len(begins) > 1 and begins[1][0] <= 0:
+            begins.popleft()
+        start = end
+    return None
+
+
+def _earliest(folded: str, words: Sequence[str]) -> tuple[int, str] | None:
     found = [(at, -len(word), word) for word in words if (at := folded.find(word)) >= 0]
     if not found:
         return None
     at, _, word = min(found)
-    start, end = at, _whole(text, at + len(word))
-    if len(folded) != len(text) or word not in fold(text[start:end]):
-        # Folding moved it. The end: of the shortest beginning that has the word; the start likewise, from there.
-        ends = bisect_left(range(len(text)), x=True, key=lambda n: word in fold(text[: _whole(text, n)]))
-        end = _whole(text, ends)
-        start = bisect_left(range(end), x=True, lo=1, key=lambda n: word not in fold(text[n:end])) - 1
-    return start, end
+    return at, word
+
+
+def _exactly(text: str, first: int, last: int, word: str) -> tuple[int, int]:
+    """The shortest part of `text[first:last]` that has the word: its end, then its start from there."""
+    part = text[first:last]
+    end = bisect_left(range(len(part)), x=True, key=lambda n: word in fold(part[: _whole(part, n)]))
+    end = _whole(part, end)
+    start = bisect_left(range(end), x=True, lo=1, key=lambda n: word not in fold(part[n:end])) - 1
+    return first + start, first + end
+
+
+def _cut(text: str, at: int) -> int:
+    """The place, or the next one at which a text can be folded in two parts as in one."""
+    while at < len(text) and (
+        unicodedata.category(text[at])[0] == "M" or _UNSEEN.match(text[at]) or "\u1160" <= text[at] <= "\u11ff"
+    ):
+        at += 1
+    return min(at, len(text))
 
 
 def _whole(text: str, at: int) -> int:

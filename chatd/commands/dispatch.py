@@ -123,7 +123,7 @@ TABLE: dict[str, Handler] = {
     "message.delete": write(messages.delete),
     "message.react": write(messages.react),
     "message.history": read(messages.history),
-    "message.search": read(search.search),
+    "message.search": plain(search.search),
     "receipt": write(receipts.advance),
     "sync": plain(sync.sync, needs_session=True),
     "typing": plain(signals.typing, signals.typing_now, needs_session=True),

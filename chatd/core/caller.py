@@ -5,6 +5,7 @@ connected.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import attrs
@@ -69,8 +70,13 @@ class Caller(Protocol):
         """Wait until every request that went to a room is answered."""
         ...
 
-    async def read(self, work: Callable[[], Awaitable[Read]]) -> None:
-        """Run a read after all that was asked before it, and answer with its reply in rev order."""
+    async def read(
+        self, work: Callable[[], Awaitable[Read]], place: AbstractAsyncContextManager[None] | None = None
+    ) -> None:
+        """Run a read after all that was asked before it, and answer with its reply in rev order.
+
+        `place`: where it has to wait for others; what happens meanwhile is told as it happens.
+        """
         ...
 
 

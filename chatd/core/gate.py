@@ -6,8 +6,8 @@ half that calls the store; `Gate` is the half on the event loop. How the store's
 threads in production, inline under a virtual clock.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -91,7 +91,8 @@ class Gate:
         self._committer = Committer(store, gather=gather)
         self._listeners: list[Listener] = []
         self._reopened_listeners: list[Callable[[], None]] = []
-        self._searching = trio.Semaphore(1)
+        self._searching = trio.Lock()
+        self._searchers: dict[str, tuple[trio.Lock, int]] = {}  # and how many searches of the user there are
         self._wake = trio.Event()
         self._news = trio.Event()  # something is in `committed`
         self._published = 0  # commits, of those begun
@@ -148,10 +149,23 @@ class Gate:
                 raise Unavailable("a commit takes too long")
         return found
 
-    async def search(self, work: Callable[[], T]) -> T:
-        """A read that takes long: one at a time, so that there is a connection for the others. Raises Unavailable."""
-        async with self._searching:
-            return await self.read(work)
+    @asynccontextmanager
+    async def searching(self, user: str) -> AsyncIterator[None]:
+        """Wait for the place of the one whose reads may take long; of each user one waits in the queue.
+
+        So there is a reader for all others, and who searches on fifty connections waits for nobody but themselves.
+        """
+        own, waiting = self._searchers.get(user, (trio.Lock(), 0))
+        self._searchers[user] = own, waiting + 1
+        try:
+            async with own, self._searching:
+                yield
+        finally:
+            own, waiting = self._searchers[user]
+            if waiting > 1:
+                self._searchers[user] = own, waiting - 1
+            else:
+                del self._searchers[user]
 
     async def maintain(self, work: Callable[[], T]) -> T:
         """Let the store do something for itself, between two commits. Raises Unavailable."""

@@ -1,7 +1,7 @@
 """One connection towards the chat: it asks as a `Caller`, and is told as a `Recipient`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import trio
 from msgspec import Raw
@@ -88,10 +88,12 @@ class Session(Order):
                 self._quiet = trio.Event()
             await self._quiet.wait()
 
-    async def read(self, work: Callable[[], Awaitable[Read]]) -> None:
+    async def read(
+        self, work: Callable[[], Awaitable[Read]], place: AbstractAsyncContextManager[None] | None = None
+    ) -> None:
         """Run a read after all that was asked before it; its reply leaves in rev order with all else."""
         await self.quiet()
-        async with self.turn():
+        async with self.turn(), place or nullcontext():
             with self.hold() as hold:
                 read = await work()
                 hold.revs, hold.reply = read.revs, read.reply

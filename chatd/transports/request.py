@@ -1,7 +1,7 @@
 """One HTTP request as a caller: it asks one thing, and gets the answer as a value."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
 import attrs
 import trio
@@ -88,9 +88,12 @@ class HttpCaller:
         if self._unanswered:
             await self._quiet.wait()
 
-    async def read(self, work: Callable[[], Awaitable[Read]]) -> None:
+    async def read(
+        self, work: Callable[[], Awaitable[Read]], place: AbstractAsyncContextManager[None] | None = None
+    ) -> None:
         """Run a read; there is no order to keep with anything else."""
-        read = await work()
+        async with place or nullcontext():
+            read = await work()
         if read.reply is not None:
             self.send(read.reply)
 

@@ -78,6 +78,41 @@ async def test_what_happens_during_a_search_is_told_after_it(autojump_clock: Moc
         assert (await pages(laptop, "tooth")) == [[]]
 
 
+async def test_search_that_waits_for_another_holds_nothing_back(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ada, den, conversation = await c.pair()
+        laptop = await c.server.connect("pat-1")
+        await ada.ask("message.send", conversation=conversation, client_id="a-1", body="tooth")
+        await wait_all_tasks_blocked()
+        c.reads.hold("before")
+        first = await den.send("message.search", query="tooth")
+        await wait_all_tasks_blocked()
+        second = await laptop.send("message.search", query="tooth")
+        await wait_all_tasks_blocked()
+        await ada.ask("message.send", conversation=conversation, client_id="a-2", body="crown")
+        assert (await laptop.expect("change", conversation=conversation, rev=3))["rev"] == 3
+        assert not any(frame.get("re") == second for frame in laptop.received)
+        c.reads.release()
+        assert len((await den.reply(first))["hits"]) == len((await laptop.reply(second))["hits"]) == 1
+
+
+async def test_searches_of_one_user_wait_for_each_other_and_nobody_else_for_them() -> None:
+    gate, order = Gate(WatchedStore(), run_inline, run_inline), list[str]()
+
+    async def search(user: str) -> None:
+        async with gate.searching(user):
+            order.append(user)
+            await wait_all_tasks_blocked(0.01)
+
+    async with trio.open_nursery() as nursery:
+        for user in ("ada", *("eve",) * 5, "bob"):
+            nursery.start_soon(search, user)
+            await wait_all_tasks_blocked()
+    assert order[:3] == ["ada", "eve", "bob"]
+    assert order[3:] == ["eve"] * 4
+    assert not gate._searchers
+
+
 async def test_pages_fit_into_frames_and_are_complete(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         ada, _, conversation = await c.pair()
@@ -136,9 +171,14 @@ async def test_other_reads_go_on_during_searches(autojump_clock: MockClock) -> N
         return "quick"
 
     gate = Gate(WatchedStore(), run_inline, read)
+
+    async def search(user: str) -> None:
+        async with gate.searching(user):
+            await gate.read(lambda: "found")
+
     async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(gate.search, lambda: "found")
+        for user in ("ada", "ada", "bob", "eve", "eve"):
+            nursery.start_soon(search, user)
         await wait_all_tasks_blocked()
         assert await gate.read(quick) == "quick"
         go.set()

@@ -26,8 +26,12 @@ SECONDS = 1.0
 """From then on a page that has taken its rounds ends, however short it is; its cursor goes on."""
 
 
-async def search(context: Context[MessageSearch]) -> Read:
-    """A page of messages with all the words; it may be short, even empty, and have a cursor all the same."""
+async def search(context: Context[MessageSearch]) -> None:
+    """Answer with a page of messages with all the words; it may be short, even empty, and have a cursor yet."""
+    await context.caller.read(partial(_search, context), context.parts.gate.searching(context.user.id))
+
+
+async def _search(context: Context[MessageSearch]) -> Read:
     r, store, user = context.request, context.parts.store, context.user.id
     words = words_of(r.query)
     key = key_of(r.cursor, tuple[Mark])
@@ -39,7 +43,7 @@ async def search(context: Context[MessageSearch]) -> Read:
     while rounds < ROUNDS or trio.current_time() < until:
         wanted = limit - len(found)
         work = partial(store.search, user, words, conversation=r.conversation, before=before, limit=wanted)
-        page = await context.parts.gate.search(work)
+        page = await context.parts.gate.read(work)
         if page is None:
             raise not_found()
         found += page.hits
@@ -49,7 +53,8 @@ async def search(context: Context[MessageSearch]) -> Read:
             break
     if r.id is None:
         return Read(None)
-    encoded = fit(_shown(hit.message, words) for hit in found)
+    # Not in the event loop: the snippet of a long message in unusual letters takes milliseconds.
+    encoded = await context.parts.gate.read(lambda: fit(_shown(hit.message, words) for hit in found))
     if len(encoded) < len(found):
         before = found[len(encoded) - 1].place
     # What was told meanwhile comes after the page, which may be older: an edit, or that the caller was removed.

@@ -1,9 +1,12 @@
 """Which texts a query finds, whatever the script, and what is shown of them."""
 
+from unittest import mock
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from storage import search
 from storage.contract import Store
 from storage.search import LEAD, MARK, SNIPPET, UNMARK, fold, matches, snippet, words_of
 from support.searches import bodies, everywhere
@@ -130,6 +133,28 @@ def test_a_snippet_of_a_long_text_is_around_the_first_hit() -> None:
     assert found == "…" + "x" * (LEAD - 1) + " [Needle] in the hay, [needle] " + "y" * (SNIPPET - LEAD - 26) + "…"
     assert shown(snippet("x" * 500 + " needle", ("needle",))) == "…" + "x" * (SNIPPET - 7) + " [needle]"
     assert shown(snippet("needle " + "y" * 500, ("needle",))) == "[needle] " + "y" * (SNIPPET - 7) + "…"
+
+
+@pytest.mark.parametrize("letter", ["\ufdfa", "ﬁ", "a\u0308", "é", "\u200d", "\u1112\u1161"])
+def test_snippet_folds_a_long_text_once(letter: str) -> None:
+    """Some letters fold into eighteen: to fold a message of them again and again takes seconds."""
+    body = (letter * 10_000)[:9_990] + " needle"
+    folded = 0
+
+    def counting(text: str) -> str:
+        nonlocal folded
+        folded += len(text)
+        return fold(text)
+
+    with mock.patch.object(search, "fold", counting):
+        assert shown(snippet(body, ("needle",))).endswith("[needle]")
+    assert folded < 2 * len(body)
+
+
+@pytest.mark.parametrize("before", range(search.PIECE - 12, search.PIECE + 2))
+def test_snippet_finds_what_lies_across_two_pieces(before: int) -> None:
+    found = shown(snippet("é" * before + "to\u0308oth tooth", words_of("tö töoth")))
+    assert "[to\u0308oth] tooth" in found
 
 
 @hypothesis.given(
