@@ -79,12 +79,9 @@ def _process(type: FileType, source: Path, target: Path, thumbnail: Path) -> dic
 
 def _open(type: FileType, data: bytes) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data), formats=[_FORMATS[type]])
+        return Image.open(io.BytesIO(data), formats=[_FORMATS[type]])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooManyPixels from error
-    if image.width * image.height > PIXELS_MOST:
-        raise TooManyPixels
-    return image
 
 
 def _turn(image: Image.Image) -> int:

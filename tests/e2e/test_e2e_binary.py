@@ -16,6 +16,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from support import pictures
 from support.process import ROOT
 
 BINARY = os.environ.get("CHATD_TEST_BINARY", "")
@@ -141,3 +142,16 @@ def test_it_is_free_of_what_is_for_development() -> None:
     assert len(content) < 30 * 1024 * 1024
     for name in (b"hypothesis/", b"uvloop/", b"mypy/"):
         assert name not in content, name
+
+
+def test_binary_decodes_pictures_of_every_kind(tmp_path: Path) -> None:
+    samples = {"image/jpeg": pictures.jpeg(6), "image/avif": pictures.avif(), "image/heic": pictures.HEIC}
+    samples |= {"image/png": pictures.png(), "image/webp": pictures.webp(), "image/gif": pictures.gif()}
+    jobs = []
+    for n, (mime, data) in enumerate(samples.items()):
+        (tmp_path / f"{n}").write_bytes(data)
+        job = {"kind": "image", "type": mime, "source": f"{n}", "target": f"{n}.clean", "thumbnail": f"{n}.small"}
+        jobs.append(json.dumps(job) + "\n")
+    lines = [json.loads(line) for line in chatd(tmp_path, "attachment-worker", said="".join(jobs)).splitlines()]
+    assert lines[0] == {"pictures": True}
+    assert [line.get("width") for line in lines[1:]] == [48, 64, 48, 64, 64, 64], lines

@@ -112,6 +112,13 @@ def test_png_animation_is_kept() -> None:
     assert len(frames(clean)) == 3
 
 
+def test_webp_header_no_longer_announces_what_went() -> None:
+    source = pictures.webp()
+    at = source.index(b"VP8X") + 8
+    clean = CLEANERS[WEBP](source)
+    assert (source[at], clean[at]) == (0x20 | 0x08 | 0x04, 0x20), "colour profile, EXIF and XMP; colour profile"
+
+
 def test_webp_animation_is_kept() -> None:
     out = io.BytesIO()
     images = [pictures.picture().rotate(90 * n) for n in range(3)]
