@@ -72,9 +72,6 @@ bench: $(VENV)/.dev ## measure the daemon against a relay that stores nothing
 bench-mysql: $(VENV)/.dev ## the same on MariaDB, against a Socket.IO server that keeps its messages there
 	@$(BIN)/python -m bench.mysql $(ARGS)
 
-attack: $(VENV)/.dev ## how long a normal client waits while the HTTP side is attacked
-	@$(BIN)/python -m bench.attack $(ARGS)
-
 instructions: $(VENV)/.dev ## count the instructions that a message takes (needs valgrind)
 	@$(BIN)/python -m bench.instructions $(ARGS)
 

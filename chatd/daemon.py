@@ -94,6 +94,7 @@ class Daemon:
         new_id: Callable[[], str] = new_id,
         rng: random.Random | None = None,
     ) -> None:
+        self.config = config
         self.store = store
         self.tokens = tokens
         self._development = development

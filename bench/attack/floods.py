@@ -52,6 +52,19 @@ def heads(target: Target) -> None:
     _pour(target, b"", [head[start : start + 100] for start in range(0, len(head), 100)])
 
 
+def gets(target: Target) -> None:
+    """GETs of the page and the API, one after the other on hundreds of connections that are kept alive."""
+    paths = ("/", "/healthz", "/v1/me", "/v1/conversations", "/v1/openapi.json", "/nowhere")
+    _pour(target, b"", [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths] * 100)
+
+
+def slowloris(target: Target) -> None:
+    """Requests of the API that come byte by byte, head and body, on hundreds of connections."""
+    head = b"POST /v1/sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    whole = head + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000
+    _pour(target, b"", [whole[at : at + 1] for at in range(len(whole))])
+
+
 def fragments(target: Target) -> None:
     """Fragments of one byte before `hello`, on hundreds of connections."""
     _pour(target, UPGRADE, [frame(b"x", 0x01), *[frame(b"x", 0x00) * 100] * 800])
@@ -180,7 +193,7 @@ def _again() -> Iterator[int]:
 FLOODS: dict[str, Flood] = {
     flood.__name__.replace("_", " "): flood
     for flood in (
-        *(connects, connects_held, heads, fragments, half_frames, pings, brackets),
+        *(connects, connects_held, heads, gets, slowloris, fragments, half_frames, pings, brackets),
         *(wrong_tokens, passwords, searches, requests),
     )
 }

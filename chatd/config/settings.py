@@ -151,7 +151,7 @@ class Limits:
     free_disk_bytes: int = whole(
         67_108_864, 0, 2**50, "bytes free in the data folder below which /readyz answers 503; 0: not looked at"
     )
-    http_body_bytes: int = whole(65_536, 1_024, 2**30, "bytes of an HTTP request's body, uploads excepted")
+    http_body_bytes: int = whole(65_536, 1_024, 2**30, "bytes of an HTTP request's body, uploads and frames excepted")
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from chatd.core import view
 from chatd.core.errors import Refusal
+from chatd.net.bounds import Bounds
 from chatd.transports.request import HttpCaller
 from protocol import requests
 from protocol.codes import ErrorCode
@@ -15,7 +16,7 @@ from protocol.codes import ErrorCode
 from .answers import json_answer, refused
 from .bodies import decoded, json_text, made, true_or_false, whole_number, with_fields
 from .openapi import answer_to, any_answer, any_request, reference, request_body
-from .operation import Operation, Query
+from .operation import SMALL_BODY_S, Operation, Query
 from .site import Site
 
 ID: Final = 0
@@ -29,6 +30,8 @@ LIMIT: Final = Query(name="limit", schema={"type": "integer", "minimum": 1}, tex
 def operations(site: Site) -> list[Operation]:
     """Me, conversations, messages, and everything else by its request."""
     parts = site.parts
+    # A request may be as large as it may be as a frame.
+    as_frame = Bounds(body_bytes=site.config().limits.max_frame_bytes, body_s=SMALL_BODY_S)
 
     async def me(request: Request, caller: HttpCaller) -> Response:
         return json_answer(msgspec.json.encode({"user": view.user(caller.user)}))
@@ -82,6 +85,7 @@ def operations(site: Site) -> list[Operation]:
             method="POST",
             path="/v1/conversations/{id}/messages",
             run=send,
+            bounds=as_frame,
             text="Sends a message: 201, or 200 where it was sent before.",
             body=request_body("message.send", "type", "conversation"),
             answers={201: answer_to("message.send"), 200: answer_to("message.send")},
@@ -123,6 +127,7 @@ def operations(site: Site) -> list[Operation]:
             method="POST",
             path="/v1/requests",
             run=ask,
+            bounds=as_frame,
             text="Any request of the protocol that needs no connection.",
             body=any_request(),
             answers={200: any_answer()},

@@ -16,7 +16,7 @@ from storage.contract import Unavailable
 
 from . import account, api, branding, cors, health, invitations, later, metrics, openapi, sign_in, static, tickets
 from .answers import Failed, failed, refused
-from .operation import Operation
+from .operation import SMALL_BODY_S, Operation
 from .routing import Methods, Table, methods_of
 from .site import Site
 
@@ -39,9 +39,6 @@ NOT_ALLOWED: Final = failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
 
 DELAY_S: Final = 1.0
 """Seconds by which an answer to a flood is delayed: its connection, and whoever waits on it, is busy meanwhile."""
-
-SMALL_BODY_S: Final = 20.0
-"""Seconds for the body of an operation that names no bounds: a few lines of JSON."""
 
 
 def make_app(site: Site) -> "Application":

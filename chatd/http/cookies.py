@@ -1,4 +1,4 @@
-"""When a cookie counts. A browser sends it along whichever page asks; only its headers tell that page."""
+"""Cookies as credentials. A browser sends it along whichever page asks; only its headers tell that page."""
 
 from chatd.net.head import Head
 from chatd.net.origins import Origins
@@ -11,7 +11,7 @@ BODIES = (None, "application/json", "multipart/form-data")
 
 
 def cookie_counts(head: Head, scheme: str, origins: Origins) -> bool:
-    """Whether a cookie may sign this request in.
+    """Return whether a cookie may sign this request in.
 
     What only reads: unless the browser says that another site's page asks, or a neighbour's that is not allowed. What
     changes something: where an allowed page asks, with a body that a form can't send, or that names files.

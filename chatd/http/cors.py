@@ -40,7 +40,7 @@ def _grant(origin: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def is_preflight(head: Head) -> bool:
-    """Whether a browser asks what it may ask for."""
+    """Return whether this is a browser's question for what a page may ask."""
     return head.method == "OPTIONS" and head.get(b"access-control-request-method") is not None
 
 

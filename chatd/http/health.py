@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can acknowledge."""
+"""Health checks: the process lives; it can acknowledge."""
 
 import msgspec
 from starlette.requests import Request

@@ -1,4 +1,4 @@
-"""Whether a request comes from this machine itself."""
+"""Requests of this machine itself."""
 
 import ipaddress
 
@@ -6,6 +6,6 @@ from chatd.net.head import Head
 
 
 def is_local(head: Head, client: tuple[str, int] | None) -> bool:
-    """Whether a program of this machine asks for itself: a proxy that passes requests on says so in a header."""
+    """Return whether a program of this machine asks for itself: a proxy that passes requests on says so in a header."""
     passed_on = any(name in (b"forwarded", b"via") or name.startswith(b"x-forwarded-") for name, _ in head.headers)
     return client is not None and not passed_on and ipaddress.ip_address(client[0].partition("%")[0]).is_loopback

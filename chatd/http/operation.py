@@ -1,7 +1,7 @@
 """Operations: what is served at a path by a method, with its bounds and its description."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from starlette.responses import Response
@@ -10,6 +10,10 @@ from chatd.net.bounds import Bounds
 
 Schema = Mapping[str, Any]
 """A JSON Schema; it may refer to `#/components/schemas/NAME` of the protocol's objects."""
+
+
+SMALL_BODY_S: Final = 20.0
+"""Seconds for a body of JSON to be complete."""
 
 
 @attrs.frozen(kw_only=True)
@@ -43,4 +47,4 @@ class Operation:
     hidden: bool = False
     """Left out of the description."""
     label: str | None = None
-    """What metrics call it; None: its path."""
+    """Its name in metrics; None: its path."""

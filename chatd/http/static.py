@@ -34,7 +34,7 @@ TYPES: Final = {
     ".woff2": "font/woff2",
     ".wasm": "application/wasm",
 }
-"""What the system's table of types may have otherwise."""
+"""Media types that the system's table may have otherwise."""
 
 
 @attrs.frozen
@@ -111,5 +111,5 @@ def chosen(accepted: str, bodies: Mapping[str, bytes]) -> str:
 
 
 def names(condition: str, tag: str) -> bool:
-    """Whether an `If-None-Match` names the tag (RFC 9110, 13.1.2)."""
+    """Return whether an `If-None-Match` names the tag (RFC 9110, 13.1.2)."""
     return condition.strip() == "*" or tag in (item.strip().removeprefix("W/") for item in condition.split(","))

@@ -10,7 +10,7 @@ import trio
 from chatd.core.ratelimit import Buckets
 
 IPV6_PREFIX_BITS = 64
-"""What one household or office has: limiting single addresses of it would limit nobody."""
+"""A household or office has a network of its own: a limit for single addresses would limit nobody."""
 
 
 @lru_cache(maxsize=4096)

@@ -18,17 +18,17 @@ from .problem import plain_answer
 from .proxies import Client
 from .quick import QuickStream
 
-CHUNK: Final = 64 * 1024
+CHUNK_BYTES: Final = 64 * 1024
 """Bytes read or written at once."""
-LINGER: Final = 1.0
-"""Seconds for which a peer's bytes are still read after an answer that it got before it had sent everything."""
+LINGER_S: Final = 1.0
+"""Seconds of reading on after an answer that came before the peer had sent everything."""
 CHUNK_OVERHEAD: Final = 8
 """Times its bytes that a body may take on its way: chunks of one byte take six; what is more are extensions."""
-SLOWEST: Final = 1024
-"""Bytes a second below which a request's body uses up the patience with it."""
-READ: Final = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)  # type: ignore[attr-defined]  # documented, but not exported
+MIN_BODY_BYTES_PER_S: Final = 1024
+"""Rate below which a request's body uses up the patience with it."""
+READ_WHOLE: Final = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)  # type: ignore[attr-defined]  # documented, but not exported
 """States of a peer whose request was read whole; the second where it asked for an upgrade, and gets none."""
-GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+PEER_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 log = structlog.get_logger("chatd.front")
 
@@ -46,16 +46,16 @@ async def write(stream: trio.abc.Stream, data: bytes, patience: float) -> None:
     Raises trio.TooSlowError if the peer does not read, trio.BrokenResourceError if it is gone. After these, and after
     a cancellation, part of a chunk may be out: write nothing more.
     """
-    done = stream.send_now(data[:CHUNK]) if isinstance(stream, QuickStream) else 0
-    for start in range(done, len(data), CHUNK):
+    done = stream.send_now(data[:CHUNK_BYTES]) if isinstance(stream, QuickStream) else 0
+    for start in range(done, len(data), CHUNK_BYTES):
         with trio.fail_after(patience):
-            await stream.send_all(data[start : start + CHUNK])
+            await stream.send_all(data[start : start + CHUNK_BYTES])
 
 
 async def linger(stream: trio.abc.Stream) -> None:
     """Read away what a refused peer still sends: closing over unread bytes resets TCP, and it may miss the answer."""
-    with trio.move_on_after(LINGER):
-        while await stream.receive_some(CHUNK):
+    with trio.move_on_after(LINGER_S):
+        while await stream.receive_some(CHUNK_BYTES):
             pass
 
 
@@ -198,7 +198,7 @@ class Exchange:
                     return None
                 self._conn.receive_data(data)
                 self._read_bytes += len(data)
-                if self._read_bytes > CHUNK_OVERHEAD * self._received + 2 * CHUNK:
+                if self._read_bytes > CHUNK_OVERHEAD * self._received + 2 * CHUNK_BYTES:
                     raise h11.RemoteProtocolError("chunks whose extensions are far longer than they")
         except h11.RemoteProtocolError:
             await self._refuse(400, "bad_request", "the body is malformed")
@@ -218,10 +218,10 @@ class Exchange:
         data = b""
         try:
             with trio.move_on_at(min(asked + self._patience_left, self._body_until)):
-                data = bytes(await self._stream.receive_some(CHUNK))
-        except GONE:
+                data = bytes(await self._stream.receive_some(CHUNK_BYTES))
+        except PEER_GONE:
             return b""
-        left = self._patience_left - (trio.current_time() - asked) + len(data) / SLOWEST
+        left = self._patience_left - (trio.current_time() - asked) + len(data) / MIN_BODY_BYTES_PER_S
         self._patience_left = min(self._patience, left)
         return data
 
@@ -230,7 +230,7 @@ class Exchange:
         try:
             await write(self._stream, data, self._patience)
             written = True
-        except (trio.TooSlowError, *GONE):
+        except (trio.TooSlowError, *PEER_GONE):
             pass
         finally:
             # Cancelled by the application's own deadline, a write leaves the stream torn as well.
@@ -241,10 +241,10 @@ class Exchange:
     async def _departure(self) -> None:
         """Wait until the peer leaves or is answered. What it pipelines meanwhile is kept, up to a chunk or two."""
         with trio.CancelScope() as self._listening:
-            while len(self._conn.trailing_data[0]) < CHUNK:
+            while len(self._conn.trailing_data[0]) < CHUNK_BYTES:
                 try:
-                    data = await self._stream.receive_some(CHUNK)
-                except GONE:
+                    data = await self._stream.receive_some(CHUNK_BYTES)
+                except PEER_GONE:
                     return
                 if not data:
                     return
@@ -264,13 +264,13 @@ class Exchange:
 
     async def _finish(self) -> bytes | None:
         """Read what the application left of the body, so that the next request is found behind it."""
-        if self._conn.their_state not in READ:
-            with trio.move_on_after(LINGER):
+        if self._conn.their_state not in READ_WHOLE:
+            with trio.move_on_after(LINGER_S):
                 while self._conn.their_state is h11.SEND_BODY and await self._next_event() is not None:
                     pass
                 if self._conn.their_state in (h11.SEND_BODY, h11.ERROR):
                     await linger(self._stream)
         closes = self._over or not self._framing.ended or self._framing.closes
-        if closes or self._conn.their_state not in READ:
+        if closes or self._conn.their_state not in READ_WHOLE:
             return None
         return self._conn.trailing_data[0]

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from chatd.core.errors import Closing
 
-from .asgi import GONE, Exchange, linger, split_target, write
+from .asgi import PEER_GONE, Exchange, linger, split_target, write
 from .bounds import MAX_HEAD_BYTES, MAX_HEAD_LINES, Bounds
 from .head import Head
 from .problem import plain_answer
@@ -105,7 +105,7 @@ async def _until_upgrade(
             raw = rest or await _receive(stream, trio.current_time() + keep_alive)
             if not raw:
                 return None
-    except (trio.TooSlowError, *GONE):
+    except (trio.TooSlowError, *PEER_GONE):
         pass
     return None
 

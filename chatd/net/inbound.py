@@ -12,7 +12,7 @@ from protocol.codes import CloseCode
 from .poller import Poller
 from .unfinished import Budget, Turnstile, Unfinished
 
-CHUNK = 16_384
+READ_BYTES = 16_384
 """Bytes read at once."""
 
 STRANGERS_CHUNK = 2_048
@@ -44,7 +44,7 @@ class Inbound:
         self.unfinished = unfinished
         self._spare = spare
         self._turns = turns
-        self._chunk = CHUNK if turns is None else STRANGERS_CHUNK
+        self._chunk = READ_BYTES if turns is None else STRANGERS_CHUNK
         self._poller = poller
         self._pending = 0  # bytes since the last complete message
         self.heard = trio.current_time()
@@ -61,7 +61,7 @@ class Inbound:
 
     def trust(self, *, flood: int, spare: TokenBucket | None, memory: Budget) -> None:
         """Read what somebody who is signed in sends: with these limits, and without waiting for a turn."""
-        self.flood, self._spare, self._turns, self._chunk = flood, spare, None, CHUNK
+        self.flood, self._spare, self._turns, self._chunk = flood, spare, None, READ_BYTES
         self.unfinished.move(memory)
 
     async def read(self, take: Callable[[bytes], bool]) -> None:
@@ -117,7 +117,7 @@ class Inbound:
         return data
 
 
-def _read_now(sock: socket.socket, size: int = CHUNK) -> bytes | None:
+def _read_now(sock: socket.socket, size: int = READ_BYTES) -> bytes | None:
     """Return the bytes that have come, b"" at the end, None for nothing yet. Raises trio.BrokenResourceError."""
     try:
         return sock.recv(size)

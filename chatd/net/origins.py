@@ -46,7 +46,7 @@ class Origins:
         return "the page's origin is not allowed"
 
     def allows(self, head: Head, scheme: str) -> bool:
-        """Whether the request comes from a page of an allowed origin; one without an origin does not."""
+        """Return whether the request comes from a page of an allowed origin; one without an origin does not."""
         return head.get(b"origin") is not None and self.refusal(head, scheme) is None
 
     def _allows(self, origin: str, host: str, scheme: str) -> bool:
@@ -76,7 +76,7 @@ def _name(url: str) -> str:
 
 
 def has_local_host(head: Head) -> bool:
-    """Whether the request was addressed to a name of this machine alone."""
+    """Return whether the request was addressed to a name of this machine alone."""
     hosts = head.all(b"host")
     return len(hosts) == 1 and _is_local(_name(f"//{hosts[0].decode('latin-1')}"))
 

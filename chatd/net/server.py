@@ -15,7 +15,7 @@ from chatd.config import Config
 
 from . import front, tls
 from .addresses import Addresses
-from .asgi import GONE, linger, write
+from .asgi import PEER_GONE, linger, write
 from .bounds import Bounds
 from .head import Head
 from .listen import TooMany, accept_from
@@ -196,6 +196,6 @@ class Server:
         await self._refuse(upgrade, plain_answer(403, "forbidden", "origin not allowed"))
 
     async def _refuse(self, upgrade: Upgrade, answer: bytes) -> None:
-        with suppress(trio.TooSlowError, *GONE):
+        with suppress(trio.TooSlowError, *PEER_GONE):
             await write(upgrade.stream, answer, self._config.timeouts.write)
             await linger(upgrade.stream)

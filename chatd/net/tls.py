@@ -10,11 +10,11 @@ import trio
 
 from chatd.config import Tls
 
-from .asgi import GONE, linger, write
+from .asgi import PEER_GONE, linger, write
 from .problem import whole_answer
 from .unfinished import Turnstile
 
-HANDSHAKE: Final = 0x16
+HANDSHAKE_BYTE: Final = 0x16
 """The first byte of TLS (RFC 8446, section 5.1)."""
 
 NOT_TLS: Final = b"this port speaks TLS only: use https:// or wss://\n"
@@ -116,13 +116,13 @@ async def accept(
         with trio.move_on_after(patience):
             await trio.lowlevel.wait_readable(sock)
             first = sock.recv(1, socket.MSG_PEEK)
-            if first and first[0] != HANDSHAKE:
+            if first and first[0] != HANDSHAKE_BYTE:
                 await write(stream, whole_answer(400, NOT_TLS, "text/plain"), patience)
                 await linger(stream)
                 return None
             await turns.wait()  # a handshake costs a millisecond of the loop
             await secure.do_handshake()
             return secure
-    except (OSError, trio.TooSlowError, *GONE):
+    except (OSError, trio.TooSlowError, *PEER_GONE):
         pass
     return None

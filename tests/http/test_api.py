@@ -302,7 +302,7 @@ async def test_requests_serve_the_protocol_but_what_needs_a_connection(autojump_
         (b'{"client_id":"x","body":' + b"[" * 1000 + b"]" * 1000 + b"}", "application/json", 400, "bad_request"),
         (b'{"client_id":"x","body":""}', "application/json", 400, "bad_request"),
         (b'{"client_id":"x"}', "application/json", 400, "bad_request"),
-        (b'{"client_id":"x","body":"' + b"y" * 70_000 + b'"}', "application/json", 413, "too_large"),
+        (b'{"client_id":"x","body":"' + b"y" * 300_000 + b'"}', "application/json", 413, "too_large"),
     ],
 )
 async def test_body_is_held_to_the_rules_of_frames(

@@ -22,7 +22,7 @@ from chatd.core.outbox import Cork, Outbox, Transport
 from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
 from chatd.net.head import Head
-from chatd.net.inbound import CHUNK, Inbound
+from chatd.net.inbound import READ_BYTES, Inbound
 from chatd.net.poller import Poller
 from chatd.net.unfinished import Shares, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
@@ -357,7 +357,7 @@ class Connection:
                 await self._raw.send_eof()
             taken = 0
             while taken < LINGER_BYTES:
-                data = await self._raw.receive_some(CHUNK)
+                data = await self._raw.receive_some(READ_BYTES)
                 if not data:
                     return
                 taken += len(data)
