@@ -99,6 +99,12 @@ class Exchange:
         self._listening = trio.CancelScope()
 
     @property
+    def signed_in(self) -> bool:
+        """Whether the request had a credential, and nothing was wrong with it."""
+        shown = self._head.get(b"authorization") or self._head.get(b"cookie")
+        return shown is not None and 0 < self._framing.status < 400
+
+    @property
     def _answered(self) -> bool:
         return self._framing.ended
 

@@ -17,13 +17,14 @@ class Nonsense(Exception):
 class Framing:
     """One answer, part by part. `bodyless`: to HEAD; `chunks`: whether the peer understands chunks.
 
-    `started`, `ended`: how far it is; `closes`: the connection ends with it.
+    `started`, `status`, `ended`: how far it is; `closes`: the connection ends with it.
     """
 
     def __init__(self, *, bodyless: bool, chunks: bool, closes: bool) -> None:
         self.bodyless = bodyless
         self.closes = closes
         self.started = False
+        self.status = 0
         self.ended = False
         self._chunks = chunks
         self._chunked = False
@@ -56,6 +57,7 @@ class Framing:
         if fields.count(b"\n") != len(lines) or fields.count(b"\r") != len(lines) or b"\0" in fields:
             raise Nonsense("a header is malformed")
         self.started = True
+        self.status = status
         return b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, reason(status), fields)
 
     def body(self, data: bytes) -> bytes:

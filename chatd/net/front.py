@@ -80,6 +80,7 @@ async def _until_upgrade(
 ) -> tuple[Head, bytes] | None:
     """Serve requests; return the handshake that ends them, with the bytes read so far, if there is one."""
     raw = b""
+    known = False  # the last request was signed in
     try:
         while (read := await _read_head(stream, raw, head_timeout, write_timeout, shares)) is not None:
             conn, request, raw, size = read
@@ -96,8 +97,11 @@ async def _until_upgrade(
             if size > bound.head_bytes:
                 await _refuse_head(stream, 431, bound.head_bytes, write_timeout)
                 return None
+            if not known:
+                await shares.turns.wait()
             exchange = Exchange(conn, request, head, stream, bounds=bound, patience=write_timeout, accepting=accepting)
             rest = await exchange.run(app, client(head))
+            known = exchange.signed_in
             if rest is None or not accepting():
                 return None
             if rest:

@@ -11,6 +11,7 @@ from chatd.net import proxies
 from chatd.net.bounds import MAX_HEAD_BYTES
 from chatd.net.front import serve
 from chatd.net.head import Head
+from chatd.net.unfinished import Shares, Turnstile
 from support.served import CHUNKED, GET, UPGRADE, Resetting, Upgrades, echo, hostile, served
 
 
@@ -290,3 +291,36 @@ async def test_the_scope_says_what_was_asked_and_by_whom(autojump_clock: MockClo
     assert (scope["type"], scope["scheme"], scope["client"]) == ("http", "https", ("192.0.2.1", 5))
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == ("/é/", b"/%C3%A9%2F", b"a=%20")
     assert (b"x-a", b"b") in scope["headers"]
+
+
+async def test_request_that_is_not_signed_in_waits_for_a_turn_of_the_loop(autojump_clock: MockClock) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        status = 401 if headers.get(b"authorization") == b"Bearer wrong" else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body"})
+
+    class Counting(Turnstile):
+        def __init__(self) -> None:
+            super().__init__()
+            self.taken = 0
+
+        async def wait(self) -> None:
+            self.taken += 1
+            await super().wait()
+
+    turns = Counting()
+    async with served(app, shares=Shares(turns=turns)) as client:
+        for credential, waited in (
+            (None, 1),
+            (None, 1),
+            ("Bearer right", 1),  # what it is good for is known only afterwards
+            ("Bearer right", 0),
+            ("Bearer wrong", 0),
+            ("Bearer wrong", 1),
+            (None, 1),
+        ):
+            before = turns.taken
+            headers = {"Authorization": credential} if credential else {}
+            await client.ask("GET", "/", b"", **headers)
+            assert turns.taken - before == waited, credential
