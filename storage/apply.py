@@ -1,4 +1,4 @@
-"""How a store applies changes: what to load for them, which rule is whose, what is still to be counted afterwards.
+"""Application of changes in a store: the rows to load, the rule of each change, the counts that follow it.
 
 A store's commit is `load` (a few bulk reads), `apply_all`, `save` (a few bulk writes): so a batch costs the same number
 of statements whatever it holds, which is what a database at the other end of a wire needs. The rules are written once,

@@ -1,4 +1,4 @@
-"""What may be asked of a store, and how it answers, as frozen values.
+"""Changes that a store applies, and its outcomes, as frozen values.
 
 A change holds everything that it writes, its new ids and its time (ms) included, so that the same changes make the
 same rows in every store.
@@ -14,7 +14,7 @@ from storage.keyed import Kind
 from storage.records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
 
 Relations = frozenset[str]
-"""Of those that a caller may have to what a change touches, the ones that suffice: "owner" and "member" for changes of
+"""Relations of a caller to what a change touches, any of which suffices: "owner" and "member" for changes of
 a group, "sender" and "participant" (whoever is in the conversation) for deletions."""
 
 

@@ -1,4 +1,4 @@
-"""The store's contract, in words and as a type. One suite of tests holds every store to it.
+"""Contract of a store, in words and as types. One suite of tests holds every store to it.
 
 **Batches.** `commit` applies changes in order, in one transaction, durable when it returns. It answers each change
 with one outcome, in order. A change that breaks a rule is answered `Refused`, has no effect, and leaves the others
@@ -78,7 +78,7 @@ MAX_LISTED = 5000
 
 
 def page_length(sizes: Iterable[int]) -> int:
-    """How many conversations of so many participants a page holds; at least one."""
+    """Return the number of conversations in a page, given their numbers of participants; at least one."""
     total = length = 0
     for size in sizes:
         total += size
@@ -91,7 +91,7 @@ def page_length(sizes: Iterable[int]) -> int:
 def cut(
     room: Room, rev: int, messages: Iterable[Message], limit: int
 ) -> tuple[int, tuple[Participant, ...], tuple[Message, ...]]:
-    """What a `Since` has of the room: up to which rev, and the participants and messages changed until then.
+    """Cut changes between revs: return the rev reached, and the participants and messages changed until then.
 
     `messages`: all that changed after `rev`, or more than `limit` of them, those of the lowest revs; given by seq.
     """
@@ -113,7 +113,7 @@ class Unavailable(Exception):
 
 
 class Store(Protocol):
-    """What every store does. Synchronous; see this module's text for the promises."""
+    """Everything that a store does. Synchronous."""
 
     @property
     def epoch(self) -> str:
@@ -122,7 +122,7 @@ class Store(Protocol):
 
     @property
     def development(self) -> bool:
-        """Whether the store was made in development mode."""
+        """True if the store was made in development mode."""
         ...
 
     @property
@@ -143,11 +143,11 @@ class Store(Protocol):
         ...
 
     def user(self, user: str) -> User | None:
-        """One user."""
+        """Return the user, if there is one."""
         ...
 
     def users(self, ids: Collection[str]) -> dict[str, User]:
-        """Those of the users that exist."""
+        """Return the users that exist, by id."""
         ...
 
     def list_users(
@@ -159,22 +159,22 @@ class Store(Protocol):
         after: tuple[Any, ...] | None,
         limit: int,
     ) -> tuple[list[User], tuple[Any, ...] | None]:
-        """A page of users by name, then id: those of `roles`, without `but` and the disabled; and the next `after`.
+        """Return a page of users by name, then id: of `roles`, without `but` and the disabled; and the next `after`.
 
         `query`: a part of the name; case does not matter.
         """
         ...
 
     def credentials(self, user: str, jti: str) -> Credentials:
-        """What a sign-in with that token is judged by."""
+        """Return the facts that decide on a sign-in with that token."""
         ...
 
     def all_users(self, *, after: str | None, limit: int) -> list[User]:
-        """Up to `limit` users, the disabled too, in the order of their ids, from behind the id `after`."""
+        """Return up to `limit` users, the disabled too, by id, from behind `after`."""
         ...
 
     def tokens(self, *, user: str | None, after: tuple[int, str] | None, limit: int) -> list[IssuedToken]:
-        """Up to `limit` tokens of one user or all, by (issued_at, jti), from behind `after`."""
+        """Return up to `limit` tokens of one user or all, by (issued_at, jti), from behind `after`."""
         ...
 
     def row(self, kind: Kind[R], key: str) -> R | None:
@@ -189,56 +189,56 @@ class Store(Protocol):
         ...
 
     def room(self, conversation: str) -> Room | None:
-        """A conversation with all its participants."""
+        """Return a conversation with all its participants."""
         ...
 
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
-        """A page of the conversations that the user takes part in: pinned first, then by newest message or creation.
+        """Return a page of the user's conversations: pinned first, then by newest message or creation.
 
         It has fewer than `limit` where they have more than MAX_LISTED participants together.
         """
         ...
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
-        """One of them with its users, or None where the user does not take part."""
+        """Return one conversation of the user's with its users; None where the user does not take part."""
         ...
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
-        """The `after` that continues a list behind this summary."""
+        """Return the `after` that continues a list behind this summary."""
         ...
 
     def history(
         self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int
     ) -> MessagePage | None:
-        """Up to `limit` messages before or after a seq (exclusive), the newest without both; None: not the user's."""
+        """Return up to `limit` messages before or after a seq (exclusive), else the newest; None: not the user's."""
         ...
 
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
-        """For each conversation where a client at that rev stands.
+        """Return, for each conversation, where a client at that rev stands.
 
         Reset: unknown, not the user's, ahead of the store, or more than MAX_CHANGED messages changed since.
         """
         ...
 
     def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
-        """What changed after `rev`, about `limit` objects, cut between revs; None: not (any more) the user's.
+        """Return the changes after `rev`, about `limit` objects, cut between revs; None: not (any more) the user's.
 
         For a user who left, or who came in after `rev`, the answer is by the present state: what they may see now.
         """
         ...
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
-        """Each conversation that the user takes part in: its id, rev, and present participants."""
+        """Return each conversation of the user's: its id, rev, and present participants."""
         ...
 
     def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
-        """When each user's watermarks reached a message, by user id; every advance is kept."""
+        """Return when each user's watermarks reached a message, by user id; every advance is kept."""
         ...
 
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
     ) -> Hits | None:
-        """Up to `limit` messages in which all words occur, in one conversation or all of the user's, the newest first.
+        """Return up to `limit` messages in which all words occur, in one conversation or all the user's, newest first.
 
         `words`: of `search.words_of`. Finds what the user may see now: in conversations that they take part in, not
         deleted, by the present text. The order is that in which messages were kept. One call looks at a bounded number
@@ -247,42 +247,42 @@ class Store(Protocol):
         ...
 
     def index(self, limit: int) -> int:
-        """Make up to `limit` messages quicker to find, the oldest of those that wait for it: how many are left.
+        """Index up to `limit` messages, the oldest that wait for it. Return how many are left.
 
         Writes like `commit`, and raises Unavailable like it. Searches find the others, too, only more slowly.
         """
         ...
 
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
-        """The texts that a message had before, oldest first: for the record, never for participants."""
+        """Return the texts that a message had before, oldest first: for the record, never for participants."""
         ...
 
 
 @runtime_checkable
 class SharedStore(Store, Protocol):
-    """A store that others write to, too: other daemons, and an app that knows nothing of revs.
+    """Store with external writers: other daemons, and an app that knows nothing of revs.
 
-    What an app wrote is not there for any other verb, or as it was, until it is taken in.
+    An app's write is invisible to every other verb until it is ingested.
     """
 
     def scan(self, since: ScanPosition | None) -> Scan:
-        """What was written since the place that the last answer named, by this daemon or others; of much, a part.
+        """Return what was written since the position of the last scan, by this daemon or others; of much, a part.
 
-        Tells a thing more than once. Without a place: where to begin, and what is still to be taken in.
+        A write may be told more than once. Without a position: where to begin, and what is still to be ingested.
         """
         ...
 
     def has_pending(self, conversation: str) -> bool:
-        """Whether something of the conversation is to be taken in: itself, people, messages, or that they are gone."""
+        """Return True if something of the conversation is to be ingested: its row, people, messages, deletions."""
         ...
 
     def ingest(self, conversation: str | None, at: int) -> bool:
-        """Take in what an app wrote, of one conversation or all, at most some hundred rows: whether there is more.
+        """Ingest an app's writes, in one conversation or all, some hundred rows at most. Return True if more is left.
 
         Writes like `commit`, and raises Unavailable like it. `at`: now, ms.
         """
         ...
 
     def rooms(self, ids: Collection[str]) -> dict[str, Room]:
-        """Those of the conversations that exist, with all their participants."""
+        """Return the conversations that exist, with all their participants, by id."""
         ...

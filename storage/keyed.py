@@ -114,11 +114,11 @@ class Kind(Generic[R]):
         return key
 
     def is_text(self, field: str) -> bool:
-        """Whether the field holds text; else it holds whole numbers."""
+        """Return True if the field holds text; else it holds whole numbers."""
         return str in _types_of(self, field)
 
     def may_be_null(self, field: str) -> bool:
-        """Whether the field may be None."""
+        """Return True if the field may be None."""
         return type(None) in _types_of(self, field)
 
 
@@ -139,7 +139,7 @@ BY_ROW: dict[type, Kind[Any]] = {kind.row: kind for kind in KINDS}
 
 
 class Rows(Protocol):
-    """What rules and reads need of a store's rows, inside a transaction."""
+    """Keyed rows of a store, inside a transaction, for rules and reads."""
 
     def get(self, kind: Kind[R], key: str) -> R | None:
         """Return the row under this key; nobody else changes it until the transaction ends."""

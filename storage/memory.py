@@ -30,7 +30,7 @@ from storage.records import (
 from storage.rules.unit import Unit
 from storage.search import matches
 
-SEARCHED = 10_000
+MESSAGES_PER_SEARCH = 10_000
 """Messages that one call of `search` looks at."""
 
 
@@ -284,14 +284,14 @@ class MemoryStore:
                 rooms = {conversation}
             start = len(self._order) if before is None else min(before - 1, len(self._order))
             found: list[Hit] = []
-            for place in range(start, max(0, start - SEARCHED), -1):
+            for place in range(start, max(0, start - MESSAGES_PER_SEARCH), -1):
                 id, seq = self._order[place - 1]
                 message = self._messages[id][seq - 1]
                 if id in rooms and message.deleted_at is None and matches(message.body, words):
                     if len(found) == limit:
                         return Hits(tuple(found), found[-1].place)
                     found.append(Hit(place, message))
-            return Hits(tuple(found), start - SEARCHED + 1 if start > SEARCHED else None)
+            return Hits(tuple(found), start - MESSAGES_PER_SEARCH + 1 if start > MESSAGES_PER_SEARCH else None)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
         return 0

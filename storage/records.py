@@ -1,4 +1,4 @@
-"""What a store holds, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
+"""Records of a store, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
@@ -20,7 +20,7 @@ class User:
 
 @attrs.frozen(slots=False, kw_only=True)
 class IssuedToken:
-    """What is kept of a sign-in token that chatd issued: never the token itself. `jti`: its id."""
+    """Record of a sign-in token that chatd issued; the token itself is not kept. `jti`: its id."""
 
     jti: str
     user: str
@@ -31,7 +31,7 @@ class IssuedToken:
 
 @attrs.frozen(slots=False)
 class Credentials:
-    """What a sign-in is judged by. `token`: None where the store doesn't know it.
+    """Facts that decide on a sign-in. `token`: None where the store doesn't know it.
 
     `cut_off`: tokens of the user issued up to then (ms) no longer count, but for known ones that are not revoked.
     """
@@ -56,13 +56,13 @@ class Conversation:
 
     @property
     def active_at(self) -> int:
-        """When the newest message came, or the conversation began: the order of lists."""
+        """Time of the newest message, else of the beginning: lists are ordered by it."""
         return self.created_at if self.last_message_at is None else self.last_message_at
 
 
 @attrs.frozen(slots=False, kw_only=True)
 class Participant:
-    """One user's row in a conversation; `muted`, `pinned` and `archived` are that user's own business."""
+    """Row of a user in a conversation. `muted`, `pinned` and `archived` are settings that only the user sees."""
 
     conversation: str
     user: str
@@ -86,7 +86,7 @@ class Participant:
 
 @attrs.frozen(slots=False)
 class Reaction:
-    """One emoji on a message; `users` in the order in which they chose it."""
+    """Emoji on a message, with its users in the order in which they chose it."""
 
     emoji: str
     users: tuple[str, ...]
@@ -112,7 +112,7 @@ class Attachment:
 
 @attrs.frozen(slots=False, kw_only=True)
 class Message:
-    """One entry, as it is now; `rev` is that of its last change. `sender` None: the system; `data` says what happened.
+    """Message as it is now; `rev` is that of its last change. `sender` None: the system; `data` says what happened.
 
     A tombstone (`deleted_at`) has neither body nor reactions nor attachments.
     """
@@ -163,7 +163,7 @@ class Room:
     participants: tuple[Participant, ...]
 
     def present(self, user: str) -> bool:
-        """Whether `user` takes part now."""
+        """Return True if `user` takes part now."""
         return any(p.user == user and p.present for p in self.participants)
 
 
@@ -212,7 +212,7 @@ class Hits:
 
 @attrs.frozen(slots=False, kw_only=True)
 class Since:
-    """What of a conversation changed after a rev, as it is now, for one user.
+    """Changes of a conversation after a rev, for one user: the rows as they are now.
 
     Complete up to rev `through`; where that is less than `room.conversation.rev`, ask again from there.
     `users` has those of `participants`.
@@ -228,22 +228,22 @@ class Since:
 
 @attrs.frozen(slots=False)
 class Standing:
-    """Where the store stands with a conversation: its rev, and whether a client must start over."""
+    """Rev of a conversation in the store, and whether a client must start over."""
 
     rev: int
     reset: bool
 
 
 ScanPosition = tuple[int, str, int, str]
-"""Up to where what others wrote was looked at; opaque."""
+"""Position up to which external writes were scanned; opaque."""
 
 
 @attrs.frozen(slots=False, kw_only=True)
 class Scan:
-    """What somebody wrote to a shared store lately: conversations with their revs, and users as they are now.
+    """External writes that a scan found: conversations with their revs, and users as they are now.
 
-    `next`: the place from where to look the next time. `waiting`: there are rows to be taken in. `retitled`: the
-    conversations whose own row is to be taken in.
+    `next`: the place from where to look the next time. `waiting`: there are rows to be ingested. `retitled`: the
+    conversations whose own row is to be ingested.
     """
 
     next: ScanPosition
@@ -255,7 +255,7 @@ class Scan:
 
 @attrs.frozen(slots=False)
 class ReceiptTime:
-    """When one user's watermarks reached a message."""
+    """Times at which one user's watermarks reached a message."""
 
     user: str
     delivered_at: int | None
@@ -280,12 +280,12 @@ def copy_with(record: Record, **changes: Any) -> Record:
 
 
 def pair_of(a: str, b: str) -> str:
-    """The key of the one direct conversation of two users: ids hold no space, so it is unambiguous."""
+    """Return the key of the direct conversation of two users. Ids hold no space, so it is unambiguous."""
     return " ".join(sorted((a, b)))
 
 
 def status_of(message: Message, participants: Iterable[Participant]) -> Literal["sent", "delivered", "read"]:
-    """How far a message has come, from the watermarks of the other present participants.
+    """Return the state of a message, from the watermarks of the other present participants.
 
     Those count who came before the message or have read it; without any such it is only sent.
     """

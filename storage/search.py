@@ -1,4 +1,4 @@
-"""What a search finds, for every store: texts in which all words occur, whole or in part, in any script.
+"""Search, for every store: texts in which all words occur, whole or in part, in any script.
 
 Texts and queries are compared in a common form (`fold`): compatibility forms and case are one (Unicode NFKC and case
 folding: full-width letters, ligatures, "ß" and "SS"), and characters that nobody sees or types on purpose are left out
@@ -17,10 +17,10 @@ MARK, UNMARK = "\x02", "\x03"
 FOLDING = f"1 (Unicode {unicodedata.unidata_version})"
 """Names what `fold` does: an index made with another one is of no use. The number goes up when `fold` changes."""
 
-SNIPPET = 160
+SNIPPET_CHARS = 160
 """Characters of a snippet, marks and dots excepted."""
 
-LEAD = 40
+LEAD_CHARS = 40
 """Characters before the first hit of a snippet, where the text has more than fit."""
 
 PIECE = 64
@@ -30,7 +30,7 @@ _UNSEEN = re.compile("[\u00ad\u0640\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064
 
 
 def fold(text: str) -> str:
-    """The form in which texts are compared."""
+    """Return the form in which texts are compared."""
     if text.isascii():
         return text.lower()
     seen = unicodedata.normalize("NFKC", _UNSEEN.sub("", text))
@@ -38,12 +38,12 @@ def fold(text: str) -> str:
 
 
 def words_of(query: str) -> tuple[str, ...]:
-    """What must occur, each once. Empty where the query has nothing to look for: nothing is found then."""
+    """Return the words that must occur, each once. Empty where the query has none: nothing is found then."""
     return tuple(dict.fromkeys(fold(query).split()))
 
 
 def matches(body: str, words: Sequence[str]) -> bool:
-    """Whether a search for the words finds this text."""
+    """Return True if a search for the words finds this text."""
     folded = fold(body)
     return bool(words) and all(word in folded for word in words)
 
@@ -52,8 +52,8 @@ def snippet(body: str, words: Sequence[str]) -> str:
     """The part of a text around the first hit, on one line; each hit between MARK and UNMARK, cuts shown as "…"."""
     text = " ".join(body.replace(MARK, "").replace(UNMARK, "").split())
     begins, ends = _first(text, words) or (0, 0)
-    start = _whole(text, max(0, min(begins - LEAD, len(text) - SNIPPET)))
-    end = _whole(text, max(start + SNIPPET, ends))
+    start = _whole(text, max(0, min(begins - LEAD_CHARS, len(text) - SNIPPET_CHARS)))
+    end = _whole(text, max(start + SNIPPET_CHARS, ends))
     shown = _marked(text[start:end], words)
     return ("…" if start else "") + shown + ("…" if end < len(text) else "")
 
@@ -68,7 +68,7 @@ def _marked(text: str, words: Sequence[str]) -> str:
 
 
 def _first(text: str, words: Sequence[str]) -> tuple[int, int] | None:
-    """Where the first of the words begins in a text, and where it ends; of several, the longest.
+    """Return where the first of the words begins in a text and ends; of several there, the longest.
 
     Reads on only until it is found, and looks closer at that place alone.
     """

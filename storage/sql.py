@@ -1,4 +1,4 @@
-"""The SQL, written once; a dialect adds only what `sqlite/statements.py` has at its named points."""
+"""SQL statements, written once. A dialect fills the named holes, and adds what only it can say."""
 
 import json
 from collections.abc import Callable
@@ -87,7 +87,7 @@ PARTICIPANT = _PARTICIPANT.sql
 PARTICIPANT_VALUES = _PARTICIPANT.names[2:]
 """All of a participant's columns but the key."""
 SENT_MESSAGE = quoted(SENT)
-"""What a message is sent with."""
+"""Columns that a message is sent with."""
 USER = _USER.sql
 TOKEN = _TOKEN.sql
 
@@ -226,7 +226,7 @@ def version(row: Row) -> MessageVersion:
 
 
 def sent_message_row(m: Message) -> Row:
-    """For INSERT_MESSAGE: what a message is sent with."""
+    """Return the row of INSERT_MESSAGE."""
     row = _sent_row(m)
     if m.data is None:  # the hot path
         return row
@@ -238,7 +238,7 @@ _sent_row: Callable[[Message], Row] = attrgetter(*(_MESSAGE.fields[name] for nam
 
 
 def changed_message_row(m: Message) -> Row:
-    """For CHANGE_MESSAGE."""
+    """Return the row of CHANGE_MESSAGE."""
     reactions = [(reaction.emoji, reaction.users) for reaction in m.reactions]
     return (
         *sent_message_row(m), m.edited_at, m.deleted_at, m.rev,

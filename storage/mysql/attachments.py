@@ -34,17 +34,17 @@ SPELLINGS = {
     "createdAt": ("createdAt", "uploadedAt"),
     "deletedAt": ("deletedAt",),
 }
-"""What apps call these columns, the likeliest first; capital letters and underscores don't matter."""
+"""Usual names of these columns, the likeliest first; capital letters and underscores don't matter."""
 
 NEEDED = ("id", "messageId", "url")
 
-MOST = 50
+MAX_FILES_SHOWN = 50
 """Files of one message that are shown: with all that is longest in them they are less than half a frame."""
 
-LONGEST = 2_048
+MAX_ADDRESS_BYTES = 2_048
 """Bytes of an address that is shown."""
 
-LONGEST_NAME, LONGEST_TYPE = 255, 127
+MAX_NAME_CHARS, MAX_TYPE_CHARS = 255, 127
 """Characters of the names of a file and of a type (RFC 6838, section 4.2)."""
 
 _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
@@ -74,7 +74,7 @@ class Files:
 
     @classmethod
     def of(cls, layout: Layout, names: Names) -> "Files | None":
-        """Those of a database; None where there is no such table, or none of use."""
+        """Return the table of a database; None where there is none of use."""
         table = names.table(ATTACHMENT.name)
         there = layout.columns.get(table)
         if there is None or unfit(layout, names) is not None:
@@ -89,7 +89,7 @@ class Files:
 
     @property
     def lacking(self) -> list[str]:
-        """What the table doesn't tell, of what could be shown."""
+        """Columns of what could be shown that the table lacks."""
         return [ours for ours in _SHOWN if ours not in self.columns]
 
     # -- reading --
@@ -103,7 +103,7 @@ class Files:
         files: defaultdict[str, list[Attachment]] = defaultdict(list)
         for message, *row in rows.many(db, self._select, ids):
             file = shown(row)
-            if file is not None and len(files[message]) < MOST:
+            if file is not None and len(files[message]) < MAX_FILES_SHOWN:
                 files[message].append(file)
         return [attrs.evolve(m, attachments=tuple(files[m.id])) if files.get(m.id) else m for m in found]
 
@@ -119,19 +119,19 @@ class Files:
 
     @property
     def waiting(self) -> str:
-        """SQL: whether the app wrote any."""
+        """Condition: the app wrote files."""
         return f'EXISTS (SELECT 1 FROM "{self.table}" f WHERE f."{self.touched}" IS NOT NULL)'
 
     @property
     def waiting_of(self) -> str:
-        """The same of the messages of conversation `c`."""
+        """Condition: the app wrote files of messages of conversation `c`."""
         return (
             f'EXISTS (SELECT 1 FROM "{self.table}" f JOIN "Message" fm ON fm."id" = f."{self.columns["messageId"]}" '
             f'WHERE f."{self.touched}" IS NOT NULL AND fm."conversationId" = c."id")'
         )
 
     def find(self, db: Connection, limit: int, conversation: str | None = None) -> list[tuple[str | None, "File"]]:
-        """What the app wrote, in one conversation or all, and in which; those that belong to no message, too."""
+        """Return files that the app wrote, with their conversation, in one or all; those of no message, too."""
         values: tuple[Any, ...] = (limit,) if conversation is None else (conversation, limit)
         only = "" if conversation is None else 'AND m."conversationId" = ? '
         found = db.run(
@@ -150,7 +150,7 @@ class Files:
         return [known[id] for (id,) in rows.many(db, locked, known) if id in known]
 
     def taken(self, db: Connection, files: Collection["File"]) -> None:
-        """They need not be found any more."""
+        """Mark the files as ingested."""
         statement = f'UPDATE "{self.table}" SET "{self.touched}" = NULL WHERE "{self.columns["id"]}" IN ({{}})'
         rows.for_each(db, statement, [file.id for file in files])
 
@@ -217,7 +217,7 @@ def shown(row: Row | list[Any]) -> Attachment | None:
     if not _is_address(url) or not _ID.fullmatch(id):
         return None
     name = _printable(name or "") or _printable(_end_of(url)) or "file"
-    if type_ is None or len(type_) > LONGEST_TYPE or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
+    if type_ is None or len(type_) > MAX_TYPE_CHARS or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
         type_ = _TYPES.guess_type(name)[0] or _UNKNOWN
     return Attachment(
         id=id,
@@ -238,9 +238,9 @@ def _end_of(url: str) -> str:
 
 
 def _printable(name: str) -> str:
-    return "".join(filter(str.isprintable, name))[:LONGEST_NAME]
+    return "".join(filter(str.isprintable, name))[:MAX_NAME_CHARS]
 
 
 def _is_address(text: str | None) -> bool:
-    """Of the web, or a path on the app's own site: nothing that a browser would run."""
-    return text is not None and len(text.encode()) <= LONGEST and _ADDRESS.fullmatch(text) is not None
+    """Return True for an address of the web or a path of the app's site: nothing that a browser would run."""
+    return text is not None and len(text.encode()) <= MAX_ADDRESS_BYTES and _ADDRESS.fullmatch(text) is not None

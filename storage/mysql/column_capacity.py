@@ -1,4 +1,4 @@
-"""What an app's columns can hold: less, perhaps, than the rules allow."""
+"""Capacity of an app's columns, which may hold less than the rules allow."""
 
 import re
 
@@ -12,7 +12,7 @@ from .rows import Roles
 
 
 def enum_values(type: str) -> list[str]:
-    """Of an enum's type as MySQL spells it; none of any other."""
+    """Return the values of an enum's type as MySQL spells it; none of any other type."""
     if not type.lower().startswith("enum"):
         return []
     return [value.replace("''", "'") for value in re.findall(r"'((?:[^']|'')*)'", type)]
@@ -30,7 +30,7 @@ class ColumnCapacity:
 
     @classmethod
     def of(cls, layout: Layout, names: Names, roles: Roles) -> "ColumnCapacity":
-        """Of a database that lacks nothing."""
+        """Return the capacities of a database that lacks nothing."""
 
         def has(table: str, column: str) -> ExistingColumn:
             return layout.columns[names.table(table)][names.column(table, column)]
@@ -39,7 +39,7 @@ class ColumnCapacity:
         return cls(has("User", "name"), has("Conversation", "title"), has("Message", "content"), values, roles)
 
     def refusal(self, change: Change) -> Refused | None:
-        """Why the change can't be kept here, whatever the rules say."""
+        """Return why the columns can't hold the change; None where they can."""
         match change:
             case PutUser(name=name, role=role):
                 if role is not None and self.roles and self.known.theirs(role) not in self.roles:

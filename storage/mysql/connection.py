@@ -1,4 +1,4 @@
-"""One connection to the server: how its session is set, how statements run, what comes back.
+"""Connection to the server: its session, the statements it runs, the rows it returns.
 
 A statement whose rows nobody looks at yet waits for the next one that somebody does: they go together, in one packet.
 """
@@ -17,13 +17,13 @@ from .tables import COLLATION
 from .url import Address
 from .values import LITERALS
 
-LOCK_WAIT = 5
+LOCK_TIMEOUT_S = 5
 """Seconds that a statement waits for a row that another transaction has locked."""
 
-OLD_ENDS = 5
+KILL_TIMEOUT_S = 5
 """Seconds for the server to end a connection that it was told to end."""
 
-TEXT = 1_000_000
+PACKET_CHARS = 1_000_000
 """Characters in one packet of several statements, roughly, and in the rows of one INSERT: the server's
 `max_allowed_packet` may be no more than 4 MiB."""
 
@@ -35,7 +35,7 @@ Row = tuple[Any, ...]
 
 
 class Rows:
-    """What a statement finds. It may be still to be sent: that happens when somebody looks."""
+    """Rows of a statement, which is sent at the latest when they are looked at."""
 
     def __init__(self, db: "Connection") -> None:
         self._db = db
@@ -51,11 +51,11 @@ class Rows:
 class Connection:
     """A session of its own. Times come as integer ms. Raises PyMySQL's errors.
 
-    `writer`: it may write, one transaction after the other; else it reads, each time one moment. `patience`: seconds
+    `writer`: it may write, one transaction after the other; else it reads, each time one moment. `timeout_s`: seconds
     to wait for an answer, None for as long as it takes.
     """
 
-    def __init__(self, address: Address, names: Names, *, writer: bool, patience: float | None) -> None:
+    def __init__(self, address: Address, names: Names, *, writer: bool, timeout_s: float | None) -> None:
         self._names = names
         self._waiting: list[tuple[str, Rows]] = []
         self._length = 0  # characters
@@ -69,10 +69,12 @@ class Connection:
             charset="utf8mb4",
             collation=COLLATION,
             connect_timeout=max(1, int(address.connect_timeout)),
-            read_timeout=patience,
-            write_timeout=patience,
+            read_timeout=timeout_s,
+            write_timeout=timeout_s,
             ssl=address.tls,
-            init_command=f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_WAIT}",
+            init_command=(
+                f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}"
+            ),
             client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             autocommit=not writer,
             program_name="chatd",
@@ -96,16 +98,16 @@ class Connection:
     def run_many(
         self, statement: str, part: str, count: int, values: Sequence[Any], *, between: str = ", "
     ) -> Sequence[Row]:
-        """The same with `part` so many times in place of `{}`, as for rows to insert or the values of a list."""
+        """Execute a statement with `part` `count` times in place of `{}`, as for rows or a list."""
         return list(self.ask_many(statement, part, count, values, between=between))
 
     def ask_many(self, statement: str, part: str, count: int, values: Sequence[Any], *, between: str = ", ") -> Rows:
-        """The same, at once or together with what comes after it: all have run in order at `flush`, or before."""
+        """Queue such a statement: it runs together with later ones, in order, at `flush` at the latest."""
         head, part, tail = self._names.sql(statement.replace("{}", f"\0{part}\0")).split("\0")
         return self._ask(head + between.join([part] * count) + tail, values)
 
     def ask_written(self, statement: str, written: Sequence[str]) -> Rows:
-        """The same with parts that hold their values already."""
+        """Queue a statement whose parts hold their values already."""
         head, tail = self._names.sql(statement).split("{}")
         return self._ask_text(head + ", ".join(written) + tail)
 
@@ -113,7 +115,7 @@ class Connection:
         return self._ask_text(statement % tuple([LITERALS[type(value)](value) for value in values]))
 
     def _ask_text(self, text: str) -> Rows:
-        if self._length + len(text) > TEXT:
+        if self._length + len(text) > PACKET_CHARS:
             self.flush()
         rows = Rows(self)
         self._waiting.append((text, rows))
@@ -141,7 +143,7 @@ class Connection:
         return rows[0] if rows else None
 
     def begin_moment(self) -> None:
-        """What is read from now on is of this moment, until `end_moment`."""
+        """Begin a snapshot: reads are of this moment until `end_moment`."""
         self._raw.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     def end_moment(self) -> None:
@@ -165,7 +167,7 @@ class Connection:
         if found is not None and found[0] is not None:
             with suppress(pymysql.MySQLError):  # it ended by itself meanwhile
                 self.run(f"KILL {int(found[0])}")
-        ended = self.one("SELECT GET_LOCK(?, ?)", (name, OLD_ENDS))
+        ended = self.one("SELECT GET_LOCK(?, ?)", (name, KILL_TIMEOUT_S))
         if ended is None or ended[0] != 1:
             return False
         self.run("SELECT RELEASE_LOCK(?)", (name,))

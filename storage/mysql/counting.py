@@ -9,7 +9,7 @@ from storage.apply import CountUnread
 
 from .connection import Connection
 
-SELECTS = 100
+PARTS_PER_UNION = 100
 """Most parts of one UNION."""
 
 _TEXTS = (
@@ -20,7 +20,7 @@ _TEXTS = (
 
 @attrs.frozen
 class Question:
-    """How many texts of others are in a conversation behind each user's mark, up to a seq?"""
+    """Question for the number of others' texts in a conversation behind each user's mark, up to a seq."""
 
     conversation: str
     marks: Mapping[str, int]
@@ -59,8 +59,8 @@ def count(db: Connection, questions: Sequence[Question]) -> list[dict[str, int]]
             for place, (low, high) in enumerate(zip(lows, highs, strict=True))
         ]
     texts: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for start in range(0, len(spans), SELECTS):
-        some = spans[start : start + SELECTS]
+    for start in range(0, len(spans), PARTS_PER_UNION):
+        some = spans[start : start + PARTS_PER_UNION]
         values = [value for span in some for value in span]
         for place, sender, number in db.run_many("{}", _TEXTS, len(some), values, between=" UNION ALL "):
             texts[place][sender] += number

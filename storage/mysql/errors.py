@@ -1,4 +1,4 @@
-"""What the server's errors mean here. Their own texts may hold what people wrote, and are not passed on."""
+"""Meaning of the server's errors. Their own texts may hold what people wrote, and are not passed on."""
 
 import ssl
 
@@ -45,7 +45,7 @@ _WHY = {
 }
 
 Error = pymysql.MySQLError
-"""Whatever PyMySQL raises."""
+"""Base of every error of PyMySQL."""
 
 
 class Fault(Exception):
@@ -62,18 +62,18 @@ def code(error: BaseException) -> int:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone."""
+    """Return True if the connection is gone."""
     return isinstance(error, pymysql.err.InterfaceError | OSError) or code(error) in _LOST
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether the statement itself is what's wrong, now and always."""
+    """Return True if the statement itself is wrong: it fails whenever it is tried."""
     kinds = pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.NotSupportedError
     return isinstance(error, kinds) or code(error) in {1054, 1064, 1146, 1364, 1366}
 
 
 def why(error: BaseException) -> str:
-    """For people, in one line."""
+    """Return the cause for people, in one line."""
     number, cause = code(error), getattr(error, "original_exception", None)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "the database server's certificate is not trusted: name its authority's with ?sslcert="

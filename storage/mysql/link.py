@@ -18,10 +18,10 @@ from pymysql.protocol import MysqlPacket
 
 from .values import Value, value_of
 
-_LONGEST = 0xFFFFFF
+_MAX_PACKET_BYTES = 0xFFFFFF
 """Bytes in a packet that is not the last of several."""
 
-CHUNK = 65536
+READ_BYTES = 65536
 """Bytes to ask the system for, at least."""
 
 _NULL = 251
@@ -32,7 +32,7 @@ _ERROR, _END = 0xFF, 0xFE
 
 
 class _Result(MySQLResult):
-    """What a statement brought."""
+    """Result of a statement."""
 
     connection: Any
     _check_packet_is_eof: Callable[[MysqlPacket], bool]
@@ -75,7 +75,7 @@ def _row(data: bytes, values: list[Value]) -> tuple[Any, ...]:
 
 
 class _Incoming:
-    """What the server sent, as PyMySQL reads it: a file."""
+    """Bytes from the server, as the file that PyMySQL reads."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -90,7 +90,7 @@ class _Incoming:
             parts = [self._came[start:]]
             missing = size - len(parts[0])
             while missing > 0:
-                more = self._sock.recv(max(CHUNK, missing))
+                more = self._sock.recv(max(READ_BYTES, missing))
                 if not more:
                     break
                 parts.append(more)
@@ -137,8 +137,8 @@ class Link(pymysql.connections.Connection):
             self._leave_waiting_to_the_system()
 
     def _leave_waiting_to_the_system(self) -> None:
-        for option, patience in (socket.SO_RCVTIMEO, self._read_timeout), (socket.SO_SNDTIMEO, self._write_timeout):
-            seconds, rest = divmod(patience or 0.0, 1.0)
+        for option, timeout_s in (socket.SO_RCVTIMEO, self._read_timeout), (socket.SO_SNDTIMEO, self._write_timeout):
+            seconds, rest = divmod(timeout_s or 0.0, 1.0)
             limit = struct.pack("ll", int(seconds), int(rest * 1_000_000))  # a timeval; zero is no limit
             self._sock.setsockopt(socket.SOL_SOCKET, option, limit)
         self._read_timeout = self._write_timeout = self._current_timeout = None
@@ -170,5 +170,5 @@ class Link(pymysql.connections.Connection):
                 raise pymysql.err.OperationalError(2013, "lost connection: another packet than the next")
             self._next_seq_id = (head[3] + 1) % 256
             data += self._read_bytes(length)
-            if length < _LONGEST:
+            if length < _MAX_PACKET_BYTES:
                 return data

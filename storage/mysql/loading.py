@@ -1,4 +1,4 @@
-"""What a commit loads before the rules are applied: a few statements, whatever the batch holds, and locks."""
+"""Loading of a commit's rows, with locks, before the rules are applied: few statements, whatever the batch holds."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -96,7 +96,7 @@ def load(
 def _load_users(
     db: Connection, changes: Sequence[Change], unit: Unit, wanted: set[str], make_user: Callable[[Row], User]
 ) -> frozenset[str]:
-    """Whose ids are taken by users of almost the same id."""
+    """Load users. Return the ids that are taken by users of almost the same id."""
     lock = any(isinstance(change, PutUser | SeeUser | SetDisabled) for change in changes)
     others: set[str] = set()
     for row in rows.many(db, f'{USERS} ORDER BY "id" FOR UPDATE' if lock else USERS, sorted(wanted)):

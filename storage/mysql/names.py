@@ -22,7 +22,7 @@ _PIECES = re.compile(r"""(?:\b([a-z]+)\.)?"(\w+)"|\?|%""")
 
 @attrs.frozen
 class Names:
-    """What tables and columns are called where not as in `tables.py`: "Message.content" -> "body"."""
+    """Names in the database of tables and columns that differ from `tables.py`: "Message.content" -> "body"."""
 
     given: Mapping[str, str] = attrs.Factory(dict)
     _known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False, eq=False)

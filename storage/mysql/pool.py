@@ -13,7 +13,7 @@ from .errors import Error, Fault, is_fault, is_lost, why
 from .names import Names
 from .url import Address
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 """Seconds after a failed attempt to connect in which none is made; they double with each, up to the longest."""
 
 
@@ -37,7 +37,7 @@ class Pool:
         for _ in range(readers):
             self._places.put(None)
 
-    def connect(self, *, writer: bool, patience: float | None = None) -> Connection:
+    def connect(self, *, writer: bool, timeout_s: float | None = None) -> Connection:
         """A new connection. Raises Unavailable, for a while without trying where the last attempt failed."""
         if self._closed:
             raise Unavailable("the store is closed")
@@ -46,11 +46,11 @@ class Pool:
                 raise Unavailable(self._reason)
         try:
             connection = Connection(
-                self._address, self._names, writer=writer, patience=patience or self._address.socket_timeout
+                self._address, self._names, writer=writer, timeout_s=timeout_s or self._address.socket_timeout
             )
         except (Error, OSError, RuntimeError) as error:  # RuntimeError: a way to sign in that needs another package
             with self._lock:
-                self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+                self._pause = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause))
                 self._pause_ends = self._clock() + self._pause
                 self._reason = why(error)
             raise Unavailable(self._reason) from None
@@ -108,7 +108,7 @@ class Pool:
 
 
 def told(error: BaseException) -> Exception:
-    """What to raise instead of a driver's error, whose text may hold what people wrote."""
+    """Return the exception to raise for a driver's error, whose text may hold what people wrote."""
     if is_fault(error) and not is_lost(error):
         return Fault(f"MySQL error {error.args[0]}")
     return Unavailable(why(error))

@@ -1,4 +1,4 @@
-"""What is asked of a store, each answer of one moment; the fewest round trips that do, not the fewest statements."""
+"""Reads of a store, each of one moment, in the fewest round trips rather than the fewest statements."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ from storage.records import (
 from . import rows, searching
 from .attachments import Files, with_files
 from .connection import Connection, Row
-from .counting import SELECTS, Counts
+from .counting import PARTS_PER_UNION, Counts
 from .external_writes import scan, tombstones
 from .loading import USERS
 from .pool import Pool
@@ -328,13 +328,13 @@ def _last_known(db: Connection, places: list[tuple[Conversation, int]], *, depth
 
 
 def _count_changed(db: Connection, places: list[tuple[str, int, int]]) -> dict[str, int]:
-    """How many messages up to a seq have changed since a rev, for each (conversation, rev, seq)."""
+    """Return the number of messages up to a seq that changed since a rev, for each (conversation, rev, seq)."""
     asked = [(id, id, rev, last, MAX_CHANGED + 1) for id, rev, last in places]
     return dict(_united(db, _COUNT_CHANGED, asked))
 
 
 def _united(db: Connection, statement: str, asked: list[tuple[Any, ...]]) -> Iterable[Row]:
-    for start in range(0, len(asked), SELECTS):
-        some = asked[start : start + SELECTS]
+    for start in range(0, len(asked), PARTS_PER_UNION):
+        some = asked[start : start + PARTS_PER_UNION]
         values = [value for one in some for value in one]
         yield from db.run_many("{}", statement, len(some), values, between=" UNION ALL ")

@@ -10,11 +10,11 @@ from storage import sql
 from storage.columns import quoted
 from storage.records import Message, Participant, Room, User, copy_with
 
-from .connection import TEXT, Connection, Row
+from .connection import PACKET_CHARS, Connection, Row
 from .tables import BY_NAME, TIME, TOUCHED
 from .values import LITERALS, time_literal
 
-LIST = 1000
+VALUES_PER_STATEMENT = 1000
 """Most values in one IN list, and most rows in one INSERT."""
 
 Value = TypeVar("Value")
@@ -28,7 +28,7 @@ def many(db: Connection, statement: str, values: Iterable[Any]) -> Iterator[Row]
 
 
 def by_pair(db: Connection, statement: str, keys: Iterable[tuple[Any, Any]]) -> Iterator[Row]:
-    """The same for keys of two columns: `... WHERE ("a", "b") IN ({})`."""
+    """Return the rows for keys of two columns: `... WHERE ("a", "b") IN ({})`."""
     return chain.from_iterable(
         [
             db.ask_many(statement, "(?, ?)", len(chunk), [part for key in chunk for part in key])
@@ -46,8 +46,8 @@ def for_each(db: Connection, statement: str, values: Iterable[Any]) -> None:
 def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     rest = list(values)
     while rest:
-        yield rest[:LIST]
-        rest = rest[LIST:]
+        yield rest[:VALUES_PER_STATEMENT]
+        rest = rest[VALUES_PER_STATEMENT:]
 
 
 @attrs.frozen
@@ -86,7 +86,7 @@ class Into:
             for place in self.times:
                 values[place] = time_literal(row[place])
             text = self.mark % tuple(values)
-            if written and (len(written) == LIST or length + len(text) > TEXT):
+            if written and (len(written) == VALUES_PER_STATEMENT or length + len(text) > PACKET_CHARS):
                 db.ask_written(self.statement, written)
                 written, length = [], 0
             written.append(text)
@@ -96,29 +96,29 @@ class Into:
 
 
 def new_values(*columns: str) -> dict[str, str]:
-    """For `Into.update`: these take the value of the row that was to be inserted."""
+    """Return, for `Into.update`, that these columns take the value of the row that was to be inserted."""
     return {column: f'VALUES("{column}")' for column in columns}
 
 
 UNTOUCHED = {TOUCHED: f'"{TOUCHED}"'}
-"""For `Into.update`: the row is not to look as if somebody else had written it."""
+"""Keeps `chatdTouched` in `Into.update`, so that the row is not scanned as an external write."""
 
 NEW = {TOUCHED: "NULL"}
-"""For `Into.also`: the same of a new row."""
+"""Leaves `chatdTouched` empty in `Into.also`, so that a new row is not scanned as an external write."""
 
 
 @attrs.frozen
 class Roles:
-    """Which role is which: the app's -> chatd's. A role that the app has and nobody mapped is a patient's."""
+    """Roles of the app -> chatd's. An unmapped role of the app counts as patient, the least."""
 
     given: Mapping[str, str] = attrs.Factory(dict)
 
     def of(self, theirs: str | None) -> str:
-        """chatd's."""
+        """Return chatd's role for the app's."""
         return self.given.get(theirs or "") or _SAME.get((theirs or "").upper(), "patient")
 
     def theirs(self, role: str) -> str:
-        """What to write: the first that is mapped to it, or its name in capitals."""
+        """Return the app's role to write: the first that is mapped to it, or its name in capitals."""
         return next((theirs for theirs, ours in self.given.items() if ours == role), role.upper())
 
     def all_of(self, roles: Collection[str]) -> tuple[list[str], bool]:
@@ -173,7 +173,7 @@ SEATS = (
 
 
 def rooms(db: Connection, ids: Collection[str]) -> dict[str, Room]:
-    """Those of the conversations that are there, with all their participants."""
+    """Return the conversations that exist, with all their participants, by id."""
     found = list(map(sql.conversation, many(db, ROOMS, ids)))
     seats: dict[str, list[Participant]] = {}
     for row in many(db, SEATS, [c.id for c in found]):

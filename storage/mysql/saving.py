@@ -1,4 +1,4 @@
-"""What a commit writes after the rules were applied: what changed, and what an app reads beside it.
+"""Writes of a commit after the rules were applied: the changed rows, and the app's derived columns.
 
 For the app `unreadCount` is counted up with each message, counted anew where somebody read or came in, and `status` of
 messages moves with the others' watermarks.
@@ -41,7 +41,7 @@ _SAME = {"kind": "'text'", "replyToSeq": "NULL", "data": "NULL", "replyToId": "N
 _varying = itemgetter(*(place for place, column in enumerate(sql.SENT) if column not in _SAME))
 
 RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
-"""Whether the title of conversation `c` is another than was told: an app changed it. (A hash is compared exactly.)"""
+"""Condition: the title of conversation `c` is another than was told, as an app changed it. Hashes compare exactly."""
 
 TITLE_TOLD = 'UPDATE "Conversation" SET "chatdTitle" = UNHEX(SHA2("title", 256)) WHERE "id" IN ({})'
 
@@ -221,7 +221,7 @@ def _retitled(loaded: Loaded) -> list[str]:
 
 
 def _to_count(loaded: Loaded) -> set[tuple[str, str]]:
-    """Whose unread count didn't just grow by what was sent."""
+    """Return the participants whose unread count moved otherwise than by what was sent."""
     unit = loaded.unit
     found: set[tuple[str, str]] = set()
     for key in unit.changed_participants:
@@ -249,7 +249,7 @@ def _answered(
 
 
 def _save_status(db: Connection, loaded: Loaded) -> None:
-    """Of the messages that moved watermarks have passed, or that somebody no longer has to read."""
+    """Update the status of messages that watermarks passed, or that somebody no longer has to read."""
     spans: dict[str, tuple[int, int]] = {}
     for conversation, low, high in _passed(loaded):
         known = spans.get(conversation, (low, high))

@@ -1,4 +1,4 @@
-"""What the database has, what it lacks, and the statements that add it: all derived from `tables.py`."""
+"""Schema of the database: what it lacks, and the statements that add it, derived from `tables.py`."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from .names import Names
 from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
 UPGRADE = "chatd_upgrade"
-"""The named lock of whoever alters tables."""
+"""Named lock that is held while tables are altered."""
 
 MADE = "made"
 """Says in `chatd_meta` that chatd makes all tables itself, from the moment it has begun to."""
@@ -50,7 +50,7 @@ def missing(layout: Layout, names: Names) -> Iterator[Step]:
 
 
 def missing_of_files(layout: Layout, names: Names) -> Iterator[Step]:
-    """The same of the app's table of files, without which chatd can do."""
+    """Yield the steps for the app's table of files, without which chatd can do."""
     files = Files.of(layout, names)
     if files is not None:
         yield from _lacks(ATTACHMENT, files.table, layout, files.names(names))
@@ -72,7 +72,7 @@ def _lacks(table: Table, actual: str, layout: Layout, names: Names) -> Iterator[
 
 @attrs.frozen
 class Statement:
-    """One for the database. `what`: for people."""
+    """Statement that adds something. `what`: for people."""
 
     what: str
     sql: str
@@ -148,7 +148,7 @@ def _short(name: str) -> str:
 
 
 def is_empty(layout: Layout) -> bool:
-    """Whether there is no table at all, or only the first of ours."""
+    """Return True if there is no table at all, or only the first of chatd's."""
     return layout.columns.keys() <= {META.name}
 
 
@@ -182,7 +182,7 @@ def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> l
 
 
 def _begin(db: Connection, layout: Layout, names: Names) -> Layout:
-    """Whoever finds the rest missing knows that it is ours to make."""
+    """Note that chatd makes all tables: whatever finds the rest missing later may add it."""
     if META.name not in layout.columns:
         db.run(creation(META, names))
     db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', (MADE, "1"))
@@ -191,7 +191,7 @@ def _begin(db: Connection, layout: Layout, names: Names) -> Layout:
 
 
 def meta_of(db: Connection, layout: Layout) -> dict[str, str]:
-    """What the database says of itself; nothing where chatd hasn't been there."""
+    """Return chatd's notes in the database; none where chatd hasn't been there."""
     return dict(db.run('SELECT "key", "value" FROM "chatd_meta"')) if META.name in layout.columns else {}
 
 

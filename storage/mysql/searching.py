@@ -14,30 +14,30 @@ from . import rows
 from .connection import Connection
 from .values import time_text
 
-WINDOW = 500
+MESSAGES_PER_STATEMENT = 500
 """Messages that one statement brings."""
 
-BUDGET = 5_000
+MESSAGES_PER_CALL = 5_000
 """Messages that one call looks at; the next call goes on from there."""
 
 MINE = 'p."userId" = ? AND CAST(p."userId" AS BINARY) = CAST(? AS BINARY) AND p."rev" IS NOT NULL'
-"""A participant's row that was taken in, and the user's exactly: the column may not tell "Ada" from "ada"."""
+"""A participant's row that was ingested, and the user's exactly: the column may not tell "Ada" from "ada"."""
 
-_TIES = 4096
-_LATEST = 253_402_300_799_999 * _TIES  # the last millisecond that DATETIME has
+_PLACES_PER_MS = 4096
+_LATEST = 253_402_300_799_999 * _PLACES_PER_MS  # the last millisecond that DATETIME has
 
 _ROOMS = f'SELECT p."conversationId" FROM "ConversationParticipant" p WHERE {MINE} AND p."leftAt" IS NULL'
 _NEWEST = (
     f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE "conversationId" IN ({{}}) AND "seq" IS NOT NULL '
-    f'AND "deletedAt" IS NULL AND ("createdAt" < ? OR ("createdAt" = ? AND "seq" % {_TIES} < ?)) '
-    f'ORDER BY "createdAt" DESC, "seq" % {_TIES} DESC LIMIT ?'
+    f'AND "deletedAt" IS NULL AND ("createdAt" < ? OR ("createdAt" = ? AND "seq" % {_PLACES_PER_MS} < ?)) '
+    f'ORDER BY "createdAt" DESC, "seq" % {_PLACES_PER_MS} DESC LIMIT ?'
 )
 
 
 def find(
     db: Connection, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
 ) -> Hits | None:
-    """See `Store.search`."""
+    """Search as `Store.search` promises, within the caller's snapshot."""
     mine = [row[0] for row in db.run(_ROOMS, (user, user))]
     if conversation is not None:
         if conversation not in mine:
@@ -47,20 +47,20 @@ def find(
     if not words or not mine:
         return Hits((), None)
     place = _LATEST if before is None else max(0, min(before, _LATEST))
-    for _ in range(0, BUDGET, WINDOW):
-        at, tie = divmod(place, _TIES)
-        values = (*mine, time_text(at), time_text(at), tie, WINDOW)
+    for _ in range(0, MESSAGES_PER_CALL, MESSAGES_PER_STATEMENT):
+        at, tie = divmod(place, _PLACES_PER_MS)
+        values = (*mine, time_text(at), time_text(at), tie, MESSAGES_PER_STATEMENT)
         window = [rows.message(row) for row in db.run_many(_NEWEST, "?", len(mine), values)]
         for message in window:
             if matches(message.body, words):
                 if len(found) == limit:
                     return Hits(tuple(found), found[-1].place)
                 found.append(Hit(_place(message), message))
-        if len(window) < WINDOW:
+        if len(window) < MESSAGES_PER_STATEMENT:
             return Hits(tuple(found), None)
         place = _place(window[-1])
     return Hits(tuple(found), place)
 
 
 def _place(message: Message) -> int:
-    return message.sent_at * _TIES + message.seq % _TIES
+    return message.sent_at * _PLACES_PER_MS + message.seq % _PLACES_PER_MS

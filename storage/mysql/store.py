@@ -33,13 +33,13 @@ from .saving import Saver
 from .tables import BY_NAME
 from .url import parse
 
-ATTEMPTS = 5
-"""How often a batch is tried that lost its race with others."""
+MAX_ATTEMPTS = 5
+"""Attempts for a batch that lost its race with others."""
 
-PATIENCE = 8.0
+RETRY_LIMIT_S = 8.0
 """Seconds after which it isn't tried again."""
 
-SUSPICIOUS = 50
+BATCHES_LOOKED_UP = 50
 """Batches in which messages are looked up by their client_id before they are written, after one was there already:
 clients that were cut off send again."""
 
@@ -154,7 +154,7 @@ class MysqlStore(Reads):
                 raise told(error) from None
 
     def _try_out(self, db: Connection) -> None:
-        """Whether the server lets us write: a row that doesn't stay."""
+        """Check that the server accepts writes, by a row that is rolled back."""
         db.run('INSERT INTO "chatd_meta" ("key", "value") VALUES (?, ?)', ("probe", ""))
         db.roll_back()
 
@@ -189,7 +189,7 @@ class MysqlStore(Reads):
     def _in_transaction(self, work: Callable[[Connection], Done], sign: Callable[[Done], str | None]) -> Done:
         """Do it until it is done. `sign`: the id of a message that is there if it happened. Raises Unavailable."""
         began = time.monotonic()
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             db = self._require_writer()
             try:
                 done = work(db)
@@ -197,9 +197,9 @@ class MysqlStore(Reads):
             except (Error, OSError) as error:
                 self._give_up(db, error)
                 if code(error) == DUPLICATE:
-                    self._suspicious = SUSPICIOUS
+                    self._suspicious = BATCHES_LOOKED_UP
                 again = code(error) in AGAIN or is_lost(error)
-                if not again or attempt == ATTEMPTS or time.monotonic() - began > PATIENCE:
+                if not again or attempt == MAX_ATTEMPTS or time.monotonic() - began > RETRY_LIMIT_S:
                     raise told(error) from None
                 time.sleep(random.uniform(0.0, 0.01) * attempt)
                 continue
@@ -241,11 +241,11 @@ class MysqlStore(Reads):
             outcomes.insert(place, refusal)
         outcomes = together(outcomes, keyed)
         if any(isinstance(outcome, Unchanged) and outcome.duplicate for outcome in outcomes):
-            self._suspicious = SUSPICIOUS
+            self._suspicious = BATCHES_LOOKED_UP
         return loaded, outcomes
 
     def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:
-        """Why this database can't hold what the rules would allow."""
+        """Return why this database can't hold what the rules would allow; None where it can."""
         refusal = self._capacity.refusal(change)
         if refusal is not None:
             return refusal

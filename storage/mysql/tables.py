@@ -53,7 +53,7 @@ class Column:
 
 @attrs.frozen
 class Index:
-    """What an index must begin with; its name is Prisma's."""
+    """Columns that an index must begin with; its name is Prisma's."""
 
     columns: tuple[str, ...]
     unique: bool = False
@@ -159,7 +159,7 @@ PARTICIPANT = Table(
         _time("deliveredAt"),
         Column("readSeq", _COUNT, null=True),
         _time("readAt"),
-        Column("rev", _COUNT, null=True),  # NULL: not taken in, or a second row of the same user
+        Column("rev", _COUNT, null=True),  # NULL: not ingested, or a second row of the same user
         Column("chatdUnread", _COUNT, default="0"),  # what chatd wrote to unreadCount: a lower one is the app's doing
         _TOUCHED,
     ),
@@ -279,11 +279,11 @@ def _keyed(kind: Kind[Any]) -> Table:
 
 TABLES = (META, USER, CONVERSATION, PARTICIPANT, MESSAGE, CHANGED, GONE, VERSION, RECEIPT, TOKEN, CUT_OFF,
           *map(_keyed, KINDS))  # fmt: skip
-"""In the order in which they are made: where the first is there, chatd has begun, and the others may be its own."""
+"""Tables in the order in which they are made: where the first exists, the others may be chatd's own."""
 
 BY_NAME = {table.name: table for table in (*TABLES, ATTACHMENT)}
 
 
 def app_tables() -> Iterable[Table]:
-    """Those that an app may have made."""
+    """Return the tables that an app may have made."""
     return (table for table in TABLES if not table.own)

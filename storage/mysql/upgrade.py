@@ -10,7 +10,7 @@ from .names import Names
 from .pool import Pool, told
 from .url import parse
 
-PATIENCE = 86_400.0
+STATEMENT_TIMEOUT_S = 86_400.0
 """Seconds for one statement: a table of many million rows takes its time."""
 
 
@@ -27,7 +27,7 @@ def upgrade(
     known = Names.checked(names or {})
     pool = Pool(address, known, readers=0)
     try:
-        db = pool.connect(writer=True, patience=PATIENCE)
+        db = pool.connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
         try:
             return schema.upgrade(db, known, epoch=new_epoch(), development=development)
         finally:

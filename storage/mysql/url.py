@@ -23,7 +23,7 @@ _ACCEPT = ("strict", "accept_invalid_certs")
 
 @attrs.frozen
 class Address:
-    """Where a database is, and how to get in. Times: seconds. The password is never shown."""
+    """Address of a database, with credentials. Times: seconds. The password is never shown."""
 
     host: str
     port: int
@@ -38,7 +38,7 @@ class Address:
     pool_timeout: float = 10.0
 
     def __str__(self) -> str:
-        """For people: without the password."""
+        """Return the address for people, without the password."""
         return f"{self.database} on {self.socket or self.host}" + ("" if self.socket else f":{self.port}")
 
 
@@ -73,7 +73,7 @@ def parse(url: str) -> Address:
 
 
 def _options(query: str) -> dict[str, str]:
-    """What follows the question mark. `statement_cache_size` is about Prisma alone, and harmless."""
+    """Return the options behind the question mark. `statement_cache_size` is about Prisma alone, and harmless."""
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in _UNDERSTOOD:

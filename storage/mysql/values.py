@@ -26,7 +26,7 @@ def time_text(at: int | None) -> str | None:
 
 @functools.lru_cache(4096)
 def time_literal(at: int | None) -> str:
-    """The same as it is written in a statement."""
+    """Return a time as it is written in a statement."""
     return "NULL" if at is None else f"'{time_text(at)}'"
 
 
@@ -52,7 +52,7 @@ LITERALS: dict[type, Callable[[Any], str]] = {
     bool: lambda flag: "1" if flag else "0",
     type(None): lambda _: "NULL",
 }
-"""How values are written in a statement, by their type."""
+"""Functions that write values in a statement, by type."""
 
 _VALUES: dict[int, Value] = {
     **dict.fromkeys((FIELD_TYPE.TINY, FIELD_TYPE.SHORT, FIELD_TYPE.INT24, FIELD_TYPE.LONG, FIELD_TYPE.LONGLONG), int),
@@ -64,7 +64,7 @@ _VALUES: dict[int, Value] = {
 
 @functools.lru_cache(2048)
 def value_of(description: bytes) -> Value:
-    """How the values of a column are made of what the server sends, from the column's description.
+    """Return what makes values of a column of the server's bytes, from the column's description.
 
     https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html
     """

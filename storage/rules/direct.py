@@ -8,7 +8,7 @@ from .unit import NO_USER, Answer, Unit, brought_back, moved_on, newcomer, with_
 
 
 def open_direct(unit: Unit, change: OpenDirect) -> Answer:
-    """Find or make it, with both in it."""
+    """Find or make the conversation, with both present."""
     if change.user == change.other:
         return Refused("bad_request", "`with`: a conversation with oneself"), ()
     if change.other not in unit.users or change.user not in unit.users:

@@ -20,7 +20,7 @@ from .unit import NO_USER, NOT_FOUND, Answer, Unit, brought_back, moved_on, newc
 
 
 def create(unit: Unit, change: CreateGroup) -> Answer:
-    """Make it, or find the one of the same creator and `client_id`."""
+    """Make a group, or find the one of the same creator and `client_id`."""
     name = None if change.client_id is None else (change.user, change.client_id)
     known = unit.created.get(name) if name else None
     if known is not None:
@@ -58,7 +58,7 @@ def create(unit: Unit, change: CreateGroup) -> Answer:
 
 
 def set_title(unit: Unit, change: SetTitle) -> Answer:
-    """The same title changes nothing."""
+    """Give a group a title; the same one changes nothing."""
     before = _group(unit, change)
     if isinstance(before, Refused):
         return before, ()
@@ -78,7 +78,7 @@ def set_title(unit: Unit, change: SetTitle) -> Answer:
 
 
 def add(unit: Unit, change: AddParticipant) -> Answer:
-    """Somebody comes in, or back; who is there already stays."""
+    """Bring somebody in, or back; one who is present stays."""
     before = _group(unit, change)
     if isinstance(before, Refused):
         return before, ()
@@ -108,7 +108,7 @@ def add(unit: Unit, change: AddParticipant) -> Answer:
 
 
 def remove(unit: Unit, change: RemoveParticipant) -> Answer:
-    """Somebody is taken out; one who has gone already stays out. To remove oneself is to leave."""
+    """Take somebody out; one who has left stays out. To remove oneself is to leave."""
     before = _group(unit, change)
     if isinstance(before, Refused):
         return before, ()
@@ -121,7 +121,7 @@ def remove(unit: Unit, change: RemoveParticipant) -> Answer:
 
 
 def leave(unit: Unit, change: Leave) -> Answer:
-    """The user goes, from a conversation of any kind."""
+    """Take the user out, of a conversation of any kind."""
     before = unit.conversations.get(change.conversation)
     row = unit.present(change.conversation, change.user)
     if before is None or row is None:
@@ -130,7 +130,7 @@ def leave(unit: Unit, change: Leave) -> Answer:
 
 
 def _group(unit: Unit, change: GroupChange) -> Conversation | Refused:
-    """The conversation, where it is a group and the user may change it."""
+    """Return the conversation, where it is a group and the user may change it."""
     room = unit.conversations.get(change.conversation)
     row = unit.present(change.conversation, change.user)
     if room is None or row is None:
@@ -149,10 +149,10 @@ def _part(unit: Unit, before: Conversation, row: Participant, by: str, message: 
     touched = [gone]
     left_behind = [p for p in unit.participants[after.id].values() if p.present]
     if row.role == "owner" and left_behind and not any(p.role == "owner" for p in left_behind):
-        heir = min(left_behind, key=lambda p: (p.joined_at, p.user))
-        heir = attrs.evolve(heir, role="owner", rev=after.rev)
-        unit.put_participant(heir)
-        touched.append(heir)
+        successor = min(left_behind, key=lambda p: (p.joined_at, p.user))
+        successor = attrs.evolve(successor, role="owner", rev=after.rev)
+        unit.put_participant(successor)
+        touched.append(successor)
     unit.put_conversation(after)
     if by == row.user:
         body = f"{unit.name(by)} left the conversation."

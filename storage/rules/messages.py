@@ -13,7 +13,7 @@ MAX_EMOJIS = 20
 
 
 def send(unit: Unit, change: SendMessage) -> Answer:
-    """One more, or the one that has this `client_id` already."""
+    """Add a message, unless one has this `client_id` already."""
     before = unit.conversations.get(change.conversation)
     rows = unit.participants.get(change.conversation)
     sender = rows.get(change.user) if rows is not None else None
@@ -64,7 +64,7 @@ def send(unit: Unit, change: SendMessage) -> Answer:
 
 
 def edit(unit: Unit, change: EditMessage) -> Answer:
-    """The sender alone may, and for a while only."""
+    """Edit a text: its sender alone may, and for a while only."""
     found = _text(unit, change)
     if isinstance(found, Refused):
         return found, ()
@@ -85,7 +85,7 @@ def edit(unit: Unit, change: EditMessage) -> Answer:
 
 
 def delete(unit: Unit, change: DeleteMessage) -> Answer:
-    """The tombstone counts as unread for nobody."""
+    """Leave a tombstone, which counts as unread for nobody."""
     found = _text(unit, change)
     if isinstance(found, Refused):
         return found, ()
@@ -110,7 +110,7 @@ def delete(unit: Unit, change: DeleteMessage) -> Answer:
 
 
 def react(unit: Unit, change: React) -> Answer:
-    """Everyone's own: an emoji is on or off for each."""
+    """Turn the user's emoji on or off."""
     found = _text(unit, change)
     if isinstance(found, Refused):
         return found, ()
@@ -139,7 +139,7 @@ _DELETED = Refused("conflict", "this message was deleted")
 
 
 def _text(unit: Unit, change: MessageChange) -> tuple[Conversation, Message] | Refused:
-    """The conversation and the message, where it is somebody's and the user may see it."""
+    """Return the conversation and the message, where it has a sender and the user may see it."""
     room = unit.conversations.get(change.conversation)
     if room is None or unit.present(change.conversation, change.user) is None:
         return NOT_FOUND

@@ -1,4 +1,4 @@
-"""One's own row in a conversation: how far one has come, and one's settings."""
+"""Watermarks and settings of a participant."""
 
 import attrs
 
@@ -10,7 +10,7 @@ from .unit import NOT_FOUND, Answer, Unit, moved_on
 
 
 def receipt(unit: Unit, change: AdvanceReceipt) -> Answer:
-    """Watermarks move forward only; every advance is kept with its time."""
+    """Advance watermarks, forward only; every advance is kept with its time."""
     before = unit.conversations.get(change.conversation)
     row = unit.present(change.conversation, change.user)
     if before is None or row is None:
@@ -46,7 +46,7 @@ def receipt(unit: Unit, change: AdvanceReceipt) -> Answer:
 
 
 def set_membership(unit: Unit, change: SetMembership) -> Answer:
-    """Nobody else's business: it takes no rev."""
+    """Change the user's own settings: nobody else sees them, so they take no rev."""
     room = unit.conversations.get(change.conversation)
     row = unit.present(change.conversation, change.user)
     if room is None or row is None:

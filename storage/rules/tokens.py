@@ -12,7 +12,7 @@ from storage.records import IssuedToken
 from .rule import Keys, Rule, Rules
 from .unit import NO_USER, Answer, Unit
 
-KEPT = 7 * 24 * 3600 * 1000
+EXPIRED_TOKEN_KEPT_MS = 7 * 24 * 3600 * 1000
 """Milliseconds that a token is still listed after it expired; it is forgotten when a later one is added."""
 
 
@@ -25,7 +25,7 @@ def add_token(unit: Unit, change: AddToken) -> Answer:
         return Refused("conflict", "there is a token of this id already"), ()
     token = IssuedToken(jti=change.jti, user=change.user, issued_at=change.issued_at, expires_at=change.expires_at)
     rows.put(token)
-    rows.forget_before = max(rows.forget_before or 0, change.issued_at - KEPT)
+    rows.forget_before = max(rows.forget_before or 0, change.issued_at - EXPIRED_TOKEN_KEPT_MS)
     return TokensSaved((token,)), ()
 
 

@@ -1,4 +1,4 @@
-"""What the rules work on: one transaction's rows, with notes of what is to be written."""
+"""Unit of work of the rules: one transaction's rows, with notes of what is to be written."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ Answer = tuple[Outcome, Sequence[Participant]]
 
 @attrs.define
 class Unit:
-    """One transaction's rows: as loaded, then as changed, with notes of what is to be written."""
+    """Rows of one transaction: as loaded, then as changed, with notes of what is to be written."""
 
     users: dict[str, User] = attrs.Factory(dict)
     conversations: dict[str, Conversation] = attrs.Factory(dict)
@@ -106,7 +106,7 @@ def moved_on(conversation: Conversation, *, message_at: int | None = None) -> Co
 
 
 def newcomer(unit: Unit, before: Conversation, after: Conversation, user: str, role: Any, at: int) -> Participant:
-    """Somebody in for the first time: what was said before is neither unread nor undelivered."""
+    """Add a new participant: what was said before is neither unread nor undelivered."""
     row = Participant(
         conversation=after.id,
         user=user,
@@ -125,7 +125,7 @@ def newcomer(unit: Unit, before: Conversation, after: Conversation, user: str, r
 
 
 def brought_back(unit: Unit, row: Participant, before: Conversation, after: Conversation, at: int) -> Participant:
-    """Somebody in again, as a member: their watermarks stay (what they missed is unread), and the list shows it."""
+    """Bring a participant back, as a member: watermarks stay (what they missed is unread), and the list shows it."""
     row = attrs.evolve(
         row, role="member", joined_at=at, left_at=None, from_seq=before.last_seq + 1, rev=after.rev, archived=False
     )
@@ -142,7 +142,7 @@ def with_everyone(
     entered: Sequence[Participant],
     created: bool = False,
 ) -> Changed:
-    """The outcome of a change that brought somebody in, who needs to see everything."""
+    """Return the outcome of a change that brought somebody in, who needs to see everything."""
     everyone = tuple(unit.participants[after.id].values())
     return Changed(
         room=after,
@@ -158,7 +158,7 @@ def with_everyone(
 
 
 def told(unit: Unit, after: Conversation, id: str, at: int, body: str, data: dict[str, Any]) -> Message:
-    """A system message, the newest of `after`."""
+    """Add a system message, the newest of `after`, and return it."""
     message = Message(
         conversation=after.id,
         seq=after.last_seq,

@@ -10,7 +10,7 @@ from .unit import NO_USER, Answer, Unit
 
 
 def put_user(unit: Unit, change: PutUser) -> Answer:
-    """Make one, or change what is given."""
+    """Make a user, or change what is given."""
     known = unit.users.get(change.user)
     if known is None:
         user = User(id=change.user, name=change.name or change.user, role=change.role or "patient")
@@ -24,7 +24,7 @@ def put_user(unit: Unit, change: PutUser) -> Answer:
 
 
 def see_user(unit: Unit, change: SeeUser) -> Answer:
-    """Later than before, or nothing."""
+    """Move the time forward; an earlier one changes nothing."""
     known = unit.users.get(change.user)
     if known is None:
         return NO_USER, ()
@@ -34,7 +34,7 @@ def see_user(unit: Unit, change: SeeUser) -> Answer:
 
 
 def set_disabled(unit: Unit, change: SetDisabled) -> Answer:
-    """Shut out, or let in; a second time keeps the time of the first."""
+    """Shut the user out, or let them in; a second time keeps the time of the first."""
     known = unit.users.get(change.user)
     if known is None:
         return NO_USER, ()

@@ -24,7 +24,7 @@ from .search import prepare
 SAFE_VERSION = (3, 51, 3)
 """Below it a WAL database may be corrupted when several connections use it (the WAL-reset bug): one connection then."""
 
-BUSY_TIMEOUT = 5.0
+BUSY_TIMEOUT_S = 5.0
 """Seconds to wait for another process that holds the file."""
 
 CACHE_KIB = 32_768
@@ -113,7 +113,7 @@ class SqliteFile:
             uri=True,
             isolation_level=None,
             check_same_thread=False,
-            timeout=BUSY_TIMEOUT,
+            timeout=BUSY_TIMEOUT_S,
             cached_statements=512,
         )
         try:
@@ -190,7 +190,7 @@ class SqliteFile:
                 self._readers.put(None)
 
     def _forget(self) -> None:
-        """What was read through the writer may no longer hold."""
+        """Drop what was read through the writer: it may no longer hold."""
 
     def close(self) -> None:
         with self._lock, self._all_closed():
@@ -225,7 +225,7 @@ class SqliteFile:
         return Unavailable(_why(error))
 
     def _roll_back(self, writer: Connection) -> bool:
-        """Whether the connection is good for another transaction."""
+        """Return True if the connection is good for another transaction."""
         self._forget()
         try:
             if writer.in_transaction:
@@ -281,7 +281,7 @@ def _code(error: BaseException) -> int:
 
 
 def _why(error: BaseException) -> str:
-    """For people, in one line."""
+    """Return the cause for people, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""A look at a SQLite store from outside: nothing is made, migrated or changed, and a daemon may run meanwhile."""
+"""Inspection of a SQLite store from outside: nothing is made, migrated or changed; a daemon may run meanwhile."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +14,7 @@ from .schema import migrations
 
 @attrs.frozen
 class Inspection:
-    """What was seen. `pending`, `newer`: names of migrations that the file lacks, and that this program doesn't know.
+    """State of a store's file. `pending`, `newer`: migrations that the file lacks, and that this program doesn't know.
 
     `newest`: when the newest message was sent, in ms since 1970.
     """
@@ -25,7 +25,7 @@ class Inspection:
 
 
 def inspect(path: Path) -> Inspection:
-    """Look at the store in the file at `path`. Raises StoreError where it is no database, or can't be read."""
+    """Inspect the store in the file at `path`. Raises StoreError where it is no database, or can't be read."""
     # A reader of a WAL database wants its side files and would make them: without a log there is nothing else to read.
     still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
     try:

@@ -121,7 +121,7 @@ CREATE TABLE "chatd_cut_off" ("userId" TEXT NOT NULL PRIMARY KEY, "at" INTEGER N
 
 @migrations()
 def m003_groups_and_edits(db: Database) -> None:
-    """Who made a group under which client_id; what was changed of a message and when; the texts that it had."""
+    """Creators of groups with their client_id; changes of messages with their times; earlier texts."""
     for statement in _GROUPS_AND_EDITS.split(";\n"):
         db.execute(statement)
 

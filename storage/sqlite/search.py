@@ -24,26 +24,26 @@ from storage.search import FOLDING, fold, matches
 
 Connection = Any  # as in file.py, which needs this module
 
-FEW, ROOMS = 20, 400
-"""Whoever takes part in few conversations searches these alone. To name them takes time: up to ROOMS they are named
-where the words turn out to be common, and beyond never; the search passes over what isn't the caller's."""
+FEW_ROOMS, MAX_NAMED_ROOMS = 20, 400
+"""Conversations of a caller up to which the search names them at once, or once the words turn out to be common;
+beyond, it passes over what isn't the caller's."""
 
-COMMON = 1_000
+COMMON_CANDIDATES = 1_000
 """Candidates after which words are common."""
 
-TERMS = 16
+MAX_TERMS = 16
 """Trigrams of a query that name candidates; further ones would only cost."""
 
 FIRST_WINDOW, LARGEST_WINDOW = 100, 10_000
 """Candidates that one statement looks at; it grows while little is found in them."""
 
-LARGE = 500_000
+LARGE_WINDOW_CHARS = 500_000
 """Characters of texts in one window from which on the next one is smaller."""
 
-BUDGET = 20_000
+CANDIDATES_PER_CALL = 20_000
 """Candidates of one call; the next call goes on from there."""
 
-INDEXED_TEXT = 200_000
+INDEXED_CHARS_PER_COMMIT = 200_000
 """Characters of texts that go into the index in one transaction: it takes some 50 ms, and sends wait for it."""
 
 _NEWEST = 2**62
@@ -121,7 +121,7 @@ def find(
 ) -> Hits | None:
     """As `Store.search`, within the caller's transaction: its answer is of one moment."""
     if conversation is None:
-        rooms = json.loads(db.execute(_ROOMS, (user, ROOMS + 1)).fetchone()[0])
+        rooms = json.loads(db.execute(_ROOMS, (user, MAX_NAMED_ROOMS + 1)).fetchone()[0])
     elif db.execute(_TAKES_PART, (conversation, user)).fetchone()[0]:
         rooms = [conversation]
     else:
@@ -142,15 +142,18 @@ def _find(
     before: int | None,
     limit: int,
 ) -> tuple[list[int], int | None]:
-    """The numbers of the messages found, and where to go on. `rooms`: the user's conversations, ROOMS + 1 at most."""
+    """Return the numbers of the messages found, and where to go on.
+
+    `rooms`: the user's conversations, MAX_NAMED_ROOMS + 1 at most.
+    """
     plain = _query(words, ())
-    named = _query(words, rooms) if len(rooms) <= ROOMS else plain
-    query = plain if plain and len(rooms) > FEW else named
+    named = _query(words, rooms) if len(rooms) <= MAX_NAMED_ROOMS else plain
+    query = plain if plain and len(rooms) > FEW_ROOMS else named
     conditions, values = _conditions(user, words, conversation)
     place, window, looked = _NEWEST if before is None else before, FIRST_WINDOW, 0
     found: list[int] = []
     unindexed = True
-    while looked < BUDGET:
+    while looked < CANDIDATES_PER_CALL:
         candidates = _UNINDEXED if unindexed else _INDEXED if query else _ALL
         given = (place, query, window) if candidates is _INDEXED else (place, window)
         look = _LOOK.format(candidates=candidates, conditions=conditions)
@@ -161,14 +164,14 @@ def _find(
                     return found, found[-1]
                 found.append(n)
         looked += count
-        if looked >= COMMON:
+        if looked >= COMMON_CANDIDATES:
             query = named
         place = lowest or place
         if count < window:
             if not unindexed:
                 return found, None
             unindexed = False
-        elif len(rows) > LARGE:
+        elif len(rows) > LARGE_WINDOW_CHARS:
             window = max(FIRST_WINDOW, window // 4)
         else:
             window = min(LARGEST_WINDOW, window * 4)
@@ -184,7 +187,7 @@ def index(db: Connection, limit: int) -> int:
     last, size = None, 0
     for n, conversation, body, deleted in json.loads(db.execute(_WAITING, (limit,)).fetchone()[0]):
         size += len(body)
-        if entries and size > INDEXED_TEXT:
+        if entries and size > INDEXED_CHARS_PER_COMMIT:
             break
         last = n
         if not deleted:
@@ -224,11 +227,11 @@ def _room(conversation: str) -> str:
 
 
 def _query(words: Sequence[str], rooms: Sequence[str]) -> str:
-    """What candidates have in the index. Empty: nothing is known of them."""
+    """Return the query of the index for candidates. Empty: nothing is known of them."""
     trigrams = dict.fromkeys(
         word[at : at + 3] for word in words if len(word) >= 3 for at in (*range(0, len(word) - 2, 3), len(word) - 3)
     )
-    parts = [_quoted(trigram) for trigram in list(trigrams)[:TERMS]]
+    parts = [_quoted(trigram) for trigram in list(trigrams)[:MAX_TERMS]]
     if rooms:
         parts.append("(" + " OR ".join(_quoted(_room(room)) for room in rooms) + ")")
     return " AND ".join(parts)
@@ -240,7 +243,7 @@ def _quoted(token: str) -> str:
 
 
 def _conditions(user: str, words: Sequence[str], conversation: str | None) -> tuple[str, list[str]]:
-    """What SQLite can tell about a row `m` by itself, and the values for it."""
+    """Return the conditions that SQLite checks on a row `m` by itself, and their values."""
     conditions, values = [_PRESENT], [user]
     if conversation is not None:
         conditions.append('m."conversationId" = ?')

@@ -17,7 +17,7 @@ from .file import Connection
 
 Value = TypeVar("Value")
 
-CHUNK = 64
+VALUES_PER_STATEMENT = 64
 """Most values in one IN list; lists are padded to powers of two, so that few statements are prepared."""
 
 
@@ -30,7 +30,7 @@ def many(db: Connection, statement: str, values: Iterable[str], tail: str = "") 
 def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> list[Row]:
     """The rows of `statement` for these keys, which it calls k("one", "two").
 
-    One statement for up to CHUNK of them: a look-up each costs five times as much.
+    One statement for up to VALUES_PER_STATEMENT of them: a look-up each costs five times as much.
     """
     found: list[Row] = []
     for chunk in _chunks(keys):
@@ -41,10 +41,10 @@ def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> 
 
 
 def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
-    """The values in lists of 1, 2, 4 ... CHUNK, the last one filled up with repeats."""
+    """The values in lists of 1, 2, 4 ... VALUES_PER_STATEMENT, the last one filled up with repeats."""
     rest = list(values)
     while rest:
-        chunk, rest = rest[:CHUNK], rest[CHUNK:]
+        chunk, rest = rest[:VALUES_PER_STATEMENT], rest[VALUES_PER_STATEMENT:]
         size = 1
         while size < len(chunk):
             size *= 2
@@ -74,18 +74,18 @@ UPSERT_CUT_OFF = ' ON CONFLICT ("userId") DO UPDATE SET "at" = excluded."at"'
 
 
 def write(db: Connection, statement: str, rows: Sequence[Row], tail: str = "") -> None:
-    """Insert rows, up to CHUNK with a statement.
+    """Insert rows, up to VALUES_PER_STATEMENT with a statement.
 
     Not `executemany`: it takes the interpreter's lock again after each row, and queues for it behind the event loop.
     For that reason each number of rows has a statement of its own, too, which stays prepared.
     """
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
+    for start in range(0, len(rows), VALUES_PER_STATEMENT):
+        chunk = rows[start : start + VALUES_PER_STATEMENT]
         values = [column for row in chunk for column in row]
         db.execute(_insert(statement, len(chunk[0]), len(chunk), tail), values)
 
 
-@lru_cache(maxsize=8 * CHUNK)
+@lru_cache(maxsize=8 * VALUES_PER_STATEMENT)
 def _insert(statement: str, columns: int, rows: int, tail: str) -> str:
     row = "(" + ", ".join("?" * columns) + ")"
     return f"{statement} VALUES {', '.join([row] * rows)}{tail}"
@@ -147,7 +147,7 @@ def counter(db: Connection) -> CountUnread:
 
 def _spans(db: Connection, conversation: str, spans: list[tuple[int, int]]) -> Iterator[Row]:
     while spans:
-        chunk, spans = spans[:CHUNK], spans[CHUNK:]
+        chunk, spans = spans[:VALUES_PER_STATEMENT], spans[VALUES_PER_STATEMENT:]
         statement = f'WITH k("low", "high") AS (VALUES {", ".join(["(?, ?)"] * len(chunk))}) {sql.COUNT_TEXTS}'
         yield from db.execute(statement, [*(mark for span in chunk for mark in span), conversation]).fetchall()
 

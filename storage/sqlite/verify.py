@@ -1,4 +1,4 @@
-"""Whether a SQLite file is sound, and what it holds agrees with itself. Reads only; a daemon may run meanwhile."""
+"""Check that a SQLite file is sound and its rows agree. Reads only; a daemon may run meanwhile."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,13 +11,13 @@ from storage.contract import StoreError
 
 from .inspection import inspect
 
-SHOWN = 5
+EXAMPLES_SHOWN = 5
 """Examples of what is wrong, of each kind."""
 
 
 @attrs.frozen
 class Finding:
-    """What was looked at, and examples of what is wrong there: none where all is well. `more`: there are others."""
+    """Result of one check, with examples of what is wrong, none where all is well. `more`: there are others."""
 
     what: str
     wrong: tuple[str, ...]
@@ -81,7 +81,7 @@ _RULES = {
 
 
 def verify(path: Path) -> Iterator[Finding]:
-    """What was found, one thing after the other; a large file takes its time.
+    """Yield findings, one check after the other; a large file takes its time.
 
     Raises StoreError where the file can't be read, or is not of this version.
     """
@@ -94,15 +94,15 @@ def verify(path: Path) -> Iterator[Finding]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
             db.execute("PRAGMA query_only = ON")
             db.execute("BEGIN")  # one moment for all
-            broken = [row[0] for row in db.execute(f"PRAGMA integrity_check({SHOWN + 1})") if row[0] != "ok"]
+            broken = [row[0] for row in db.execute(f"PRAGMA integrity_check({EXAMPLES_SHOWN + 1})") if row[0] != "ok"]
             yield _finding("the file is sound", broken)
             if broken:
                 return  # what else is read of it means little
             for what, statement in _RULES.items():
-                yield _finding(what, [row[0] for row in db.execute(f"{statement} LIMIT {SHOWN + 1}")])
+                yield _finding(what, [row[0] for row in db.execute(f"{statement} LIMIT {EXAMPLES_SHOWN + 1}")])
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be read as the database: {error}") from error
 
 
 def _finding(what: str, wrong: list[str]) -> Finding:
-    return Finding(what, tuple(" ".join(text.split()) for text in wrong[:SHOWN]), len(wrong) > SHOWN)
+    return Finding(what, tuple(" ".join(text.split()) for text in wrong[:EXAMPLES_SHOWN]), len(wrong) > EXAMPLES_SHOWN)

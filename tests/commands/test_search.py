@@ -129,7 +129,7 @@ async def test_a_page_is_made_of_several_reads(autojump_clock: MockClock) -> Non
         ada, _, conversation = await c.pair()
         ids = await say(ada, conversation, "tooth", *(f"noise {n}" for n in range(50)), "tooth again")
         await ada.reply(ids[-1])
-        with mock.patch.object(memory, "SEARCHED", 3):
+        with mock.patch.object(memory, "MESSAGES_PER_SEARCH", 3):
             assert await pages(ada, "tooth") == [["tooth again", "tooth"]]
             assert await pages(ada, "tooth", limit=1) == [["tooth again"], ["tooth"]]
             assert [len(page) for page in await pages(ada, "noise", limit=20)] == [20, 20, 10]
@@ -147,7 +147,7 @@ async def test_a_page_ends_when_it_took_long_and_its_cursor_goes_on(autojump_clo
         ids = await say(ada, conversation, *(f"tooth {n}" for n in range(20)))
         await ada.reply(ids[-1])
         slowness = SECONDS / 2
-        with mock.patch.object(memory, "SEARCHED", 1):
+        with mock.patch.object(memory, "MESSAGES_PER_SEARCH", 1):
             found = await pages(ada, "tooth")
         assert [len(page) for page in found] == [ROUNDS] * (20 // ROUNDS)
         assert [text for page in found for text in page] == [f"tooth {n}" for n in reversed(range(20))]

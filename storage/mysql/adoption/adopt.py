@@ -1,6 +1,6 @@
 """`chatd db adopt`: an app's database becomes chatd's, too.
 
-First what chatd needs is added to the tables, each of them altered once; then the rows that are there are taken in
+First what chatd needs is added to the tables, each of them altered once; then the rows that are there are ingested
 (`rows.py`); last the database gets its epoch, without which no daemon serves it. Every step can be done
 again, so whatever stops it half way, the next run goes on. docs/mysql.md says what is added, and how to do it.
 """
@@ -25,16 +25,16 @@ from storage.mysql.tables import META, SCHEMA, app_tables
 from storage.mysql.url import Address, parse
 
 from . import prisma as adoption_prisma
-from .backfill import BATCH, Backfill
+from .backfill import MESSAGES_PER_BATCH, Backfill
 from .check import App, Finding, Level, check, check_rows, look, wider
 
-PATIENCE = 86_400.0
+STATEMENT_TIMEOUT_S = 86_400.0
 """Seconds for one statement: a table of many million rows takes its time."""
 
-TABLE_WAIT = 10
+TABLE_LOCK_TIMEOUT_S = 10
 """Seconds to wait for a table that others use; the others wait behind us meanwhile."""
 
-LOCK_PATIENCE = 10
+UPGRADE_LOCK_TIMEOUT_S = 10
 """Seconds to wait for another program that upgrades or adopts."""
 
 _NO_RIGHT = frozenset({1044, 1142, 1143, 1227, 1370})
@@ -53,7 +53,7 @@ class Examined:
     done: tuple[Step, ...]
 
     def only(self, level: Level) -> list[Finding]:
-        """Those of one level."""
+        """Return the findings of one level."""
         return [finding for finding in self.findings if finding.level == level]
 
     def migration(self) -> str:
@@ -61,7 +61,7 @@ class Examined:
         return adoption_prisma.migration(self._all())
 
     def fragment(self) -> str:
-        """The same as a part of `schema.prisma`."""
+        """Return the additions as a part of `schema.prisma`."""
         return adoption_prisma.fragment(self._all(), self.names)
 
     def _all(self) -> tuple[Step, ...]:
@@ -81,7 +81,7 @@ class Adoption:
     body_chars: int = attrs.field(default=10_000, kw_only=True)
 
     def examine(self) -> Examined:
-        """What is there and what is missing; nothing is changed. Raises StoreError."""
+        """Examine the database without a change. Raises StoreError."""
         with self._connected() as (db, names, address):
             return self._examined(db, names, address)
 
@@ -99,11 +99,11 @@ class Adoption:
         `progress` how many of the conversations and messages are done.
         """
         with self._connected() as (db, names, address):
-            if db.one("SELECT GET_LOCK(?, ?)", (schema.UPGRADE, LOCK_PATIENCE)) != (1,):
+            if db.one("SELECT GET_LOCK(?, ?)", (schema.UPGRADE, UPGRADE_LOCK_TIMEOUT_S)) != (1,):
                 raise StoreError("another program is upgrading or adopting it")
             examined = self._examined(db, names, address)
             _require_fit(examined, widen=widen)
-            db.run(f"SET SESSION lock_wait_timeout = {TABLE_WAIT}")
+            db.run(f"SET SESSION lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}")
             steps = examined.steps
             if steps and not examined.adopted and not examined.done:
                 steps = _begin(db, names, steps)
@@ -147,7 +147,7 @@ class Adoption:
         layout = read_layout(db)
         columns = layout.columns[names.table("ConversationParticipant")]
         files = Files.of(layout, names)
-        while files is not None and files.forget(db, BATCH):  # they come with their messages
+        while files is not None and files.forget(db, MESSAGES_PER_BATCH):  # they come with their messages
             db.commit()
         done = 0
 
@@ -165,7 +165,7 @@ class Adoption:
         address = parse(self.url)
         names = Names.checked(self.names)
         try:
-            db = Pool(address, names, readers=0).connect(writer=True, patience=PATIENCE)
+            db = Pool(address, names, readers=0).connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
             try:
                 yield db, names, address
             finally:

@@ -1,7 +1,7 @@
 """Taking an app's conversations in: their messages numbered, their watermarks found, their pairs told apart.
 
 Each step is a transaction under the locks of its conversations, about a thousand rows long, and leaves nothing that
-the next run couldn't go on from: a conversation counts as taken in when it has a `rev`, which comes last. The app may
+the next run couldn't go on from: a conversation counts as ingested when it has a `rev`, which comes last. The app may
 write meanwhile. What it adds behind the numbers is left for the daemon, which looks for such rows as long as it runs.
 """
 
@@ -23,16 +23,16 @@ from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import pair_of
 
-BATCH = 2000
+MESSAGES_PER_BATCH = 2000
 """Messages of one transaction."""
 
-TOGETHER = 100
-"""Most conversations that are taken in together."""
+CONVERSATIONS_PER_BATCH = 100
+"""Most conversations that are backfilled together."""
 
-ATTEMPTS = 20
-"""How often a transaction is tried that lost its race with the app's."""
+MAX_ATTEMPTS = 20
+"""Attempts for a transaction that lost its race with the app's."""
 
-_SELECTS = 50
+_PARTS_PER_UNION = 50
 """Most parts of one UNION."""
 
 Given = TypeVar("Given")
@@ -123,12 +123,12 @@ class _Seat:
 
     @property
     def rank(self) -> tuple[bool, int, str]:
-        """Of several rows of one user the highest counts: one that is in, else the newest."""
+        """Rank among several rows of one user: a present one is highest, then the newest."""
         return self.left_at is None, self.joined_at, self.id
 
 
 class Backfill:
-    """Takes in what an app wrote before.
+    """Backfill of what an app wrote before its adoption.
 
     `dated`: whether participants have the app's `updatedAt`. `progress` is told how many conversations and messages
     each transaction was done with.
@@ -157,10 +157,10 @@ class Backfill:
         return int(count)
 
     def run(self) -> None:
-        """Everything. Raises PyMySQL's errors, and StoreError where the app holds on to its rows."""
+        """Backfill every conversation. Raises PyMySQL's errors, and StoreError where the app holds on to its rows."""
         after = ""
         while True:
-            found = self._db.run(_WAITING, (after, TOGETHER))
+            found = self._db.run(_WAITING, (after, CONVERSATIONS_PER_BATCH))
             self._db.commit()
             if not found:
                 return
@@ -173,17 +173,17 @@ class Backfill:
         while more:
             count = self._transaction(self._number, ids)
             self._progress(count)
-            more = count >= BATCH
+            more = count >= MESSAGES_PER_BATCH
         tops = self._transaction(self._tops, ids)
-        for low in range(0, max(tops.values(), default=0), BATCH):
-            spans = [(id, low, low + BATCH) for id, top in tops.items() if low < top]
+        for low in range(0, max(tops.values(), default=0), MESSAGES_PER_BATCH):
+            spans = [(id, low, low + MESSAGES_PER_BATCH) for id, top in tops.items() if low < top]
             self._transaction(self._tell, spans)
         self._transaction(self._finish, ids)
         self._progress(len(ids))
 
     def _transaction(self, work: Callable[[Given], Result], given: Given) -> Result:
         """Commit what is done, or do it again."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 result = work(given)
                 self._db.commit()
@@ -204,20 +204,20 @@ class Backfill:
         ours = list(self._tops(ids))
         if not ours:
             return 0
-        db.run_many(_NUMBER, "?", len(ours), (*ours, BATCH))
+        db.run_many(_NUMBER, "?", len(ours), (*ours, MESSAGES_PER_BATCH))
         ((count,),) = db.run("SELECT ROW_COUNT()")
         rows.for_each(db, _NUMBERED, ours)
-        if count < BATCH:
+        if count < MESSAGES_PER_BATCH:
             self._seat_strangers(ours)
             self._mark(self._tops(ours), self._seats(ours))
         return int(count)
 
     def _tops(self, ids: Sequence[str]) -> dict[str, int]:
-        """Conversation -> its highest number, of those that are not taken in yet; they are locked."""
+        """Conversation -> its highest number, of those that are not ingested yet; they are locked."""
         return dict(rows.many(self._db, _LOCK, ids))
 
     def _seat_strangers(self, ids: Sequence[str]) -> None:
-        """Who wrote in a conversation and has no row there was in it, and has left: they see nothing of it."""
+        """Add a row, as of one who left, for each sender without one: they see nothing of the conversation."""
         found = list(rows.many(self._db, _STRANGERS, ids))
         self._strangers.write(
             self._db,
@@ -228,7 +228,7 @@ class Backfill:
         )
 
     def _seats(self, ids: Sequence[str]) -> list[_Seat]:
-        """One of each user. Other rows of the same are nothing to chatd, and are not to look as if they waited."""
+        """Return one row of each user. Others of the same user are marked so that no scan finds them."""
         best: dict[tuple[str, str], _Seat] = {}
         all_of_them = [_Seat(*row) for row in rows.many(self._db, _SEATS, ids)]
         for seat in all_of_them:
@@ -276,21 +276,21 @@ class Backfill:
     def _united(self, statement: str, asked: Iterator[Row]) -> Iterator[Row]:
         rest = list(asked)
         while rest:
-            some, rest = rest[:_SELECTS], rest[_SELECTS:]
+            some, rest = rest[:_PARTS_PER_UNION], rest[_PARTS_PER_UNION:]
             values = [value for one in some for value in one]
             yield from self._db.run_many("{}", statement, len(some), values, between=" UNION ALL ")
 
     # -- what follows from those --
 
     def _tell(self, spans: list[tuple[str, int, int]]) -> None:
-        """Which messages others answer, and their status for the app, which only moves forward."""
+        """Write which messages others answer, and their status for the app, which only moves forward."""
         if self._tops([id for id, _, _ in spans]):
             values = [value for span in spans for value in span]
             for statement in _REPLIES, STATUS:
                 self._db.run_many(statement, SPAN, len(spans), values, between=" OR ")
 
     def _finish(self, ids: Sequence[str]) -> None:
-        """Of several conversations of one pair the newest becomes the one that is found when it is opened."""
+        """Finish conversations; of several of one pair the newest is found when it is opened."""
         db = self._db
         found = [(id, kind, last or created, last) for id, kind, created, last in rows.many(db, _STATE, ids)]
         users: dict[str, list[str]] = {}
@@ -318,7 +318,7 @@ def _bunches(found: Sequence[Row]) -> Iterator[list[str]]:
     bunch: list[str] = []
     size = 0
     for id, count in found:
-        if bunch and size + count > BATCH:
+        if bunch and size + count > MESSAGES_PER_BATCH:
             yield bunch
             bunch, size = [], 0
         bunch.append(id)

@@ -1,4 +1,4 @@
-"""What an app's tables lack for chatd, and what of them it can't work with."""
+"""Check of an app's tables: what they lack for chatd, and what it can't work with."""
 
 import difflib
 from collections.abc import Iterable, Iterator
@@ -57,7 +57,7 @@ class Finding:
 
 @attrs.frozen
 class _Column:
-    """What information_schema says of a column. `length`: characters; `octets`: bytes; `precision`: of a time."""
+    """Description of a column in information_schema. `length`: characters; `octets`: bytes; `precision`: of a time."""
 
     kind: str
     type: str
@@ -109,7 +109,7 @@ def look(db: Connection, names: Names) -> App:
 
 
 def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
-    """Everything there is to say, table by table. `body_chars`: the longest message that is to be held."""
+    """Yield the findings, table by table. `body_chars`: the longest message that is to be held."""
     for step in (*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)):
         yield Finding(step.table, "missing", step.part or "the table")
     for table in app_tables():
@@ -144,7 +144,7 @@ def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: i
 
 
 def check_rows(db: Connection, names: Names) -> Iterator[Finding]:
-    """What is in the tables that chatd can't serve; to be asked where `check` found nothing wrong.
+    """Yield rows that chatd can't serve; only where `check` found nothing wrong.
 
     It reads every user, conversation and participant once.
     """
@@ -301,7 +301,7 @@ def _statuses(app: App, names: Names) -> Iterator[Finding]:
 
 
 def _files(app: App, names: Names) -> Iterator[Finding]:
-    """What the app's table of files tells, where it has one."""
+    """Yield findings on the app's table of files, where it has one."""
     table = names.table("Attachment")
     reason, files = unfit(app.layout, names), Files.of(app.layout, names)
     if reason is not None:

@@ -1,4 +1,4 @@
-"""What the app's own migrations need to know of an adoption: `migration.sql`, and a part of `schema.prisma`.
+"""Adoption for the app's own migrations: `migration.sql`, and a part of `schema.prisma`.
 
 With both in the app's repository Prisma finds no drift. `chatdTouched` bears `ON UPDATE`, for which Prisma has no word
 and at which it doesn't look.
@@ -39,7 +39,7 @@ def migration(steps: tuple[Step, ...]) -> str:
 
 
 def fragment(steps: tuple[Step, ...], names: Names) -> str:
-    """What to add to `schema.prisma`. Fields that are chatd's alone are hidden from the app's client (`@ignore`)."""
+    """Return the part to add to `schema.prisma`. Fields of chatd alone are hidden from the app's client (`@ignore`)."""
     return "\n".join(_lines({(step.table, step.part): step.sql for step in steps}, names)) + "\n"
 
 

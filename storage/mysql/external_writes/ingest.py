@@ -1,4 +1,4 @@
-"""Taking in what an app wrote: its rows get numbers, and what it did to those that have some becomes a change.
+"""Ingest of an app's writes: its new rows get numbers, and its edits of numbered rows become changes.
 
 All of it happens under the locks that a commit takes, by rules of its own: an app's rows are there, whatever chatd's
 rules would have said to them. See docs/mysql.md for what an app may do.
@@ -23,7 +23,7 @@ from storage.records import Conversation, Participant, pair_of
 from storage.rules.receipts import receipt
 from storage.rules.unit import Unit, moved_on
 
-from .scan import ROWS, PendingRows, missing
+from .scan import ROWS_PER_INGEST, PendingRows, missing
 
 _ROOMS = f'SELECT {sql.CONVERSATION}, {RETITLED} FROM "Conversation" c WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
 _SEATS = (
@@ -51,13 +51,13 @@ _DONE_POSTS = f'UPDATE "Message" SET "{TOUCHED}" = NULL WHERE "id" IN ({{}})'
 _CHANGED = rows.Into.of("chatd_changed", '"conversationId", "seq", "rev"', update=rows.new_values("rev"))
 _GONE = rows.Into.of("chatd_gone", '"conversationId", "seq", "at"')
 
-_TOGETHER = 100
+_ROWS_PER_UPDATE = 100
 """Rows of one UPDATE."""
 
 
 @attrs.frozen
 class Seat:
-    """A participant's row, as it is; `row.rev` is None where it was not taken in.
+    """A participant's row, as it is; `row.rev` is None where it was not ingested.
 
     `unread` is the app's count, `written` what chatd wrote there, `touched` when somebody else last wrote the row.
     """
@@ -85,7 +85,7 @@ class Post:
 
 @attrs.define
 class Reading:
-    """Somebody read in the app, at a time of the server's; surely up to `least`. `delivered`: has it, at least."""
+    """Read mark set in the app, at a time of the server's; at least `least`. `delivered`: at least that far."""
 
     at: int = 0
     least: int = 0
@@ -93,7 +93,7 @@ class Reading:
 
 
 class Ingest:
-    """One transaction's taking in. `at`: now, ms."""
+    """Ingest of one transaction. `at`: now, ms."""
 
     def __init__(self, db: Connection, saver: Saver, work: PendingRows, at: int, files: Files | None = None) -> None:
         self._db = db
@@ -172,7 +172,7 @@ class Ingest:
                 if seat.unread == 0:  # chatd counts up what it sends: nothing has come since
                     reading.least = max(reading.least, old_last)
         if self._work.whole == room.id and room.rev is not None:
-            for seq in missing(self._db, room.id, old_last, ROWS):
+            for seq in missing(self._db, room.id, old_last, ROWS_PER_INGEST):
                 self._change(room.id, seq)
                 self._gone.append((room.id, seq, self._at))
                 self._recount.add(room.id)
@@ -180,7 +180,7 @@ class Ingest:
             self._recount.add(room.id)
 
     def _take_files(self, posts: Collection[str]) -> None:
-        """Those of messages that are at hand, and those of none."""
+        """Ingest the files of messages at hand, and those of no message."""
         if self._files is not None and self._work.files:
             there = [file for file in self._work.files if file.message is None or file.message in posts]
             held = self._files.hold(self._db, there)
@@ -188,7 +188,7 @@ class Ingest:
             self._files.taken(self._db, held)
 
     def _take_seats(self, room: Conversation, seats: Sequence[Seat]) -> None:
-        """Who takes part: of each user the present row, else the one that was taken in, else the newest."""
+        """Ingest participants: of each user the present row, else the ingested one, else the newest."""
         by_user: defaultdict[str, list[Seat]] = defaultdict(list)
         for seat in seats:
             by_user[seat.row.user].append(seat)
@@ -232,7 +232,7 @@ class Ingest:
             self._unit.put_participant(attrs.evolve(heir, role="owner", rev=room.rev))
 
     def _number(self, post: Post) -> int:
-        """Its message's seq."""
+        """Number the message, and return its seq."""
         unit = self._unit
         room = unit.conversations[post.conversation]
         room = moved_on(room, message_at=max(post.at, room.last_message_at or 0))
@@ -244,7 +244,7 @@ class Ingest:
         return room.last_seq
 
     def _note_status(self, post: Post, seq: int) -> bool:
-        """Whether its status tells that the other of two has it, or has read up to then."""
+        """Return True if `status` implies a delivery or read by the other participant of a direct conversation."""
         people = self._unit.participants[post.conversation].values()
         others = [row for row in people if row.present and row.user != post.sender]
         if len(others) != 1:
@@ -261,7 +261,7 @@ class Ingest:
         return reading is not None
 
     def _change(self, conversation: str, seq: int) -> None:
-        """A message is another now, or gone."""
+        """Note that a message changed or was deleted."""
         room = moved_on(self._unit.conversations[conversation])
         self._unit.put_conversation(room)
         self._changed.append((conversation, seq, room.rev))
@@ -345,8 +345,8 @@ def _counted(room: Conversation) -> Conversation:
 
 
 def _some(values: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(values), _TOGETHER):
-        yield values[start : start + _TOGETHER]
+    for start in range(0, len(values), _ROWS_PER_UPDATE):
+        yield values[start : start + _ROWS_PER_UPDATE]
 
 
 def _flat(pairs: Iterable[Row]) -> list[Any]:

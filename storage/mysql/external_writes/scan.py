@@ -1,6 +1,6 @@
-"""What others wrote to the tables: an app, other daemons. `taking.py` takes in what has no numbers yet.
+"""Scan for external writes: those of an app and of other daemons. `ingest.py` numbers what has no numbers yet.
 
-An app's rows bear the time of its write in `chatdTouched` until they are taken in, and then NULL: so there is no place
+An app's rows bear the time of its write in `chatdTouched` until they are ingested, and then NULL: so there is no place
 to remember, and no transaction that commits late is passed over. In `Conversation` and `User` the time stays, for
 other daemons: those that were written lately are read again and again, for as long as a transaction may take.
 """
@@ -18,17 +18,17 @@ from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import Scan, ScanPosition, User
 
-OVERLAP = 10_000
+OVERLAP_MS = 10_000
 """ms for which a row is looked at again: longer than a daemon tries to commit."""
 
-PAGE = 10_000
+MAX_SCANNED = 10_000
 """Conversations, and users, in one answer."""
 
-ROWS = 500
-"""Rows of one table that are taken in at once."""
+ROWS_PER_INGEST = 500
+"""Rows of one table that are ingested at once."""
 
-CONVERSATIONS = 100
-"""Conversations whose rows are taken in at once: all of them are locked."""
+CONVERSATIONS_PER_INGEST = 100
+"""Conversations whose rows are ingested at once: all of them are locked."""
 
 _NOW = (
     f'SELECT NOW(3), EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."{TOUCHED}" IS NOT NULL) '
@@ -63,13 +63,15 @@ _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND 
 def scan(
     db: Connection, since: ScanPosition | None, make_user: Callable[[Row], User], files: Files | None = None
 ) -> Scan:
-    """See `Shared.moves`. Times are the server's."""
+    """Scan as `SharedStore.scan` promises. Times are the server's."""
     found = db.one(fill(_NOW, files="FALSE" if files is None else files.waiting))
     assert found is not None
     now, waiting = found
     if since is None:  # nobody looked for a while: each title is looked at
-        retitled = tuple(id for (id,) in db.run(_RETITLED, (PAGE,)))
-        return Scan(next=(now - OVERLAP, "") * 2, conversations={}, users=(), waiting=bool(waiting), retitled=retitled)
+        retitled = tuple(id for (id,) in db.run(_RETITLED, (MAX_SCANNED,)))
+        return Scan(
+            next=(now - OVERLAP_MS, "") * 2, conversations={}, users=(), waiting=bool(waiting), retitled=retitled
+        )
     rooms, next_room = _page(db, _ROOMS, since[:2], now)
     users, next_user = _page(db, _USERS, since[2:], now)
     return Scan(
@@ -84,12 +86,12 @@ def scan(
 def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> tuple[Sequence[Row], tuple[int, str]]:
     """The rows since then, and where to go on. One statement of an app's may touch more rows than a page has."""
     then = time_text(since[0])
-    rows = db.run(statement, (then, then, since[1], PAGE))
-    return rows, (now - OVERLAP, "") if len(rows) < PAGE else (rows[-1][0], rows[-1][1])
+    rows = db.run(statement, (then, then, since[1], MAX_SCANNED))
+    return rows, (now - OVERLAP_MS, "") if len(rows) < MAX_SCANNED else (rows[-1][0], rows[-1][1])
 
 
 def has_pending(db: Connection, conversation: str, files: Files | None = None) -> bool:
-    """See `Shared.lacks`."""
+    """Check as `SharedStore.has_pending` promises."""
     state = db.one(fill(_STATE, files="FALSE" if files is None else files.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
         return False
@@ -98,7 +100,7 @@ def has_pending(db: Connection, conversation: str, files: Files | None = None) -
 
 
 def _is_short(db: Connection, conversation: str, low: int, high: int) -> bool:
-    """Whether there are messages missing that nobody knows of yet."""
+    """Return True if messages are missing that have no tombstone yet."""
     place = conversation, low, high
     short = high - low + 1 - _number(db.one(_COUNT, place))
     return short > 0 and short > _number(db.one(_COUNT_GONE, place))
@@ -110,10 +112,10 @@ def _number(row: Row | None) -> int:
 
 
 def missing(db: Connection, conversation: str, last: int, limit: int) -> list[int]:
-    """Up to so many seqs whose messages were deleted by somebody, and nobody knows of it yet."""
+    """Return up to `limit` seqs whose messages were deleted externally and have no tombstone yet."""
     found: list[int] = []
-    for low in range(1, last + 1, PAGE):
-        high = min(low + PAGE - 1, last)
+    for low in range(1, last + 1, MAX_SCANNED):
+        high = min(low + MAX_SCANNED - 1, last)
         if not _is_short(db, conversation, low, high):
             continue
         known: set[int] = set()
@@ -131,7 +133,7 @@ def missing(db: Connection, conversation: str, last: int, limit: int) -> list[in
 
 @attrs.frozen
 class PendingRows:
-    """Rows to be taken in: ids. `more`: these are not all. `whole`: a conversation to be looked at for what is gone.
+    """Ids of rows to be ingested. `more`: these are not all. `whole`: a conversation to be checked for deletions.
 
     `posts` has the messages that `files` are of, too.
     """
@@ -145,26 +147,26 @@ class PendingRows:
 
 
 def pending_rows(db: Connection, files: Files | None = None) -> PendingRows:
-    """Of all conversations, those that were touched first."""
-    seats, posts = db.run(_SEATS, (ROWS,)), db.run(_POSTS, (ROWS,))
-    found = [] if files is None else files.find(db, ROWS)
+    """Return pending rows of all conversations, those touched first."""
+    seats, posts = db.run(_SEATS, (ROWS_PER_INGEST,)), db.run(_POSTS, (ROWS_PER_INGEST,))
+    found = [] if files is None else files.find(db, ROWS_PER_INGEST)
     touched = dict.fromkeys(conversation for conversation, _ in (*seats, *posts, *found) if conversation is not None)
-    some = frozenset(list(touched)[:CONVERSATIONS])
+    some = frozenset(list(touched)[:CONVERSATIONS_PER_INGEST])
     new = tuple(file for conversation, file in found if conversation is None or conversation in some)
     return PendingRows(
         some,
         tuple(id for conversation, id in seats if conversation in some),
         _posts([id for conversation, id in posts if conversation in some], new),
         new,
-        ROWS in (len(seats), len(posts), len(found)) or len(touched) > CONVERSATIONS,
+        ROWS_PER_INGEST in (len(seats), len(posts), len(found)) or len(touched) > CONVERSATIONS_PER_INGEST,
     )
 
 
 def pending_rows_of(db: Connection, conversation: str, files: Files | None = None) -> PendingRows:
-    """Of one conversation."""
-    posts = db.run(_UNNUMBERED, (conversation, ROWS))
-    new = () if files is None else tuple(file for _, file in files.find(db, ROWS, conversation))
-    more = ROWS in (len(posts), len(new))
+    """Return the pending rows of one conversation."""
+    posts = db.run(_UNNUMBERED, (conversation, ROWS_PER_INGEST))
+    new = () if files is None else tuple(file for _, file in files.find(db, ROWS_PER_INGEST, conversation))
+    more = ROWS_PER_INGEST in (len(posts), len(new))
     return PendingRows(frozenset([conversation]), (), _posts([id for _, id in posts], new), new, more, conversation)
 
 

@@ -1,4 +1,4 @@
-"""Messages that somebody else deleted, row and all: tombstones made up for them, so that numbers have no gaps."""
+"""Tombstones for messages whose rows an external writer deleted, so that numbers have no gaps."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _BETWEEN = (
 
 
 def tombstone(conversation: str, seq: int, rev: int, at: int) -> Message:
-    """Nobody knows any more who sent it, and when: the system tells that it is gone, since `at`."""
+    """Return a system message in the place of one deleted at `at`: its sender and time are lost with the row."""
     id = "c" + hashlib.sha256(f"{conversation} {seq}".encode()).hexdigest()[:24]
     return Message(
         conversation=conversation,

@@ -140,7 +140,7 @@ def test_one_call_looks_at_so_many_messages_and_says_where_to_go_on(store: Store
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "tooth", *["noise"] * 30)
     with (
-        mock.patch.object(memory, "SEARCHED", 10),
+        mock.patch.object(memory, "MESSAGES_PER_SEARCH", 10),
         mock.patch.multiple(sqlite_search, BUDGET=10, FIRST_WINDOW=4, LARGEST_WINDOW=4),
         mock.patch.multiple(searching, BUDGET=10, WINDOW=4),
     ):

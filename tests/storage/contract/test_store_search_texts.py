@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage import search
 from storage.contract import Store
-from storage.search import LEAD, MARK, SNIPPET, UNMARK, fold, matches, snippet, words_of
+from storage.search import LEAD_CHARS, MARK, SNIPPET_CHARS, UNMARK, fold, matches, snippet, words_of
 from support.searches import bodies, everywhere
 from support.stores import Desk
 
@@ -130,9 +130,16 @@ def test_snippets(body: str, query: str, expected: str) -> None:
 
 def test_a_snippet_of_a_long_text_is_around_the_first_hit() -> None:
     found = shown(snippet("x" * 500 + " Needle in the hay, needle " + "y" * 500, ("needle",)))
-    assert found == "…" + "x" * (LEAD - 1) + " [Needle] in the hay, [needle] " + "y" * (SNIPPET - LEAD - 26) + "…"
-    assert shown(snippet("x" * 500 + " needle", ("needle",))) == "…" + "x" * (SNIPPET - 7) + " [needle]"
-    assert shown(snippet("needle " + "y" * 500, ("needle",))) == "[needle] " + "y" * (SNIPPET - 7) + "…"
+    assert (
+        found
+        == "…"
+        + "x" * (LEAD_CHARS - 1)
+        + " [Needle] in the hay, [needle] "
+        + "y" * (SNIPPET_CHARS - LEAD_CHARS - 26)
+        + "…"
+    )
+    assert shown(snippet("x" * 500 + " needle", ("needle",))) == "…" + "x" * (SNIPPET_CHARS - 7) + " [needle]"
+    assert shown(snippet("needle " + "y" * 500, ("needle",))) == "[needle] " + "y" * (SNIPPET_CHARS - 7) + "…"
 
 
 @pytest.mark.parametrize("letter", ["\ufdfa", "ﬁ", "a\u0308", "é", "\u200d", "\u1112\u1161"])
@@ -165,7 +172,7 @@ def test_a_snippet_is_part_of_the_text_and_marks_the_words(body: str, query: str
     found = snippet(body, words)
     plain = found.replace(MARK, "").replace(UNMARK, "")
     assert plain.removeprefix("…").removesuffix("…") in " ".join(body.split())
-    assert len(plain) <= SNIPPET + 20
+    assert len(plain) <= SNIPPET_CHARS + 20
     marked = [part.split(UNMARK)[0] for part in found.split(MARK)[1:]]
     assert found.count(MARK) == found.count(UNMARK) == len(marked)
     assert all(any(word in fold(part) for word in words) for part in marked)

@@ -21,7 +21,7 @@ from storage.changes import (
 )
 from storage.contract import Store
 from storage.records import Credentials, IssuedToken, User
-from storage.rules.tokens import KEPT
+from storage.rules.tokens import EXPIRED_TOKEN_KEPT_MS
 from support.stores import Kind
 
 ADA = User(id="ada", name="Ada", role="patient")
@@ -138,9 +138,9 @@ def test_what_expired_long_ago_is_forgotten(store: Store) -> None:
     add(store, "old", expires=5000)
     add(store, "newer", expires=5001)
     do(store, RevokeToken("old", 2000))
-    add(store, "t1", at=5000 + KEPT)
+    add(store, "t1", at=5000 + EXPIRED_TOKEN_KEPT_MS)
     assert [t.jti for t in store.tokens(user="ada", after=None, limit=9)] == ["newer", "old", "t1"]
-    add(store, "t2", at=5001 + KEPT)
+    add(store, "t2", at=5001 + EXPIRED_TOKEN_KEPT_MS)
     assert [t.jti for t in store.tokens(user="ada", after=None, limit=9)] == ["newer", "t1", "t2"]
 
 

@@ -50,8 +50,8 @@ def test_small_batches_end_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -
     whole = state(app)
     assert len(whole["Message"]) == 23
     for batch, together in (1, 1), (3, 2), (4, 100):
-        monkeypatch.setattr(backfill, "BATCH", batch)
-        monkeypatch.setattr(backfill, "TOGETHER", together)
+        monkeypatch.setattr(backfill, "MESSAGES_PER_BATCH", batch)
+        monkeypatch.setattr(backfill, "CONVERSATIONS_PER_BATCH", together)
         empty(app)
         fill(app)
         app.run(created)
@@ -71,7 +71,7 @@ def test_small_batches_end_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_app_writes_meanwhile(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes behind the last number waits for the daemon; nothing is numbered twice, nothing is lost."""
-    monkeypatch.setattr(backfill, "BATCH", 2)
+    monkeypatch.setattr(backfill, "MESSAGES_PER_BATCH", 2)
     app.conversation("c1", "ada", "bo")
     app.say("c1", "ada", *map(str, range(5)))
 
@@ -99,7 +99,7 @@ def test_the_app_writes_meanwhile(app: App, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_rows_that_the_app_holds_are_waited_for(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.mysql.connection.LOCK_WAIT", 1)
+    monkeypatch.setattr("storage.mysql.connection.LOCK_TIMEOUT_S", 1)
     app.conversation("c1", "ada", "bo")
     app.say("c1", "ada", "one")
     adoption_of(app).apply(new_epoch=lambda: "e")
@@ -123,7 +123,7 @@ def test_rows_that_the_app_holds_are_waited_for(app: App, monkeypatch: pytest.Mo
     app.run("BEGIN")
     app.run("UPDATE Conversation SET updatedAt = NOW(3)")
     monkeypatch.setattr("storage.mysql.adoption.backfill.time.sleep", lambda seconds: None)
-    monkeypatch.setattr(backfill, "ATTEMPTS", 2)
+    monkeypatch.setattr(backfill, "MAX_ATTEMPTS", 2)
     with pytest.raises(StoreError, match="other programs hold on to the rows of a conversation: run this again"):
         adopt(app)
     app.run("COMMIT")
@@ -161,7 +161,7 @@ def killed_after(count: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[i
 
 def test_killed_at_any_statement_of_the_rows(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then done again: the same end as if nothing had been. A long conversation and a short one, of one pair."""
-    monkeypatch.setattr(backfill, "BATCH", 3)
+    monkeypatch.setattr(backfill, "MESSAGES_PER_BATCH", 3)
     adopt(app)
     expected: dict[str, list[tuple[Any, ...]]] = {}
     for count in range(1000):
@@ -233,7 +233,7 @@ def test_a_second_time_changes_nothing(app: App) -> None:
 
 def test_two_at_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second is told; what it would do the first does."""
-    monkeypatch.setattr(adoption, "LOCK_PATIENCE", 0)
+    monkeypatch.setattr(adoption, "UPGRADE_LOCK_TIMEOUT_S", 0)
 
     def also(what: str) -> None:
         with pytest.raises(StoreError, match="another program is upgrading or adopting it"):

@@ -380,7 +380,7 @@ def test_a_user_who_may_not_alter(app: App) -> None:
 
 def test_a_table_that_others_use(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """It isn't waited for without end: the app would wait behind us."""
-    monkeypatch.setattr(adoption, "TABLE_WAIT", 1)
+    monkeypatch.setattr(adoption, "TABLE_LOCK_TIMEOUT_S", 1)
     app.run("BEGIN")
     app.run("SELECT * FROM User")
     with pytest.raises(StoreError, match=r"User: .*: other programs are using the table: run this again"):

@@ -87,9 +87,9 @@ def test_an_older_message_does_not_turn_back_the_clock(store: MysqlStore, desk: 
 def test_many_messages_are_taken_in_a_few_at_a_time(
     store: MysqlStore, desk: Desk, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan, "ROWS", 10)
-    monkeypatch.setattr(scan, "CONVERSATIONS", 2)
-    monkeypatch.setattr(ingest_module, "_TOGETHER", 3)
+    monkeypatch.setattr(scan, "ROWS_PER_INGEST", 10)
+    monkeypatch.setattr(scan, "CONVERSATIONS_PER_INGEST", 2)
+    monkeypatch.setattr(ingest_module, "_ROWS_PER_UPDATE", 3)
     people = ["ben", "cleo", "dan"]
     conversations = [desk.chat("ada", other) for other in people]
     for n in range(45):

@@ -69,7 +69,7 @@ def test_what_was_written_long_ago_is_not_told_again(store: MysqlStore, desk: De
 def test_a_full_page_is_read_on(
     store: MysqlStore, desk: Desk, app: App, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
-    monkeypatch.setattr(scan, "PAGE", 2)
+    monkeypatch.setattr(scan, "MAX_SCANNED", 2)
     place = store.scan(None).next
     desk.people("ada")
     for n in range(5):

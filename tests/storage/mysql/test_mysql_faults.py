@@ -258,7 +258,7 @@ def test_a_deadlock_is_tried_again(chat: MysqlStore) -> None:
 
 @pytest.mark.parametrize("released", [True, False])
 def test_a_row_that_stays_locked(open_store: Callable[..., MysqlStore], released: bool) -> None:
-    with mock.patch.object(connection, "LOCK_WAIT", 1), mock.patch.object(store, "PATIENCE", 1.5):
+    with mock.patch.object(connection, "LOCK_TIMEOUT_S", 1), mock.patch.object(store, "RETRY_LIMIT_S", 1.5):
         found = open_store()
         desk = Desk(found)
         desk.chat("ada", "ben")

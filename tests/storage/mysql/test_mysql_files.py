@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from storage.mysql.adoption.check import Finding
-from storage.mysql.attachments import MOST, SPELLINGS, shown
+from storage.mysql.attachments import MAX_FILES_SHOWN, SPELLINGS, shown
 from storage.mysql.store import MysqlStore
 from storage.mysql.tables import ATTACHMENT, TOUCHED
 from storage.mysql.upgrade import upgrade
@@ -228,9 +228,9 @@ def test_a_page_costs_one_statement_more(app: App, store: MysqlStore) -> None:
 
 def test_more_files_than_are_shown(app: App, store: MysqlStore) -> None:
     (last,) = page(store)[1:]
-    for n in range(MOST + 1):
+    for n in range(MAX_FILES_SHOWN + 1):
         app.attach(last.id, f"f-{n:03}")
-    assert ids(page(store))[1] == [f"f-{n:03}" for n in range(MOST)]
+    assert ids(page(store))[1] == [f"f-{n:03}" for n in range(MAX_FILES_SHOWN)]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from storage.mysql.connection import Connection
 from storage.mysql.errors import why
-from storage.mysql.link import CHUNK, Link
+from storage.mysql.link import READ_BYTES, Link
 from storage.mysql.names import Names
 from storage.mysql.url import parse
 from storage.mysql.values import LITERALS, time_literal
@@ -33,7 +33,7 @@ def address() -> str:
 
 @pytest.fixture
 def db(address: str) -> Iterator[Connection]:
-    with closing(Connection(parse(address), Names(), writer=False, patience=20.0)) as connection:
+    with closing(Connection(parse(address), Names(), writer=False, timeout_s=20.0)) as connection:
         yield connection
 
 
@@ -56,7 +56,9 @@ def test_a_date_that_no_calendar_has(db: Connection) -> None:
     assert db.run("SELECT CAST('0000-00-00 00:00:00' AS DATETIME(3))") == [(0,)]
 
 
-@pytest.mark.parametrize("length", [0, 1, 250, 251, 252, 65535, 65536, CHUNK - 5, CHUNK, 3 * CHUNK + 1, 1_000_000])
+@pytest.mark.parametrize(
+    "length", [0, 1, 250, 251, 252, 65535, 65536, READ_BYTES - 5, READ_BYTES, 3 * READ_BYTES + 1, 1_000_000]
+)
 def test_values_of_any_length(db: Connection, length: int) -> None:
     rows = db.run("SELECT REPEAT('x', ?), ? UNION ALL SELECT REPEAT('ä', ?), ?", (length, "one", length // 2, "two"))
     assert list(rows) == [("x" * length, "one"), ("ä" * (length // 2), "two")]
@@ -71,7 +73,7 @@ def test_many_rows(db: Connection) -> None:
 @settings(max_examples=100)
 @given(values=st.lists(st.text() | st.integers(-(2**63), 2**63 - 1) | st.none() | st.booleans(), min_size=1))
 def test_what_is_written_is_read(address: str, values: list[Any]) -> None:
-    with closing(Connection(parse(address), Names(), writer=False, patience=20.0)) as db:
+    with closing(Connection(parse(address), Names(), writer=False, timeout_s=20.0)) as db:
         assert db.run("SELECT " + ", ".join("?" * len(values)), values) == [tuple(values)]
 
 
@@ -109,18 +111,18 @@ def test_rows_over_an_encrypted_connection(encrypting: tuple[str, Path]) -> None
     url, certificate = encrypting
     by_name = url.replace("127.0.0.1", "localhost")
     for options in "", "?sslaccept=accept_invalid_certs", f"?sslaccept=strict&sslcert={certificate}":
-        with closing(Connection(parse(by_name + options), Names(), writer=True, patience=20.0)) as db:
+        with closing(Connection(parse(by_name + options), Names(), writer=True, timeout_s=20.0)) as db:
             assert db.run("SHOW STATUS LIKE 'Ssl_cipher'")[0][1], options or "encrypted wherever the server can"
             assert db.run("SELECT REPEAT('x', 100000), NULL") == [("x" * 100_000, None)]
     with pytest.raises(pymysql.err.OperationalError) as refused:
-        Connection(parse(by_name + "?sslaccept=strict"), Names(), writer=True, patience=20.0)
+        Connection(parse(by_name + "?sslaccept=strict"), Names(), writer=True, timeout_s=20.0)
     assert "certificate is not trusted" in why(refused.value)
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
 def test_a_server_that_does_not_answer_is_given_up(address: str, encrypting: tuple[str, Path], encrypted: bool) -> None:
     url = parse(encrypting[0] if encrypted else address)
-    with closing(Connection(url, Names(), writer=False, patience=0.3)) as db:
+    with closing(Connection(url, Names(), writer=False, timeout_s=0.3)) as db:
         began = time.monotonic()
         with pytest.raises(pymysql.err.OperationalError) as failed:
             db.run("SELECT SLEEP(30)")
@@ -129,7 +131,7 @@ def test_a_server_that_does_not_answer_is_given_up(address: str, encrypting: tup
 
 
 def test_patience_is_for_each_answer(address: str) -> None:
-    with closing(Connection(parse(address), Names(), writer=False, patience=None)) as db:
+    with closing(Connection(parse(address), Names(), writer=False, timeout_s=None)) as db:
         assert db.run("SELECT SLEEP(0.01)") == [(0,)]
 
 

@@ -9,9 +9,9 @@ import pymysql
 import pytest
 
 from storage.changes import Changed, Refused, Unchanged
-from storage.mysql.connection import TEXT
+from storage.mysql.connection import PACKET_CHARS
 from storage.mysql.rows import Into
-from storage.mysql.store import SUSPICIOUS, MysqlStore
+from storage.mysql.store import BATCHES_LOOKED_UP, MysqlStore
 from support.round_trips import counted
 from support.stores import Desk, mysql
 
@@ -44,7 +44,7 @@ def test_what_was_sent_before_is_found_whether_it_was_looked_for_or_not(
     c, elsewhere = desk.chat("ada", "ben"), desk.chat("ada", "cid")
     with contextlib.closing(mysql(tmp_path)) as other:
         first = desk.changed(desk.send(c, "ada", "one", client_id="x")).messages
-        with mock.patch("storage.mysql.store.SUSPICIOUS", 2):
+        with mock.patch("storage.mysql.store.BATCHES_LOOKED_UP", 2):
             for known in first, first, ():
                 for _ in range(2):
                     desk.say(c, "ben", "new")
@@ -65,7 +65,7 @@ def test_what_was_sent_before_is_found_whether_it_was_looked_for_or_not(
         with counted() as trips:
             desk.do(desk.send(c, "ada", "one", client_id="x"))
         assert trips[0] == 2, "looked for at once: nothing failed"
-        assert store._suspicious == SUSPICIOUS, "and more may come"
+        assert store._suspicious == BATCHES_LOOKED_UP, "and more may come"
 
 
 def test_a_conversation_that_is_not_taken_in_yet_is_none_whatever_its_participants(
@@ -113,8 +113,8 @@ def test_after_one_that_fails_the_rest_is_left_out_and_forgotten(store: MysqlSto
 def test_what_goes_together_has_a_bound(store: MysqlStore) -> None:
     db = store._require_writer()
     with counted() as trips:
-        found = [db.ask_many("SELECT LENGTH({})", "?", 1, ("x" * (TEXT // 2),)) for _ in range(4)]
-        assert [list(rows) for rows in found] == [[(TEXT // 2,)]] * 4
+        found = [db.ask_many("SELECT LENGTH({})", "?", 1, ("x" * (PACKET_CHARS // 2),)) for _ in range(4)]
+        assert [list(rows) for rows in found] == [[(PACKET_CHARS // 2,)]] * 4
     assert trips[0] == 4
     db.roll_back()
 
@@ -139,7 +139,7 @@ def test_a_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk)
     statement = mock.Mock(return_value=())
     into = Into.of("Message", '"id", "content"')
     db = mock.Mock(ask_written=statement)
-    into.write(db, [(str(n), "x" * (TEXT // 4)) for n in range(6)])
+    into.write(db, [(str(n), "x" * (PACKET_CHARS // 4)) for n in range(6)])
     assert [len(call.args[1]) for call in statement.call_args_list] == [3, 3]
     statement.reset_mock()
     into.write(db, [(str(n), "x") for n in range(2001)])

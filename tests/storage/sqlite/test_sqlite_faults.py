@@ -41,7 +41,7 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sqlite.file.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("storage.sqlite.file.BUSY_TIMEOUT_S", 0.01)
 
 
 @pytest.mark.parametrize("broken", ["integrity", "too large", "not text"])

@@ -32,7 +32,7 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sqlite.file.BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("storage.sqlite.file.BUSY_TIMEOUT_S", 0.01)
 
 
 # -- the file --

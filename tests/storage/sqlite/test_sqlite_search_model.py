@@ -114,7 +114,7 @@ def test_stores_find_what_the_model_says(
     with contextlib.ExitStack() as stack:
         for name, limit in limits.items():
             stack.enter_context(mock.patch.object(sqlite_search, name, limit))
-        stack.enter_context(mock.patch.object(memory, "SEARCHED", limits["BUDGET"]))
+        stack.enter_context(mock.patch.object(memory, "MESSAGES_PER_SEARCH", limits["BUDGET"]))
         if clash:
             stack.enter_context(mock.patch.object(sqlite_search, "_room", return_value="\ue000\ue001\ue002"))
         file = quick(folder)

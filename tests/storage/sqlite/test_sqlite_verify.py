@@ -9,7 +9,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.changes import AddToken
 from storage.contract import StoreError
 from storage.sqlite import SqliteStore
-from storage.sqlite.verify import SHOWN, verify
+from storage.sqlite.verify import EXAMPLES_SHOWN, verify
 from support.stores import Desk
 
 
@@ -104,10 +104,10 @@ def test_what_does_not_agree(path: Path, statement: str, what: str, words: str) 
 
 def test_many_wrong_ones_are_some_examples(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
-        for number in range(SHOWN + 1):
+        for number in range(EXAMPLES_SHOWN + 1):
             db.execute("INSERT INTO \"chatd_token\" VALUES (?, 'zoe', 1, 2, NULL)", [f"z{number}"])
     (finding,) = [finding for finding in verify(path) if finding.wrong]
-    assert len(finding.wrong) == SHOWN
+    assert len(finding.wrong) == EXAMPLES_SHOWN
     assert finding.more
 
 
