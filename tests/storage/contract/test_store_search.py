@@ -141,8 +141,8 @@ def test_one_call_looks_at_so_many_messages_and_says_where_to_go_on(store: Store
     desk.say(c, "ada", "tooth", *["noise"] * 30)
     with (
         mock.patch.object(memory, "MESSAGES_PER_SEARCH", 10),
-        mock.patch.multiple(sqlite_search, BUDGET=10, FIRST_WINDOW=4, LARGEST_WINDOW=4),
-        mock.patch.multiple(searching, BUDGET=10, WINDOW=4),
+        mock.patch.multiple(sqlite_search, CANDIDATES_PER_CALL=10, FIRST_WINDOW=4, LARGEST_WINDOW=4),
+        mock.patch.multiple(searching, MESSAGES_PER_CALL=10, MESSAGES_PER_STATEMENT=4),
     ):
         for _ in everywhere(store):
             page = store.search("ada", ("oo",), conversation=None, before=None, limit=5)

@@ -90,7 +90,7 @@ def test_the_index_takes_the_oldest_and_so_much_text_at_once(file: SqliteStore) 
     c = desk.chat("ada", "ben")
     assert file.index(100) == 0
     desk.say(c, "ada", *["a" * 90] * 10, "b" * 500, "c")
-    with mock.patch.object(sqlite_search, "INDEXED_TEXT", 200):
+    with mock.patch.object(sqlite_search, "INDEXED_CHARS_PER_COMMIT", 200):
         assert file.index(1) == 11
         assert file.index(100) == 9  # two of 90 fit
         for left in (7, 5, 3, 2, 1, 0):
@@ -167,7 +167,7 @@ def test_long_texts_are_looked_at_a_few_at_a_time(file: SqliteStore) -> None:
     desk.say(c, "ada", *["é" * 500] * 200)
     for _ in everywhere(file):
         with (
-            mock.patch.multiple(sqlite_search, LARGE=5_000, FIRST_WINDOW=4),
+            mock.patch.multiple(sqlite_search, LARGE_WINDOW_CHARS=5_000, FIRST_WINDOW=4),
             mock.patch("json.loads", wraps=json.loads) as loads,
         ):
             assert pages(file, "ada", "x é", conversation=c) == []
@@ -182,7 +182,7 @@ def test_conversations_are_named_or_passed_over(file: SqliteStore, number: int) 
     for n in range(number):
         desk.say(desk.chat("ada", f"u{n}"), "ada", "tooth")
         desk.say(desk.chat("ben", f"u{n}"), "ben", "tooth")
-    with mock.patch.multiple(sqlite_search, FEW=1, ROOMS=3, COMMON=2, FIRST_WINDOW=1):
+    with mock.patch.multiple(sqlite_search, FEW_ROOMS=1, MAX_NAMED_ROOMS=3, COMMON_CANDIDATES=2, FIRST_WINDOW=1):
         for _ in everywhere(file):
             assert len(pages(file, "ada", "tooth")) == len(pages(file, "ada", "oo")) == number
 
@@ -196,7 +196,7 @@ def test_few_conversations_are_searched_alone(file: SqliteStore, few: int) -> No
     desk.say(others, "cleo", *["tooth"] * 500)
     while file.index(1000):
         pass
-    with mock.patch.multiple(sqlite_search, BUDGET=7, FIRST_WINDOW=3, COMMON=3, FEW=few):
+    with mock.patch.multiple(sqlite_search, CANDIDATES_PER_CALL=7, FIRST_WINDOW=3, COMMON_CANDIDATES=3, FEW_ROOMS=few):
         page = file.search("ada", ("tooth",), conversation=None, before=None, limit=5)
         assert page is not None
         assert ([hit.message.body for hit in page.hits], page.next) == (["tooth"], None)

@@ -27,15 +27,15 @@ STEP = st.one_of(
     ),
 )
 LIMITS = st.fixed_dictionaries({
-    "FEW": st.integers(0, 2),
-    "ROOMS": st.integers(1, 3),
-    "COMMON": st.integers(1, 5),
-    "TERMS": st.integers(1, 3),
+    "FEW_ROOMS": st.integers(0, 2),
+    "MAX_NAMED_ROOMS": st.integers(1, 3),
+    "COMMON_CANDIDATES": st.integers(1, 5),
+    "MAX_TERMS": st.integers(1, 3),
     "FIRST_WINDOW": st.integers(1, 5),
     "LARGEST_WINDOW": st.integers(5, 10),
-    "LARGE": st.sampled_from([1, 1000]),
-    "BUDGET": st.integers(1, 12),
-    "INDEXED_TEXT": st.integers(1, 20),
+    "LARGE_WINDOW_CHARS": st.sampled_from([1, 1000]),
+    "CANDIDATES_PER_CALL": st.integers(1, 12),
+    "INDEXED_CHARS_PER_COMMIT": st.integers(1, 20),
 })  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_stores_find_what_the_model_says(
     with contextlib.ExitStack() as stack:
         for name, limit in limits.items():
             stack.enter_context(mock.patch.object(sqlite_search, name, limit))
-        stack.enter_context(mock.patch.object(memory, "MESSAGES_PER_SEARCH", limits["BUDGET"]))
+        stack.enter_context(mock.patch.object(memory, "MESSAGES_PER_SEARCH", limits["CANDIDATES_PER_CALL"]))
         if clash:
             stack.enter_context(mock.patch.object(sqlite_search, "_room", return_value="\ue000\ue001\ue002"))
         file = quick(folder)
