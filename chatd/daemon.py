@@ -41,7 +41,7 @@ from chatd.core.rooms import Rooms
 from chatd.http import gauges
 from chatd.http.app import make_app
 from chatd.http.callers import Callers
-from chatd.http.health import failing
+from chatd.http.health import damage, failing
 from chatd.http.site import Site
 from chatd.ids import new_id
 from chatd.metrics import Metrics
@@ -177,7 +177,7 @@ class Daemon:
                 origins=lambda: self.server.origins,
                 wait=lambda client: self.server.wait(client),
                 problem=self.problem,
-                notes=lambda: failing(self.jobs),
+                notes=lambda: [*failing(self.jobs), *damage(store.damaged)],
                 metrics=self.metrics,
             )
         )

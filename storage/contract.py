@@ -130,6 +130,14 @@ class Store(Protocol):
         """Goes up whenever the store was reopened after a failure: what was unacknowledged may have happened."""
         ...
 
+    @property
+    def damaged(self) -> Sequence[tuple[str, int]]:
+        """Conversation and seq of messages that were read and are not as they were written, some at least.
+
+        Such a message is answered with the system's words about it; everything around it works.
+        """
+        ...
+
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         """Apply the batch in one durable transaction. Raises Unavailable."""
         ...

@@ -41,6 +41,7 @@ class MemoryStore:
         self.epoch = epoch
         self.development = development
         self.generation = 0
+        self.damaged: Sequence[tuple[str, int]] = ()
         self._lock = threading.Lock()
         self._users: dict[str, User] = {}
         self._conversations: dict[str, Conversation] = {}

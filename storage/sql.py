@@ -113,8 +113,8 @@ UPDATE_USER = (
 INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt")'
 INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT})'
 INSERT_GROUP = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt", "creatorId", "clientId")'
-INSERT_MESSAGE = f'INSERT {{on_clash}} INTO "Message" ({SENT_MESSAGE})'
-CHANGE_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions")'
+INSERT_MESSAGE = f'INSERT {{on_clash}} INTO "Message" ({SENT_MESSAGE}{{more}})'
+CHANGE_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{{more}})'
 INSERT_VERSION = 'INSERT INTO "chatd_version" ("conversationId", "seq", "rev", "content", "at")'
 INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at")'
 INSERT_TOKEN = f'INSERT INTO "chatd_token" ({TOKEN})'
@@ -134,12 +134,8 @@ TOKENS_OF = (
     'ORDER BY "issuedAt", "jti" LIMIT ?'
 )
 # Of the keys k("one", "two"):
-MESSAGE_SENT = (
-    f'SELECT {READ_MESSAGE} FROM k CROSS JOIN "Message" m ON m."senderId" = k."one" AND m."clientId" = k."two"'
-)
-MESSAGE_AT = (
-    f'SELECT {READ_MESSAGE} FROM k CROSS JOIN "Message" m ON m."conversationId" = k."one" AND m."seq" = k."two"'
-)
+MESSAGE_SENT = 'SELECT {message} FROM k CROSS JOIN "Message" m ON m."senderId" = k."one" AND m."clientId" = k."two"'
+MESSAGE_AT = 'SELECT {message} FROM k CROSS JOIN "Message" m ON m."conversationId" = k."one" AND m."seq" = k."two"'
 GROUP_MADE = (
     'SELECT c."creatorId", c."clientId", c."id" FROM k '
     'CROSS JOIN "Conversation" c ON c."creatorId" = k."one" AND c."clientId" = k."two"'
@@ -154,17 +150,14 @@ COUNT_TEXTS = (  # of the spans k("low", "high"): for each that has any, how man
     'WHERE m."deletedAt" IS NULL AND m."senderId" IS NOT NULL GROUP BY k."low", m."senderId"'
 )
 REV_OF_SEQ = 'SELECT "rev" FROM "Message" WHERE "conversationId" = ? AND "seq" = ?'
-HISTORY_BEFORE = (
-    f'SELECT {READ_MESSAGE} FROM "Message" WHERE "conversationId" = ? AND "seq" < ? ORDER BY "seq" DESC LIMIT ?'
-)
-HISTORY_AFTER = f'SELECT {READ_MESSAGE} FROM "Message" WHERE "conversationId" = ? AND "seq" > ? ORDER BY "seq" LIMIT ?'
+HISTORY_BEFORE = 'SELECT {message} FROM "Message" WHERE "conversationId" = ? AND "seq" < ? ORDER BY "seq" DESC LIMIT ?'
+HISTORY_AFTER = 'SELECT {message} FROM "Message" WHERE "conversationId" = ? AND "seq" > ? ORDER BY "seq" LIMIT ?'
 NEW_SINCE = (  # behind the last seq that was there
-    f'SELECT {READ_MESSAGE} FROM "Message" WHERE "conversationId" = ? AND "seq" > ? AND "changedRev" IS NULL '
+    'SELECT {message} FROM "Message" WHERE "conversationId" = ? AND "seq" > ? AND "changedRev" IS NULL '
     'ORDER BY "seq" LIMIT ?'
 )
 CHANGED_SINCE = (
-    f'SELECT {READ_MESSAGE} FROM "Message" WHERE "conversationId" = ? AND "changedRev" > ? '
-    'ORDER BY "changedRev" LIMIT ?'
+    'SELECT {message} FROM "Message" WHERE "conversationId" = ? AND "changedRev" > ? ORDER BY "changedRev" LIMIT ?'
 )
 COUNT_CHANGED = (  # up to that seq, and to a limit
     "SELECT COUNT(*) FROM "

@@ -89,8 +89,8 @@ def check(settings: Settings) -> None:
     """Say whether the database is sound.
 
     A line for each thing looked at; the daemon may run meanwhile. Exits with 1 if something is wrong: restore a backup
-    then, and run `chatd db new-epoch`. In a database of MySQL this looks at the tables: what they lack for chatd, and
-    what it can't work with.
+    then, and run `chatd db new-epoch`. In a database of MySQL this looks at the tables (what they lack for chatd, and
+    what it can't work with) and at the numbers in them.
     """
     wrong = False
     try:
@@ -117,7 +117,8 @@ def check(settings: Settings) -> None:
 
 def _check_server(config: Config) -> None:
     """A line for each thing, table by table; the notes are no fault."""
-    found = database.adoption(config).examine()
+    adoption = database.adoption(config)
+    found = adoption.examine()
     if found.empty:
         fail(f"{found.where}: it is empty: run `chatd db upgrade`")
     for finding in found.findings:
@@ -128,8 +129,13 @@ def _check_server(config: Config) -> None:
     elif not found.adopted:
         say(f"{found.where}: the tables are ready, the rows are not: run `chatd db adopt --apply`", err=True)
     else:
-        say(f"{found.where}: everything is there")
-        return
+        wrong = adoption.disagreements()
+        for each in wrong:
+            say(f"wrong    {each.count} {each.what}, {each.example} for one")
+        if not wrong:
+            say(f"{found.where}: everything is there, and its numbers agree")
+            return
+        say(f"{found.where}: numbers disagree: restore a backup, then run `chatd db new-epoch`", err=True)
     sys.exit(SOMETHING_WRONG)
 
 

@@ -1,5 +1,7 @@
 """Health checks: the process lives; it can acknowledge."""
 
+from collections.abc import Sequence
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,6 +11,9 @@ from chatd.background.supervise import Jobs
 from .answers import json_answer
 from .operation import Operation
 from .site import Site
+
+NAMED = 5
+"""Damaged messages that a note names."""
 
 STATE = {
     "type": "object",
@@ -27,6 +32,15 @@ def failing(jobs: Jobs) -> list[str]:
         f"the job {name!r} fails ({failure.kind}, {failure.failures} times in a row); see the log"
         for name, failure in sorted(jobs.failing.items())
     ]
+
+
+def damage(messages: Sequence[tuple[str, int]]) -> list[str]:
+    """Return a note that names damaged messages."""
+    if not messages:
+        return []
+    named = ", ".join(f"{seq} of {conversation}" for conversation, seq in messages[:NAMED])
+    more = f" and {len(messages) - NAMED} more" if len(messages) > NAMED else ""
+    return [f"damaged messages: {named}{more}; run `chatd db check`, and restore a backup"]
 
 
 def operations(site: Site) -> list[Operation]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import structlog
+
 from chatd.config import Config
 from storage.contract import Store, StoreError
 from storage.sqlite import SqliteStore
@@ -36,6 +38,7 @@ def open_store(config: Config, *, new_epoch: Callable[[], str], development: boo
             development=development,
             durability=config.storage.durability,
             readers=config.storage.readers,
+            report=_report_damage,
         )
         if store.single:
             return store, ["this SQLite is too old for several connections: reads and writes share one"]
@@ -53,6 +56,10 @@ def open_store(config: Config, *, new_epoch: Callable[[], str], development: boo
         roles=_pairs(config.mysql.roles),
     )
     return server, server.warnings
+
+
+def _report_damage(conversation: str, seq: int) -> None:
+    structlog.get_logger().error("a message is damaged; run `chatd db check`", conversation=conversation, seq=seq)
 
 
 def upgrade(config: Config, *, new_epoch: Callable[[], str], development: bool = False) -> list[str]:

@@ -45,6 +45,9 @@ from .values import time_text
 _SUMMARIES = fill(sql.SUMMARIES, mine=MINE)
 _MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=MINE, present='o."leftAt" IS NULL AND o."rev" IS NOT NULL')
 _RECEIPT_TIMES = fill(sql.RECEIPT_TIMES, counted='p."conversationId" = ? AND p."rev" IS NOT NULL')
+_HISTORY_AFTER = fill(sql.HISTORY_AFTER, message=sql.READ_MESSAGE)
+_HISTORY_BEFORE = fill(sql.HISTORY_BEFORE, message=sql.READ_MESSAGE)
+_NEW_SINCE = fill(sql.NEW_SINCE, message=sql.READ_MESSAGE)
 _SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
 
@@ -207,13 +210,13 @@ class Reads:
                 return None
             last = room.conversation.last_seq
             if after is not None:
-                page = list(map(rows.message, db.run(sql.HISTORY_AFTER, (conversation, after, limit))))
+                page = list(map(rows.message, db.run(_HISTORY_AFTER, (conversation, after, limit))))
                 end = page[-1].seq if len(page) == limit else last
                 page = tombstones.between(db, conversation, page, after + 1, end, limit, newest=False)
                 more = len(page) > 0 and page[-1].seq < last
             else:
                 end = last if before is None else min(before - 1, last)
-                page = list(map(rows.message, db.run(sql.HISTORY_BEFORE, (conversation, end + 1, limit))))[::-1]
+                page = list(map(rows.message, db.run(_HISTORY_BEFORE, (conversation, end + 1, limit))))[::-1]
                 start = page[0].seq if len(page) == limit else 1
                 page = tombstones.between(db, conversation, page, start, end, limit, newest=True)
                 more = len(page) > 0 and page[0].seq > 1
@@ -271,7 +274,7 @@ class Reads:
             if room is None:
                 return None
             last = _last_known(db, [(room.conversation, rev)], depth=room.conversation.last_seq)[conversation]
-            new = db.run(sql.NEW_SINCE, (conversation, last, limit + 1))
+            new = db.run(_NEW_SINCE, (conversation, last, limit + 1))
             found = [*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)]
             through, participants, messages = cut(room, rev, found, limit)
             return Since(

@@ -70,6 +70,7 @@ class MysqlStore(Reads):
         self.address = str(address)
         self.database = address.database
         self.generation = 0
+        self.damaged: Sequence[tuple[str, int]] = ()  # an app's edit is no damage, and the server checks its pages
         self.warnings: list[str] = []
         self._names = Names.checked(names or {})
         if address.connections is not None:

@@ -8,7 +8,10 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
+from storage.columns import Row
 from storage.contract import StoreError
+
+from .damage import checksum, lenient
 
 migrations = Migrations("chatd")
 
@@ -261,6 +264,37 @@ CREATE TABLE "chatd_revocation" (
 ) WITHOUT ROWID;
 CREATE INDEX "chatd_revocation_expiresAt_idx" ON "chatd_revocation" ("expiresAt")
 """
+
+
+@migrations()
+def m006_checksums(db: Database) -> None:
+    """A checksum of each message, so that damage is noticed."""
+    db.execute('ALTER TABLE "Message" ADD COLUMN "checksum" INTEGER')
+    after, columns = 0, '"n", ' + ", ".join(f'"{name}"' for name in _CHECKED)
+    text, db.conn.text_factory = db.conn.text_factory, lenient
+    try:
+        while rows := db.execute(
+            f'SELECT {columns} FROM "Message" WHERE "n" > ? ORDER BY "n" LIMIT 1000', [after]
+        ).fetchall():
+            sums = [(_known(row[1:]), row[0]) for row in rows]
+            db.conn.executemany('UPDATE "Message" SET "checksum" = ? WHERE "n" = ?', sums)
+            after = rows[-1][0]
+    finally:
+        db.conn.text_factory = text
+
+
+def _known(values: Row) -> int:
+    """Return the checksum; one that nothing has where the row is damaged already."""
+    try:
+        return checksum(values)
+    except (UnicodeEncodeError, OverflowError):
+        return -1
+
+
+_CHECKED = (
+    "conversationId", "seq", "id", "senderId", "clientId", "kind", "content", "replyToSeq", "data", "createdAt",
+    "editedAt", "deletedAt", "reactions", "changedRev",
+)  # fmt: skip
 
 
 def migrate(db: Database) -> None:

@@ -18,9 +18,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from storage import sql
 from storage.records import Hit, Hits
 from storage.search import FOLDING, fold, matches
+
+from .damage import READ_MESSAGE, Messages, is_damaged, rows_of
 
 Connection = Any  # as in file.py, which needs this module
 
@@ -58,9 +59,7 @@ _ROOMS = (
 _TAKES_PART = (
     'SELECT COUNT(*) FROM "ConversationParticipant" WHERE "conversationId" = ? AND "userId" = ? AND "leftAt" IS NULL'
 )
-_HITS = (
-    f'SELECT "n", {sql.READ_MESSAGE} FROM "Message" WHERE "n" IN (SELECT "value" FROM json_each(?)) ORDER BY "n" DESC'
-)
+_HITS = f'SELECT "n", {READ_MESSAGE} FROM "Message" WHERE "n" IN (SELECT "value" FROM json_each(?)) ORDER BY "n" DESC'
 _UNINDEXED = f'SELECT "n" FROM "Message" WHERE "n" < ? AND "n" > {_MARK} ORDER BY "n" DESC LIMIT ?'
 _ALL = 'SELECT "n" FROM "Message" WHERE "n" < ? ORDER BY "n" DESC LIMIT ?'
 _INDEXED = (
@@ -68,7 +67,7 @@ _INDEXED = (
 )
 _LOOK = (
     'SELECT MIN(c."n"), COUNT(*), '
-    'json_group_array(json_array(m."n", m."content")) FILTER (WHERE m."n" IS NOT NULL) '
+    'json_group_array(json_array(m."n", CAST(m."content" AS TEXT))) FILTER (WHERE m."n" IS NOT NULL) '
     'FROM ({candidates}) c LEFT JOIN "Message" m ON m."n" = c."n" AND m."deletedAt" IS NULL AND {conditions}'
 )
 _PRESENT = (
@@ -80,7 +79,7 @@ _NOT_ASCII = 'length(CAST(m."content" AS BLOB)) > length(m."content")'
 _LIKE = f'(m."content" LIKE ? OR {_NOT_ASCII})'
 
 _WAITING = (
-    'SELECT json_group_array(json_array("n", "conversationId", "content", "deletedAt" IS NOT NULL)) FROM '
+    'SELECT json_group_array(json_array("n", "conversationId", CAST("content" AS TEXT), "deletedAt" IS NOT NULL)) FROM '
     f'(SELECT "n", "conversationId", "content", "deletedAt" FROM "Message" WHERE "n" > {_MARK} ORDER BY "n" LIMIT ?)'
 )
 _LEFT = f'SELECT COALESCE(MAX("n"), 0) - {_MARK} FROM "Message"'
@@ -117,7 +116,14 @@ def prepare(db: Connection) -> None:
 
 
 def find(
-    db: Connection, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+    db: Connection,
+    messages: Messages,
+    user: str,
+    words: Sequence[str],
+    *,
+    conversation: str | None,
+    before: int | None,
+    limit: int,
 ) -> Hits | None:
     """As `Store.search`, within the caller's transaction: its answer is of one moment."""
     if conversation is None:
@@ -129,8 +135,8 @@ def find(
     if not words or not rooms:
         return Hits((), None)
     numbers, place = _find(db, user, words, conversation, rooms, before, limit)
-    rows = db.execute(_HITS, (json.dumps(numbers),)).fetchall()
-    return Hits(tuple(Hit(row[0], sql.message(row[1:])) for row in rows), place)
+    rows = rows_of(db, _HITS, (json.dumps(numbers),))
+    return Hits(tuple(Hit(row[0], messages.one(row[1:])) for row in rows if not is_damaged(row[1:])), place)
 
 
 def _find(
@@ -157,7 +163,7 @@ def _find(
         candidates = _UNINDEXED if unindexed else _INDEXED if query else _ALL
         given = (place, query, window) if candidates is _INDEXED else (place, window)
         look = _LOOK.format(candidates=candidates, conditions=conditions)
-        lowest, count, rows = db.execute(look, (*given, *values)).fetchone()
+        ((lowest, count, rows),) = rows_of(db, look, (*given, *values))
         for n, body in sorted(json.loads(rows), reverse=True):
             if matches(body, words):
                 if len(found) == limit:
@@ -185,13 +191,13 @@ def index(db: Connection, limit: int) -> int:
     """
     entries: list[tuple[int, str, str]] = []
     last, size = None, 0
-    for n, conversation, body, deleted in json.loads(db.execute(_WAITING, (limit,)).fetchone()[0]):
+    for n, conversation, body, deleted in json.loads(rows_of(db, _WAITING, (limit,))[0][0]):
         size += len(body)
         if entries and size > INDEXED_CHARS_PER_COMMIT:
             break
         last = n
         if not deleted:
-            entries.append((n, conversation, body))
+            entries.append((n, conversation, body.encode(errors="replace").decode()))  # damaged, perhaps
     if last is not None:
         db.execute(_ADD, (_encoded(entries),))
         db.execute(_MOVE_MARK, (str(last),))

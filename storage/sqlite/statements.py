@@ -13,6 +13,7 @@ from storage.records import Conversation, Membership, Participant, Room, Standin
 from storage.rules.rule import Keys
 from storage.rules.token_rows import TokenRows
 
+from .damage import READ_MESSAGE, Messages, rows_of
 from .file import Connection
 
 Value = TypeVar("Value")
@@ -36,7 +37,7 @@ def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> 
     for chunk in _chunks(keys):
         marks = ", ".join(["(?, ?)"] * len(chunk))
         values = [part for key in chunk for part in key]
-        found += db.execute(f'WITH k("one", "two") AS (VALUES {marks}) {statement}', values).fetchall()
+        found += rows_of(db, f'WITH k("one", "two") AS (VALUES {marks}) {statement}', values)
     return found
 
 
@@ -60,9 +61,17 @@ UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' 
 
 # What clashes ends the transaction, as it would in any case. A statement that leaves it standing keeps a journal of its
 # own, of each page that it touches.
-INSERT_MESSAGE = fill(sql.INSERT_MESSAGE, on_clash="OR ROLLBACK")
+INSERT_MESSAGE = fill(sql.INSERT_MESSAGE, on_clash="OR ROLLBACK", more=', "checksum"')
+CHANGE_MESSAGE = fill(sql.CHANGE_MESSAGE, more=', "checksum"')
+HISTORY_BEFORE = fill(sql.HISTORY_BEFORE, message=READ_MESSAGE)
+HISTORY_AFTER = fill(sql.HISTORY_AFTER, message=READ_MESSAGE)
+NEW_SINCE = fill(sql.NEW_SINCE, message=READ_MESSAGE)
+CHANGED_SINCE = fill(sql.CHANGED_SINCE, message=READ_MESSAGE)
+MESSAGE_SENT = fill(sql.MESSAGE_SENT, message=f'{READ_MESSAGE}, k."one", k."two"')
+MESSAGE_AT = fill(sql.MESSAGE_AT, message=f'{READ_MESSAGE}, k."one", k."two"')
 UPSERT_MESSAGE = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
-    f'"{column}" = excluded."{column}"' for column in ("content", "editedAt", "deletedAt", "changedRev", "reactions")
+    f'"{column}" = excluded."{column}"'
+    for column in ("content", "editedAt", "deletedAt", "changedRev", "reactions", "checksum")
 )
 _MINE = 'p."userId" = ?'
 SUMMARIES = fill(sql.SUMMARIES, mine=_MINE)
@@ -157,9 +166,9 @@ def membership(db: Connection, room: Room, user: str) -> Membership:
     return membership_of(row, room.conversation.last_seq, counter(db))
 
 
-def summary(db: Connection, room: Room, user: str) -> Summary:
-    last = db.execute(sql.HISTORY_AFTER, (room.conversation.id, room.conversation.last_seq - 1, 1)).fetchone()
-    return Summary(room, membership(db, room, user), None if last is None else sql.message(last))
+def summary(db: Connection, room: Room, user: str, messages: Messages) -> Summary:
+    last = messages.all_of(rows_of(db, HISTORY_AFTER, (room.conversation.id, room.conversation.last_seq - 1, 1)))
+    return Summary(room, membership(db, room, user), last[0] if last else None)
 
 
 def first_newer(db: Connection, room: Conversation, rev: int) -> int:

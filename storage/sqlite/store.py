@@ -29,6 +29,7 @@ from storage.records import (
 from storage.rules.unit import Unit
 
 from . import search, statements
+from .damage import Messages, changed_row, rows_of, sent_row
 from .file import Connection, SqliteFile
 
 CACHED_ROWS = 100_000
@@ -50,12 +51,18 @@ class SqliteStore(SqliteFile):
         development: bool = False,
         durability: Literal["full", "normal"] = "full",
         readers: int = 2,
+        report: Callable[[str, int], None] = lambda conversation, seq: None,
     ) -> None:
+        self._messages = Messages(report)
         self._cache = statements.RoomCache()
         super().__init__(path, new_epoch=new_epoch, development=development, durability=durability, readers=readers)
 
     def _forget(self) -> None:
         self._cache.clear()
+
+    @property
+    def damaged(self) -> Sequence[tuple[str, int]]:
+        return self._messages.damaged
 
     # -- writing --
 
@@ -92,12 +99,10 @@ class SqliteStore(SqliteFile):
                 unit.conversations[id], participants = cached[id]
                 unit.participants[id] = dict(participants)
         unit.users = statements.users(db, users_behind(unit, keys))
-        for message in map(sql.message, statements.by_pair(db, sql.MESSAGE_SENT, keys.sent)):
-            assert message.sender is not None
-            assert message.client_id is not None
-            unit.sent[message.sender, message.client_id] = message
-        for message in map(sql.message, statements.by_pair(db, sql.MESSAGE_AT, keys.messages)):
-            unit.messages[message.conversation, message.seq] = message
+        for row in statements.by_pair(db, statements.MESSAGE_SENT, keys.sent):
+            unit.sent[row[-2:]] = self._messages.one(row[:-2])
+        for row in statements.by_pair(db, statements.MESSAGE_AT, keys.messages):
+            unit.messages[row[-2:]] = self._messages.one(row[:-2])
         if keys.tokens or keys.tokens_of:
             statements.load_tokens(db, keys, unit.tokens)
         return unit
@@ -118,10 +123,10 @@ class SqliteStore(SqliteFile):
         statements.write(db, sql.INSERT_CONVERSATION, rows, statements.UPSERT_CONVERSATION)
         rows = [sql.participant_row(unit.participants[id][user]) for id, user in unit.changed_participants]
         statements.write(db, sql.INSERT_PARTICIPANT, rows, statements.UPSERT_PARTICIPANT)
-        rows = [sql.sent_message_row(message) for message in unit.new_messages]
+        rows = [sent_row(message) for message in unit.new_messages]
         statements.write(db, statements.INSERT_MESSAGE, rows)
-        rows = [sql.changed_message_row(unit.messages[key]) for key in unit.changed_messages]
-        statements.write(db, sql.CHANGE_MESSAGE, rows, statements.UPSERT_MESSAGE)
+        rows = [changed_row(unit.messages[key]) for key in unit.changed_messages]
+        statements.write(db, statements.CHANGE_MESSAGE, rows, statements.UPSERT_MESSAGE)
         statements.write(db, sql.INSERT_VERSION, unit.versions)
         statements.write(db, sql.INSERT_RECEIPT, unit.receipts)
         statements.save_tokens(db, unit.tokens)
@@ -208,7 +213,7 @@ class SqliteStore(SqliteFile):
             sizes: dict[str, int] = dict(statements.many(db, sql.SIZES, found[:limit], ' GROUP BY "conversationId"'))
             ids = found[: page_length(sizes[id] for id in found[:limit])]
             rooms = statements.rooms(db, ids)
-            page = tuple(statements.summary(db, rooms[id], user) for id in ids)
+            page = tuple(statements.summary(db, rooms[id], user, self._messages) for id in ids)
             users = statements.users(db, {p.user for room in rooms.values() for p in room.participants})
         return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(ids) else None)
 
@@ -217,7 +222,9 @@ class SqliteStore(SqliteFile):
             room = statements.rooms(db, [conversation]).get(conversation)
             if room is None or not room.present(user):
                 return None
-            return statements.summary(db, room, user), statements.users(db, [p.user for p in room.participants])
+            return statements.summary(db, room, user, self._messages), statements.users(
+                db, [p.user for p in room.participants]
+            )
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
@@ -231,13 +238,13 @@ class SqliteStore(SqliteFile):
             if room is None or not room.present(user):
                 return None
             if after is not None:
-                rows = db.execute(sql.HISTORY_AFTER, (conversation, after, limit + 1)).fetchall()
+                rows = rows_of(db, statements.HISTORY_AFTER, (conversation, after, limit + 1))
                 page = rows[:limit]
             else:
                 end = room.conversation.last_seq + 1 if before is None else before
-                rows = db.execute(sql.HISTORY_BEFORE, (conversation, end, limit + 1)).fetchall()
+                rows = rows_of(db, statements.HISTORY_BEFORE, (conversation, end, limit + 1))
                 page = rows[:limit][::-1]
-            return MessagePage(tuple(map(sql.message, page)), len(rows) > limit, room.participants)
+            return MessagePage(tuple(self._messages.all_of(page)), len(rows) > limit, room.participants)
 
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
         with self._reading() as db:
@@ -250,9 +257,9 @@ class SqliteStore(SqliteFile):
             if room is None or not room.present(user):
                 return None
             last = statements.first_newer(db, room.conversation, rev) - 1
-            new = db.execute(sql.NEW_SINCE, (conversation, last, limit + 1)).fetchall()
-            old = db.execute(sql.CHANGED_SINCE, (conversation, rev, limit + 1)).fetchall()
-            through, participants, messages = cut(room, rev, map(sql.message, new + old), limit)
+            new = rows_of(db, statements.NEW_SINCE, (conversation, last, limit + 1))
+            old = rows_of(db, statements.CHANGED_SINCE, (conversation, rev, limit + 1))
+            through, participants, messages = cut(room, rev, self._messages.all_of(new + old), limit)
             return Since(
                 room=room,
                 through=through,
@@ -279,7 +286,7 @@ class SqliteStore(SqliteFile):
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
     ) -> Hits | None:
         with self._reading() as db:
-            return search.find(db, user, words, conversation=conversation, before=before, limit=limit)
+            return search.find(db, self._messages, user, words, conversation=conversation, before=before, limit=limit)
 
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
         with self._reading() as db:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import attrs
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.contract import StoreError
 
+from .damage import READ_MESSAGE, is_damaged, lenient
 from .inspection import inspect
 
 EXAMPLES_SHOWN = 5
@@ -93,15 +96,27 @@ def verify(path: Path) -> Iterator[Finding]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
             db.execute("PRAGMA query_only = ON")
+            db.text_factory = lenient  # a text that is no UTF-8 is one of the things to be found
             db.execute("BEGIN")  # one moment for all
             broken = [row[0] for row in db.execute(f"PRAGMA integrity_check({EXAMPLES_SHOWN + 1})") if row[0] != "ok"]
             yield _finding("the file is sound", broken)
             if broken:
                 return  # what else is read of it means little
+            yield _finding(
+                "checksum: each message is as it was written", list(islice(_damaged(db), EXAMPLES_SHOWN + 1))
+            )
             for what, statement in _RULES.items():
                 yield _finding(what, [row[0] for row in db.execute(f"{statement} LIMIT {EXAMPLES_SHOWN + 1}")])
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be read as the database: {error}") from error
+
+
+def _damaged(db: Any) -> Iterator[str]:
+    for row in db.execute(f'SELECT {READ_MESSAGE} FROM "Message"'):
+        if is_damaged(row):
+            yield f"conversation {row[0]}: message {row[1]} is damaged"
+        elif row[-1] is None:
+            yield f"conversation {row[0]}: message {row[1]} has no checksum"
 
 
 def _finding(what: str, wrong: list[str]) -> Finding:

@@ -51,7 +51,12 @@ def test_commands(app: App, chatd: Callable[..., Result], tmp_path: Path) -> Non
     assert chatd("db", "adopt", "--apply").stdout.endswith(": nothing to do, it is adopted\n")
     checked = chatd("db", "check")
     assert checked.exit_code == 0, checked.output
-    assert checked.stdout.endswith(": everything is there\n")
+    assert checked.stdout.endswith(": everything is there, and its numbers agree\n")
+    app.run("UPDATE Conversation SET lastSeq = 1 WHERE lastSeq > 2")
+    checked = chatd("db", "check")
+    assert checked.exit_code == 1
+    assert "conversations whose last number is below that of a message, " in checked.stdout
+    assert "numbers disagree: restore a backup" in checked.stderr
 
 
 def test_commands_that_cant(app: App, chatd: Callable[..., Result]) -> None:

@@ -18,6 +18,7 @@ from chatd.config import Config, Limits, Metrics
 from chatd.config import Server as ServerSettings
 from chatd.http.health import failing
 from chatd.testing import Server
+from storage.memory import MemoryStore
 from support.served import Answer, calling
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -179,6 +180,20 @@ async def test_loop_delay_is_what_a_timer_was_late(mock_clock: MockClock) -> Non
             await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert seen == [pytest.approx(0), pytest.approx(0.75)]
+
+
+async def test_damage_is_a_note_of_a_ready_daemon(autojump_clock: MockClock) -> None:
+    store = MemoryStore(epoch="e", development=True)
+    async with testing.daemon(store=store) as server:
+        assert "notes" not in json.loads((await ask(server, "/readyz")).body)
+        store.damaged = [("c1", seq) for seq in range(1, 8)]
+        answer = await ask(server, "/readyz")
+        assert answer.status == 200
+        (note,) = json.loads(answer.body)["notes"]
+        assert note == (
+            "damaged messages: 1 of c1, 2 of c1, 3 of c1, 4 of c1, 5 of c1 and 2 more; run `chatd db check`, "
+            "and restore a backup"
+        )
 
 
 async def test_failing_job_is_a_note_of_a_ready_daemon_and_a_metric(autojump_clock: MockClock) -> None:

@@ -18,6 +18,7 @@ from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
 from storage.mysql.layout import read_layout
 from storage.mysql.names import Names
+from storage.mysql.numbers import Disagreement, disagreements
 from storage.mysql.pool import Pool, told
 from storage.mysql.rows import Roles
 from storage.mysql.schema import Statement, Step, merged
@@ -84,6 +85,11 @@ class Adoption:
         """Examine the database without a change. Raises StoreError."""
         with self._connected() as (db, names, address):
             return self._examined(db, names, address)
+
+    def disagreements(self) -> list[Disagreement]:
+        """Return the numbers that disagree, of a database that lacks nothing. Raises StoreError."""
+        with self._connected() as (db, _, _):
+            return list(disagreements(db))
 
     def apply(
         self,

@@ -9,6 +9,7 @@ import pytest
 from storage import sql
 from storage.changes import Change, Changed
 from storage.sqlite import SqliteStore
+from storage.sqlite.statements import CHANGED_SINCE, HISTORY_AFTER, HISTORY_BEFORE, MESSAGE_AT, NEW_SINCE
 from support.sqlite_files import make
 from support.stores import Desk
 
@@ -67,13 +68,13 @@ def test_how_messages_are_found(store: SqliteStore) -> None:
     by_rev = "USING INDEX Message_conversationId_changedRev_idx (conversationId=? AND changedRev>?)"
     by_seq = "USING INDEX Message_conversationId_seq_key (conversationId=? AND seq"
     for statement, index in (
-        (sql.CHANGED_SINCE, by_rev), (sql.COUNT_CHANGED, by_rev), (sql.NEW_SINCE, by_seq), (sql.HISTORY_AFTER, by_seq),
-        (sql.HISTORY_BEFORE, by_seq), (sql.COUNT_UNREAD, by_seq), (sql.REV_OF_SEQ, by_seq),
+        (CHANGED_SINCE, by_rev), (sql.COUNT_CHANGED, by_rev), (NEW_SINCE, by_seq), (HISTORY_AFTER, by_seq),
+        (HISTORY_BEFORE, by_seq), (sql.COUNT_UNREAD, by_seq), (sql.REV_OF_SEQ, by_seq),
         (f'WITH k("low", "high") AS (VALUES (?, ?)) {sql.COUNT_TEXTS}', by_seq),
-        (f'WITH k("one", "two") AS (VALUES (?, ?)) {sql.MESSAGE_AT}', by_seq),
+        (f'WITH k("one", "two") AS (VALUES (?, ?)) {MESSAGE_AT}', by_seq),
         (f'WITH k("one", "two") AS (VALUES (?, ?)) {sql.GROUP_MADE}', "INDEX Conversation_creatorId_clientId_key"),
     ):  # fmt: skip
         assert index in plan(store, statement), statement
         assert "SCAN m" not in plan(store, statement)
         assert "SCAN Message" not in plan(store, statement)
-    assert "TEMP B-TREE" not in plan(store, sql.CHANGED_SINCE) + plan(store, sql.NEW_SINCE)
+    assert "TEMP B-TREE" not in plan(store, CHANGED_SINCE) + plan(store, NEW_SINCE)

@@ -11,6 +11,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.changes import Changed, Unchanged
 from storage.records import Membership, MessageVersion, Reaction, ReceiptTime, Standing, User
 from storage.sqlite import SqliteStore, schema
+from storage.sqlite.verify import verify
 from support.stores import Desk, Replica
 
 SUPPORT = Path(__file__).parents[2] / "support"
@@ -93,6 +94,7 @@ def test_an_old_file_becomes_like_a_new_one(path: Path, name: str) -> None:
     frozen(path, name)
     with open_file(path):
         pass
+    assert [finding.wrong for finding in verify(path) if finding.wrong] == [], "checksums of old messages, too"
     new = path.with_name("new.db")
     with open_file(new):
         pass
