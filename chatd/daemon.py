@@ -287,6 +287,7 @@ class Daemon:
             poller=self._poller,
         )
         address = upgrade.client.address
-        log.info("connected", session=connection.session.id, address=address[0] if address else None)
+        connection.session.address = address[0] if address else None
+        log.info("connected", session=connection.session.id, address=connection.session.address)
         with self.sessions.holding(connection):
             await connection.run(upgrade.head, upgrade.replay)

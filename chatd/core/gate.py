@@ -149,6 +149,10 @@ class Gate:
                 raise Unavailable("a commit takes too long")
         return found
 
+    def searches(self, user: str) -> int:
+        """Return how many searches of the user are under way or wait."""
+        return self._searchers[user][1] if user in self._searchers else 0
+
     @asynccontextmanager
     async def searching(self, user: str) -> AsyncIterator[None]:
         """Wait for the place of the one whose reads may take long; of each user one waits in the queue.

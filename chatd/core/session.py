@@ -34,6 +34,7 @@ class Session(Order):
         self.id = id
         self.stop = stop
         self.user_id = ""
+        self.address: str | None = None  # of the client, as far as it is known
         self.carried = NOTHING  # what the connection's handshake showed, until `hello`
         self.identity: Identity | None = None  # of who signed in; the connection ends with its credential
         self.focus: str | None = None

@@ -150,10 +150,10 @@ async def _read_head(
             if isinstance(event := conn.next_event(), h11.Request):
                 break
             unfinished.hold(len(raw))
-            if raw:
-                await shares.turns.wait()
-            if not (data := await _receive(stream, deadline)):
-                await shares.turns.wait()  # or hundreds that were too slow would end in one turn of the loop
+            data = await _receive(stream, deadline)
+            if raw or not data:
+                await shares.turns.wait()  # whoever sends in pieces, or ends by hundreds in one moment
+            if not data:
                 return None
         _check(event)
         size = len(raw) - len(conn.trailing_data[0])

@@ -104,9 +104,10 @@ class Inbound:
 
     async def _receive(self) -> bytes:
         if self._socket is None:
+            found = bytes(await self._raw.receive_some(self._chunk))
             if self._turns is not None:
                 await self._turns.wait()
-            return bytes(await self._raw.receive_some(self._chunk))
+            return found
         data = None
         while data is None:
             # Trio's stream asks the kernel first, mostly in vain; this is a third cheaper.

@@ -13,10 +13,10 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chatd.cli import main
-from chatd.commands.handlers.search import ROUNDS, SECONDS
+from chatd.commands.handlers.search import ROUNDS, SEARCHES_PER_USER, SECONDS
 from chatd.config import DATABASE_FILE
 from chatd.core.gate import Gate, run_inline
-from chatd.testing import Server, TestClient
+from chatd.testing import Refused, Server, TestClient
 from storage import memory
 from storage.sqlite import SqliteStore
 from support.steering import WatchedStore, clinic, say
@@ -94,6 +94,24 @@ async def test_search_that_waits_for_another_holds_nothing_back(autojump_clock: 
         assert not any(frame.get("re") == second for frame in laptop.received)
         c.reads.release()
         assert len((await den.reply(first))["hits"]) == len((await laptop.reply(second))["hits"]) == 1
+
+
+async def test_searches_beyond_a_users_share_are_refused(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ada, _, _ = await c.pair()
+        tabs = [await c.server.connect("pat-1") for _ in range(SEARCHES_PER_USER + 1)]
+        c.reads.hold("before")
+        asked = []
+        for tab in tabs:
+            asked.append(await tab.send("message.search", query="tooth"))
+            await wait_all_tasks_blocked()
+        with pytest.raises(Refused) as refused:
+            await tabs[-1].reply(asked[-1])
+        assert (refused.value.code, refused.value.temporary) == ("rate_limited", True)
+        c.reads.release()
+        for tab, id in zip(tabs[:-1], asked, strict=False):
+            assert (await tab.reply(id))["hits"] == []
+        assert (await ada.ask("message.search", query="tooth"))["hits"] == []
 
 
 async def test_searches_of_one_user_wait_for_each_other_and_nobody_else_for_them() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import structlog
 
 from chatd.auth.authenticate import NotAccepted
+from chatd.auth.throttle import TooManyTries
 from chatd.commands.context import Context
 from chatd.commands.paging import cursor_of, fit_summaries
 from chatd.core import view
@@ -125,6 +126,17 @@ def _refused(context: Context[Hello], error: NotAccepted, **more: str) -> Refusa
     """Return the refusal for the client, which says no more than its owner needs, and log the reason."""
     if error.kind == "malformed":
         return Refusal(ErrorCode.BAD_REQUEST, error.message)
+    if error.kind != "expired":
+        try:
+            context.parts.keepers.throttle.admit(context.session.address)
+        except TooManyTries as many:  # without a line: a flood of them would fill the disk
+            context.parts.metrics.drop("rate_limited")
+            return Refusal(
+                ErrorCode.RATE_LIMITED,
+                "too many tries; wait a little",
+                close=CloseCode.TOO_MANY,
+                retry_after=round(many.retry_after, 3),
+            )
     log.warning("sign-in refused", reason=error.reason, session=context.session.id, **more)
     close = CloseCode.TOKEN_EXPIRED if error.kind == "expired" else CloseCode.REFUSED
     return Refusal(ErrorCode.UNAUTHORIZED, error.message, close=close)

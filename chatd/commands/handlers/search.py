@@ -9,7 +9,8 @@ from chatd.commands.context import Context
 from chatd.commands.paging import cursor_of, fit, key_of
 from chatd.core import view
 from chatd.core.caller import Read
-from chatd.core.errors import not_found
+from chatd.core.errors import Refusal, not_found
+from protocol.codes import ErrorCode
 from protocol.frames import SearchOk
 from protocol.objects import Hit
 from protocol.requests import MessageSearch
@@ -18,6 +19,9 @@ from storage import records
 from storage.search import snippet, words_of
 
 DEFAULT_PAGE = 50
+
+SEARCHES_PER_USER = 4
+"""Under way or waiting, on all connections of a user."""
 
 ROUNDS = 4
 """Reads that a page may always take: in a store all of whose messages are the caller's, 80,000 messages."""
@@ -28,7 +32,10 @@ SECONDS = 1.0
 
 async def search(context: Context[MessageSearch]) -> None:
     """Answer with a page of messages with all the words; it may be short, even empty, and have a cursor yet."""
-    await context.caller.read(partial(_search, context), context.parts.gate.searching(context.user.id))
+    gate, user = context.parts.gate, context.user.id
+    if gate.searches(user) >= SEARCHES_PER_USER:
+        raise Refusal(ErrorCode.RATE_LIMITED, "other searches of yours are under way", retry_after=1)
+    await context.caller.read(partial(_search, context), gate.searching(user))
 
 
 async def _search(context: Context[MessageSearch]) -> Read:
