@@ -75,13 +75,13 @@ function apply(replica: Replica, { drop, frame, request }: Step, now: number): E
 describe.skipIf(!pythonIsThere())("the replica beside the Python client's", () => {
   const seeds = Array.from({ length: WALKS }, (_, n) => String(SEED + n));
 
-  it(`holds the same on random walks with the seeds ${seeds.join(", ")}`, { timeout: 60_000 }, () => {
+  it(`holds the same on random walks with the seeds ${seeds.join(", ")}`, { timeout: 180_000 }, () => {
     const walks = traces("walk", "200", ...seeds);
     expect(walks).toHaveLength(WALKS);
     for (const walk of walks) expect(replay(walk)).toBeGreaterThan(30);
   });
 
-  it("holds the same in the dialogues of the protocol", { timeout: 60_000 }, () => {
+  it("holds the same in the dialogues of the protocol", { timeout: 180_000 }, () => {
     const dialogues = traces("transcripts");
     expect(dialogues.length).toBeGreaterThan(50);
     for (const dialogue of dialogues) replay(dialogue);

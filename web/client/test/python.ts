@@ -33,7 +33,7 @@ export function traces(...what: string[]): Trace[] {
   const written = execFileSync(PYTHON, [SCRIPT, ...what], {
     encoding: "utf8",
     maxBuffer: 2 ** 30,
-    timeout: 60_000,
+    timeout: 180_000,
     stdio: ["ignore", "pipe", "pipe"], // the daemon's log is shown where it fails only
   });
   return written
