@@ -86,7 +86,11 @@ async function seed(daemon) {
 /** Each state by its name: from a fresh page of somebody to what it looks like. */
 const STATES = {
   "sign-in": async ({ open }) => open(`/`),
-  "first-run": async ({ open }) => open(as({ url: "" }, "new-1")),
+  "first-run": async ({ open }) => {
+    const page = await open(as({ url: "" }, "new-1"));
+    await page.getByText("No conversations yet").first().waitFor();
+    return page;
+  },
   list: async ({ dentist }) => dentist(),
   conversation: async ({ dentist }) => {
     const page = await dentist();
@@ -186,7 +190,7 @@ const STATES = {
   },
   10000: async ({ dentist, many }) => {
     await many();
-    const page = await inConversation(await dentist(), "Front desk");
+    const page = await inConversation(await dentist(), "Line 300");
     await log(page).hover();
     await page.mouse.wheel(0, -3000);
     return page;
@@ -219,8 +223,8 @@ const STATES = {
 async function showConversation(page, name) {
   const back = page.getByRole("button", { name: "Back" });
   if (await back.isVisible()) await back.click();
-  await row(page, name).click();
-  await page.getByRole("heading", { name }).waitFor();
+  await row(page, name).first().click();
+  await page.getByRole("main").getByRole("heading").waitFor();
   return page;
 }
 

@@ -72,7 +72,7 @@ export interface ConnectionSnapshot {
   readonly retryAt: number | null;
   /** The browser says that there is no network. */
   readonly networkDown: boolean;
-  /** The server announced a restart. */
+  /** The server announced a restart, and has not been there since. */
   readonly goingAway: boolean;
   readonly ended: SessionEnd | null;
   /** Who is signed in; kept while the connection is lost; null before the first `hello`. */

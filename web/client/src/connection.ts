@@ -44,6 +44,8 @@ export class Connection {
   private offlineSince: number | null = null;
   private retryAt: number | null = null;
   private reconnectInMs: number | null = null;
+  /** The server announced a restart; until the next `hello`. */
+  private goingAway = false;
   private attempt = 0;
   private began = 0;
   private probeEndsAt = Infinity;
@@ -234,6 +236,7 @@ export class Connection {
     this.phase = "online";
     this.offlineSince = null;
     this.reconnectInMs = null;
+    this.goingAway = false;
     this.snapshot.invalidate();
     this.listen(link, hello.heartbeat * 1000);
     this.renewLater(link, hello);
@@ -244,6 +247,7 @@ export class Connection {
   private take(frame: Frame, asked: Asked | null): void {
     if (frame.type === "going_away" && typeof frame.reconnect_in === "number") {
       this.reconnectInMs = frame.reconnect_in * 1000;
+      this.goingAway = true;
       this.snapshot.invalidate();
     }
     try {
@@ -358,7 +362,7 @@ export class Connection {
       offlineSince: phase === "stopped" ? null : offlineSince,
       retryAt: phase === "waiting" ? retryAt : null,
       networkDown: !this.env.onLine(),
-      goingAway: this.reconnectInMs !== null,
+      goingAway: this.goingAway,
       ended,
       user: hello?.user ?? null,
       limits: hello?.limits ?? null,

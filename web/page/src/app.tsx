@@ -12,92 +12,92 @@ import { words } from "./words.js";
 const RETRY_MS = 2_000;
 
 type Stage =
-    | { readonly at: "asking"; readonly failed: boolean }
-    | { readonly at: "sign-in"; readonly offer: Offer; readonly notice: string | null }
-    | { readonly at: "signed"; readonly offer: Offer; readonly client: Client };
+  | { readonly at: "asking"; readonly failed: boolean }
+  | { readonly at: "sign-in"; readonly offer: Offer; readonly notice: string | null }
+  | { readonly at: "signed"; readonly offer: Offer; readonly client: Client };
 
 const invitation = takeInvitation();
 
 export function App() {
-    const [stage, setStage] = useState<Stage>({ at: "asking", failed: false });
-    const [round, setRound] = useState(0);
+  const [stage, setStage] = useState<Stage>({ at: "asking", failed: false });
+  const [round, setRound] = useState(0);
 
-    useEffect(() => {
-        let over = false;
-        let timer: ReturnType<typeof setTimeout> | undefined;
-        begin().then(
-            (next) => {
-                if (!over) setStage(next);
-            },
-            (error: unknown) => {
-                if (over || !(error instanceof Unreachable)) throw error;
-                setStage({ at: "asking", failed: true });
-                timer = setTimeout(() => {
-                    setRound(round + 1);
-                }, RETRY_MS);
-            },
-        );
-        return () => {
-            over = true;
-            clearTimeout(timer);
-        };
-    }, [round]);
+  useEffect(() => {
+    let over = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    begin().then(
+      (next) => {
+        if (!over) setStage(next);
+      },
+      (error: unknown) => {
+        if (over || !(error instanceof Unreachable)) throw error;
+        setStage({ at: "asking", failed: true });
+        timer = setTimeout(() => {
+          setRound(round + 1);
+        }, RETRY_MS);
+      },
+    );
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [round]);
 
-    useEffect(() => {
-        if (stage.at === "asking") return;
-        const { offer } = stage;
-        document.title = offer.name || "Chat";
-        document.documentElement.dir = "ltr";
-        document.documentElement.lang = "en"; // the only catalogue so far
-    }, [stage]);
+  useEffect(() => {
+    if (stage.at === "asking") return;
+    const { offer } = stage;
+    document.title = offer.name || "Chat";
+    document.documentElement.dir = "ltr";
+    document.documentElement.lang = "en"; // the only catalogue so far
+  }, [stage]);
 
-    const ended = useCallback((end: SessionEnd, offer: Offer) => {
-        if (end.cause === "signed-out") leaveNothing();
-        else setStage({ at: "sign-in", offer, notice: noticeOf(end) });
-    }, []);
+  const ended = useCallback((end: SessionEnd, offer: Offer) => {
+    if (end.cause === "signed-out") leaveNothing();
+    else setStage({ at: "sign-in", offer, notice: noticeOf(end) });
+  }, []);
 
-    if (stage.at === "asking") return <Asking failed={stage.failed} />;
-    if (stage.at === "sign-in") {
-        return (
-            <SignInPage
-                offer={stage.offer}
-                invitation={invitation}
-                notice={stage.notice}
-                onSignedIn={(development) => {
-                    if (development) history.replaceState(null, "", developmentAddress(development));
-                    setStage({ at: "signed", offer: stage.offer, client: clientFor(development) });
-                }}
-            />
-        );
-    }
-    return <Signed client={stage.client} offer={stage.offer} onEnded={ended} />;
+  if (stage.at === "asking") return <Asking failed={stage.failed} />;
+  if (stage.at === "sign-in") {
+    return (
+      <SignInPage
+        offer={stage.offer}
+        invitation={invitation}
+        notice={stage.notice}
+        onSignedIn={(development) => {
+          if (development) history.replaceState(null, "", developmentAddress(development));
+          setStage({ at: "signed", offer: stage.offer, client: clientFor(development) });
+        }}
+      />
+    );
+  }
+  return <Signed client={stage.client} offer={stage.offer} onEnded={ended} />;
 }
 
 async function begin(): Promise<Stage> {
-    const offer = await getOffer();
-    const development = offer.development ? developmentUser() : null;
-    const fresh = !invitation && !wasSignedOut();
-    if (development && fresh) return { at: "signed", offer, client: clientFor(development) };
-    const me = invitation || offer.development ? null : await getMe();
-    if (me && fresh) return { at: "signed", offer, client: clientFor(null) };
-    return { at: "sign-in", offer, notice: null };
+  const offer = await getOffer();
+  const development = offer.development ? developmentUser() : null;
+  const fresh = !invitation && !wasSignedOut();
+  if (development && fresh) return { at: "signed", offer, client: clientFor(development) };
+  const me = invitation || offer.development ? null : await getMe();
+  if (me && fresh) return { at: "signed", offer, client: clientFor(null) };
+  return { at: "sign-in", offer, notice: null };
 }
 
 function clientFor(development: Development | null): Client {
-    return createClient({
-        device: "web",
-        signIn: development ? { kind: "development", ...development } : { kind: "cookie" },
-    });
+  return createClient({
+    device: "web",
+    signIn: development ? { kind: "development", ...development } : { kind: "cookie" },
+  });
 }
 
 function noticeOf({ cause }: SessionEnd): string {
-    return cause === "incompatible" ? words.incompatible : words.sessionEnded;
+  return cause === "incompatible" ? words.incompatible : words.sessionEnded;
 }
 
 function Asking({ failed }: { failed: boolean }) {
-    return (
-        <main className="centred">
-            <p role="status">{failed ? words.retrying : ""}</p>
-        </main>
-    );
+  return (
+    <main className="centred">
+      <p role="status">{failed ? words.retrying : ""}</p>
+    </main>
+  );
 }

@@ -7,17 +7,17 @@ import { words } from "./words.js";
 const SILENT_MS = 2_000;
 
 export function ConnectionLine() {
-    const { client } = useChat();
-    const { offlineSince, networkDown, goingAway } = useReadable(client.connection);
-    const outbox = useReadable(client.outbox);
-    const lost = useElapsed(offlineSince, SILENT_MS);
-    const waiting = outbox.filter(({ state }) => state === "waiting").length;
-    const parts: string[] = [];
-    if (lost) parts.push(networkDown ? words.youAreOffline : goingAway ? words.restarting : words.reconnecting);
-    if (lost && waiting > 0) parts.push(words.waitingCount(waiting));
-    return (
-        <div className="connection" role="status">
-            {parts.length > 0 && <span>{parts.join(" ")}</span>}
-        </div>
-    );
+  const { client } = useChat();
+  const { offlineSince, networkDown, goingAway } = useReadable(client.connection);
+  const outbox = useReadable(client.outbox);
+  const lost = useElapsed(offlineSince, SILENT_MS);
+  const waiting = outbox.filter(({ state }) => state === "waiting").length;
+  const parts: string[] = [];
+  if (lost) parts.push(networkDown ? words.youAreOffline : goingAway ? words.restarting : words.reconnecting);
+  if (lost && waiting > 0) parts.push(words.waitingCount(waiting));
+  return (
+    <div className="connection" role="status">
+      {parts.length > 0 && <span>{parts.join(" ")}</span>}
+    </div>
+  );
 }

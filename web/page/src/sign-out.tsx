@@ -7,67 +7,62 @@ import { words } from "./words.js";
 
 /** Leaves nothing in the browser; what is unsent is offered first. */
 export function SignOutButton() {
-    const { client } = useChat();
-    const [unsent, setUnsent] = useState<readonly OutboxItem[] | null>(null);
-    const [busy, setBusy] = useState(false);
-    const signOut = async (discardUnsent: boolean) => {
-        setBusy(true);
-        try {
-            const result = await client.signOut({ discardUnsent });
-            if (!result.done) setUnsent(result.unsent);
-        } finally {
-            setBusy(false);
-        }
-    };
-    return (
-        <>
+  const { client } = useChat();
+  const [unsent, setUnsent] = useState<readonly OutboxItem[] | null>(null);
+  const [busy, setBusy] = useState(false);
+  const signOut = async (discardUnsent: boolean) => {
+    setBusy(true);
+    try {
+      const result = await client.signOut({ discardUnsent });
+      if (!result.done) setUnsent(result.unsent);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <button
+        type="button"
+        className="icon-button"
+        aria-label={words.signOut}
+        title={words.signOut}
+        disabled={busy}
+        onClick={() => void signOut(false)}
+      >
+        <Icon name="signOut" />
+      </button>
+      {unsent && (
+        <Dialog
+          title={words.unsentTitle}
+          role="alertdialog"
+          onClose={() => {
+            setUnsent(null);
+          }}
+        >
+          <p>{words.unsentText}</p>
+          <ul className="unsent">
+            {unsent.map(({ key, body }) => (
+              <li key={key} dir="auto">
+                {body}
+              </li>
+            ))}
+          </ul>
+          <div className="dialog-buttons">
             <button
-                type="button"
-                className="icon-button"
-                aria-label={words.signOut}
-                title={words.signOut}
-                disabled={busy}
-                onClick={() => void signOut(false)}
+              type="button"
+              className="button primary"
+              onClick={() => {
+                setUnsent(null);
+              }}
             >
-                <Icon name="signOut" />
+              {words.stay}
             </button>
-            {unsent && (
-                <Dialog
-                    title={words.unsentTitle}
-                    role="alertdialog"
-                    onClose={() => {
-                        setUnsent(null);
-                    }}
-                >
-                    <p>{words.unsentText}</p>
-                    <ul className="unsent">
-                        {unsent.map(({ key, body }) => (
-                            <li key={key} dir="auto">
-                                {body}
-                            </li>
-                        ))}
-                    </ul>
-                    <div className="dialog-buttons">
-                        <button
-                            type="button"
-                            className="button primary"
-                            onClick={() => {
-                                setUnsent(null);
-                            }}
-                        >
-                            {words.stay}
-                        </button>
-                        <button
-                            type="button"
-                            className="button danger"
-                            disabled={busy}
-                            onClick={() => void signOut(true)}
-                        >
-                            {words.signOutAnyway}
-                        </button>
-                    </div>
-                </Dialog>
-            )}
-        </>
-    );
+            <button type="button" className="button danger" disabled={busy} onClick={() => void signOut(true)}>
+              {words.signOutAnyway}
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </>
+  );
 }

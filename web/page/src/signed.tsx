@@ -13,88 +13,88 @@ import { Passing } from "./ui/passing.js";
 import { useWantedPerson } from "./wanted-person.js";
 
 export interface Shown {
-    readonly conversation: string;
-    /** Where to jump to, once for each object. */
-    readonly target: { readonly seq: number } | null;
+  readonly conversation: string;
+  /** Where to jump to, once for each object. */
+  readonly target: { readonly seq: number } | null;
 }
 
 export function Signed({
-    client,
-    offer,
-    onEnded,
+  client,
+  offer,
+  onEnded,
 }: {
-    client: Client;
-    offer: Offer;
-    onEnded: (end: SessionEnd, offer: Offer) => void;
+  client: Client;
+  offer: Offer;
+  onEnded: (end: SessionEnd, offer: Offer) => void;
 }) {
-    const { ended } = useReadable(client.connection);
-    const [shown, setShown] = useState<Shown | null>(() => shownBy(openConversation()));
-    const [passing, setPassing] = useState<{ readonly text: string } | null>(null);
-    const shownNow = useRef(shown);
+  const { ended } = useReadable(client.connection);
+  const [shown, setShown] = useState<Shown | null>(() => shownBy(openConversation()));
+  const [passing, setPassing] = useState<{ readonly text: string } | null>(null);
+  const shownNow = useRef(shown);
 
-    useEffect(() => {
-        client.start();
-        return () => {
-            client.stop();
-        };
-    }, [client]);
+  useEffect(() => {
+    client.start();
+    return () => {
+      client.stop();
+    };
+  }, [client]);
 
-    useEffect(() => {
-        if (ended) onEnded(ended, offer);
-    }, [ended, offer, onEnded]);
+  useEffect(() => {
+    if (ended) onEnded(ended, offer);
+  }, [ended, offer, onEnded]);
 
-    useEffect(() => {
-        const moved = () => {
-            const conversation = openConversation();
-            if (conversation !== (shownNow.current?.conversation ?? null)) setShown(shownBy(conversation));
-        };
-        window.addEventListener("popstate", moved);
-        return () => {
-            window.removeEventListener("popstate", moved);
-        };
-    }, []);
+  useEffect(() => {
+    const moved = () => {
+      const conversation = openConversation();
+      if (conversation !== (shownNow.current?.conversation ?? null)) setShown(shownBy(conversation));
+    };
+    window.addEventListener("popstate", moved);
+    return () => {
+      window.removeEventListener("popstate", moved);
+    };
+  }, []);
 
-    useEffect(() => {
-        shownNow.current = shown;
-    }, [shown]);
+  useEffect(() => {
+    shownNow.current = shown;
+  }, [shown]);
 
-    const show = useCallback((conversation: string | null, seq?: number) => {
-        const now = shownNow.current?.conversation ?? null;
-        if (conversation === now && seq === undefined) return;
-        if (conversation === null && history.state === "opened") {
-            history.back(); // as the back gesture would
-            return;
-        }
-        const address = addressOf(conversation);
-        if (now === null && conversation !== null) history.pushState("opened", "", address);
-        else history.replaceState(history.state, "", address);
-        setShown(conversation === null ? null : { conversation, target: seq === undefined ? null : { seq } });
-    }, []);
+  const show = useCallback((conversation: string | null, seq?: number) => {
+    const now = shownNow.current?.conversation ?? null;
+    if (conversation === now && seq === undefined) return;
+    if (conversation === null && history.state === "opened") {
+      history.back(); // as the back gesture would
+      return;
+    }
+    const address = addressOf(conversation);
+    if (now === null && conversation !== null) history.pushState("opened", "", address);
+    else history.replaceState(history.state, "", address);
+    setShown(conversation === null ? null : { conversation, target: seq === undefined ? null : { seq } });
+  }, []);
 
-    const chat = useMemo<Chat>(
-        () => ({
-            client,
-            brand: { name: offer.name, logoUrl: offer.logo_url ?? null },
-            show,
-            tell: (text) => {
-                setPassing({ text });
-            },
-        }),
-        [client, offer, show],
-    );
-    const [wanted] = useState(() => (openConversation() === null ? wantedPerson() : null));
-    const waitingFor = useWantedPerson(chat, wanted, offer.development);
+  const chat = useMemo<Chat>(
+    () => ({
+      client,
+      brand: { name: offer.name, logoUrl: offer.logo_url ?? null },
+      show,
+      tell: (text) => {
+        setPassing({ text });
+      },
+    }),
+    [client, offer, show],
+  );
+  const [wanted] = useState(() => (openConversation() === null ? wantedPerson() : null));
+  const waitingFor = useWantedPerson(chat, wanted, offer.development);
 
-    return (
-        <ChatContext value={chat}>
-            <Layout shown={shown} waitingFor={shown ? null : waitingFor} />
-            <Announcer shown={shown?.conversation ?? null} />
-            <Alerts shown={shown?.conversation ?? null} />
-            <Passing said={passing} />
-        </ChatContext>
-    );
+  return (
+    <ChatContext value={chat}>
+      <Layout shown={shown} waitingFor={shown ? null : waitingFor} />
+      <Announcer shown={shown?.conversation ?? null} />
+      <Alerts shown={shown?.conversation ?? null} />
+      <Passing said={passing} />
+    </ChatContext>
+  );
 }
 
 function shownBy(conversation: string | null): Shown | null {
-    return conversation === null ? null : { conversation, target: null };
+  return conversation === null ? null : { conversation, target: null };
 }

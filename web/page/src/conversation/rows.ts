@@ -31,6 +31,7 @@ export function rowsOf(
   const enter = (at: number, sender: string | null): boolean => {
     const newDay = before === null || startOfDay(before.at) !== startOfDay(at);
     if (newDay) rows.push({ type: "day", key: `day-${startOfDay(at)}`, at });
+    if (divided) rows.push({ type: "divider", key: "divider" });
     const first = newDay || before?.sender !== sender || at - before.at > TOGETHER_MS || divided;
     before = { at, sender };
     divided = false;
@@ -42,7 +43,6 @@ export function rowsOf(
       toDivide = false;
       // Above the first of the slice the line would say something untrue, unless it belongs exactly there.
       divided = rows.length > 0 || seq === dividerSeq;
-      if (divided) rows.push({ type: "divider", key: "divider" });
     }
     const plain = message.kind === "text";
     const first = enter(Date.parse(message.sent_at), plain ? (message.sender ?? null) : `${message.kind} ${seq}`);

@@ -5,19 +5,19 @@ import { words } from "../words.js";
 
 /** Who types now, in a place that is always there. */
 export function TypingLine({ snapshot }: { snapshot: ConversationSnapshot }) {
-    const { client } = useChat();
-    const users = useReadable(client.users);
-    const names = snapshot.typing.map((id) => personOf(users, id).name);
-    const [first = "", second = ""] = names;
-    return (
-        <p className="typing-line" dir="auto">
-            {names.length === 0
-                ? ""
-                : names.length === 1
-                  ? words.isTyping(first)
-                  : names.length === 2
-                    ? words.areTyping(first, second)
-                    : words.manyTyping}
-        </p>
-    );
+  const { client } = useChat();
+  const users = useReadable(client.users);
+  const names = snapshot.typing.map((id) => personOf(users, id).name);
+  const [first = "", second = ""] = names;
+  return (
+    <p className="typing-line" dir="auto">
+      {names.length === 0
+        ? ""
+        : names.length === 1
+          ? words.isTyping(first)
+          : names.length === 2
+            ? words.areTyping(first, second)
+            : words.manyTyping}
+    </p>
+  );
 }

@@ -13,115 +13,113 @@ const TYPED_MS = 150;
 const SHOWN = 50;
 
 export function People({
-    chosen,
-    onChoose,
+  chosen,
+  onChoose,
 }: {
-    /** Several may be chosen; undefined: the first choice is it. */
-    chosen?: readonly User[];
-    onChoose: (user: User) => void;
+  /** Several may be chosen; undefined: the first choice is it. */
+  chosen?: readonly User[];
+  onChoose: (user: User) => void;
 }) {
-    const { client } = useChat();
-    const me = useReadable(client.connection).user?.id;
-    const [query, setQuery] = useState("");
-    const [found, setFound] = useState<readonly User[] | null>(null);
-    const [at, setAt] = useState(0);
-    const list = useId();
+  const { client } = useChat();
+  const me = useReadable(client.connection).user?.id;
+  const [query, setQuery] = useState("");
+  const [found, setFound] = useState<readonly User[] | null>(null);
+  const [at, setAt] = useState(0);
+  const list = useId();
 
-    useEffect(() => {
-        const stop = new AbortController();
-        const timer = setTimeout(() => {
-            client
-                .listUsers({ ...(query.trim() ? { query: query.trim() } : {}), limit: SHOWN, signal: stop.signal })
-                .then(
-                    ({ users }) => {
-                        if (stop.signal.aborted) return;
-                        setFound(users.filter(({ id }) => id !== me));
-                        setAt(0);
-                    },
-                    (error: unknown) => {
-                        if (!stop.signal.aborted && error instanceof ChatError) setFound([]);
-                    },
-                );
-        }, TYPED_MS);
-        return () => {
-            clearTimeout(timer);
-            stop.abort();
-        };
-    }, [client, query, me]);
-
-    const options = found ?? [];
-    const active = options[at];
-    const pressed = (event: KeyboardEvent) => {
-        if (event.nativeEvent.isComposing || event.keyCode === 229) return;
-        const to = event.key === "Home" || event.key === "End" ? null : nextItem(event.key, at, options.length);
-        if (event.key === "Enter") {
-            event.preventDefault();
-            if (active) onChoose(active);
-        } else if (to !== null && event.key.startsWith("Arrow") && !/Left|Right/.test(event.key)) {
-            event.preventDefault();
-            setAt(to);
-            document.getElementById(`${list}-${to}`)?.scrollIntoView({ block: "nearest" });
-        }
+  useEffect(() => {
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      client.listUsers({ ...(query.trim() ? { query: query.trim() } : {}), limit: SHOWN, signal: stop.signal }).then(
+        ({ users }) => {
+          if (stop.signal.aborted) return;
+          setFound(users.filter(({ id }) => id !== me));
+          setAt(0);
+        },
+        (error: unknown) => {
+          if (!stop.signal.aborted && error instanceof ChatError) setFound([]);
+        },
+      );
+    }, TYPED_MS);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
     };
-    return (
-        <>
-            <div className="search">
-                <Icon name="search" size={18} />
-                <input
-                    type="search"
-                    aria-label={words.findPerson}
-                    placeholder={words.findPerson}
-                    aria-controls={options.length > 0 ? list : undefined}
-                    aria-activedescendant={active ? `${list}-${at}` : undefined}
-                    value={query}
-                    maxLength={200}
-                    autoFocus
-                    dir="auto"
-                    onChange={(event) => {
-                        setQuery(event.target.value);
-                    }}
-                    onKeyDown={pressed}
-                />
-            </div>
-            {options.length > 0 ? (
-                <div
-                    id={list}
-                    className="people"
-                    role="listbox"
-                    tabIndex={-1}
-                    aria-label={words.people}
-                    aria-multiselectable={chosen ? true : undefined}
-                >
-                    {options.map((user, index) => {
-                        const selected = chosen ? chosen.some(({ id }) => id === user.id) : index === at;
-                        return (
-                            // The search field has the focus and hears the keys.
-                            <div
-                                key={user.id}
-                                id={`${list}-${index}`}
-                                role="option"
-                                aria-selected={selected}
-                                className={`person${index === at ? " active" : ""}`}
-                                onMouseDown={(event) => {
-                                    event.preventDefault();
-                                }}
-                                onClick={() => {
-                                    onChoose(user);
-                                }}
-                            >
-                                <Avatar id={user.id} name={user.name} url={user.avatar_url ?? null} />
-                                <span className="person-text">
-                                    <bdi>{user.name}</bdi>
-                                    <span className="quiet">{words.roles[user.role]}</span>
-                                </span>
-                                {chosen && selected && <Icon name="check" />}
-                            </div>
-                        );
-                    })}
-                </div>
-            ) : (
-                <p className="people quiet">{found ? words.nobodyFound : ""}</p>
-            )}
-        </>
-    );
+  }, [client, query, me]);
+
+  const options = found ?? [];
+  const active = options[at];
+  const pressed = (event: KeyboardEvent) => {
+    if (event.nativeEvent.isComposing || event.keyCode === 229) return;
+    const to = event.key === "Home" || event.key === "End" ? null : nextItem(event.key, at, options.length);
+    if (event.key === "Enter") {
+      event.preventDefault();
+      if (active) onChoose(active);
+    } else if (to !== null && event.key.startsWith("Arrow") && !/Left|Right/.test(event.key)) {
+      event.preventDefault();
+      setAt(to);
+      document.getElementById(`${list}-${to}`)?.scrollIntoView({ block: "nearest" });
+    }
+  };
+  return (
+    <>
+      <div className="search">
+        <Icon name="search" size={18} />
+        <input
+          type="search"
+          aria-label={words.findPerson}
+          placeholder={words.findPerson}
+          aria-controls={options.length > 0 ? list : undefined}
+          aria-activedescendant={active ? `${list}-${at}` : undefined}
+          value={query}
+          maxLength={200}
+          autoFocus
+          dir="auto"
+          onChange={(event) => {
+            setQuery(event.target.value);
+          }}
+          onKeyDown={pressed}
+        />
+      </div>
+      {options.length > 0 ? (
+        <div
+          id={list}
+          className="people"
+          role="listbox"
+          tabIndex={-1}
+          aria-label={words.people}
+          aria-multiselectable={chosen ? true : undefined}
+        >
+          {options.map((user, index) => {
+            const selected = chosen ? chosen.some(({ id }) => id === user.id) : index === at;
+            return (
+              // The search field has the focus and hears the keys.
+              <div
+                key={user.id}
+                id={`${list}-${index}`}
+                role="option"
+                aria-selected={selected}
+                className={`person${index === at ? " active" : ""}`}
+                onMouseDown={(event) => {
+                  event.preventDefault();
+                }}
+                onClick={() => {
+                  onChoose(user);
+                }}
+              >
+                <Avatar id={user.id} name={user.name} url={user.avatar_url ?? null} />
+                <span className="person-text">
+                  <bdi>{user.name}</bdi>
+                  <span className="quiet">{words.roles[user.role]}</span>
+                </span>
+                {chosen && selected && <Icon name="check" />}
+              </div>
+            );
+          })}
+        </div>
+      ) : (
+        <p className="people quiet">{found ? words.nobodyFound : ""}</p>
+      )}
+    </>
+  );
 }

@@ -7,68 +7,68 @@ import { words } from "../words.js";
 
 /** What can be done with a conversation of the list. */
 export function RowMenu({
-    item,
-    trigger,
-    onClose,
+  item,
+  trigger,
+  onClose,
 }: {
-    item: ConversationListItem;
-    trigger: HTMLElement;
-    onClose: () => void;
+  item: ConversationListItem;
+  trigger: HTMLElement;
+  onClose: () => void;
 }) {
-    const { client, tell, show } = useChat();
-    const [leaving, setLeaving] = useState(false);
-    const { muted, pinned, archived } = item.membership;
-    const done = (work: Promise<unknown>) => {
-        onClose();
-        work.catch(() => {
-            tell(words.actionFailed);
-        });
-    };
-    if (leaving) {
-        return (
-            <Confirm
-                title={words.leaveTitle}
-                text={words.leaveText}
-                action={words.leave}
-                onClose={onClose}
-                onConfirm={() => {
-                    done(client.leave(item.id));
-                    show(null);
-                }}
-            />
-        );
-    }
+  const { client, tell, show } = useChat();
+  const [leaving, setLeaving] = useState(false);
+  const { muted, pinned, archived } = item.membership;
+  const done = (work: Promise<unknown>) => {
+    onClose();
+    work.catch(() => {
+      tell(words.actionFailed);
+    });
+  };
+  if (leaving) {
     return (
-        <Menu label={words.options} trigger={trigger} onClose={onClose}>
-            <MenuItem
-                onChoose={() => {
-                    done(client.setMembership(item.id, { pinned: !pinned }));
-                }}
-            >
-                {pinned ? words.unpin : words.pin}
-            </MenuItem>
-            <MenuItem
-                onChoose={() => {
-                    done(client.setMembership(item.id, { muted: !muted }));
-                }}
-            >
-                {muted ? words.unmute : words.mute}
-            </MenuItem>
-            <MenuItem
-                onChoose={() => {
-                    done(client.setMembership(item.id, { archived: !archived }));
-                }}
-            >
-                {archived ? words.unarchive : words.archive}
-            </MenuItem>
-            <MenuItem
-                className="danger"
-                onChoose={() => {
-                    setLeaving(true);
-                }}
-            >
-                {words.leave}
-            </MenuItem>
-        </Menu>
+      <Confirm
+        title={words.leaveTitle}
+        text={words.leaveText}
+        action={words.leave}
+        onClose={onClose}
+        onConfirm={() => {
+          done(client.leave(item.id));
+          show(null);
+        }}
+      />
     );
+  }
+  return (
+    <Menu label={words.options} trigger={trigger} onClose={onClose}>
+      <MenuItem
+        onChoose={() => {
+          done(client.setMembership(item.id, { pinned: !pinned }));
+        }}
+      >
+        {pinned ? words.unpin : words.pin}
+      </MenuItem>
+      <MenuItem
+        onChoose={() => {
+          done(client.setMembership(item.id, { muted: !muted }));
+        }}
+      >
+        {muted ? words.unmute : words.mute}
+      </MenuItem>
+      <MenuItem
+        onChoose={() => {
+          done(client.setMembership(item.id, { archived: !archived }));
+        }}
+      >
+        {archived ? words.unarchive : words.archive}
+      </MenuItem>
+      <MenuItem
+        className="danger"
+        onChoose={() => {
+          setLeaving(true);
+        }}
+      >
+        {words.leave}
+      </MenuItem>
+    </Menu>
+  );
 }

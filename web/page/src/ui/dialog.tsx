@@ -3,50 +3,50 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 
 export function Dialog({
-    title,
-    role = "dialog",
-    onClose,
-    children,
+  title,
+  role = "dialog",
+  onClose,
+  children,
 }: {
-    title: string;
-    role?: "dialog" | "alertdialog";
-    onClose: () => void;
-    children: ReactNode;
+  title: string;
+  role?: "dialog" | "alertdialog";
+  onClose: () => void;
+  children: ReactNode;
 }) {
-    const element = useRef<HTMLDialogElement>(null);
-    const heading = useId();
-    useEffect(() => {
-        const dialog = element.current;
-        const before = document.activeElement;
-        dialog?.showModal();
-        return () => {
-            dialog?.close();
-            // Where what had the focus is gone, the composer is the next best place; never nothing.
-            if (before instanceof HTMLElement && before.isConnected && before !== document.body) before.focus();
-            else document.querySelector<HTMLElement>("[data-composer]")?.focus();
-        };
-    }, []);
-    return (
-        <dialog
-            ref={element}
-            role={role}
-            className="dialog"
-            aria-labelledby={heading}
-            onCancel={(event) => {
-                event.preventDefault();
-                onClose();
-            }}
-            onClick={(event) => {
-                if (event.target === element.current) onClose();
-            }}
-            onKeyDown={(event) => {
-                event.stopPropagation(); // what is behind it hears nothing
-            }}
-        >
-            <div className="dialog-body">
-                <h2 id={heading}>{title}</h2>
-                {children}
-            </div>
-        </dialog>
-    );
+  const element = useRef<HTMLDialogElement>(null);
+  const heading = useId();
+  useEffect(() => {
+    const dialog = element.current;
+    const before = document.activeElement;
+    dialog?.showModal();
+    return () => {
+      dialog?.close();
+      // Where what had the focus is gone, the composer is the next best place; never nothing.
+      if (before instanceof HTMLElement && before.isConnected && before !== document.body) before.focus();
+      else document.querySelector<HTMLElement>("[data-composer]")?.focus();
+    };
+  }, []);
+  return (
+    <dialog
+      ref={element}
+      role={role}
+      className="dialog"
+      aria-labelledby={heading}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+      onClick={(event) => {
+        if (event.target === element.current) onClose();
+      }}
+      onKeyDown={(event) => {
+        event.stopPropagation(); // what is behind it hears nothing
+      }}
+    >
+      <div className="dialog-body">
+        <h2 id={heading}>{title}</h2>
+        {children}
+      </div>
+    </dialog>
+  );
 }
