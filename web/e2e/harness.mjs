@@ -1,6 +1,7 @@
 // A real daemon and a real browser for the end-to-end tests, and short words for what the tests do in them.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { after, afterEach, before } from "node:test";
 import { request } from "node:http";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -100,6 +101,11 @@ export class Daemon {
     socket.destroy();
   }
 
+  async readAll(user, conversation) {
+    const { info } = await this.ask(user, { type: "conversation.get", conversation });
+    await this.ask(user, { type: "receipt", conversation, read: info.last_seq });
+  }
+
   /** Sends texts one after another; returns the conversation of the two. */
   async say(from, to, texts) {
     const { conversation } = await this.ask(from, { type: "conversation.open", with: to });
@@ -111,22 +117,24 @@ export class Daemon {
   }
 }
 
+export const LAUNCH = {
+  executablePath: CHROMIUM,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"],
+};
+
 export function launch(options = {}) {
-  return chromium.launch({
-    executablePath: CHROMIUM,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"],
-    ...options,
-  });
+  return chromium.launch({ ...LAUNCH, ...options });
 }
 
 export const DESKTOP = { width: 1200, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 
 /** A browser profile of its own with one page; errors of the page fail the test. */
-export async function visitor(browser, url, options = {}) {
+export async function visitor(browser, url, { prepare, ...options } = {}) {
   const context = await browser.newContext({ viewport: DESKTOP, locale: "en-GB", ...options });
   const page = await context.newPage();
   watchErrors(page);
+  await prepare?.(page);
   await page.goto(url);
   return page;
 }
@@ -187,3 +195,53 @@ export async function until(check, { ms = 10_000, every = 50, what = check } = {
     await new Promise((resolve) => setTimeout(resolve, every));
   }
 }
+
+/** The daemon and the browser of a test file, and their end. */
+export function setUp(options) {
+  const world = { daemon: new Daemon(options), browser: null };
+  before(async () => {
+    [, world.browser] = await Promise.all([world.daemon.start(), launch()]);
+  });
+  afterEach(async () => {
+    await Promise.all(world.browser.contexts().map((context) => context.close()));
+    noErrors();
+  });
+  after(async () => {
+    await world.browser?.close();
+    await world.daemon.stop();
+  });
+  return world;
+}
+
+/** Headless pages all have the focus; this takes it, or gives it back. */
+export function setFocused(page, focused) {
+  return page.evaluate((has) => {
+    document.hasFocus = () => has;
+    window.dispatchEvent(new Event(has ? "focus" : "blur"));
+  }, focused);
+}
+
+/** Opens the page as Bo, in the conversation with Ada. */
+export async function openAsBo(world, conversation, options) {
+  const page = await visitor(world.browser, `${as(world.daemon, BO.user, BO)}#conversation=${conversation}`, options);
+  await composer(page).waitFor();
+  return page;
+}
+
+/** A conversation of Ada and Bo with so many messages of mixed heights, from both. */
+export async function filled(daemon, count, { prefix = "Line" } = {}) {
+  await daemon.known(ADA.user, ADA.name, ADA.role);
+  await daemon.known(BO.user, BO.name, BO.role);
+  const texts = Array.from(
+    { length: count },
+    (_, n) => `${prefix} ${n + 1}. ${"words to fill it ".repeat((n * 7) % 23)}`,
+  );
+  const half = Math.ceil(count / 2);
+  const conversation = await daemon.say(ADA.user, BO.user, texts.slice(0, half));
+  await daemon.say(BO.user, ADA.user, texts.slice(half));
+  await daemon.readAll(BO.user, conversation);
+  return conversation;
+}
+
+export const distanceFromBottom = (page) =>
+  log(page).evaluate((view) => view.scrollHeight - view.clientHeight - view.scrollTop);

@@ -14,6 +14,8 @@ const RETRY_MS = 2_000;
 type Stage =
   | { readonly at: "asking"; readonly failed: boolean }
   | { readonly at: "sign-in"; readonly offer: Offer; readonly notice: string | null }
+  /** Signed out: soon a new document, as soon as there is a server to ask for it. */
+  | { readonly at: "left" }
   | { readonly at: "signed"; readonly offer: Offer; readonly client: Client };
 
 const invitation = takeInvitation();
@@ -44,7 +46,7 @@ export function App() {
   }, [round]);
 
   useEffect(() => {
-    if (stage.at === "asking") return;
+    if (stage.at === "asking" || stage.at === "left") return;
     const { offer } = stage;
     document.title = offer.name || "Chat";
     document.documentElement.dir = "ltr";
@@ -52,10 +54,13 @@ export function App() {
   }, [stage]);
 
   const ended = useCallback((end: SessionEnd, offer: Offer) => {
-    if (end.cause === "signed-out") leaveNothing();
-    else setStage({ at: "sign-in", offer, notice: noticeOf(end) });
+    if (end.cause === "signed-out") {
+      setStage({ at: "left" });
+      leaveNothing();
+    } else setStage({ at: "sign-in", offer, notice: noticeOf(end) });
   }, []);
 
+  if (stage.at === "left") return <Left />;
   if (stage.at === "asking") return <Asking failed={stage.failed} />;
   if (stage.at === "sign-in") {
     return (
@@ -92,6 +97,31 @@ function clientFor(development: Development | null): Client {
 
 function noticeOf({ cause }: SessionEnd): string {
   return cause === "incompatible" ? words.incompatible : words.sessionEnded;
+}
+
+function Left() {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const leave = () => {
+      getOffer().then(
+        () => {
+          location.replace("/");
+        },
+        () => {
+          timer = setTimeout(leave, RETRY_MS);
+        },
+      );
+    };
+    leave();
+    return () => {
+      clearTimeout(timer);
+    };
+  }, []);
+  return (
+    <main className="centred">
+      <h1>{words.signedOut}</h1>
+    </main>
+  );
 }
 
 function Asking({ failed }: { failed: boolean }) {

@@ -2,12 +2,11 @@
 
 const SIGNED_OUT = "chatd.signed-out";
 
-/** After the client has emptied its storage: the rest, and a new document, so that memory goes too. */
+/** After the client has emptied its storage: the rest. A new document follows, so that memory goes too. */
 export function leaveNothing(): void {
   sessionStorage.clear();
   sessionStorage.setItem(SIGNED_OUT, "1");
   history.replaceState(null, "", "/");
-  location.replace("/");
 }
 
 /** Whether the browser's Back or reload led here after a sign-out: then an address alone signs nobody in. */

@@ -38,7 +38,7 @@ export const words = {
   unreachable: "The server can't be reached. Please check your connection and try again.",
   retrying: "The server can't be reached. Trying again …",
   sessionEnded: "Your session has ended. Sign in again to continue; your draft is safe.",
-  signedOutElsewhere: "You have signed out.",
+  signedOut: "You have signed out.",
   incompatible: "This page is out of date. Please load it again.",
   reload: "Load again",
   roles: { patient: "Patient", dentist: "Dentist", staff: "Staff", admin: "Admin" },

@@ -40,6 +40,7 @@ export function Composer({
   const { limits } = useReadable(client.connection);
   const [edited, setEdited] = useState("");
   const field = useRef<HTMLTextAreaElement | null>(null);
+  const composing = useRef(false);
   const item = mode.type === "edit" ? mode.item : null;
   const value = item ? edited : text;
   const replyTo = mode.type === "reply" ? mode.seq : null;
@@ -96,7 +97,7 @@ export function Composer({
   };
   const pressed = (event: KeyboardEvent) => {
     // While an input method composes, Enter is its own; Safari says so by the key code only.
-    if (event.nativeEvent.isComposing || event.keyCode === 229) return;
+    if (composing.current || event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       submit();
@@ -159,6 +160,12 @@ export function Composer({
           }}
           onBlur={() => {
             client.stopTyping(id);
+          }}
+          onCompositionStart={() => {
+            composing.current = true;
+          }}
+          onCompositionEnd={() => {
+            composing.current = false;
           }}
           onKeyDown={pressed}
         />

@@ -27,6 +27,7 @@ export function Conversation({
   const [problem, setProblem] = useState(false);
   const [editing, setEditing] = useState<TimelineItem | null>(null);
   const [sends, setSends] = useState(0);
+  const [escapes, setEscapes] = useState(0);
   const [menu, setMenu] = useState<{ readonly item: TimelineItem; readonly trigger: HTMLElement } | null>(null);
   const draft = useReadable(client.drafts)?.get(id) ?? null;
   const composer = useRef<HTMLTextAreaElement>(null);
@@ -67,7 +68,12 @@ export function Conversation({
       : { type: "new" };
   const chosen = menu && snapshot.items.find(({ key }) => key === menu.item.key);
   return (
-    <main className="conversation">
+    <main
+      className="conversation"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") setEscapes(escapes + 1);
+      }}
+    >
       <Header snapshot={snapshot} narrow={narrow} />
       {removed ? (
         <div className="centred grow">
@@ -79,6 +85,7 @@ export function Conversation({
           snapshot={snapshot}
           target={target}
           sends={sends}
+          escapes={escapes}
           onReact={react}
           onMenu={openMenu}
           onLeave={focusComposer}

@@ -15,6 +15,7 @@ export function History({
   snapshot,
   target,
   sends,
+  escapes,
   onReact,
   onMenu,
   onLeave,
@@ -24,6 +25,8 @@ export function History({
   target: { readonly seq: number } | null;
   /** Grows with each own send. */
   sends: number;
+  /** Grows with each Esc that nothing else took. */
+  escapes: number;
   onReact: MessageDuties["react"];
   onMenu: MessageDuties["openMenu"];
   /** Back to the composer. */
@@ -34,7 +37,7 @@ export function History({
   const me = useReadable(client.connection).user?.id ?? "";
   const view = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const scroller = useScroller({ client, snapshot, target, sends, view, content });
+  const scroller = useScroller({ client, snapshot, target, sends, escapes, view, content });
   const { slice, divider, highlighted, missed, atNewest, current } = scroller;
 
   const { items, outbox, view: shownView } = snapshot;
@@ -67,7 +70,7 @@ export function History({
         onScroll={scroller.onScroll}
         onFocus={scroller.onFocus}
         onKeyDown={(event) => {
-          keyPressed(event, shown, scroller.dismissDivider, onMenu, onLeave);
+          keyPressed(event, shown, onMenu, onLeave);
         }}
       >
         <div ref={content} className="history-content">
@@ -134,14 +137,12 @@ export function History({
 function keyPressed(
   event: KeyboardEvent<HTMLElement>,
   items: readonly TimelineItem[],
-  dismiss: () => void,
   onMenu: MessageDuties["openMenu"],
   onLeave: () => void,
 ): void {
   const target = event.target as HTMLElement;
   const row = target.closest<HTMLElement>("article");
   if (event.key === "Escape") {
-    dismiss();
     onLeave();
   } else if (!row) {
     return;

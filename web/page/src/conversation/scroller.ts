@@ -33,6 +33,7 @@ export interface ScrollerSources {
   readonly snapshot: ConversationSnapshot;
   readonly target: { readonly seq: number } | null;
   readonly sends: number;
+  readonly escapes: number;
   readonly view: RefObject<HTMLDivElement | null>;
   readonly content: RefObject<HTMLDivElement | null>;
 }
@@ -51,10 +52,9 @@ export interface Scroller {
   readonly onFocus: (event: FocusEvent<HTMLElement>) => void;
   readonly jumpTo: (seq: number) => void;
   readonly jumpToNewest: () => void;
-  readonly dismissDivider: () => void;
 }
 
-export function useScroller({ client, snapshot, target, sends, view, content }: ScrollerSources): Scroller {
+export function useScroller({ client, snapshot, target, sends, escapes, view, content }: ScrollerSources): Scroller {
   const { id, items, lastSeq, atEnd } = snapshot;
   const [slice, setSlice] = useState<Slice>(() => newestSlice({ first: 1, last: lastSeq }));
   const [divider, tellDivider] = useReducer(dividerAfter, NO_DIVIDER);
@@ -262,6 +262,12 @@ export function useScroller({ client, snapshot, target, sends, view, content }: 
     goToNewest();
   }, [sends, goToNewest]);
 
+  const escaped = useRef(escapes);
+  useEffect(() => {
+    if (escaped.current !== escapes) tellDivider({ type: "dismissed" });
+    escaped.current = escapes;
+  }, [escapes]);
+
   const wasAtNewest = useRef(true);
   useEffect(() => {
     const back = atNewest && !wasAtNewest.current;
@@ -290,9 +296,6 @@ export function useScroller({ client, snapshot, target, sends, view, content }: 
     },
     [goTo],
   );
-  const dismissDivider = useCallback(() => {
-    tellDivider({ type: "dismissed" });
-  }, []);
 
   return {
     slice,
@@ -305,7 +308,6 @@ export function useScroller({ client, snapshot, target, sends, view, content }: 
     onFocus,
     jumpTo,
     jumpToNewest: goToNewest,
-    dismissDivider,
   };
 }
 
