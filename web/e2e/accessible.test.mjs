@@ -57,7 +57,7 @@ for (const [look, options] of [
     await daemon.say("pat-2", BO.user, ["unread 👍"]);
     await daemon.say(ADA.user, BO.user, ["unread here", "https://example.org/a"]);
     await daemon.ask(BO.user, { type: "message.react", conversation, seq: 2, emoji: "👍", on: true });
-    await daemon.ask(BO.user, { type: "message.delete", conversation, seq: 3 });
+    await daemon.ask(BO.user, { type: "message.delete", conversation, seq: 5 });
     const page = await open(as(daemon, BO.user, BO));
     await row(page, ADA.name).waitFor();
     await axe(page, "list");

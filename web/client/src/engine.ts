@@ -226,6 +226,7 @@ export class Engine {
     if (this.oneUser && this.lastUser.get() !== id) void this.database.forget(id, { others: true });
     this.lastUser.set(id);
     this.useStorage(id);
+    this.views.list.invalidate(); // empty, and known to be so
     this.mending.resume();
     this.outbox.flush();
     this.receipts.resume();

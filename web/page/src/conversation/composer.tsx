@@ -1,6 +1,6 @@
 /** Where messages are written: new ones, replies, and edits of old ones. */
 
-import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, type Ref, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { ChatError, type Message, type TimelineItem } from "@chatd/client";
 import { personOf, useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
@@ -38,10 +38,11 @@ export function Composer({
   const { client, tell } = useChat();
   const users = useReadable(client.users);
   const { limits } = useReadable(client.connection);
-  const [edited, setEdited] = useState("");
+  const [changed, setChanged] = useState<{ readonly key: string; readonly text: string } | null>(null);
   const field = useRef<HTMLTextAreaElement | null>(null);
   const composing = useRef(false);
   const item = mode.type === "edit" ? mode.item : null;
+  const edited = item ? (changed?.key === item.key ? changed.text : item.message.body) : "";
   const value = item ? edited : text;
   const replyTo = mode.type === "reply" ? mode.seq : null;
   const maxChars = limits?.max_body_chars ?? DEFAULT_MAX_CHARS;
@@ -49,11 +50,8 @@ export function Composer({
   const tooLong = length > maxChars;
 
   const editedKey = item?.key ?? null;
-  useEffect(() => {
-    if (!item) return;
-    setEdited(item.message.body);
-    field.current?.focus();
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- an edit that arrives meanwhile does not replace this one
+  useLayoutEffect(() => {
+    if (editedKey !== null) field.current?.focus();
   }, [editedKey]);
 
   useEffect(() => {
@@ -63,7 +61,7 @@ export function Composer({
 
   const change = (next: string) => {
     if (item) {
-      setEdited(next);
+      setChanged({ key: item.key, text: next });
       return;
     }
     client.setDraft(id, next, replyTo);
@@ -71,12 +69,14 @@ export function Composer({
     else client.stopTyping(id);
   };
   const cancel = () => {
+    setChanged(null);
     if (item) onEdited();
     else if (replyTo !== null) client.setDraft(id, text, null);
   };
   const save = async (edit: TimelineItem) => {
     const body = edited.trim();
     if (body === "" || tooLong) return;
+    setChanged(null);
     onEdited();
     if (body === edit.message.body) return;
     try {

@@ -19,12 +19,14 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
   const [query, setQuery] = useState("");
   const [dialog, setDialog] = useState<"conversation" | "group" | null>(null);
   const Heading = alone ? "h1" : "p";
+  const Head = alone ? "div" : "header"; // landmarks of the page don't stand inside another
+  const Foot = alone ? "div" : "footer";
   const close = () => {
     setDialog(null);
   };
   return (
     <div className="side" role={alone ? "main" : undefined}>
-      <header className="side-head">
+      <Head className="side-head">
         {brand.logoUrl && <img className="logo" src={brand.logoUrl} alt="" />}
         <div className="side-names">
           <Heading className="brand" dir="auto">
@@ -36,7 +38,7 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
         </div>
         <NotificationsButton />
         <SignOutButton />
-      </header>
+      </Head>
       <div className="side-tools" role="search">
         <div className="search">
           <Icon name="search" size={18} />
@@ -57,7 +59,7 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
         </div>
       </div>
       {query.trim() ? <SearchResults query={query.trim()} /> : <ConversationList shown={shown} />}
-      <footer className="side-new">
+      <Foot className="side-new">
         <button
           type="button"
           className="button primary"
@@ -78,7 +80,7 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
           <Icon name="group" size={18} />
           {words.newGroup}
         </button>
-      </footer>
+      </Foot>
       {alone && (
         <div className="foot">
           <ConnectionLine />
