@@ -53,6 +53,7 @@ WITHOUT_NAMES = {
     "token issue",
     "db adopt",
     "user passwd",
+    "attachment-worker",
 }
 """Commands that print nothing of the store, or ask a server that is not this store's."""
 

@@ -62,7 +62,7 @@ def failing_sync(pid: int) -> AbstractAsyncContextManager[None]:
 
 
 async def test_full_disk(tmp_path: Path, small_disk: Path) -> None:
-    async with running(tmp_path, data=small_disk / "data") as daemon:
+    async with running(tmp_path, data=small_disk / "data", settings="[limits]\nfree_disk_bytes = 0\n") as daemon:
         await outlives(daemon, full(small_disk), lasting=True)
 
 

@@ -52,7 +52,7 @@ def chat(
     """
     given = [each is not None for each in (user, token_file, account, ticket_file)]
     if given.count(True) > 1:
-        fail("--as is for development mode; else give one of --token-file, --sign-in and --ticket-file")
+        fail("--as is for development mode, --token-file, --sign-in and --ticket-file for the rest: give one of them")
     trust = _trusting(ca)
     try:
         token = None if user is not None else _credential(token_file, account, ticket_file, server, trust)
@@ -89,9 +89,9 @@ def _secret_in(flag: str, file: Path) -> str:
     except OSError as error:
         fail(f"{flag} {file}: cannot be read: {error.strerror}")
     except UnicodeDecodeError:
-        fail(f"{flag} {file}: there is none in it")
+        fail(f"{flag} {file}: there is no {flag[2:-5]} in it")
     if not text:
-        fail(f"{flag} {file}: there is none in it")
+        fail(f"{flag} {file}: there is no {flag[2:-5]} in it")
     return text
 
 
