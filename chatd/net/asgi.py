@@ -20,6 +20,7 @@ from .quick import QuickStream
 
 CHUNK_BYTES: Final = 64 * 1024
 """Bytes read or written at once."""
+LINGER_PAUSE_S: Final = 0.05
 LINGER_S: Final = 1.0
 """Seconds of reading on after an answer that came before the peer had sent everything."""
 CHUNK_OVERHEAD: Final = 8
@@ -55,8 +56,9 @@ async def write(stream: trio.abc.Stream, data: bytes, patience: float) -> None:
 async def linger(stream: trio.abc.Stream) -> None:
     """Read away what a refused peer still sends: closing over unread bytes resets TCP, and it may miss the answer."""
     with trio.move_on_after(LINGER_S):
-        while await stream.receive_some(CHUNK_BYTES):
-            pass
+        while data := await stream.receive_some(CHUNK_BYTES):
+            if len(data) < CHUNK_BYTES // 4:
+                await trio.sleep(LINGER_PAUSE_S)  # crumbs: what follows is read together
 
 
 class Exchange:

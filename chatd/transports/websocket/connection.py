@@ -21,6 +21,7 @@ from chatd.core.errors import Closing, Refusal
 from chatd.core.outbox import Cork, Outbox, Transport
 from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
+from chatd.net.asgi import LINGER_PAUSE_S
 from chatd.net.head import Head
 from chatd.net.inbound import READ_BYTES, Inbound
 from chatd.net.poller import Poller
@@ -38,6 +39,7 @@ from .framing import PING, WebSocketJson
 log = structlog.get_logger("chatd.connection")
 
 SUBPROTOCOL = "chat.v1.json"
+LINGER_CHUNK = 65_536
 LINGER_BYTES = 4 * 1024 * 1024
 """What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
 
@@ -167,14 +169,14 @@ class Connection:
                         engine.cancel_scope.cancel()
                 except* Exception as group:
                     self._note_failure(group)
+                self._let_go()
                 await self._linger()
                 nursery.cancel_scope.cancel()
         except* Exception as group:
             self._note_failure(group)
         finally:
             self._forget()
-            self._engine.discard()  # or it is held until the garbage collector comes by
-            self._unfinished.release()
+            self._let_go()
             self.ended.set()
             await trio.aclose_forcefully(self._raw)
 
@@ -361,6 +363,7 @@ class Connection:
                 if not data:
                     return
                 taken += len(data)
+                await trio.sleep(LINGER_PAUSE_S)  # a flood of crumbs is read together, beside everybody else
 
     def _note_failure(self, group: BaseExceptionGroup[Exception]) -> None:
         """The peer went away or broke the protocol, in the middle of closing perhaps; or it is a bug of ours."""
@@ -377,6 +380,11 @@ class Connection:
             self._parts.metrics.drop("too_slow")
             self._log.warning("cut", reason=reason)
         self.stop(CloseCode.TOO_SLOW, "too slow")
+
+    def _let_go(self) -> None:
+        """Free unfinished input, which would be held until the garbage collector comes by."""
+        self._engine.discard()
+        self._unfinished.release()
 
     def _forget(self) -> None:
         self.outbox.cut("gone")

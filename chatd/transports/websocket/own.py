@@ -15,7 +15,7 @@ from .frames import FrameReader, PeerClose, Ping
 from .framing import close_frame, pong_frame
 from .handshake import BadHandshake, accept_key
 
-GOODBYE_BYTES = 1024 * 1024
+GOODBYE_BYTES = 65_536
 """Still read as frames after our close frame, to find the peer's."""
 
 
