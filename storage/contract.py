@@ -46,7 +46,7 @@ time.
 as it is (a newer schema, no permission): for people, in one line.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from storage.changes import Change, Outcome
@@ -55,10 +55,8 @@ from storage.records import (
     Credentials,
     Hits,
     IssuedToken,
-    Message,
     MessagePage,
     MessageVersion,
-    Participant,
     ReceiptTime,
     Room,
     Scan,
@@ -70,39 +68,6 @@ from storage.records import (
     User,
 )
 
-MAX_CHANGED = 1000
-"""More messages than this changed since a rev: the client starts over."""
-
-MAX_LISTED = 5000
-"""A page of conversations ends where it has this many participants: more than a reply of 1 MiB could show."""
-
-
-def page_length(sizes: Iterable[int]) -> int:
-    """Return the number of conversations in a page, given their numbers of participants; at least one."""
-    total = length = 0
-    for size in sizes:
-        total += size
-        if total > MAX_LISTED and length:
-            break
-        length += 1
-    return length
-
-
-def cut(
-    room: Room, rev: int, messages: Iterable[Message], limit: int
-) -> tuple[int, tuple[Participant, ...], tuple[Message, ...]]:
-    """Cut changes between revs: return the rev reached, and the participants and messages changed until then.
-
-    `messages`: all that changed after `rev`, or more than `limit` of them, those of the lowest revs; given by seq.
-    """
-    participants = [p for p in room.participants if p.rev > rev]
-    found = sorted(messages, key=lambda m: m.seq)
-    through = room.conversation.rev
-    revs = sorted([m.rev for m in found] + [p.rev for p in participants])
-    if len(revs) > limit and revs[limit - 1] < through:
-        through = revs[limit - 1]
-    return through, tuple(p for p in participants if p.rev <= through), tuple(m for m in found if m.rev <= through)
-
 
 class StoreError(Exception):
     """The store can't be used as it is; the message is for people, in one line."""
@@ -112,8 +77,8 @@ class Unavailable(Exception):
     """The store can't answer now: a full disk, a failing one. Nothing of the batch is acknowledged."""
 
 
-class Store(Protocol):
-    """Everything that a store does. Synchronous."""
+class CommitStore(Protocol):
+    """Commits of a store, its failures and its end."""
 
     @property
     def epoch(self) -> str:
@@ -149,6 +114,10 @@ class Store(Protocol):
     def close(self) -> None:
         """Give everything back. No call may follow."""
         ...
+
+
+class AccountStore(Protocol):
+    """Users, tokens and keyed rows."""
 
     def user(self, user: str) -> User | None:
         """Return the user, if there is one."""
@@ -195,6 +164,10 @@ class Store(Protocol):
         `field`: one of the kind's `finds`.
         """
         ...
+
+
+class ChatStore(Protocol):
+    """Conversations and messages, as one user or the record sees them."""
 
     def room(self, conversation: str) -> Room | None:
         """Return a conversation with all its participants."""
@@ -243,6 +216,14 @@ class Store(Protocol):
         """Return when each user's watermarks reached a message, by user id; every advance is kept."""
         ...
 
+    def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
+        """Return the texts that a message had before, oldest first: for the record, never for participants."""
+        ...
+
+
+class SearchStore(Protocol):
+    """Search in messages, and its index."""
+
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
     ) -> Hits | None:
@@ -261,9 +242,9 @@ class Store(Protocol):
         """
         ...
 
-    def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
-        """Return the texts that a message had before, oldest first: for the record, never for participants."""
-        ...
+
+class Store(CommitStore, AccountStore, ChatStore, SearchStore, Protocol):
+    """Everything that a store does. Synchronous."""
 
 
 @runtime_checkable

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from storage.apply import apart, apply_all, finish, keys_of, membership_of, together, users_behind
+from storage.bounds import MAX_CHANGED, cut, page_length
 from storage.changes import Change, Outcome
-from storage.contract import MAX_CHANGED, cut, page_length
 from storage.keyed import Kind, MemoryRows, R
 from storage.records import (
     Conversation,

@@ -11,7 +11,7 @@ from chatd.ids import new_id
 from chatd.ops import open_store as database
 from chatd.ops import reach
 from chatd.ops.lock import Held
-from storage.contract import Store, StoreError
+from storage.contract import SearchStore, StoreError
 from storage.sqlite.inspection import inspect
 from storage.sqlite.verify import verify
 
@@ -71,7 +71,7 @@ def _upgrade_server(config: Config, *, development: bool) -> None:
     say(f"{place}: upgraded" if added else f"{place}: nothing to do, it is up to date")
 
 
-def _index(store: Store) -> None:
+def _index(store: SearchStore) -> None:
     """Fill the search index, with a bar where that takes time."""
     left = store.index(INDEXED_AT_ONCE)
     if not left:

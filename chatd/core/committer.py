@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from storage.changes import Change, Outcome
-from storage.contract import Store
+from storage.contract import CommitStore
 
 MAX_CHANGES_PER_COMMIT = 1000
 
@@ -79,7 +79,7 @@ class Committer:
     written by the loop alone; a stale value costs one commit more or less in a row.
     """
 
-    def __init__(self, store: Store, *, gather: float) -> None:
+    def __init__(self, store: CommitStore, *, gather: float) -> None:
         self._store = store
         self._gather = gather
         self._busy = False

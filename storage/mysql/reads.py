@@ -5,8 +5,8 @@ from typing import Any
 
 from storage import sql
 from storage.apply import membership_of
+from storage.bounds import MAX_CHANGED, cut, page_length
 from storage.columns import fill
-from storage.contract import MAX_CHANGED, cut, page_length
 from storage.keyed import Kind, R, SqlRows
 from storage.records import (
     Conversation,

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from storage import sql
 from storage.apply import CountUnread, membership_of
+from storage.bounds import MAX_CHANGED
 from storage.columns import Row, fill
-from storage.contract import MAX_CHANGED
 from storage.records import Conversation, Membership, Participant, Room, Standing, Summary, User
 from storage.rules.rule import Keys
 from storage.rules.token_rows import TokenRows

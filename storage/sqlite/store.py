@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from storage import sql
 from storage.apply import apart, apply_all, finish, keys_of, together, users_behind
+from storage.bounds import cut, page_length
 from storage.changes import Change, Outcome
-from storage.contract import cut, page_length
 from storage.keyed import Kind, R, SqlRows
 from storage.records import (
     Credentials,

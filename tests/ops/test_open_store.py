@@ -11,6 +11,8 @@ from unittest import mock
 
 import attrs
 import pytest
+import structlog
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from chatd import config
 from chatd.config import Config
@@ -134,3 +136,24 @@ def test_a_server_of_an_app_is_not_touched(tmp_path: Path, url: str) -> None:
             assert "there are an app's tables: `chatd db adopt` shows what chatd would add to them" in err
         cursor.execute("SHOW TABLES")
         assert cursor.fetchall() == (("User",),)
+
+
+def test_store_damaged_message_is_logged_once_without_its_text(tmp_path: Path) -> None:
+    file = settings(f"sqlite:///{tmp_path}/chat.db")
+    store, _ = database.open_store(file, new_epoch=lambda: "e")
+    with closing(store), structlog.testing.capture_logs() as logged:
+        desk = Desk(store)
+        conversation = desk.chat("ada", "ben")
+        desk.say(conversation, "ada", "one", "two")
+        with closing(sqlite3.connect(file.database_path())) as db, db:
+            db.execute('UPDATE "Message" SET "content" = \'secret\' WHERE "seq" = 1')
+        for _ in range(2):
+            store.history(conversation, "ada", before=None, after=None, limit=9)
+    assert logged == [
+        {
+            "event": "a message is damaged; run `chatd db check`",
+            "log_level": "error",
+            "conversation": conversation,
+            "seq": 1,
+        }
+    ]

@@ -6,8 +6,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from storage.bounds import MAX_CHANGED
 from storage.changes import Change, Changed, Refused, Unchanged
-from storage.contract import MAX_CHANGED, Store
+from storage.contract import Store
 from storage.records import Message, MessageVersion, Reaction, Standing
 from storage.rules.messages import MAX_EMOJIS
 from support.shown import settings, unread

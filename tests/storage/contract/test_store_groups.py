@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 import pytest
 
+from storage.bounds import MAX_LISTED
 from storage.changes import Change, Changed, Leave, Refused, Unchanged, room_of
-from storage.contract import MAX_LISTED, Store
+from storage.contract import Store
 from storage.records import Conversation, Participant, User
 from storage.rules import groups
 from storage.rules.unit import Unit
@@ -475,7 +476,7 @@ def test_a_large_group(desk: Desk, store: Store) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 50])
 def test_a_page_of_large_groups_is_short(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr("storage.contract.MAX_LISTED", 10)
+    monkeypatch.setattr("storage.bounds.MAX_LISTED", 10)
     assert MAX_LISTED == 5000
     sizes = [2, 11, 3, 3, 6, 1, 12]
     made = [desk.group("ada", *(f"u{n}" for n in range(1, size))) for size in sizes]

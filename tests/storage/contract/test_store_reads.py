@@ -5,8 +5,9 @@ import threading
 import attrs
 import pytest
 
+from storage.bounds import MAX_CHANGED
 from storage.changes import OpenDirect
-from storage.contract import MAX_CHANGED, Store
+from storage.contract import Store
 from storage.records import Standing, Summary
 from support.shown import listed, settings, unread
 from support.stores import Desk, Replica, by_user, shared
