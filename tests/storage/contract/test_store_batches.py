@@ -74,7 +74,7 @@ def test_an_outcome_is_what_the_store_then_holds(desk: Desk, store: Store) -> No
     assert by_user(room.participants)["ben"] == receipt.participants[0]
 
 
-def test_many_changes_in_one_batch(desk: Desk, store: Store) -> None:
+def test_batch_of_many_changes_is_applied_in_order(desk: Desk, store: Store) -> None:
     chats = [desk.chat("ada", f"u{n}") for n in range(70)]
     outcomes = desk.do(*(desk.send(c, "ada", client_id=f"k-{c}-{n}") for n in range(3) for c in chats))
     assert [o.rev for o in outcomes if isinstance(o, Changed)] == [2] * 70 + [3] * 70 + [4] * 70
@@ -107,7 +107,7 @@ def test_seq_and_rev_have_no_gaps_and_rows_bear_the_rev(desk: Desk) -> None:
     assert seq == 4
 
 
-def test_what_moves_nothing_takes_no_rev(desk: Desk, store: Store) -> None:
+def test_change_that_moves_nothing_takes_no_rev(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     desk.changed(desk.receipt(c, "ben", read=1))
@@ -184,7 +184,7 @@ def test_a_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.durable], ids=lambda kind: kind.name, indirect=True)
-def test_all_is_there_after_closing_and_opening_again(kind: Kind, store: Store, desk: Desk, tmp_path: Path) -> None:
+def test_store_reopened_has_everything(kind: Kind, store: Store, desk: Desk, tmp_path: Path) -> None:
     c = desk.chat("ada", "ben")
     other = desk.chat("ada", "cleo")
     sent = desk.changed(desk.send(c, "ada", "kept", client_id="k"))
@@ -206,7 +206,7 @@ def test_all_is_there_after_closing_and_opening_again(kind: Kind, store: Store, 
         again.close()
 
 
-def test_to_repair_a_sound_store_does_nothing(desk: Desk, store: Store) -> None:
+def test_repair_of_a_sound_store_does_nothing(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     store.repair()
     assert store.generation == 0

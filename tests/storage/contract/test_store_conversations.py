@@ -13,7 +13,7 @@ from support.stores import Desk
 # -- rights --
 
 
-def test_only_the_present_change_a_conversation(desk: Desk, store: Store) -> None:
+def test_conversation_is_changed_by_the_present_alone(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.people("cleo")
     desk.say(c, "ada", "one")
@@ -30,7 +30,7 @@ def test_only_the_present_change_a_conversation(desk: Desk, store: Store) -> Non
     assert store.room(c) == before
 
 
-def test_only_the_present_read_a_conversation(desk: Desk, store: Store) -> None:
+def test_conversation_is_read_by_the_present_alone(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.people("cleo")
     desk.say(c, "ada", "one")
@@ -110,7 +110,7 @@ def test_open_brings_back_whoever_left(desk: Desk, store: Store, asker: str, gon
     assert listed(store, "ada") == listed(store, "ben") == [c]
 
 
-def test_what_cannot_be_opened(desk: Desk, store: Store) -> None:
+def test_direct_conversation_that_cannot_be_is_refused(desk: Desk, store: Store) -> None:
     desk.people("ada")
     assert desk.refused(desk.open("ada", "ada")).reason == "bad_request"
     assert desk.refused(desk.open("ada", "nobody")).reason == "not_found"
@@ -177,7 +177,7 @@ def test_leaving_says_so(desk: Desk, store: Store) -> None:
     assert desk.refused(desk.leave(c, "ben")).reason == "not_found"
 
 
-def test_one_who_leaves_and_is_not_known_by_name(desk: Desk, store: Store) -> None:
+def test_leave_of_a_user_without_a_name_tells_the_id(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     assert desk.changed(desk.leave(c, "ada")).messages[0].body == "ada left the conversation."
     assert desk.changed(desk.leave(c, "ben")).messages[0].seq == 2

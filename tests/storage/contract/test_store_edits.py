@@ -56,7 +56,7 @@ def test_an_edit_to_the_same_text_changes_nothing(desk: Desk, store: Store) -> N
     assert len(store.versions(c, 1)) == 1
 
 
-def test_only_the_sender_edits(desk: Desk, store: Store) -> None:
+def test_edit_by_another_is_forbidden(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     desk.say(group, "ben", "one")
     assert desk.refused(desk.edit(group, "ada", 1, "two")).reason == "forbidden"
@@ -102,7 +102,7 @@ def test_a_second_deletion_changes_nothing(desk: Desk, store: Store) -> None:
     assert len(store.versions(c, 1)) == 1
 
 
-def test_who_deletes(desk: Desk, store: Store) -> None:
+def test_delete_follows_the_relations_given(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben", "cleo")
     desk.say(group, "ben", *"1234")
     assert desk.refused(desk.delete(group, "ada", 1)).reason == "forbidden", "an owner is no moderator"
@@ -124,7 +124,7 @@ def test_the_limit_of_time_binds_the_sender(desk: Desk) -> None:
     desk.changed(desk.delete(group, "ben", 3, since=desk.now + 9, by=STAFF))
 
 
-def test_what_was_deleted_is_not_unread(desk: Desk, store: Store) -> None:
+def test_delete_lowers_unread_counts(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben", "cleo", "dan", "eve")
     desk.say(group, "ada", *"123")
     desk.do(desk.receipt(group, "ben", read=1), desk.receipt(group, "cleo", read=2), desk.leave(group, "eve"))
@@ -261,7 +261,7 @@ def test_a_message_that_is_not_there(desk: Desk, store: Store, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_the_system_said_stays(desk: Desk, store: Store, name: str) -> None:
+def test_system_message_cannot_be_changed(desk: Desk, store: Store, name: str) -> None:
     group = desk.group("ada", "ben")
     desk.changed(desk.title(group, "ada", "Other"))
     before = history(store, group)
@@ -282,7 +282,7 @@ def test_a_tombstone_stays(desk: Desk, store: Store, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_only_the_present_change_messages(desk: Desk, store: Store, name: str) -> None:
+def test_message_is_changed_by_the_present_alone(desk: Desk, store: Store, name: str) -> None:
     c = desk.chat("ada", "ben")
     desk.people("cleo")
     desk.say(c, "ben", "one")
@@ -325,7 +325,7 @@ def test_a_repeat_is_the_message_as_it_is_now(desk: Desk) -> None:
     assert (repeat.messages, repeat.duplicate) == ((tombstone,), True)
 
 
-def test_many_messages_changed_in_one_batch(desk: Desk, store: Store) -> None:
+def test_batch_changing_many_messages_is_applied(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     sent = desk.say(group, "ada", *(f"text {n}" for n in range(150)))
     outcomes = desk.do(*(desk.edit(group, "ada", m.seq, m.body.upper()) for m in sent))

@@ -59,7 +59,7 @@ def test_a_new_group(desk: Desk, store: Store) -> None:
     assert set(kept.participants) == set(outcome.everyone) == set(outcome.participants)
 
 
-def test_who_is_named_twice_comes_in_once(desk: Desk, store: Store) -> None:
+def test_group_member_named_twice_enters_once(desk: Desk, store: Store) -> None:
     desk.people("ada", "ben")
     group = desk.changed(desk.create("ada", "ben", "ada", "ben", limit=2))
     assert group.entered == ("ada", "ben")
@@ -202,7 +202,7 @@ def test_somebody_is_added(desk: Desk, store: Store) -> None:
     assert [m.seq for m in replica.messages.values()] == [1, 2, 3], "but they may"
 
 
-def test_who_is_there_already_is_not_added(desk: Desk) -> None:
+def test_group_member_present_is_not_added_again(desk: Desk) -> None:
     group = desk.group("ada", "ben")
     for other in ("ben", "ada"):
         outcome = desk.unchanged(desk.add(group, "ada", other, limit=1))
@@ -226,7 +226,7 @@ def test_a_full_group_takes_nobody(desk: Desk, store: Store) -> None:
     assert present(store, group) == {"ada", "cleo"}
 
 
-def test_who_comes_back_has_what_they_missed(desk: Desk, store: Store) -> None:
+def test_group_member_back_has_what_they_missed(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben", "cleo")
     desk.say(group, "ada", "1", "2")
     desk.do(desk.receipt(group, "ben", read=1), desk.settings(group, "ben", muted=True, archived=True))
@@ -285,7 +285,7 @@ def test_somebody_is_removed(desk: Desk, store: Store) -> None:
     assert present(store, group) == {"ada", "cleo"}
 
 
-def test_who_has_gone_sees_and_does_nothing(desk: Desk, store: Store) -> None:
+def test_group_member_gone_sees_and_does_nothing(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben", "cleo", "dan")
     (message,) = desk.say(group, "ben", "one")
     desk.do(desk.remove(group, "ada", "ben"), desk.leave(group, "cleo"))
@@ -322,7 +322,7 @@ def test_a_second_removal_changes_nothing(desk: Desk) -> None:
         assert desk.refused(desk.remove(group, "ada", stranger)) == Refused("not_found", "no such user", "user")
 
 
-def test_to_remove_oneself_is_to_leave(desk: Desk, store: Store) -> None:
+def test_group_removal_of_oneself_is_leaving(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     outcome = desk.changed(desk.remove(group, "ada", "ada"))
     assert told(outcome) == ("ada left the conversation.", {"event": "left", "by": "ada"})

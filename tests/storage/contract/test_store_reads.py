@@ -188,7 +188,7 @@ def test_a_chunk_has_as_much_as_fits_and_no_hole(desk: Desk, store: Store, read:
         assert chunk.membership == settings("ben", 10 - read)
 
 
-def test_nothing_new(desk: Desk, store: Store) -> None:
+def test_since_without_news_is_empty(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1")
     chunk = store.since(c, "ben", 2, limit=5)
@@ -197,7 +197,7 @@ def test_nothing_new(desk: Desk, store: Store) -> None:
     assert chunk.membership == settings("ben", 1)
 
 
-def test_one_who_came_back_sees_what_they_missed(desk: Desk, store: Store) -> None:
+def test_since_of_one_who_came_back_has_what_they_missed(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.changed(desk.leave(c, "ben"))
     desk.changed(desk.open("ben", "ada"))
@@ -253,7 +253,7 @@ def test_too_many_changed_messages_are_a_reset(desk: Desk, store: Store) -> None
     assert len(replica.messages) == MAX_CHANGED
 
 
-def test_many_standings(desk: Desk, store: Store) -> None:
+def test_standings_of_many_conversations_are_right(desk: Desk, store: Store) -> None:
     chats = [desk.chat("ada", f"u{n}") for n in range(150)]
     revs = dict.fromkeys(chats, 1)
     assert store.standings("ada", revs) == dict.fromkeys(chats, Standing(1, reset=False))

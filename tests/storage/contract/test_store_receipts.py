@@ -66,7 +66,7 @@ def test_a_receipt_has_the_membership_where_read_moved(desk: Desk) -> None:
     assert desk.changed(desk.receipt(c, "ben", read=2)).memberships == (settings("ben", 1),)
 
 
-def test_every_advance_keeps_its_time(desk: Desk, store: Store) -> None:
+def test_receipt_of_every_advance_keeps_its_time(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *"12345")
     desk.changed(desk.receipt(c, "ben", delivered=2))
@@ -109,7 +109,7 @@ def test_a_message_is_sent_then_delivered_then_read(desk: Desk, store: Store) ->
     assert status() == "sent", "nobody else is there"
 
 
-def test_who_came_after_a_message_counts_once_they_have_read_it(desk: Desk, store: Store) -> None:
+def test_receipt_of_a_newcomer_counts_once_they_have_read(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     (message,) = desk.say(c, "ada", "one")
     desk.changed(desk.leave(c, "ben"))

@@ -27,7 +27,7 @@ def test_newest_first_over_all_conversations_or_one(store: Store, desk: Desk) ->
             assert store.search(user, ("tooth",), conversation=conversation, before=None, limit=5) is None
 
 
-def test_who_left_finds_nothing_and_who_is_back_finds_all(store: Store, desk: Desk) -> None:
+def test_search_after_leaving_finds_nothing_and_once_back_all(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.chat("ben", "cleo")  # who is nowhere at all isn't even looked for
     desk.say(c, "ada", "tooth")
@@ -40,7 +40,7 @@ def test_who_left_finds_nothing_and_who_is_back_finds_all(store: Store, desk: De
         assert bodies(store, "ben", "tooth") == ["tooth"]
 
 
-def test_who_was_removed_finds_nothing_and_who_came_later_finds_all(store: Store, desk: Desk) -> None:
+def test_search_after_removal_finds_nothing_and_by_a_newcomer_all(store: Store, desk: Desk) -> None:
     desk.people("ada", "ben", "cleo")
     desk.chat("ben", "cleo")
     c = desk.group("ada", "ben")
@@ -52,7 +52,7 @@ def test_who_was_removed_finds_nothing_and_who_came_later_finds_all(store: Store
         assert bodies(store, "cleo", "tooth") == ["tooth"]
 
 
-def test_only_the_present_text_counts(store: Store, desk: Desk) -> None:
+def test_search_finds_the_present_text_alone(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     for _ in everywhere(store):
         edited, deleted, twice = desk.say(c, "ada", "first tooth", "second tooth", "third tooth")
@@ -136,7 +136,7 @@ def test_a_forged_place_finds_nothing_wrong(store: Store, desk: Desk, before: in
         assert page.next is None
 
 
-def test_one_call_looks_at_so_many_messages_and_says_where_to_go_on(store: Store, desk: Desk) -> None:
+def test_search_call_is_bounded_and_says_where_to_go_on(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "tooth", *["noise"] * 30)
     with (

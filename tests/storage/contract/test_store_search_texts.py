@@ -57,7 +57,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("body", "query", "found"), CASES)
-def test_what_matches(body: str, query: str, found: bool) -> None:
+def test_search_words_match_folded_texts(body: str, query: str, found: bool) -> None:
     assert matches(body, words_of(query)) is found
 
 

@@ -78,7 +78,7 @@ def test_an_id_is_taken_once(store: Store) -> None:
     assert store.credentials("ben", "t1").token == IssuedToken(jti="t1", user="ada", issued_at=1000, expires_at=FAR)
 
 
-def test_one_is_revoked_the_others_are_not(store: Store) -> None:
+def test_token_revoked_leaves_the_others(store: Store) -> None:
     add(store, "t1")
     add(store, "t2")
     gone = IssuedToken(jti="t1", user="ada", issued_at=1000, expires_at=FAR, revoked_at=2000)
@@ -93,7 +93,7 @@ def test_an_unknown_one_cannot_be_revoked(store: Store) -> None:
     assert do(store, RevokeTokens("cleo", 1)) == Refused("not_found", "no such user", "user")
 
 
-def test_all_of_a_user_are_revoked(store: Store) -> None:
+def test_tokens_of_a_user_are_revoked_together(store: Store) -> None:
     add(store, "t1")
     add(store, "t2")
     add(store, "t3", "ben")
@@ -108,7 +108,7 @@ def test_all_of_a_user_are_revoked(store: Store) -> None:
     assert store.credentials("ben", "other").cut_off is None
 
 
-def test_one_added_after_all_were_revoked_counts(store: Store) -> None:
+def test_token_added_after_revocation_of_all_counts(store: Store) -> None:
     outcomes = store.commit(
         [AddToken("t1", "ada", 1000, FAR), RevokeTokens("ada", 1000), AddToken("t2", "ada", 1000, FAR)]
     )
@@ -134,7 +134,7 @@ def test_tokens_come_by_age_in_pages(store: Store) -> None:
     assert store.tokens(user="cleo", after=None, limit=9) == []
 
 
-def test_what_expired_long_ago_is_forgotten(store: Store) -> None:
+def test_token_expired_long_ago_is_forgotten(store: Store) -> None:
     add(store, "old", expires=5000)
     add(store, "newer", expires=5001)
     do(store, RevokeToken("old", 2000))
@@ -155,7 +155,7 @@ def test_a_user_is_shut_out_and_let_in(store: Store) -> None:
     assert do(store, SetDisabled("cleo", True, 1)) == Refused("not_found", "no such user", "user")
 
 
-def test_all_users_come_by_id_in_pages_the_disabled_too(store: Store) -> None:
+def test_users_come_by_id_in_pages_the_disabled_too(store: Store) -> None:
     do(store, PutUser("Zoe", "Zoe", "admin", 3))
     do(store, SetDisabled("ada", True, 4))
     assert [u.id for u in store.all_users(after=None, limit=9)] == ["Zoe", "ada", "ben"]
@@ -168,7 +168,7 @@ def test_another_lineage(store: Store) -> None:
     assert store.epoch == "e2"
 
 
-def test_everything_is_kept(kind: Kind, tmp_path: Path) -> None:
+def test_tokens_reopened_are_all_there(kind: Kind, tmp_path: Path) -> None:
     if not kind.durable:
         return
     store = kind.open(tmp_path)

@@ -86,7 +86,7 @@ def test_old_history_is_served(app: App) -> None:
     assert app.run("SELECT unreadCount, chatdUnread FROM ConversationParticipant WHERE userId = 'ada'") == [(0, 0)]
 
 
-def test_by_other_names() -> None:
+def test_adoption_by_other_names_succeeds() -> None:
     with prisma_app.app(*prisma_app.renamed()) as app:
         app.run("INSERT INTO users (id, name, role, updatedAt) VALUES ('ada', 'Ada', 'PATIENT', NOW(3)), "
                 "('bo', 'Bo', 'DENTIST', NOW(3))")  # fmt: skip
@@ -174,7 +174,7 @@ def test_watermarks_of_unread_and_status(app: App, unread: int, statuses: str, e
     assert [status for (status,) in app.run("SELECT status FROM Message ORDER BY seq")] == now
 
 
-def test_only_what_others_wrote_is_unread(app: App) -> None:
+def test_adoption_counts_only_others_messages_unread(app: App) -> None:
     app.conversation("c1", "ada", "bo")
     app.say("c1", "ada", "one", "two")
     app.say("c1", "bo", "three")
@@ -185,7 +185,7 @@ def test_only_what_others_wrote_is_unread(app: App) -> None:
     assert marks(app, "c1") == {"ada": (2, 2), "bo": (1, 1)}
 
 
-def test_what_the_app_deleted_counts_for_nobody() -> None:
+def test_adoption_deleted_messages_count_for_nobody() -> None:
     """An app of that kind keeps the text; chatd shows none."""
     with prisma_app.app(*(s.replace("`content` TEXT NOT NULL", "`content` TEXT NULL, `deletedAt` DATETIME(3) NULL")
                           for s in PLAIN)) as app:  # fmt: skip
@@ -251,7 +251,7 @@ def test_of_two_rows_of_a_user_the_present_one_counts(app: App) -> None:
     assert app.run("SELECT COUNT(*) FROM ConversationParticipant WHERE chatdTouched IS NOT NULL") == [(0,)]
 
 
-def test_who_wrote_without_a_row_has_left(app: App) -> None:
+def test_adoption_sender_without_a_row_has_left(app: App) -> None:
     app.conversation("c1", "ada")
     app.say("c1", "ada", "one")
     app.say("c1", "bo", "two", "three")
@@ -269,7 +269,7 @@ def test_who_wrote_without_a_row_has_left(app: App) -> None:
         assert outcome.entered == ("bo",), "the other's next message brings back, as in any direct conversation"
 
 
-def test_more_than_two_are_a_group(app: App) -> None:
+def test_adoption_of_more_than_two_makes_a_group(app: App) -> None:
     """So are two with a title, where the app has titles. Who came in first owns it."""
     app.run("ALTER TABLE Conversation ADD COLUMN title VARCHAR(191) NULL")
     app.conversation("c1", "eve", "ada")
@@ -354,7 +354,7 @@ def test_the_apps_statements_still_work(app: App) -> None:
         assert {name for (name,) in unset} <= {"updatedAt", "conversationId", "userId", "senderId", "id"}
 
 
-def test_many_new_rows_share_our_unique_keys(app: App) -> None:
+def test_adoption_new_rows_of_the_app_share_unique_keys(app: App) -> None:
     adopt(app)
     app.conversation("c1", "ada", "bo")
     app.conversation("c2", "ada", "bo")

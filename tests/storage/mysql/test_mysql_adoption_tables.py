@@ -243,7 +243,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
         ),
     ],
 )
-def test_what_cant_be_served(tables: tuple[str, ...], table: str, text: str) -> None:
+def test_adoption_rows_that_cannot_be_served_are_found(tables: tuple[str, ...], table: str, text: str) -> None:
     """It is named, refused, and nothing is changed."""
     with prisma_app.app(*tables) as app:
         before = layout(app)
@@ -336,7 +336,7 @@ def test_longer_messages_by_the_settings(app: App) -> None:
     assert adoption_of(app, body_chars=20_000).examine().only("narrow") == []
 
 
-def test_what_the_apps_columns_cant_hold_is_refused(app: App) -> None:
+def test_adoption_text_beyond_an_apps_column_is_refused(app: App) -> None:
     """The others of the batch go on."""
     app.run("ALTER TABLE Conversation ADD COLUMN title VARCHAR(20) NULL")
     app.conversation("c1", "ada", "bo")
@@ -389,7 +389,7 @@ def test_a_table_that_others_use(app: App, monkeypatch: pytest.MonkeyPatch) -> N
     adopt(app)
 
 
-def test_nothing_to_adopt() -> None:
+def test_adoption_of_an_empty_database_is_refused() -> None:
     server = mariadb.server()
     name = server.database()
     with pytest.raises(StoreError, match="it is empty, there is nothing to adopt: run `chatd db upgrade`"):

@@ -84,7 +84,7 @@ def test_an_older_message_does_not_turn_back_the_clock(store: MysqlStore, desk: 
     assert not seats(store, c)["ben"].archived, "a new message from another un-archives"
 
 
-def test_many_messages_are_taken_in_a_few_at_a_time(
+def test_ingest_many_messages_goes_a_few_at_a_time(
     store: MysqlStore, desk: Desk, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scan, "ROWS_PER_INGEST", 10)
@@ -103,7 +103,7 @@ def test_many_messages_are_taken_in_a_few_at_a_time(
         assert app.unread(c) == {"ada": 0, other: 15}
 
 
-def test_what_the_app_still_writes_holds_nobody_up(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_ingest_rows_still_locked_hold_nobody_up(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.message(c, "ada", "m-1", 1000)
     app.message(c, "ada", "m-2", 2000)
@@ -149,7 +149,7 @@ def test_a_lower_count_means_read(store: MysqlStore, desk: Desk, app: App, count
     assert store.receipt_times(c, 3)[1].read_at is not None
 
 
-def test_what_came_later_stays_unread(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_ingest_message_after_the_read_mark_stays_unread(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2")
     app.change(c, "ben", "unreadCount = 1")
@@ -269,7 +269,7 @@ def test_pages_over_what_is_gone(store: MysqlStore, desk: Desk, app: App) -> Non
     assert pages(back=True) == [list(range(n, n + 4)) for n in range(17, 0, -4)]
 
 
-def test_those_who_catch_up_hear_of_what_is_gone(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_ingest_deletion_is_told_to_those_who_catch_up(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *"1234")
     app.run("DELETE FROM Message WHERE seq <= 3")

@@ -85,7 +85,7 @@ def test_the_newest_conversation_of_two_is_the_one_that_is_found(store: MysqlSto
     assert [m.seq for m in desk.say(old, "ada", "still here")] == [1]
 
 
-def test_who_is_added_has_nothing_unread(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_external_newcomer_has_nothing_unread(store: MysqlStore, desk: Desk, app: App) -> None:
     g = desk.group("ada", "ben")
     desk.people("cleo")
     desk.say(g, "ada", "1", "2")
@@ -98,7 +98,7 @@ def test_who_is_added_has_nothing_unread(store: MysqlStore, desk: Desk, app: App
     assert seats(store, g)["ada"].rev == 1, "the others have not moved"
 
 
-def test_who_left_in_the_app(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_external_leave_is_ingested(store: MysqlStore, desk: Desk, app: App) -> None:
     g = desk.group("ada", "ben", "cleo")
     desk.say(g, "ada", "1")
     desk.changed(desk.receipt(g, "ben", read=1))

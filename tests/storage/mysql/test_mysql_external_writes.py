@@ -53,7 +53,7 @@ def test_chatds_own_writes_are_not_waiting(store: MysqlStore, desk: Desk) -> Non
     assert not store.has_pending(g)
 
 
-def test_what_was_written_long_ago_is_not_told_again(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_scan_old_write_is_not_told_again(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.run("UPDATE Conversation SET chatdTouched = NOW(3) - INTERVAL 20 SECOND")
     app.run("UPDATE User SET chatdTouched = NOW(3) - INTERVAL 20 SECOND WHERE id = 'ada'")

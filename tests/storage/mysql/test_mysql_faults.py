@@ -117,7 +117,7 @@ def test_a_batch_whose_commit_was_lost_is_there_once(
 
 
 @pytest.mark.parametrize("cut", ["before", "after"])
-def test_what_has_no_message_to_tell_by_is_unavailable_and_everybody_reads_on(
+def test_commit_lost_without_a_message_is_unavailable_and_reads_go_on(
     url: str, chat: MysqlStore, open_store: Callable[..., MysqlStore], cut: Cut
 ) -> None:
     Desk(chat, first=10).say("c1", "ada", "hi")
@@ -157,7 +157,7 @@ def test_the_old_transaction_is_over_before_anything_else_is_written(
     assert room.conversation.title is None
 
 
-def test_while_the_old_transaction_cannot_be_ended_nothing_is_written(chat: MysqlStore) -> None:
+def test_writer_whose_old_transaction_lives_writes_nothing(chat: MysqlStore) -> None:
     desk = Desk(chat, first=10)
     held = chat._require_writer()
     chat._doubt, chat._writer = held.name, None

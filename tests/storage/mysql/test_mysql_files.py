@@ -53,7 +53,7 @@ def ingest(store: MysqlStore) -> None:
         pass
 
 
-def test_what_was_there_before(app: App, store: MysqlStore) -> None:
+def test_files_from_before_are_shown(app: App, store: MysqlStore) -> None:
     assert not store.scan(None).waiting, "nobody has to hear of that"
     assert not store.has_pending("c1")
     assert [message.attachments for message in page(store)] == [
@@ -175,7 +175,7 @@ def test_files_of_nobody() -> None:
             assert not store.scan(None).waiting
 
 
-def test_what_chatd_changes_keeps_its_files(app: App, store: MysqlStore) -> None:
+def test_files_of_a_message_that_chatd_changes_stay(app: App, store: MysqlStore) -> None:
     desk = Desk(store, first=100)
     desk.now = app.now
     reacted = desk.changed(desk.react("c1", "bo", 1))
@@ -226,7 +226,7 @@ def test_a_page_costs_one_statement_more(app: App, store: MysqlStore) -> None:
     assert [a - b for a, b in zip(with_, without, strict=True)] == [0, 1, 1, 1, 0, 0]
 
 
-def test_more_files_than_are_shown(app: App, store: MysqlStore) -> None:
+def test_files_beyond_the_bound_are_left_out(app: App, store: MysqlStore) -> None:
     (last,) = page(store)[1:]
     for n in range(MAX_FILES_SHOWN + 1):
         app.attach(last.id, f"f-{n:03}")
@@ -300,7 +300,7 @@ def test_an_address_that_a_browser_may_follow(url: str | None, is_shown: bool) -
         (["two words", "/a", "a", None, 5, None, None, None], None),
     ],
 )
-def test_what_a_row_leaves_open(row: list[Any], expected: Attachment | None) -> None:
+def test_files_row_with_gaps_is_completed(row: list[Any], expected: Attachment | None) -> None:
     assert shown(row) == expected
 
 
@@ -313,7 +313,7 @@ CREATE TABLE `chat_files` (
 """
 
 
-def test_other_names() -> None:
+def test_files_columns_by_other_names_are_found() -> None:
     """Some are usual, some are set; a column whose type doesn't fit is passed over."""
     names = {"Attachment": "chat_files", "Attachment.url": "link"}
     with prisma_app.app(*PLAIN, RENAMED) as app:

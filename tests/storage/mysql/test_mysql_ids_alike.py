@@ -90,7 +90,7 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_both_stores_end_alike(tmp_path: Path, part: int) -> None:
+def test_stores_after_the_same_changes_are_alike(tmp_path: Path, part: int) -> None:
     # One database for all of these runs: to empty it is quicker than to make another.
     for seed in range(part * RUNS // PARTS, (part + 1) * RUNS // PARTS):
         rng = random.Random(seed)

@@ -37,7 +37,7 @@ def db(address: str) -> Iterator[Connection]:
         yield connection
 
 
-def test_every_kind_of_value(db: Connection) -> None:
+def test_link_value_of_every_kind_is_read(db: Connection) -> None:
     (row,) = db.run(
         "SELECT NULL, -5, 18446744073709551615, TRUE, 'Zahn 🦷', '', x'00ff', CAST('2.50' AS DECIMAL(5, 2)), 1.5e0, "
         "CAST('2026-03-01 10:11:12.345' AS DATETIME(3)), CAST('1969-12-31 23:59:59' AS DATETIME), "
@@ -64,7 +64,7 @@ def test_values_of_any_length(db: Connection, length: int) -> None:
     assert list(rows) == [("x" * length, "one"), ("ä" * (length // 2), "two")]
 
 
-def test_many_rows(db: Connection) -> None:
+def test_link_many_rows_are_read(db: Connection) -> None:
     rows = db.run('WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) SELECT i, "i" FROM n')
     assert list(rows) == [(i, i) for i in range(1, 1000)]
     assert db.run("SELECT 1 FROM DUAL WHERE FALSE") == []
@@ -72,7 +72,7 @@ def test_many_rows(db: Connection) -> None:
 
 @settings(max_examples=100)
 @given(values=st.lists(st.text() | st.integers(-(2**63), 2**63 - 1) | st.none() | st.booleans(), min_size=1))
-def test_what_is_written_is_read(address: str, values: list[Any]) -> None:
+def test_link_values_written_are_read_back(address: str, values: list[Any]) -> None:
     with closing(Connection(parse(address), Names(), writer=False, timeout_s=20.0)) as db:
         assert db.run("SELECT " + ", ".join("?" * len(values)), values) == [tuple(values)]
 

@@ -84,7 +84,7 @@ def adopt(url: str) -> MysqlStore:
     return MysqlStore(url, new_epoch=lambda: "new", names=NAMES, roles=ROLES)
 
 
-def test_everything_by_other_names_is_as_on_a_reference(adopted: tuple[str, Any]) -> None:
+def test_names_other_than_ours_answer_like_the_reference(adopted: tuple[str, Any]) -> None:
     """One story, told to a store over an app's tables and to one in memory."""
     url, app = adopted
     app.execute("UPDATE users SET fullName = id, role = 'USER'")
@@ -174,7 +174,7 @@ def test_roles_are_the_apps(adopted: tuple[str, Any]) -> None:
         ]  # fmt: skip
 
 
-def test_an_almost_equal_id_is_nobody(adopted: tuple[str, Any]) -> None:
+def test_names_almost_equal_id_is_nobody(adopted: tuple[str, Any]) -> None:
     url, app = adopted
     with contextlib.closing(adopt(url)) as store:
         desk = Desk(store)
@@ -200,7 +200,7 @@ def test_an_almost_equal_id_is_nobody(adopted: tuple[str, Any]) -> None:
         assert rows(app, "SELECT fullName FROM users WHERE id = 'ada'") == [("Ada",)]
 
 
-def test_what_chatd_adds_is_no_trouble_to_an_app(adopted: tuple[str, Any]) -> None:
+def test_names_columns_added_leave_the_app_alone(adopted: tuple[str, Any]) -> None:
     """Its statements, made before, still run, and every column that came is NULL or has a default."""
     url, app = adopted
     adopt(url).close()

@@ -37,9 +37,7 @@ def test_a_batch_of_messages_takes_few_round_trips(desk: Desk, conversations: in
     assert trips[0] <= 4, "locks and look-ups, rows, what is unread now, COMMIT"
 
 
-def test_what_was_sent_before_is_found_whether_it_was_looked_for_or_not(
-    store: MysqlStore, desk: Desk, tmp_path: Path
-) -> None:
+def test_round_trips_repeat_is_found_with_or_without_a_look_up(store: MysqlStore, desk: Desk, tmp_path: Path) -> None:
     """Where messages are taken for new, the unique key finds it, and the batch is done again."""
     c, elsewhere = desk.chat("ada", "ben"), desk.chat("ada", "cid")
     with contextlib.closing(mysql(tmp_path)) as other:
@@ -110,7 +108,7 @@ def test_after_one_that_fails_the_rest_is_left_out_and_forgotten(store: MysqlSto
     db.roll_back()
 
 
-def test_what_goes_together_has_a_bound(store: MysqlStore) -> None:
+def test_round_trips_packet_has_a_bound(store: MysqlStore) -> None:
     db = store._require_writer()
     with counted() as trips:
         found = [db.ask_many("SELECT LENGTH({})", "?", 1, ("x" * (PACKET_CHARS // 2),)) for _ in range(4)]

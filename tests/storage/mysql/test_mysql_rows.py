@@ -145,7 +145,7 @@ def test_unread_counts_are_kept_up(desk: Desk, app: Any) -> None:
     assert unread(app)["ben"] == (2, 2), "what was missed is unread"
 
 
-def test_what_the_app_did_to_a_count_stays_to_be_seen(desk: Desk, app: Any) -> None:
+def test_rows_count_set_by_the_app_stays_to_be_seen(desk: Desk, app: Any) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2")
     app.execute("UPDATE ConversationParticipant SET unreadCount = 0 WHERE userId = 'ben'")
@@ -190,7 +190,7 @@ def test_a_user_is_touched_by_what_others_see(desk: Desk, app: Any) -> None:
     assert touched(app, "User") == 1
 
 
-def test_what_the_app_changed_meanwhile_is_not_undone(desk: Desk, app: Any) -> None:
+def test_rows_changed_by_the_app_meanwhile_are_not_undone(desk: Desk, app: Any) -> None:
     c = desk.chat("ada", "ben")
     app.execute("UPDATE ConversationParticipant SET isMuted = 1 WHERE userId = 'ben'")
     app.execute("UPDATE User SET name = 'Ada L.', role = 'STAFF' WHERE id = 'ada'")
@@ -200,7 +200,7 @@ def test_what_the_app_changed_meanwhile_is_not_undone(desk: Desk, app: Any) -> N
     assert rows(app, "SELECT name, role FROM User WHERE id = 'ada'") == [("Ada L.", "STAFF")]
 
 
-def test_what_the_app_changes_in_the_middle_waits_for_its_turn(store: MysqlStore, desk: Desk, app: Any) -> None:
+def test_rows_changed_by_the_app_in_a_commit_wait_their_turn(store: MysqlStore, desk: Desk, app: Any) -> None:
     """Else it would be undone by the row as it was loaded."""
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "hi")
@@ -257,7 +257,7 @@ def test_rows_that_were_not_taken_in_are_nothing(store: MysqlStore, desk: Desk, 
     assert [m.seq for m in desk.say(c, "ada", "two")] == [2]
 
 
-def test_nothing_is_left_to_an_apps_defaults() -> None:
+def test_rows_inserted_leave_nothing_to_an_apps_defaults() -> None:
     url = mariadb.server().url(mariadb.server().database())  # its own: others are used again, as they are
     with contextlib.closing(MysqlStore(url, new_epoch=lambda: "e")) as store:
         desk = Desk(store)

@@ -98,7 +98,7 @@ def test_two_stores_make_one_thing(store: MysqlStore, tmp_path: Path) -> None:
             assert len({outcome.room.id for outcome in made}) == 1
 
 
-def test_what_another_store_does_before_the_locks_is_counted(store: MysqlStore, desk: Desk, tmp_path: Path) -> None:
+def test_stores_write_before_the_locks_is_counted(store: MysqlStore, desk: Desk, tmp_path: Path) -> None:
     c = desk.chat("ada", "ben")
     ask_many = Connection.ask_many
     with contextlib.closing(mysql(tmp_path)) as other:

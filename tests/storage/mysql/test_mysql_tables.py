@@ -34,7 +34,7 @@ def app(store: MysqlStore) -> Iterator[Any]:
         yield cursor
 
 
-def test_what_is_there_is_what_is_listed(store: MysqlStore) -> None:
+def test_tables_made_are_those_declared(store: MysqlStore) -> None:
     with contextlib.closing(store._pool.connect(writer=True)) as db:
         layout = read_layout(db)
         assert list(schema.missing(layout, Names())) == []

@@ -20,7 +20,7 @@ def test_a_whole_address() -> None:
     assert found == Address("db.example", 3307, "chat", "p@ss:/#", "clinic chat")
 
 
-def test_what_may_be_left_out() -> None:
+def test_url_parts_left_out_have_defaults() -> None:
     found = parse("mysql://root@localhost/app")
     assert (found.host, found.port, found.password, found.socket, found.tls) == ("localhost", 3306, "", None, None)
     assert parse("mysql://root@[::1]/app").host == "::1"
@@ -67,7 +67,7 @@ def test_encryption(accept: str, mode: ssl.VerifyMode) -> None:
         ("mysql://u:geheim@h/d?socket_timeout=5&socket_timeout=6", "the option socket_timeout is there twice"),
     ],
 )
-def test_what_is_refused(url: str, reason: str) -> None:
+def test_url_that_is_none_is_refused(url: str, reason: str) -> None:
     with pytest.raises(StoreError) as error:
         parse(url)
     assert reason in str(error.value)

@@ -211,7 +211,7 @@ def test_an_old_sqlite_gets_one_connection(single: SqliteStore, monkeypatch: pyt
         assert db is single._writer
 
 
-def test_one_connection_is_repaired_by_reads_too(single: SqliteStore) -> None:
+def test_single_connection_is_repaired_by_reads_too(single: SqliteStore) -> None:
     desk = Desk(single)
     c = desk.chat("ada", "ben")
     single._writer = FailingConnection(single._writer, {"COMMIT": IOERR_FSYNC})
@@ -244,7 +244,7 @@ class WatchedLock:
 
 
 @pytest.mark.parametrize("action", ["commit", "repair", "close"])
-def test_one_connection_waits_for_the_read_that_runs(single: SqliteStore, action: str) -> None:
+def test_single_connection_waits_for_the_read_that_runs(single: SqliteStore, action: str) -> None:
     Desk(single).people("ada", "ben")
     lock = WatchedLock()
     actions: dict[str, Callable[[], object]] = {

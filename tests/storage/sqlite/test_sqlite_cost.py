@@ -20,7 +20,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
         yield store
 
 
-def test_more_rooms_than_are_remembered(store: SqliteStore, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cost_of_rooms_beyond_the_cache_is_bounded(
+    store: SqliteStore, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("storage.sqlite.store.CACHED_ROWS", 9)
     chats = [desk.chat("ada", f"u{n}") for n in range(7)]
     for rev in (2, 3):
@@ -64,7 +66,7 @@ def plan(store: SqliteStore, statement: str) -> str:
     return "; ".join(row[-1] for row in rows)
 
 
-def test_how_messages_are_found(store: SqliteStore) -> None:
+def test_cost_reads_use_their_index(store: SqliteStore) -> None:
     by_rev = "USING INDEX Message_conversationId_changedRev_idx (conversationId=? AND changedRev>?)"
     by_seq = "USING INDEX Message_conversationId_seq_key (conversationId=? AND seq"
     for statement, index in (

@@ -63,7 +63,7 @@ def test_a_reopened_writer_has_the_same_settings(store: SqliteStore) -> None:
     assert (pragma(store._writer, "journal_mode"), pragma(store._writer, "synchronous")) == ("wal", 2)
 
 
-def test_nobody_else_may_read_the_files(store: SqliteStore, desk: Desk, path: Path) -> None:
+def test_file_is_readable_by_its_owner_alone(store: SqliteStore, desk: Desk, path: Path) -> None:
     desk.chat("ada", "ben")
     assert store.user("ada") is not None
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

@@ -81,7 +81,7 @@ def test_an_empty_file_lacks_everything(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"my holiday pictures " * 1000, None])
-def test_what_is_no_database(path: Path, content: bytes | None) -> None:
+def test_inspection_of_no_database_is_refused(path: Path, content: bytes | None) -> None:
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(StoreError, match=r"chatd.db: cannot be read as the database: "):

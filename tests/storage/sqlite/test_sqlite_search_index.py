@@ -38,7 +38,7 @@ def blocks(store: SqliteStore) -> bytes:
         return b"".join(block for (block,) in db.execute("SELECT block FROM chatd_search_data"))
 
 
-def test_what_leaves_a_text_leaves_the_index(file: SqliteStore) -> None:
+def test_index_forgets_a_text_that_changed(file: SqliteStore) -> None:
     desk = Desk(file)
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "hello", "xylophone", "quagga", "zebra")
@@ -72,7 +72,7 @@ def test_a_commit_that_fails_leaves_the_index_alone(file: SqliteStore) -> None:
     assert bodies(file, "ada", "xylophone") == ["xylophone"]
 
 
-def test_what_was_sent_before_a_crash_is_found(tmp_path: Path) -> None:
+def test_index_after_a_crash_finds_what_was_sent(tmp_path: Path) -> None:
     with contextlib.closing(sqlite_file(tmp_path)) as store:
         desk = Desk(store)
         c = desk.chat("ada", "ben")

@@ -41,18 +41,18 @@ def wrong(path: Path) -> dict[str, tuple[str, ...]]:
     return {finding.what.split()[0].rstrip(":"): finding.wrong for finding in verify(path) if finding.wrong}
 
 
-def test_a_sound_file(path: Path) -> None:
+def test_verify_sound_file_has_no_findings(path: Path) -> None:
     findings = list(verify(path))
     assert [finding.wrong for finding in findings] == [()] * 6
     assert not any(finding.more for finding in findings)
 
 
-def test_an_empty_one(tmp_path: Path) -> None:
+def test_verify_empty_file_has_no_findings(tmp_path: Path) -> None:
     SqliteStore(tmp_path / "new.db", new_epoch=lambda: "e").close()
     assert wrong(tmp_path / "new.db") == {}
 
 
-def test_while_a_daemon_has_it(path: Path) -> None:
+def test_verify_beside_a_daemon_works(path: Path) -> None:
     with closing(SqliteStore(path, new_epoch=lambda: "e")) as store:
         desk = Desk(store, first=100)
         desk.do(desk.send("the-one", "ada", "four"))
@@ -97,7 +97,7 @@ def ben(change: str) -> str:
         ("UPDATE \"chatd_token\" SET \"userId\" = 'zoe'", "nothing", "token t1: there is no user zoe"),
     ],
 )  # fmt: skip
-def test_what_does_not_agree(path: Path, statement: str, what: str, words: str) -> None:
+def test_verify_numbers_that_disagree_are_found(path: Path, statement: str, what: str, words: str) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(statement)
     found = wrong(path)
@@ -106,7 +106,7 @@ def test_what_does_not_agree(path: Path, statement: str, what: str, words: str) 
     assert all("\n" not in text for text in found[what])
 
 
-def test_many_wrong_ones_are_some_examples(path: Path) -> None:
+def test_verify_many_wrong_rows_show_some_examples(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         for number in range(EXAMPLES_SHOWN + 1):
             db.execute("INSERT INTO \"chatd_token\" VALUES (?, 'zoe', 1, 2, NULL)", [f"z{number}"])
@@ -115,7 +115,7 @@ def test_many_wrong_ones_are_some_examples(path: Path) -> None:
     assert finding.more
 
 
-def test_a_damaged_file(path: Path) -> None:
+def test_verify_damaged_file_is_found(path: Path) -> None:
     with closing(SqliteStore(path, new_epoch=lambda: "e")) as store:
         desk = Desk(store, first=100)
         desk.say("the-one", "ada", *("x" * 3000 for _ in range(20)))
@@ -129,7 +129,7 @@ def test_a_damaged_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"my holiday pictures " * 1000, b""], ids=["other", "empty"])
-def test_what_is_no_store(tmp_path: Path, content: bytes) -> None:
+def test_verify_of_no_store_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "chat.db"
     path.write_bytes(content)
     with pytest.raises(StoreError, match=str(path)):
