@@ -166,6 +166,11 @@ const STATES = {
     await page.keyboard.press("Shift+Tab");
     return page;
   },
+  readme: async ({ dentist, patient }) => {
+    const page = await STATES.typing({ dentist, patient });
+    await page.setViewportSize({ width: 1000, height: 640 });
+    return page;
+  },
   typing: async ({ dentist, patient }) => {
     const page = await inConversation(await dentist(), "Ada Lovelace");
     const other = await patient();
