@@ -1,7 +1,10 @@
-"""The protocol as dialogues (`transcripts/`, notation in `support/dialogue.py`), played against every store."""
+"""The protocol as dialogues (`transcripts/`, notation in `support/dialogue.py`), played on every engine and store.
+
+An engine never sees the store: each engine plays on the memory store, and each other store under the own engine.
+"""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 from trio.testing import MockClock
@@ -13,13 +16,23 @@ from support import dialogue, stores
 
 NAMES = sorted(path.stem for path in dialogue.FOLDER.glob("*.txt") if " in a " not in path.stem)
 KINDS = [kind for kind in stores.KINDS if kind.name != "sqlite-single"]
+Engine = Literal["own", "trio-websocket"]
+PAIRS = [
+    pytest.param(engine, kind, id=f"{engine}-{kind.name}")
+    for kind in KINDS
+    for engine in get_args(Engine)
+    if engine == "own" or kind.name == "memory"
+]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_pairs_reach_every_engine_and_every_store() -> None:
+    assert [pair.id for pair in PAIRS] == ["own-memory", "trio-websocket-memory", "own-sqlite", "own-mysql"]
+
+
+@pytest.mark.parametrize(("engine", "kind"), PAIRS)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("engine", ["own", "trio-websocket"])
 async def test_transcript(
-    name: str, kind: stores.Kind, engine: Literal["own", "trio-websocket"], tmp_path: Path, autojump_clock: MockClock
+    name: str, engine: Engine, kind: stores.Kind, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     store = kind.open(tmp_path)
     try:
