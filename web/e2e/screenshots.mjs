@@ -1,4 +1,4 @@
-// Draws every state of the page, light, dark and on a phone, into web/screenshots/ (`npm run screenshots [NAME]`).
+// Draws every state of the page, light, dark and on a phone, into web/screenshots/ (`npm run screenshots [NAME ...]`).
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
@@ -23,7 +23,7 @@ const LOOKS = {
   dark: { viewport: DESKTOP, colorScheme: "dark" },
   phone: { viewport: PHONE, colorScheme: "light", hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
 };
-const [only] = process.argv.slice(2);
+const only = process.argv.slice(2);
 const settled = (page) => page.waitForTimeout(700);
 
 async function seed(daemon) {
@@ -184,6 +184,50 @@ const STATES = {
     await page.getByRole("menu").waitFor();
     return page;
   },
+  "typing-two": async ({ dentist, open }) => {
+    const page = await inConversation(await dentist(), "Team Tuesday");
+    const group = new URL(page.url()).hash;
+    for (const id of ["den-2", "sta-1"]) {
+      const other = await open(as({ url: "" }, id) + group);
+      await composer(other).pressSequentially("I w");
+    }
+    await page.getByText("are typing").waitFor();
+    return page;
+  },
+  loading: async ({ open }) =>
+    open(as({ url: "" }, BO.user, BO), { prepare: (page) => page.routeWebSocket(/\/ws$/, () => undefined) }),
+  failed: async ({ open }) => {
+    const page = await open(as({ url: "" }, ADA.user, { ...ADA, other: BO.user }), {
+      prepare: (each) =>
+        each.routeWebSocket(/\/ws$/, (socket) => {
+          const server = socket.connectToServer();
+          socket.onMessage((text) => {
+            const { type, id } = JSON.parse(text);
+            const refusal = { type: "error", re: id, code: "forbidden", message: "", temporary: false };
+            if (type === "message.send") socket.send(JSON.stringify(refusal));
+            else server.send(text);
+          });
+        }),
+    });
+    await composer(page).waitFor();
+    await write(page, "I can't come at nine, is ten possible?");
+    await page.getByText("couldn't be sent").waitFor();
+    return page;
+  },
+  "session-ended": async ({ open }) => {
+    let end;
+    const page = await open(as({ url: "" }, BO.user, BO), {
+      prepare: (each) =>
+        each.routeWebSocket(/\/ws$/, (socket) => {
+          socket.connectToServer();
+          end = () => socket.close({ code: 4503 });
+        }),
+    });
+    await row(page, "Ada Lovelace").waitFor();
+    end();
+    await page.getByText("Your session has ended").waitFor();
+    return page;
+  },
   removed: async ({ open, daemon }) => {
     await daemon.known("rem-1", "Remy", "staff");
     const made = await daemon.ask("den-2", { type: "conversation.create", title: "Old team", members: ["rem-1"] });
@@ -245,10 +289,10 @@ for (const [look, options] of Object.entries(LOOKS)) {
   const talk = await seed(daemon);
   mkdirSync(TARGET, { recursive: true });
   for (const [name, state] of Object.entries(STATES)) {
-    if (only && !name.startsWith(only)) continue;
+    if (only.length > 0 && !only.includes(name)) continue;
     const contexts = [];
-    const open = async (path) => {
-      const page = await visitor(browser, daemon.url + path, options);
+    const open = async (path, more = {}) => {
+      const page = await visitor(browser, daemon.url + path, { ...options, ...more });
       contexts.push(page.context());
       return page;
     };

@@ -104,7 +104,9 @@ const made = parts.join("\n");
 
 if (process.argv.includes("--check")) {
   if (readFileSync(TARGET, "utf8") !== made) {
-    console.error("web/client/src/protocol.gen.ts is not what docs/protocol.schema.json says: npm run types -w @chatd/client");
+    console.error(
+      "web/client/src/protocol.gen.ts is not what docs/protocol.schema.json says: npm run types -w @chatd/client",
+    );
     process.exit(1);
   }
 } else {
