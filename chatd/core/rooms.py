@@ -1,6 +1,6 @@
 """All loaded rooms: loaded when somebody asks for one, unloaded when idle, started again after a crash."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import structlog
@@ -67,6 +67,9 @@ class Rooms:
 
     def __len__(self) -> int:
         return len(self._loaded)
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(list(self._loaded.values()))
 
     @property
     def waiting(self) -> int:

@@ -19,9 +19,12 @@ from chatd.daemon import Daemon
 from chatd.net import tls
 
 from . import reload
+from .dump import dump
 from .systemd import Notifier
 
 log = structlog.get_logger("chatd.service")
+
+OBEYED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 LAST_RESORT = 5.0
 """Seconds that the end may take beyond the time that connections and commits have for it."""
@@ -42,7 +45,7 @@ class Service:
 
     async def run(self, on_ready: Callable[[], None]) -> None:
         """Serve until a signal ends it. `on_ready` is called once it listens."""
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        with trio.open_signal_receiver(*OBEYED) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
                 nursery.start_soon(self.notifier.watch, lambda: not self.daemon.gate.stuck(STUCK))
@@ -59,7 +62,9 @@ class Service:
         async for signum in signals:
             # The terminal that we ran in was closed: nobody is there to ask for anything.
             hung_up = at_terminal and not os.isatty(0)
-            if signum == signal.SIGHUP and not hung_up:
+            if signum == signal.SIGUSR1:
+                dump(self.daemon)
+            elif signum == signal.SIGHUP and not hung_up:
                 await self._reload()
             elif self.daemon.stopping:
                 _end_for_certain(LAST_RESORT)

@@ -54,6 +54,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._live)
 
+    def __iter__(self) -> Iterator[Live]:
+        return iter(list(self._live))
+
     def by_transport(self) -> Counter[str]:
         """Count the sessions by transport."""
         return Counter(live.transport for live in self._live)

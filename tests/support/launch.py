@@ -3,7 +3,7 @@
 - `--unsynced`: SQLite never syncs, and power loss would take acknowledged messages.
 - `--stuck`: a commit with a message "stuck" never returns.
 - `--hung`: the same, and the event loop hangs with it.
-- `--count`: SIGUSR1 prints the number of tasks and of connection objects.
+- `--count`: SIGUSR2 prints the number of tasks and of connection objects.
 """
 
 import gc
@@ -64,7 +64,7 @@ def count_when_asked() -> None:
         }
         os.write(1, json.dumps(counts).encode() + b"\n")
 
-    signal.signal(signal.SIGUSR1, count)
+    signal.signal(signal.SIGUSR2, count)
 
 
 FAULTS = {

@@ -96,7 +96,7 @@ class Daemon:
 
     async def counts(self) -> dict[str, int]:
         """Tasks and connection objects, where the launcher counts them."""
-        self.process.send_signal(signal.SIGUSR1)
+        self.process.send_signal(signal.SIGUSR2)
         while not (line := await self.line()).startswith("{"):
             pass
         found: dict[str, int] = json.loads(line)
