@@ -64,16 +64,30 @@ def read(name: str) -> list[Line]:
 
 
 class Peer:
-    """One connection: the frames that came and that no line has been about yet."""
+    """One connection over a WebSocket: the frames that came and that no line has been about yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: Server) -> None:
         self.came: deque[dict[str, Any]] = deque()
         self.code: int | None = None
+        self._server = server
         self._asked: dict[int | str, str] = {}
 
-    async def run(self, stream: trio.abc.Stream, *, task_status: trio.TaskStatus[None]) -> None:
+    def take(self, text: str) -> None:
+        """Keep a frame, which has to keep to the schema."""
+        decode_frame(text, self._asked)
+        self.came.append(json.loads(text))
+
+    def note(self, text: str) -> None:
+        """Remember what is asked, whose reply has to keep to the schema."""
+        try:
+            request = json.loads(text)
+            self._asked[request["id"]] = request["type"]
+        except (ValueError, LookupError, TypeError):
+            pass  # the daemon has to cope with it
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Read until the connection ends."""
-        self._stream = stream
+        self._stream = stream = self._server.dial()
         async with trio.open_nursery() as nursery:
             self._websocket = await trio_websocket.wrap_client_stream(
                 nursery,
@@ -87,18 +101,13 @@ class Peer:
                 while True:
                     text = await self._websocket.get_message()
                     assert isinstance(text, str)
-                    decode_frame(text, self._asked)  # it keeps to the schema, too
-                    self.came.append(json.loads(text))
+                    self.take(text)
             except trio_websocket.ConnectionClosed as closed:
                 self.code = closed.reason.code if closed.reason else None
 
     async def say(self, text: str) -> None:
         """Send a text frame."""
-        try:
-            request = json.loads(text)
-            self._asked[request["id"]] = request["type"]
-        except (ValueError, LookupError, TypeError):
-            pass  # the daemon has to cope with it
+        self.note(text)
         await self._websocket.send_message(text)
 
     async def vanish(self) -> None:
@@ -109,9 +118,10 @@ class Peer:
 class Stage:
     """Plays the lines of one dialogue."""
 
-    def __init__(self, server: Server, nursery: trio.Nursery) -> None:
+    def __init__(self, server: Server, nursery: trio.Nursery, make_peer: type[Peer]) -> None:
         self._server = server
         self._nursery = nursery
+        self._make_peer = make_peer
         self._peers: dict[str, Peer] = {}
         self._known: dict[str, Any] = {}
 
@@ -156,8 +166,8 @@ class Stage:
 
     async def _peer(self, name: str) -> Peer:
         if name not in self._peers:
-            peer = self._peers[name] = Peer()
-            await self._nursery.start(peer.run, self._server.dial())
+            peer = self._peers[name] = self._make_peer(self._server)
+            await self._nursery.start(peer.run)
         return self._peers[name]
 
     async def _sign_in(self, peer: Peer, what: str) -> None:
@@ -230,10 +240,10 @@ def _shown(frames: deque[dict[str, Any]]) -> str:
     return "\n  ".join(map(json.dumps, frames)) or "nothing"
 
 
-async def perform(server: Server, lines: list[Line]) -> str | None:
+async def perform(server: Server, lines: list[Line], make_peer: type[Peer] = Peer) -> str | None:
     """Play a dialogue, after which every connection vanishes. Returns what the daemon did wrong, or None."""
     async with trio.open_nursery() as nursery:
-        stage = Stage(server, nursery)
+        stage = Stage(server, nursery, make_peer)
         wrong = await stage.play(lines)
         await stage.vanish()
     return wrong

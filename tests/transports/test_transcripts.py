@@ -13,6 +13,7 @@ from chatd.config import Config, Messages, Mysql, Server
 from chatd.testing import daemon
 from protocol.requests import REQUESTS
 from support import dialogue, stores
+from support.peers import NumberedPeer, RequestPeer
 
 NAMES = sorted(path.stem for path in dialogue.FOLDER.glob("*.txt") if " in a " not in path.stem)
 KINDS = [kind for kind in stores.KINDS if kind.name != "sqlite-single"]
@@ -47,6 +48,17 @@ async def test_transcript(
         assert wrong is None, wrong
     finally:
         store.close()
+
+
+@pytest.mark.parametrize("make_peer", [NumberedPeer, RequestPeer])
+@pytest.mark.parametrize("name", NAMES)
+async def test_transcript_by_another_way_in(
+    name: str, make_peer: type[dialogue.Peer], autojump_clock: MockClock
+) -> None:
+    config = Config(messages=Messages(edit_within=1.0, delete_within=1.0))
+    async with daemon(config=config) as server:
+        wrong = await dialogue.perform(server, dialogue.read(name), make_peer)
+    assert wrong is None, wrong
 
 
 def test_every_request_is_in_some_transcript() -> None:
