@@ -35,6 +35,15 @@ CLOCK_TOLERANCE = 5_000
 LOW_SPACE, NO_SPACE = 2**30, 2**26
 """Bytes free below which there is a warning, and below which something is wrong."""
 
+WEB_APP_SIGN_INS = {
+    "Auth.js": ("AUTH_SECRET", "NEXTAUTH_SECRET"),
+    "Better Auth": ("BETTER_AUTH_SECRET",),
+    "Clerk": ("CLERK_SECRET_KEY",),
+    "Supabase": ("SUPABASE_JWT_SECRET", "SUPABASE_SERVICE_ROLE_KEY"),
+    "Auth0": ("AUTH0_SECRET",),
+}
+"""Environment variables by which a web app's sign-in shows, by its name."""
+
 SHORT_CERTIFICATE = 14
 """Days left below which there is a warning."""
 
@@ -55,6 +64,7 @@ def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
         ("settings", _settings(loaded)),
         ("data folder", _data_folder(settings)),
         ("secret", _secret(settings)),
+        ("sign-in", _sign_in(settings)),
         ("database", _database(settings, now)),
         ("disk", _space(settings)),
         ("tls", _certificate(settings, now)),
@@ -111,6 +121,18 @@ def _secret(settings: Config) -> Iterator[Finding]:
         yield Finding("wrong", "secret", str(error))
     else:
         yield Finding("ok", "secret", where)
+
+
+def _sign_in(settings: Config) -> Iterator[Finding]:
+    yield Finding("ok", "sign-in", ", ".join(settings.auth.methods) or "by nothing: nobody can sign in")
+    for service, names in WEB_APP_SIGN_INS.items():
+        if found := [name for name in names if os.environ.get(name)]:
+            text = f"{found[0]} is set: an app here signs people in with {service}; so that they needn't do it twice, "
+            if "ticket" in settings.auth.methods:
+                text += "its backend asks for tickets with a key (chatd apikey add NAME; docs/sign-in.md)"
+            else:
+                text += 'let auth.methods hold "ticket"'
+            yield Finding("ok", "sign-in", text)
 
 
 def _database(settings: Config, now: int) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ NOW = time.time_ns() // 1_000_000
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a daemon needs, in the working directory."""
     monkeypatch.chdir(tmp_path)
+    for name in (name for names in checkup.WEB_APP_SIGN_INS.values() for name in names):
+        monkeypatch.delenv(name, raising=False)
     for _ in set_up(Path(), {"server.port": "0"}):
         pass
 
@@ -50,6 +52,7 @@ def test_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
         "settings",
         "data folder",
         "secret",
+        "sign-in",
         "database",
         "clock",
         "disk",
@@ -132,6 +135,24 @@ def test_the_secret_is_not_shown() -> None:
     secret = Path("data/secret").read_text().strip()
     assert secret not in str(findings())
     assert findings(environment={"CHATD_AUTH_SECRET": "hush" * 8})["secret"] == ("ok", "auth.secret")
+
+
+@pytest.mark.parametrize(
+    ("name", "service"), [(name, service) for service, names in checkup.WEB_APP_SIGN_INS.items() for name in names]
+)
+def test_the_sign_in_of_a_web_app_is_seen(name: str, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "a-secret-that-nobody-sees")
+    level, text = findings()["sign-in"]
+    assert level == "ok"
+    assert text.startswith(f"{name} is set: an app here signs people in with {service}")
+    assert "chatd apikey add" in text
+    assert "a-secret" not in text
+
+
+def test_the_sign_in_of_a_web_app_needs_tickets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_SECRET", "anything")
+    _, text = findings(auth__methods=("password",))["sign-in"]
+    assert 'auth.methods hold "ticket"' in text
 
 
 def test_the_database_is_for_its_owner() -> None:
