@@ -60,7 +60,7 @@ from storage.contract import SharedStore, Store
 log = structlog.get_logger("chatd.daemon")
 
 
-GATHER = 0.003
+GATHER_S = 0.003
 """Seconds that a busy gate gathers: nobody notices them, and they save a fifth of the CPU time of a message."""
 
 REMEMBERED_S = 60.0
@@ -99,7 +99,7 @@ class Daemon:
         self.store = store
         self.tokens = tokens
         self._development = development
-        gather = GATHER if write is None else 0.0  # on a virtual clock nothing is gained by waiting
+        gather = GATHER_S if write is None else 0.0  # on a virtual clock nothing is gained by waiting
         hash_on = write  # where calls run inline, all of them do
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
         self._cork = Cork()

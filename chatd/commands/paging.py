@@ -13,7 +13,7 @@ from protocol.encode import encode_object
 from protocol.objects import Encoded
 from storage.records import SummaryPage, User
 
-BUDGET = 700 * 1024
+ITEMS_BYTES = 700 * 1024
 """Bytes of items in one reply; with what surrounds them it stays under the 1 MiB that a frame may have."""
 
 
@@ -35,7 +35,7 @@ def key_of(cursor: str | None, shape: type[tuple[Any, ...]]) -> tuple[Any, ...] 
         raise Refusal(ErrorCode.BAD_REQUEST, "`cursor`: not one that this server gave") from None
 
 
-def fit(items: Iterable[Any], budget: int = BUDGET) -> tuple[Encoded, ...]:
+def fit(items: Iterable[Any], budget: int = ITEMS_BYTES) -> tuple[Encoded, ...]:
     """The items as JSON, as many as the budget (bytes) holds, but at least one."""
     found: list[Encoded] = []
     size = 0
@@ -48,7 +48,7 @@ def fit(items: Iterable[Any], budget: int = BUDGET) -> tuple[Encoded, ...]:
     return tuple(found)
 
 
-ONLINE = 64
+PRESENCE_BYTES = 64
 """Bytes that `presence` in `hello` has of one person, besides the id."""
 
 
@@ -64,8 +64,10 @@ def fit_summaries(page: SummaryPage, viewer: str) -> tuple[tuple[Encoded, ...], 
         encoded = encode_object(view.summary(summary, viewer))
         ids = (p.user for p in summary.room.participants)
         new = {id: page.users[id] for id in ids if id in page.users and id not in people}
-        size += len(encoded) + 1 + sum(len(encode_object(view.user(u))) + len(u.id) + ONLINE for u in new.values())
-        if size > BUDGET and found:
+        size += (
+            len(encoded) + 1 + sum(len(encode_object(view.user(u))) + len(u.id) + PRESENCE_BYTES for u in new.values())
+        )
+        if size > ITEMS_BYTES and found:
             break
         found.append(encoded)
         people |= new

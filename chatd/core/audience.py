@@ -23,7 +23,7 @@ from .registry import Registry
 
 log = structlog.get_logger("chatd.room")
 
-GATHER, GATHER_MOST = 1.0, 30.0
+GATHER_S, MAX_GATHER_S = 1.0, 30.0
 """Seconds for which a change with nothing in it waits for the next.
 
 Twice as long each time that nothing else was told in between: what a message costs must not depend on how its receipts
@@ -48,7 +48,7 @@ class Audience:
     def __init__(self, row: records.Room, registry: Registry) -> None:
         self.id = row.conversation.id
         self.gathered_until = float("inf")  # when the connections are to be told what they gathered
-        self._gather_for = GATHER
+        self._gather_for = GATHER_S
         self._registry = registry
         self._behind: dict[Recipient, Lag] = {}  # which knows the rev that it has, also when it has moved on since
         self._log = log.bind(conversation=self.id)
@@ -102,7 +102,7 @@ class Audience:
         first, last = run[0].seen.outcome.from_rev, run[-1].seen.outcome.rev
         quiet = self.crowd and all(seen.quiet for seen in whole)
         if not quiet:
-            self._gather_for = GATHER
+            self._gather_for = GATHER_S
         shared: Event | None = None
         for user, session in self.sessions():
             if session in askers or user in concerned:
@@ -156,7 +156,7 @@ class Audience:
         """Tell what was gathered, if it is time."""
         if self.gathered_until <= trio.current_time():
             self.gathered_until = float("inf")
-            self._gather_for = min(2 * self._gather_for, GATHER_MOST)
+            self._gather_for = min(2 * self._gather_for, MAX_GATHER_S)
             for _, session in self.sessions():
                 session.tell_gathered(self.id)
 
@@ -167,7 +167,7 @@ class Audience:
         asker: object = pending.caller if pending is not None and pending.wants_ok else None
         only = {m.user for m in outcome.memberships} if outcome.rev == outcome.from_rev else None
         if only is None:
-            self._gather_for = GATHER
+            self._gather_for = GATHER_S
         shared: tuple[dict[str, Any], Event] | None = None
         for user in dict.fromkeys((*self.present, *outcome.left)):
             sessions = self._registry.of(user)

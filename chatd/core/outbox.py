@@ -11,11 +11,11 @@ from typing import Protocol
 
 import trio
 
-CHUNK = 65_536
+WRITE_BYTES = 65_536
 """Bytes joined for one write."""
 
-BURST = 8
-"""Times its bound that may be queued while the peer still reads, and only the writer task had no turn yet."""
+UNREAD_BURST_FACTOR = 8
+"""Multiple of the bound that may be queued while the peer still reads, and only the writer task had no turn yet."""
 
 
 class Transport(Protocol):
@@ -103,7 +103,9 @@ class Outbox:
             self.flush()
         if self._counted > self.limit:
             self.flush()
-            if self._counted > self.limit * BURST or (self._counted > self.limit and self._transport.blocked()):
+            if self._counted > self.limit * UNREAD_BURST_FACTOR or (
+                self._counted > self.limit and self._transport.blocked()
+            ):
                 self.cut("too slow")
 
     def flush(self) -> None:
@@ -132,12 +134,12 @@ class Outbox:
         first = self._queue[0][0]
         if self._offset:
             return first[self._offset :]
-        if len(self._queue) == 1 or len(first) >= CHUNK:
+        if len(self._queue) == 1 or len(first) >= WRITE_BYTES:
             return first
         size, parts = 0, list[bytes]()
         for data, _ in self._queue:
             size += len(data)
-            if size > CHUNK and parts:
+            if size > WRITE_BYTES and parts:
                 break
             parts.append(data)
         return b"".join(parts)

@@ -25,7 +25,7 @@ DELAY = 5.0
 
 
 class Presence:
-    """See the module's text."""
+    """An index of the conversations of those who are online; filled at `hello`, moved as people come and go."""
 
     def __init__(self, registry: Registry, gate: Gate, now: Callable[[], int]) -> None:
         self._registry = registry

@@ -77,7 +77,7 @@ class RoomParts:
 
 
 class Room:
-    """See the module's text."""
+    """The state of one conversation that is loaded, and the task that alone changes it."""
 
     def __init__(self, row: records.Room, parts: RoomParts, on_idle: Callable[["Room"], bool]) -> None:
         self.id = row.conversation.id

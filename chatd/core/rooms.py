@@ -19,13 +19,13 @@ from .session import Session
 
 log = structlog.get_logger("chatd.rooms")
 
-RESTART = 1.0
+RESTART_S = 1.0
 """Seconds after a crash until the room serves again: one that crashes at once must not spin."""
 
 
 Begin = OpenDirect | CreateGroup
 Key = tuple[str, str, str | None]
-"""What makes a beginning the same when it is asked for again."""
+"""Identifies a beginning: the same where it is asked for again."""
 
 
 def key_of(change: Begin) -> Key:
@@ -236,7 +236,7 @@ class Rooms:
             except* Exception as group:
                 log.error("room crashed", conversation=room.id, exc_info=group)
                 room.crashed()
-            await trio.sleep(RESTART)
+            await trio.sleep(RESTART_S)
 
     def _resync_all(self) -> None:
         for room in self._loaded.values():

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.core.outbox import CHUNK, Cork, Outbox
+from chatd.core.outbox import WRITE_BYTES, Cork, Outbox
 
 
 class Kernel:
@@ -90,7 +90,7 @@ async def test_what_the_kernel_refuses_leaves_later_in_order() -> None:
 async def test_small_frames_are_joined_and_large_ones_are_not() -> None:
     kernel = Kernel(room=1)
     async with running(kernel, limit=2**20) as (outbox, _):
-        large = b"L" * CHUNK
+        large = b"L" * WRITE_BYTES
         for data in (b"x", b"a", b"b", b"c", large, b"d"):
             outbox.push(data)
         outbox.push(b"yz")
