@@ -12,6 +12,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import attrs
 import pytest
@@ -102,7 +104,7 @@ def test_a_clinic_from_the_first_command_on(tmp_path: Path) -> None:
 
 
 def test_development_mode_says_what_to_type(tmp_path: Path) -> None:
-    with serving(tmp_path, "--dev", "--data", "data", lines=4) as served:
+    with serving(tmp_path, "--dev", "--data", "data", lines=7) as served:
         commands = [line.strip() for line in served.lines if "--as" in line]
         assert len(commands) == 2
         patient, dentist = map(shlex.split, commands)
@@ -113,6 +115,34 @@ def test_development_mode_says_what_to_type(tmp_path: Path) -> None:
             chatd(tmp_path, *patient[1:], said="Hello\n")
             said, _ = waiting.communicate("Hello Ada\n", timeout=60)
         assert "Ada: Hello" in said
+
+
+def test_binary_carries_the_page(tmp_path: Path) -> None:
+    with serving(tmp_path, "--dev", "--data", "data") as served, urlopen(served.url, timeout=30) as page:
+        script = re.search(r'src="(/assets/[^"]+\.js)"', page.read().decode())
+        assert script is not None
+        with urlopen(served.url + script[1], timeout=30) as loaded:
+            assert loaded.status == 200
+
+
+def test_binary_signs_in_by_password(tmp_path: Path) -> None:
+    """The library that hashes passwords is compiled code: it must be in the file."""
+    chatd(tmp_path, "init", ".")
+    chatd(tmp_path, "user", "add", "den-1", "--name", "Dr. Bo", "--role", "dentist")
+    chatd(tmp_path, "user", "passwd", "den-1", said="correct horse battery\n")
+
+    def sign_in(url: str, password: str) -> int:
+        said = json.dumps({"user": "den-1", "password": password}).encode()
+        asked = Request(f"{url}/v1/sign-in", said, {"Content-Type": "application/json", "Origin": url})
+        try:
+            with urlopen(asked, timeout=30) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            return error.code
+
+    with serving(tmp_path) as served:
+        assert sign_in(served.url, "correct horse battery") == 200
+        assert sign_in(served.url, "wrong horse battery") == 401
 
 
 def test_figures_of_a_server_of_its_own(tmp_path: Path) -> None:
