@@ -14,6 +14,8 @@ from chatd.core.gate import Gate, Runner, ThreadRunner
 from storage.contract import Unavailable
 from storage.keyed import PASSWORD, Password
 
+from .turns import Turns
+
 T = TypeVar("T")
 
 MIN_CHARS, MAX_CHARS = 10, 256
@@ -84,17 +86,20 @@ class Passwords:
         self._now = now
         self._run = run or ThreadRunner(1)
         self._hasher = hasher or PasswordHasher()
-        self._turns = trio.Semaphore(1)
+        self._turns = Turns()
         self._nobodys: str | None = None  # a hash that no password has, for users without one
 
-    async def verify(self, user: str, password: str) -> bool:
-        """Return True if it is the user's password. Raises Unavailable where too many wait to be checked."""
+    async def verify(self, user: str, password: str, *, known: bool) -> bool:
+        """Return True if it is the user's password. Raises Unavailable where too many wait to be checked.
+
+        `known`: the user was right before from where they are now; they go before strangers.
+        """
         row = await self._gate.read(lambda: self._gate.store.row(PASSWORD, user))
-        return await self._turn(lambda: self._matches(row, _normal(password)))
+        return await self._turn(user, lambda: self._matches(row, _normal(password)), known=known)
 
     async def hashed(self, user: str, password: str) -> Password:
         """Return the row of a new password, for the caller to commit. Raises Unavailable."""
-        hash = await self._turn(lambda: self._hasher.hash(_normal(password)))
+        hash = await self._turn(user, lambda: self._hasher.hash(_normal(password)), known=True)
         return Password(user=user, hash=hash, changed_at=self._now())
 
     def _matches(self, row: Password | None, password: str) -> bool:
@@ -105,15 +110,12 @@ class Passwords:
         except (Argon2Error, InvalidHashError):
             return False
 
-    async def _turn(self, work: Callable[[], T]) -> T:
-        with trio.move_on_after(MAX_WAIT_S) as waiting:
-            await self._turns.acquire()
-        if waiting.cancelled_caught:
-            raise Unavailable("too many passwords are being checked")
+    async def _turn(self, user: str, work: Callable[[], T], *, known: bool) -> T:
         try:
-            return await self._run(work)
-        finally:
-            self._turns.release()
+            async with self._turns.turn(user, known=known, wait_s=MAX_WAIT_S):
+                return await self._run(work)
+        except trio.TooSlowError:
+            raise Unavailable("too many passwords are being checked") from None
 
 
 def _normal(password: str) -> str:

@@ -96,6 +96,10 @@ class Throttle:
         crowded = self._current(self._users[user], USER_WINDOW_S).tries >= SLOW_FROM_FAILURES
         return SLOW_S if crowded and not pair.known else 0.0
 
+    def knows(self, user: str, address: str | None) -> bool:
+        """Return True if the user's password was right before from this address."""
+        return self._pairs[user, address].known
+
     def failed(self, user: str, address: str | None) -> None:
         """Count a wrong password."""
         pair = self._pairs[user, address]

@@ -139,7 +139,7 @@ async def check_password(site: Site, request: Request, id: str, password: str) -
         raise too_many(error) from None
     if slowed:
         await trio.sleep(slowed)
-    right = await keepers.passwords.verify(id, password)
+    right = await keepers.passwords.verify(id, password, known=keepers.throttle.knows(id, address))
     store = site.parts.store
     user = await site.parts.gate.read(lambda: store.user(id)) if is_id(id) else None
     if not right or user is None or user.disabled_at is not None:
