@@ -65,7 +65,7 @@ function slowly(page) {
 test("older pages load above without moving the message under the eye (wheel)", async () => {
   const conversation = await filled(world.daemon, 600);
   const page = await openAsBo(world, conversation, { prepare: slowly });
-  await article(page, "Line 600.").waitFor();
+  await article(page, "Line 590.").waitFor({ state: "attached" }); // the last is known by the list, before any page
   await log(page).hover();
   const first = () => log(page).locator("article").first().getAttribute("data-seq").then(Number);
   const began = await first();

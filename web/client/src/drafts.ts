@@ -5,8 +5,8 @@ import type { Id, Seq } from "./protocol.gen.js";
 import { Store } from "./store.js";
 import type { TabMessage } from "./tabs.js";
 
-/** Between the last change of a draft and its write. */
-const WRITE_AFTER_MS = 300;
+/** Between two writes of drafts; the first is at once: a page that is left right away may not get to its last words. */
+const WRITE_EVERY_MS = 300;
 
 /** What was typed and not sent, by conversation; kept in storage, the same in all tabs. */
 export class Drafts {
@@ -41,6 +41,7 @@ export class Drafts {
   /** Forgets all, in memory only. */
   clear(): void {
     this.env.clearTimeout(this.timer);
+    this.timer = undefined;
     this.drafts.clear();
     this.unwritten.clear();
     this.user = null;
@@ -55,15 +56,22 @@ export class Drafts {
     else this.drafts.set(conversation, { conversation, text, replyTo, changedAt: this.env.now() });
     this.all.invalidate();
     this.unwritten.add(conversation);
-    this.env.clearTimeout(this.timer);
+    if (this.timer === undefined) this.writeNow();
+  }
+
+  /** Writes what waits, and looks again while there is something. */
+  private writeNow(): void {
+    this.flush();
     this.timer = this.env.setTimeout(() => {
-      this.flush();
-    }, WRITE_AFTER_MS);
+      this.timer = undefined;
+      if (this.unwritten.size) this.writeNow();
+    }, WRITE_EVERY_MS);
   }
 
   /** Writes at once what waits to be written: the page may be gone in a moment. */
   flush(): void {
     this.env.clearTimeout(this.timer);
+    this.timer = undefined;
     const { user } = this;
     if (user === null || !this.unwritten.size) return;
     const writes: Write[] = [];

@@ -15,7 +15,6 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
-from unittest.mock import patch
 
 import msgspec
 import trio
@@ -299,8 +298,8 @@ class Heard(dialogue.Peer):
 
     all: ClassVar[list[Came]] = []
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
         self.came = self.heard = Came()
         self.all.append(self.heard)
 
@@ -316,9 +315,8 @@ class Heard(dialogue.Peer):
 async def transcript(name: str) -> list[Json]:
     """What each connection of a dialogue hears, and what its replica makes of it."""
     Heard.all.clear()
-    with patch.object(dialogue, "Peer", Heard):
-        async with daemon(config=Config(messages=Messages(edit_within=1.0, delete_within=1.0))) as server:
-            wrong = await dialogue.perform(server, dialogue.read(name))
+    async with daemon(config=Config(messages=Messages(edit_within=1.0, delete_within=1.0))) as server:
+        wrong = await dialogue.perform(server, dialogue.read(name), Heard)
     assert wrong is None, wrong
     return [{"name": f"{name}, connection {n}", "steps": came.trace.steps} for n, came in enumerate(Heard.all, 1)]
 
