@@ -11,7 +11,7 @@ test("two tabs flush one outbox at once: each message is there once", async () =
   const one = await openAsBo(world, conversation);
   const two = await one.context().newPage();
   await two.goto(one.url());
-  await composer(two).waitFor();
+  await article(two, "Line 2.").waitFor(); // it has connected
   await one.context().setOffline(true);
   await write(one, "flushed once");
   await write(one, "flushed second");
