@@ -1,4 +1,4 @@
-"""What the worker process does with one picture: clean, turn upright, measure, shrink. Nothing else imports Pillow."""
+"""The worker process's treatment of one picture: clean, turn upright, measure, shrink. Nothing else imports Pillow."""
 
 import io
 import warnings

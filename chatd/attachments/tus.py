@@ -32,7 +32,7 @@ _KEY = re.compile(r"[!-+\--~]+", re.ASCII)  # ASCII without space and comma
 
 @attrs.frozen
 class Upload:
-    """What is stored of an upload. `length` None: not known yet; `metadata` as it came; `expires`: unix seconds."""
+    """The stored state of an upload. `length` None: not known yet; `metadata` as it came; `expires`: unix seconds."""
 
     offset: int
     length: int | None

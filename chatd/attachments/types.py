@@ -6,7 +6,7 @@ import attrs
 
 
 class Handling(Enum):
-    """What is done with a file before it is kept."""
+    """The treatment of a file before it is kept."""
 
     IMAGE = "image"
     """Cleaned, measured and shrunk, in the worker process."""

@@ -28,7 +28,7 @@ ANSWER_BYTES = 1 << 16
 
 @attrs.frozen(kw_only=True)
 class Looked:
-    """What the worker found. `type`: MIME of the result; `thumbnail`: MIME of it, where one was made."""
+    """The worker's answer. `type`: MIME of the result; `thumbnail`: MIME of it, where one was made."""
 
     type: str
     width: int | None

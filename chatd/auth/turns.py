@@ -1,4 +1,4 @@
-"""Who is next where one at a time is served, so that a crowd of guessers doesn't shut out everybody else."""
+"""The order in which waiting tasks are served one at a time, so that guessers don't shut out everybody else."""
 
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator

@@ -72,7 +72,7 @@ def held_of(held: Conversation) -> Json:
 
 
 def effect_of(effect: Effect) -> Json:
-    """What a frame did."""
+    """The effect of a frame."""
     listed = {name: sorted(getattr(effect, name)) for name in ("restarted", "dropped", "sync", "get", "presence")}
     typing = sorted({conversation for conversation, _ in effect.typing})
     return listed | {"typing": typing, "messages": {id: sorted(taken) for id, taken in effect.messages.items()}}
