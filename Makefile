@@ -12,7 +12,7 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve page test test-page test-web screenshots lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
+.PHONY: serve page test test-page test-peers test-web screenshots lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
 
 # The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
 PAGE := chatd/http/page/index.html
@@ -36,6 +36,9 @@ test: $(VENV)/.dev $(PAGE) ## all tests but the soak; protocol and storage are c
 	@$(BIN)/coverage combine -q
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
 	@$(if $(ARGS),,$(MAKE) -s test-page)
+
+test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers (part of `make test`, too)
+	@$(BIN)/python -m pytest -n 0 tests/peers $(ARGS)
 
 # Unit tests of client and page, and one journey of two people in a real browser, where there is one.
 test-page: $(VENV)/.dev $(PAGE)

@@ -17,6 +17,7 @@ import attrs
 import structlog
 import trio
 
+from chatd.auth import elsewhere
 from chatd.auth.chain import development_chain, production_chain
 from chatd.auth.keepers import keepers
 from chatd.auth.tokens import Tokens
@@ -77,7 +78,7 @@ def wall_clock() -> int:
 class Daemon:
     """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected.
 
-    `tokens` are needed but in development mode, which accepts none.
+    `tokens` are needed but in development mode, which accepts none. Raises BadSecret where a way to sign in lacks one.
     """
 
     def __init__(
@@ -132,7 +133,8 @@ class Daemon:
         if development:
             sign_in = development_chain(self.gate, accounts, now)
         elif tokens is not None:
-            sign_in = production_chain(self.gate, self.keepers, tokens, now)
+            others = list(elsewhere.authenticators(config, self.gate, now))
+            sign_in = production_chain(self.gate, self.keepers, tokens, now, others)
         else:
             raise ValueError("a daemon that is not in development mode needs tokens")
         self.parts = Parts(

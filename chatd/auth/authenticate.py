@@ -6,13 +6,13 @@ from typing import Literal, Protocol
 from chatd.core.identity import Identity, Offer
 from storage.records import User
 
-Kind = Literal["malformed", "refused", "expired"]
+Kind = Literal["malformed", "refused", "expired", "absent"]
 
 
 class NotAccepted(Exception):
     """The offer signs nobody in. The message is for the client; `reason` is for the log, and holds no secret.
 
-    `malformed`: the request is wrong, not the credential; `expired`: a fresh one would do.
+    `malformed`: the request is wrong, not the credential; `expired`: a fresh one would do; `absent`: there is none.
     """
 
     def __init__(self, message: str, *, reason: str = "", kind: Kind = "refused") -> None:
@@ -40,7 +40,10 @@ class Authenticator(Protocol):
 
 
 class Chain:
-    """Authenticators in order; the first to which the offer means something decides."""
+    """Authenticators in order; the first to which the offer means something decides.
+
+    Of cookies alone the first that is good decides, as a browser sends stale ones along.
+    """
 
     def __init__(self, authenticators: Sequence[Authenticator], *, nothing: NotAccepted) -> None:
         self._authenticators = authenticators
@@ -53,11 +56,18 @@ class Chain:
 
     async def authenticate(self, offer: Offer) -> Identity:
         """Return who the offer shows. Raises NotAccepted, Unavailable."""
+        refusal: NotAccepted | None = None
         for authenticator in self._authenticators:
-            identity = await authenticator.authenticate(offer)
+            try:
+                identity = await authenticator.authenticate(offer)
+            except NotAccepted as error:
+                if not offer.only_cookies:
+                    raise
+                refusal = refusal or error
+                continue
             if identity is not None:
                 return identity
-        raise NotAccepted(self._nothing.message, kind=self._nothing.kind)
+        raise refusal or NotAccepted(self._nothing.message, kind=self._nothing.kind)
 
     async def admit(self, identity: Identity, offer: Offer) -> User:
         """Check the identity against the database now, and return the user's row. Raises NotAccepted, Unavailable."""

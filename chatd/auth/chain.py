@@ -1,6 +1,6 @@
 """The ways to sign in that a daemon has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
@@ -22,14 +22,21 @@ def development_chain(gate: Gate, accounts: Accounts, now: Callable[[], int]) ->
     return Chain([DevelopmentAuthenticator(gate, accounts, now)], nothing=nothing)
 
 
-def production_chain(gate: Gate, keepers: Keepers, tokens: Tokens, now: Callable[[], int]) -> Chain:
-    """Return the ways that need a credential; each knows its own by how it begins."""
+def production_chain(
+    gate: Gate, keepers: Keepers, tokens: Tokens, now: Callable[[], int], others: Sequence[Authenticator] = ()
+) -> Chain:
+    """Return the ways that need a credential; each knows its own by how it begins.
+
+    `others`: those that an app or a clinic's IT has already.
+    """
     authenticators: list[Authenticator] = [NamesAlone(), SessionAuthenticator(keepers.sessions, gate)]
     if "ticket" in keepers.methods:
         authenticators.append(TicketAuthenticator(keepers.tickets, gate, now))
+    authenticators += others
     if "token" in keepers.methods:
         authenticators.append(TokenAuthenticator(tokens, gate, now))
-    return Chain(authenticators, nothing=NotAccepted("a token is needed: as `token`, or in the handshake's headers"))
+    nothing = NotAccepted("a token is needed: as `token`, or in the handshake's headers", kind="absent")
+    return Chain(authenticators, nothing=nothing)
 
 
 class NamesAlone:

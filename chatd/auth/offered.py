@@ -16,8 +16,11 @@ def carried(head: Head) -> Carried:
 
 
 def shown(head: Head, *, cookies: bool) -> Carried:
-    """Return the token of `Authorization: Bearer` and, where `cookies` count, the session cookie."""
-    return Carried(bearer=_bearer(head), cookie=_cookie(head) if cookies else None)
+    """Return the token of `Authorization: Bearer` and, where `cookies` count, the session cookie and the others."""
+    if not cookies:
+        return Carried(bearer=_bearer(head))
+    own, others = _cookies(head)
+    return Carried(bearer=_bearer(head), cookie=own, cookies=others)
 
 
 def _bearer(head: Head) -> str | None:
@@ -27,10 +30,13 @@ def _bearer(head: Head) -> str | None:
     return None
 
 
-def _cookie(head: Head) -> str | None:
-    for header in (value for name, value in head.headers if name == b"cookie"):
+def _cookies(head: Head) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Return the session cookie, and the others; of one name the first counts, as it does for web apps."""
+    found: dict[bytes, str] = {}
+    for header in head.all(b"cookie"):
         for part in header.split(b";"):
             name, _, value = part.strip().partition(b"=")
-            if name == COOKIE and value:
-                return value.strip(b'"').decode("latin-1")
-    return None
+            if name and value:
+                found.setdefault(name, value.strip(b'"').decode("latin-1"))
+    own = found.pop(COOKIE, None)
+    return own, tuple((name.decode("latin-1"), value) for name, value in found.items())

@@ -34,6 +34,11 @@ def ensure(config: Config) -> tuple[bytes, Path | None]:
 
 def read(path: Path) -> bytes:
     """Return the secret in the file, without the blanks around it. Raises BadSecret, or FileNotFoundError."""
+    return _long_enough(read_private(path), str(path))
+
+
+def read_private(path: Path) -> bytes:
+    """Return what is in a file that its owner alone may use, without blanks around it. Raises as `read` does."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -42,7 +47,7 @@ def read(path: Path) -> bytes:
                     f"{path}: others than its owner may use the secret (mode {mode:04o}): "
                     f"chmod 600 it, and make a new one if anybody might have read it"
                 )
-            return _long_enough(file.read(65_536).strip(), str(path))
+            return file.read(65_536).strip()
     except FileNotFoundError:
         raise
     except OSError as error:

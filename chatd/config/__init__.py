@@ -15,12 +15,14 @@ from .settings import (
     Messages,
     Metrics,
     Mysql,
+    NextAuth,
     Policy,
     Server,
     Storage,
     Timeouts,
     Tls,
     Web,
+    in_config,
 )
 from .show import as_toml, example, masked, report
 
@@ -40,6 +42,7 @@ __all__ = [
     "Messages",
     "Metrics",
     "Mysql",
+    "NextAuth",
     "Policy",
     "Server",
     "Source",
@@ -50,6 +53,7 @@ __all__ = [
     "as_toml",
     "default_file",
     "example",
+    "in_config",
     "load",
     "masked",
     "read",

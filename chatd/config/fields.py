@@ -71,8 +71,8 @@ def one_of(default: str, choices: tuple[str, ...], help_: str) -> Any:
     return field(default, Literal[choices], "one of " + ", ".join(map(toml, choices)), help_)
 
 
-def texts(default: tuple[str, ...], tidy: Callable[[str], str], expects: str, help_: str) -> Any:
-    return field(default, tuple[str, ...], expects, help_, tidy=lambda values: tuple(map(tidy, values)))
+def texts(default: tuple[str, ...], tidy: Callable[[str], str], expects: str, help_: str, **more: Any) -> Any:
+    return field(default, tuple[str, ...], expects, help_, tidy=lambda values: tuple(map(tidy, values)), **more)
 
 
 def roles(default: tuple[Role, ...], help_: str) -> Any:
@@ -140,7 +140,10 @@ def role_of(text: str) -> str:
     return f"{theirs}={ours}"
 
 
-METHODS = ("token", "password", "ticket", "invitation")
+DEFAULT_METHODS = ("token", "password", "ticket", "invitation")
+"""Ways to sign in that need no settings of their own."""
+
+METHODS = (*DEFAULT_METHODS, "nextauth")
 """Ways to sign in that this version has."""
 
 
@@ -148,6 +151,27 @@ def method(text: str) -> str:
     """Return the name of a way to sign in. Raises ValueError for another word."""
     if text not in METHODS:
         raise ValueError("no method")
+    return text
+
+
+def cookie_name(text: str) -> str:
+    """Return the name of a cookie (RFC 6265, section 4.1.1). Raises ValueError if it is none."""
+    if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", text) is None:
+        raise ValueError("no name of a cookie")
+    return text
+
+
+def claim(text: str) -> str:
+    """Return the path of a claim, like `sub` or `app_metadata.role`. Raises ValueError if it is none."""
+    if re.fullmatch(r"[!-~]{1,200}", text) is None:
+        raise ValueError("no path of a claim")
+    return text
+
+
+def site_secret(text: str) -> str:
+    """Return a secret that an app has, too. Raises ValueError for an empty or a huge one."""
+    if not 1 <= len(text) <= 1024 or "\x00" in text:
+        raise ValueError("no secret")
     return text
 
 

@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from .fields import ConfigError, Setting, toml
-from .settings import SETTINGS, TABLES, Config
+from .settings import SETTINGS, TABLES, Config, in_config
 
 DEFAULT_FILE = Path("chatd.toml")
 PREFIX = "CHATD_"
@@ -29,6 +29,11 @@ BORROWED = {
     "DATABASE_URL": "storage.database",
 }
 """What a web app's `.env` calls them; where two mean the same, the later one counts."""
+
+SITE_SECRETS = {
+    "nextauth": ("AUTH_SECRET_3", "AUTH_SECRET_2", "AUTH_SECRET_1", "AUTH_SECRET", "NEXTAUTH_SECRET"),
+}
+"""Variables with the secrets of a web app's sign-in, the newest first; read once `auth.methods` names it."""
 
 
 @attrs.frozen
@@ -101,7 +106,11 @@ def read(file: Path | None, overrides: Mapping[str, object], environment: Mappin
     for given in (*in_file, *borrowed.values(), *stronger):
         found[given.table][given.key] = _checked(given)
         sources[given.setting] = given.source
-    tables: dict[str, Any] = {name: table(**found[name]) for name, table in TABLES.items()}
+    for given in _site_secrets(environment, found["auth"].get("methods", ())):
+        if given.setting not in named and f"{given.table}.secrets_file" not in sources:
+            found[given.table][given.key] = _checked(given)
+            sources[given.setting] = given.source
+    tables: dict[str, Any] = {in_config(name): table(**found[name]) for name, table in TABLES.items()}
     loaded = Loaded(Config(**tables), file, sources)
     _require_consistent(loaded)
     return loaded
@@ -113,18 +122,33 @@ def read(file: Path | None, overrides: Mapping[str, object], environment: Mappin
 def _from_file(file: Path) -> Iterator[_Given]:
     for table, content in _read(file).items():
         is_table = isinstance(content, dict)
-        _require_known(f"{file}: ", table, TABLES, "table" if is_table else "key outside of a table")
+        tops = [name for name in TABLES if "." not in name]
+        _require_known(f"{file}: ", table, tops, "table" if is_table else "key outside of a table")
         if not is_table:
             raise ConfigError(f"{file}: {table} = {_shown(content)}: expected a table, [{table}]")
-        for key, value in content.items():
-            _require_known(f"{file}: [{table}] ", key, SETTINGS[table], "key")
-            yield _Given(Source(str(file), f"[{table}] {key}"), table, key, value, value, _folder(file))
+        yield from _from_table(file, table, content)
+
+
+def _from_table(file: Path, table: str, content: Mapping[str, Any]) -> Iterator[_Given]:
+    for key, value in content.items():
+        below = f"{table}.{key}"
+        if below in TABLES:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{file}: [{table}] {key} = {_shown(value)}: expected a table, [{below}]")
+            yield from _from_table(file, below, value)
+            continue
+        _require_known(f"{file}: [{table}] ", key, [*SETTINGS[table], *_tables_below(table)], "key")
+        yield _Given(Source(str(file), f"[{table}] {key}"), table, key, value, value, _folder(file))
+
+
+def _tables_below(table: str) -> list[str]:
+    return [name.rpartition(".")[2] for name in TABLES if name.rpartition(".")[0] == table]
 
 
 def _from_environment(variables: Mapping[str, str]) -> Iterator[_Given]:
     """CHATD_SERVER_PORT and the like. An empty one counts as unset; one that begins with no table is someone else's."""
-    known = {f"{PREFIX}{table}_{key}".upper(): (table, key) for table, keys in SETTINGS.items() for key in keys}
-    ours = tuple(f"{PREFIX}{table}_".upper() for table in TABLES)
+    known = {_variable_of(f"{table}.{key}"): (table, key) for table, keys in SETTINGS.items() for key in keys}
+    ours = tuple(_variable_of(f"{table}.") for table in TABLES)
     for name, text in variables.items():
         if text and name.startswith(ours):
             _require_known("environment: ", name, known, "variable")
@@ -143,10 +167,25 @@ def _from_web_app(variables: Mapping[str, str]) -> Iterator[_Given]:
             yield _variable(name, table, key, text)
 
 
+def _variable_of(setting: str) -> str:
+    return PREFIX + setting.replace(".", "_").upper()
+
+
+def _site_secrets(variables: Mapping[str, str], methods: object) -> Iterator[_Given]:
+    """The secrets that a web app's sign-in finds in its environment, for the methods that are named."""
+    assert isinstance(methods, tuple)
+    for method, names in SITE_SECRETS.items():
+        there = [name for name in names if variables.get(name)]
+        if method in methods and there:
+            secrets = tuple(dict.fromkeys(variables[name] for name in there))
+            source = Source("environment", ", ".join(there))
+            yield _Given(source, f"auth.{method.replace('-', '_')}", "secrets", secrets, secrets)
+
+
 def _from_flags(overrides: Mapping[str, object]) -> Iterator[_Given]:
     for setting, value in overrides.items():
         if value is not None:
-            table, _, key = setting.partition(".")
+            table, _, key = setting.rpartition(".")
             _require_known("command line: ", table, TABLES, "table")
             _require_known(f"command line: {table}.", key, SETTINGS[table], "key")
             plain: Any = os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -203,6 +242,9 @@ def _require_consistent(loaded: Loaded) -> None:
         if getattr(config.tls, one) and not getattr(config.tls, other):
             where = sources[f"tls.{one}"]
             raise ConfigError(f"{where} = {_shown(getattr(config.tls, one))}: needs [tls] {other}, too")
+    if config.nextauth.secrets and config.nextauth.secrets_file:
+        where, beside = sources["auth.nextauth.secrets"], sources["auth.nextauth.secrets_file"]
+        raise ConfigError(f"{where}: given together with {beside}; keep one of them")
     if config.auth.secret and config.auth.secret_file:
         where, beside = sources["auth.secret"], sources["auth.secret_file"]
         raise ConfigError(f"{where}: given together with {beside}; keep one of them")

@@ -76,7 +76,8 @@ class Auth:
     secret_file: str = path("", "a file", f"file of it; both empty: the file {SECRET_FILE} in the data folder")
     token_lifetime: float = number(30.0, 0.001, 3650, "days that a token is good for, where nothing else is said")
     methods: tuple[str, ...] = texts(
-        fields.METHODS, fields.method, "a list of " + ", ".join(map(fields.toml, fields.METHODS)), "ways to sign in"
+        fields.DEFAULT_METHODS, fields.method, "a list of " + ", ".join(map(fields.toml, fields.METHODS)),
+        "ways to sign in"
     )  # fmt: skip
     session_lifetime: tuple[str, ...] = texts(
         SESSION_LIFETIMES, fields.lifetime,
@@ -87,6 +88,30 @@ class Auth:
         """Return how long sessions live, in s, by role; a role that isn't named has the default."""
         named = [text.partition("=") for text in (*SESSION_LIFETIMES, *self.session_lifetime)]
         return {role: float(fields.seconds_of(length)) for role, _, length in named}
+
+
+NEXTAUTH_COOKIES = (
+    *("__Secure-authjs.session-token", "authjs.session-token"),
+    *("__Secure-next-auth.session-token", "next-auth.session-token"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class NextAuth:
+    """Sessions of a site that signs people in with NextAuth 4 or Auth.js 5, where auth.methods has "nextauth"."""
+
+    secrets: tuple[str, ...] = texts(
+        (), fields.site_secret, "a list of texts of 1 to 1024 characters",
+        "the site's secrets, the newest first; empty: AUTH_SECRET and NEXTAUTH_SECRET of the environment", secret=True
+    )  # fmt: skip
+    secrets_file: str = path("", "a file", "file of them, a line each, for its owner alone; instead of the list")
+    cookies: tuple[str, ...] = texts(
+        NEXTAUTH_COOKIES, fields.cookie_name, "a list of names of cookies", "what the site calls its session cookie"
+    )  # fmt: skip
+    user: str = text(
+        "sub", "", 'the path of a claim, like "sub" or "user.id"', "claim that is the user's id here",
+        tidy=fields.claim
+    )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -235,6 +260,7 @@ class Config:
     server: Server = attrs.field(factory=Server)
     tls: Tls = attrs.field(factory=Tls)
     auth: Auth = attrs.field(factory=Auth)
+    nextauth: NextAuth = attrs.field(factory=NextAuth, metadata={"table": "auth.nextauth"})
     storage: Storage = attrs.field(factory=Storage)
     mysql: Mysql = attrs.field(factory=Mysql)
     limits: Limits = attrs.field(factory=Limits)
@@ -270,7 +296,17 @@ def _absolute(path: str) -> Path:
     return Path(path).expanduser().absolute()
 
 
-TABLES: dict[str, type[Any]] = {table.name: table.type for table in attrs.fields(Config) if table.type}
+TABLES: dict[str, type[Any]] = {
+    table.metadata.get("table", table.name): table.type for table in attrs.fields(Config) if table.type
+}
+"""Tables by their names in the file; what follows the last point is the name in `Config`."""
+
+
+def in_config(table: str) -> str:
+    """Return the name in `Config` of a table: `nextauth` for `auth.nextauth`."""
+    return table.rpartition(".")[2]
+
+
 SETTINGS: dict[str, dict[str, Setting]] = {
     name: {field.name: field.metadata["setting"] for field in attrs.fields(table)} for name, table in TABLES.items()
 }

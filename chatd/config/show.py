@@ -8,7 +8,7 @@ import attrs
 
 from .fields import toml
 from .layers import Loaded
-from .settings import SETTINGS, TABLES
+from .settings import SETTINGS, TABLES, in_config
 
 MASK = "***"
 
@@ -56,13 +56,14 @@ def _source(loaded: Loaded, table: str, key: str) -> str:
 
 
 def _masked(loaded: Loaded, table: str, key: str) -> Any:
-    return masked(table, key, getattr(getattr(loaded.config, table), key))
+    return masked(table, key, getattr(getattr(loaded.config, in_config(table)), key))
 
 
 def masked(table: str, key: str, value: Any) -> Any:
     """A setting's value as it may be shown: no secret, no password."""
     if SETTINGS[table][key].secret:
-        return MASK if value else ""
+        masks: Any = [MASK] * len(value) if isinstance(value, tuple) else MASK
+        return masks if value else value
     return _without_password(value) if (table, key) == ("storage", "database") else value
 
 

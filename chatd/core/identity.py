@@ -24,10 +24,14 @@ class Identity:
 
 @attrs.frozen(kw_only=True)
 class Carried:
-    """The credentials in a request's headers: the token of `Authorization: Bearer`, and the session cookie."""
+    """The credentials in a request's headers: the token of `Authorization: Bearer`, and the session cookie.
 
-    bearer: str | None = None
-    cookie: str | None = None
+    `cookies`: names and values of the others, in the order sent; a site's own session may be among them.
+    """
+
+    bearer: str | None = attrs.field(default=None, repr=False)
+    cookie: str | None = attrs.field(default=None, repr=False)
+    cookies: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
 NOTHING = Carried()
@@ -40,7 +44,7 @@ class Offer:
     `user`, `name`, `role` are for development mode.
     """
 
-    token: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
     carried: Carried = NOTHING
     user: str | None = None
     name: str | None = None
@@ -52,3 +56,8 @@ class Offer:
         if self.token is not None:
             return self.token
         return self.carried.bearer or self.carried.cookie
+
+    @property
+    def only_cookies(self) -> bool:
+        """Whether nothing is shown but cookies, which a browser sends along, stale ones too."""
+        return self.token is None and self.user is None and self.carried.bearer is None

@@ -30,6 +30,8 @@ MAX_REMEMBERED: Final = 10_000
 REMEMBERED: Final = ("token",)
 """Methods whose credentials may be remembered: good more than once, and revoked by this daemon's own commits alone."""
 
+NOTHING_SHOWN: Final = "a token is needed: as Authorization: Bearer, or a cookie that an allowed page sends"
+
 
 @attrs.frozen
 class _Known:
@@ -67,9 +69,7 @@ class Callers:
         return await self._signed_in(shown(head, cookies=cookies))
 
     async def _signed_in(self, carried: Carried) -> HttpCaller:
-        if carried.bearer is None and carried.cookie is None:
-            raise _unauthorized("a token is needed: as Authorization: Bearer, or a cookie that an allowed page sends")
-        digest = sha256(repr((carried.bearer, carried.cookie)).encode()).digest()
+        digest = sha256(repr((carried.bearer, carried.cookie, carried.cookies)).encode()).digest()
         known = self._known.get(digest)
         if known is not None and self._parts.now() < known.until:
             return HttpCaller(known.user, known.identity)
@@ -82,6 +82,8 @@ class Callers:
             identity = await parts.sign_in.authenticate(offer)
             user = await parts.sign_in.admit(identity, offer)
         except NotAccepted as error:
+            if error.kind == "absent":
+                raise _unauthorized(NOTHING_SHOWN) from None
             log.warning("request refused", reason=error.reason)
             raise _unauthorized(error.message) from None
         if digest is not None and identity.method in REMEMBERED and forgotten == self._forgotten:

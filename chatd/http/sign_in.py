@@ -1,6 +1,6 @@
 """Signing in and out: a password, a token or a ticket becomes a session, and the session a cookie."""
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -25,6 +25,9 @@ from .openapi import reference
 from .operation import Operation
 from .session_cookie import NAME, clear_cookie, set_cookie
 from .site import Site
+
+SESSIONS: Final = ("session", "nextauth")
+"""Ways to sign in that are sessions themselves: one that outlived it would pass over its end."""
 
 
 @attrs.frozen
@@ -156,7 +159,7 @@ async def _by_token(site: Site, request: Request, token: str) -> tuple[User, str
     offer = Offer(token=token)
     try:
         identity = await site.parts.sign_in.authenticate(offer)
-        if identity.method == "session":
+        if identity.method in SESSIONS:
             raise NotAccepted("the token is not accepted", reason="a session begins no other one")
         return await site.parts.sign_in.admit(identity, offer), identity.method
     except NotAccepted as error:

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import attrs
 from cryptography import x509
 
-from chatd.auth import secret
-from chatd.config import Config, ConfigError, Loaded
+from chatd.auth import elsewhere, secret
+from chatd.config import SETTINGS, Config, ConfigError, Loaded
 from chatd.net import tls
 from chatd.net.listen import listen
 from storage.contract import StoreError
@@ -43,6 +43,9 @@ WEB_APP_SIGN_INS = {
     "Auth0": ("AUTH0_SECRET",),
 }
 """Environment variables by which a web app's sign-in shows, by its name."""
+
+METHODS_OF = {"Auth.js": "nextauth"}
+"""Ways to sign in that take such an app's sessions as they are, by its name."""
 
 SHORT_CERTIFICATE = 14
 """Days left below which there is a warning."""
@@ -84,10 +87,15 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         name
         for name, source in loaded.sources.items()
         if source.place == str(loaded.file)
-        and (name == "auth.secret" or (name == "storage.database" and "@" in loaded.config.storage.database))
+        and (_is_secret(name) or (name == "storage.database" and "@" in loaded.config.storage.database))
     ]
     if loaded.file and holds:
         yield from _exposed("settings", loaded.file, f"{' and '.join(holds)} in it: chmod 600 {loaded.file}")
+
+
+def _is_secret(setting: str) -> bool:
+    table, _, key = setting.rpartition(".")
+    return SETTINGS[table][key].secret
 
 
 def _exposed(what: str, path: Path, advice: str) -> Iterator[Finding]:
@@ -125,14 +133,35 @@ def _secret(settings: Config) -> Iterator[Finding]:
 
 def _sign_in(settings: Config) -> Iterator[Finding]:
     yield Finding("ok", "sign-in", ", ".join(settings.auth.methods) or "by nothing: nobody can sign in")
+    yield from _site_sign_in(settings)
     for service, names in WEB_APP_SIGN_INS.items():
+        if METHODS_OF.get(service) in settings.auth.methods:
+            continue
         if found := [name for name in names if os.environ.get(name)]:
             text = f"{found[0]} is set: an app here signs people in with {service}; so that they needn't do it twice, "
             if "ticket" in settings.auth.methods:
                 text += "its backend asks for tickets with a key (chatd apikey add NAME; docs/sign-in.md)"
             else:
                 text += 'let auth.methods hold "ticket"'
+            if service in METHODS_OF:
+                text += f'; or let it hold "{METHODS_OF[service]}", which takes the app\'s sessions as they are'
             yield Finding("ok", "sign-in", text)
+
+
+def _site_sign_in(settings: Config) -> Iterator[Finding]:
+    """Whether the sessions of a site beside chatd can be told."""
+    if "nextauth" not in settings.auth.methods:
+        return
+    try:
+        secrets = elsewhere.nextauth_secrets(settings)
+    except secret.BadSecret as error:
+        yield Finding("wrong", "nextauth", str(error))
+        return
+    if min(map(len, secrets)) < elsewhere.STRONG_CHARS:
+        text = f"a secret of the site is shorter than {elsewhere.STRONG_CHARS} characters: who guesses it is anybody"
+        yield Finding("warning", "nextauth", f"{text}; make one with `openssl rand -base64 33`, for the site and here")
+    else:
+        yield Finding("ok", "nextauth", f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
 
 
 def _database(settings: Config, now: int) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import attrs
 
-from chatd.config import TABLES, Config
+from chatd.config import TABLES, Config, in_config
 
 LIVE: Final = frozenset(
     {
@@ -41,7 +41,7 @@ def merge(running: Config, read: Config) -> Merged:
     applied, waiting = list[str](), list[str]()
     tables: dict[str, Any] = {}
     for table in TABLES:
-        old, new = getattr(running, table), getattr(read, table)
+        old, new = getattr(running, in_config(table)), getattr(read, in_config(table))
         taken: dict[str, Any] = {}
         for setting in attrs.fields(type(old)):
             name, value = f"{table}.{setting.name}", getattr(new, setting.name)
@@ -49,5 +49,5 @@ def merge(running: Config, read: Config) -> Merged:
                 if name in LIVE:
                     taken[setting.name] = value
                 (applied if name in LIVE else waiting).append(name)
-        tables[table] = attrs.evolve(old, **taken)
+        tables[in_config(table)] = attrs.evolve(old, **taken)
     return Merged(attrs.evolve(running, **tables), applied, waiting)

@@ -59,7 +59,12 @@ def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[]
             raise CannotServe(_cannot_listen(config, error)) from None
         files.allow(files.needed(config.limits.connections))
         _calm_collector()
-        daemon = Daemon(config, store, development=development, exposed=exposed, encryption=encryption, tokens=tokens)
+        try:
+            daemon = Daemon(
+                config, store, development=development, exposed=exposed, encryption=encryption, tokens=tokens
+            )
+        except BadSecret as error:
+            raise CannotServe(str(error)) from None
         with closing(_control(config)) as control:
             service = Service(daemon, listeners, notifier, read, control)
             trio.run(service.run, lambda: _announce(daemon, service.url))

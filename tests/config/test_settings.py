@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatd.config import SETTINGS, Config, ConfigError, load, read
+from chatd.config import SETTINGS, Config, ConfigError, in_config, load, read
 from chatd.config.fields import host, network, origin
 
 PASSWORD = "correct-horse"
@@ -18,6 +18,9 @@ PROXIES = 'a list of addresses or networks like "10.0.0.0/8"'
 DATABASE = '"", "sqlite:///relative.db", "sqlite:////absolute.db" or "mysql://user:password@host/name"'
 NAMES = 'a list of theirs for ours, like "Message=messages" or "Message.content=body"'
 ROLES_OF = 'a list like "PRO=dentist" of patient, dentist, staff and admin'
+METHODS = 'a list of "token", "password", "ticket", "invitation", "nextauth"'
+COOKIES = "a list of names of cookies"
+CLAIM = 'the path of a claim, like "sub" or "user.id"'
 ROLES = 'a list of "patient", "dentist", "staff", "admin"'
 
 WRONG: dict[str, list[tuple[str | list[str], str]]] = {
@@ -52,12 +55,14 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "auth.secret": [("..." + PASSWORD, "at least 32 characters")],
     "auth.secret_file": [("a\x7fb\n", "the path of a file")],
     "auth.token_lifetime": [("30d", NUMBER(0.001, 3650))],
-    "auth.methods": [
-        ([wrong], 'a list of "token", "password", "ticket", "invitation"') for wrong in ("jwt", "Password")
-    ],
+    "auth.methods": [([wrong], METHODS) for wrong in ("cookie", "Password")],
     "auth.session_lifetime": [
         ([wrong], 'a list like "patient=180d", with s, m, h or d') for wrong in ("patient", "nurse=1d", "staff=0h")
     ],
+    "auth.nextauth.secrets": [([PASSWORD, "x" * 1025], "a list of texts of 1 to 1024 characters")],
+    "auth.nextauth.secrets_file": [("a\x7fb\n", "the path of a file")],
+    "auth.nextauth.cookies": [([wrong], COOKIES) for wrong in ("a b", "a=b", "a;b")],
+    "auth.nextauth.user": [("a b", CLAIM)],
     "storage.database": [
         ("postgresql:", DATABASE),
         ("file:./dev.db", DATABASE),
@@ -157,7 +162,7 @@ def test_every_setting_has_a_wrong_value_here() -> None:
 
 @pytest.mark.parametrize(("setting", "value", "expected"), CASES)
 def test_a_wrong_value_gets_one_exact_line_wherever_it_stands(setting: str, value: Any, expected: str) -> None:
-    table, key = setting.split(".")
+    table, _, key = setting.rpartition(".")
     text = ",".join(value) if isinstance(value, list) else value
     shown, typed = (
         json.dumps(found, ensure_ascii=False) if not SETTINGS[table][key].secret else "..." for found in (value, text)
@@ -217,7 +222,7 @@ def test_every_setting_can_be_set_by_a_variable() -> None:
     default = Config()
     for table, keys in SETTINGS.items():
         for key in keys:
-            value = getattr(getattr(default, table), key)
+            value = getattr(getattr(default, in_config(table)), key)
             if value not in ("", ()):
                 text = ",".join(value) if isinstance(value, tuple) else str(value)
                 loaded = read(None, {}, {variable(f"{table}.{key}"): text})

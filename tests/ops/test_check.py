@@ -155,6 +155,30 @@ def test_the_sign_in_of_a_web_app_needs_tickets(monkeypatch: pytest.MonkeyPatch)
     assert 'auth.methods hold "ticket"' in text
 
 
+@pytest.mark.parametrize(
+    ("secret", "level", "words"),
+    [
+        ("", "wrong", "AUTH_SECRET (or NEXTAUTH_SECRET)"),
+        ("canary", "warning", "shorter than 32"),
+        ("canary" * 6, "ok", "1 secret of the site"),
+    ],
+)
+def test_secret_of_a_site_is_looked_at_where_its_sessions_count(secret: str, level: str, words: str) -> None:
+    environment = {"CHATD_AUTH_METHODS": "nextauth", "AUTH_SECRET": secret}
+    found = findings(environment=environment)["nextauth"]
+    assert found[0] == level
+    assert words in found[1]
+    assert "canary" not in found[1]
+
+
+def test_settings_file_with_a_secret_of_a_site_is_for_its_owner() -> None:
+    with Path("chatd.toml").open("a") as file:
+        file.write('\n[auth.nextauth]\nsecrets = ["hush"]\n')
+    Path("chatd.toml").chmod(0o644)
+    loaded = read(Path("chatd.toml"), {}, {})
+    assert [found.level for found in check_up(loaded, now=NOW) if found.what == "settings"] == ["ok", "wrong"]
+
+
 def test_the_database_is_for_its_owner() -> None:
     Path("data/chatd.db").chmod(0o644)
     loaded = read(Path("chatd.toml"), {}, {})

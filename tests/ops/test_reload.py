@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from chatd import testing
-from chatd.config import TABLES, Config
+from chatd.config import TABLES, Config, in_config
 from chatd.ops.reload import LIVE, merge
 
 NAMES = {f"{table}.{field.name}" for table, type_ in TABLES.items() for field in attrs.fields(type_)}
@@ -24,7 +24,8 @@ def with_(config: Config, **settings: Any) -> Config:
 
 def changed(name: str, config: Config) -> Config:
     """The same with another value of this setting, whatever its type."""
-    table, _, key = name.partition(".")
+    table, _, key = name.rpartition(".")
+    table = in_config(table)
     value = getattr(getattr(config, table), key)
     other: Any = "other" if isinstance(value, str) else ("other",) if isinstance(value, tuple) else value + 1
     return with_(config, **{f"{table}__{key}": other})
