@@ -20,6 +20,10 @@ from .values import LITERALS
 LOCK_TIMEOUT_S = 5
 """Seconds that a statement waits for a row that another transaction has locked."""
 
+TABLE_LOCK_TIMEOUT_S = 2
+"""Seconds that a statement waits for a table that is locked as a whole (`LOCK TABLES`, an ALTER that copies): short, as
+whoever comes next waits behind it."""
+
 KILL_TIMEOUT_S = 5
 """Seconds for the server to end a connection that it was told to end."""
 
@@ -73,7 +77,8 @@ class Connection:
             write_timeout=timeout_s,
             ssl=address.tls,
             init_command=(
-                f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}"
+                f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}, "
+                f"lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}"
             ),
             client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             autocommit=not writer,

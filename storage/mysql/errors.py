@@ -25,7 +25,7 @@ _WHY = {
     1142: "this user lacks a right on a table: GRANT SELECT, INSERT, UPDATE, DELETE on the database",
     1143: "this user lacks a right on a column: GRANT SELECT, INSERT, UPDATE, DELETE on the database",
     1203: "this user has too many connections to the database server",
-    1205: "a row of the database stays locked by another program",
+    1205: "a row or a table of the database stays locked by another program",
     1213: "deadlocks with other programs on the database",
     1226: "this user has used up what the database server allows it",
     1290: "the database server is read-only",

@@ -20,7 +20,7 @@ from .attachments import Files
 from .column_capacity import ColumnCapacity
 from .connection import Connection
 from .counting import Counts
-from .errors import AGAIN, DUPLICATE, Error, code, is_lost
+from .errors import AGAIN, DUPLICATE, LOCK_WAIT, Error, code, is_lost
 from .external_writes import scan
 from .external_writes.ingest import Ingest
 from .layout import Layout, read_layout
@@ -30,7 +30,7 @@ from .pool import Pool, told
 from .reads import Reads
 from .rows import Roles
 from .saving import Saver
-from .tables import BY_NAME
+from .tables import BY_NAME, TOUCHED, app_tables
 from .url import parse
 
 MAX_ATTEMPTS = 5
@@ -38,6 +38,9 @@ MAX_ATTEMPTS = 5
 
 RETRY_LIMIT_S = 8.0
 """Seconds after which it isn't tried again."""
+
+LOCK_RETRY_LIMIT_S = 1.5
+"""Seconds after which a lock that wasn't given isn't waited for again: whoever asked has an answer within 5 s."""
 
 BATCHES_LOOKED_UP = 50
 """Batches in which messages are looked up by their client_id before they are written, after one was there already:
@@ -155,7 +158,10 @@ class MysqlStore(Reads):
                 raise told(error) from None
 
     def _try_out(self, db: Connection) -> None:
-        """Check that the server accepts writes, by a row that is rolled back."""
+        """Check that the server accepts writes, by a row that is rolled back, and that no table is locked."""
+        for table in app_tables():
+            touched = f'"{TOUCHED}"'
+            db.run(f'UPDATE "{table.name}" SET {touched} = {touched} WHERE FALSE')
         db.run('INSERT INTO "chatd_meta" ("key", "value") VALUES (?, ?)', ("probe", ""))
         db.roll_back()
 
@@ -200,7 +206,8 @@ class MysqlStore(Reads):
                 if code(error) == DUPLICATE:
                     self._suspicious = BATCHES_LOOKED_UP
                 again = code(error) in AGAIN or is_lost(error)
-                if not again or attempt == MAX_ATTEMPTS or time.monotonic() - began > RETRY_LIMIT_S:
+                limit_s = LOCK_RETRY_LIMIT_S if code(error) == LOCK_WAIT else RETRY_LIMIT_S
+                if not again or attempt == MAX_ATTEMPTS or time.monotonic() - began > limit_s:
                     raise told(error) from None
                 time.sleep(random.uniform(0.0, 0.01) * attempt)
                 continue

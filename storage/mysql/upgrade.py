@@ -13,6 +13,9 @@ from .url import parse
 STATEMENT_TIMEOUT_S = 86_400.0
 """Seconds for one statement: a table of many million rows takes its time."""
 
+TABLE_LOCK_TIMEOUT_S = 10
+"""Seconds to wait for a table that others use; the others wait behind us meanwhile."""
+
 
 def upgrade(
     url: str, *, new_epoch: Callable[[], str], development: bool = False, names: Mapping[str, str] | None = None
@@ -29,6 +32,7 @@ def upgrade(
     try:
         db = pool.connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
         try:
+            db.run(f"SET SESSION lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}")
             return schema.upgrade(db, known, epoch=new_epoch(), development=development)
         finally:
             db.close()

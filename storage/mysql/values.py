@@ -74,5 +74,7 @@ def value_of(description: bytes) -> Value:
         return known
     if field.type_code in TEXT_TYPES:
         return bytes if field.charsetnr == _BINARY else bytes.decode
+    if field.type_code == FIELD_TYPE.NEWDECIMAL and field.scale == 0:
+        return int  # what the server makes of an unsigned column beside a signed number: COALESCE(unsigned, 0)
     convert: Callable[[str], Any] = conversions.get(field.type_code) or str
     return lambda data: convert(data.decode("ascii"))

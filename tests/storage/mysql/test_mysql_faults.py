@@ -288,7 +288,7 @@ def test_a_row_that_stays_locked(open_store: Callable[..., MysqlStore], released
                 app.execute("ROLLBACK")
             thread.join(30)
             app.execute("ROLLBACK")
-        assert results == ([1] if released else ["a row of the database stays locked by another program"])
+        assert results == ([1] if released else ["a row or a table of the database stays locked by another program"])
         assert [message.seq for message in desk.say("c1", "ada", "two")] == [2 if released else 1]
         assert found.generation == 0
 
