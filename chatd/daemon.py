@@ -50,8 +50,9 @@ from chatd.metrics import Metrics
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.net.unfinished import Shares
+from chatd.transports.intake import Rates
 from chatd.transports.sessions import Sessions
-from chatd.transports.websocket.connection import Connection, Rates, Times
+from chatd.transports.websocket.connection import Connection, Times
 from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.library import LibraryEngine
 from chatd.transports.websocket.own import OwnEngine

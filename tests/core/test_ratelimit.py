@@ -12,7 +12,7 @@ from chatd.auth.chain import development_chain
 from chatd.config import Config, Limits
 from chatd.core.ratelimit import Buckets, TokenBucket
 from chatd.testing import Refused, Server, daemon
-from chatd.transports.websocket.connection import MAX_LIMITED_IN_A_ROW, MAX_TYPING_IN_A_ROW
+from chatd.transports.intake import MAX_LIMITED_IN_A_ROW, MAX_TYPING_IN_A_ROW
 from support.steering import Runner
 
 

@@ -6,7 +6,6 @@ included, goes through the outbox, in order.
 
 import socket
 from collections.abc import Callable
-from typing import NoReturn
 
 import attrs
 import structlog
@@ -15,9 +14,8 @@ import trio_websocket
 from wsproto.utilities import ProtocolError
 
 from chatd.auth.offered import carried
-from chatd.commands.dispatch import dispatch, dispatch_now
 from chatd.commands.parts import Parts
-from chatd.core.errors import Closing, Refusal
+from chatd.core.errors import Closing
 from chatd.core.outbox import Cork, Outbox, Transport
 from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
@@ -27,12 +25,11 @@ from chatd.net.inbound import READ_BYTES, Inbound
 from chatd.net.poller import Poller
 from chatd.net.unfinished import Shares, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
-from protocol.codes import CloseCode, ErrorCode
-from protocol.decode import BadRequest, Malformed, decode_request, peek_id
-from protocol.frames import Frame, Ok
-from protocol.requests import Hello, Request, SetTyping
-from protocol.types import RequestId
+from protocol.codes import CloseCode
+from protocol.frames import Frame
+from protocol.requests import Hello
 
+from ..intake import Intake, Rates
 from .engine import MakeEngine, PeerLeft
 from .framing import PING, WebSocketJson
 
@@ -42,18 +39,6 @@ SUBPROTOCOL = "chat.v1.json"
 LINGER_CHUNK = 65_536
 LINGER_BYTES = 4 * 1024 * 1024
 """What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
-
-MAX_LIMITED_IN_A_ROW = 100
-"""Requests over the rate limit before the connection is closed."""
-
-MAX_TYPING_IN_A_ROW = 1_000
-"""The same where all of them are `typing`, which is answered all the same: a key held down is no attack."""
-
-MAX_TYPING_CHARS = 512
-"""Of a frame over the rate limit that is looked into: `typing` is short."""
-
-HELLO_BYTES = 98_304
-"""Of a frame before `hello` is answered: 500 `revs` and a token."""
 
 SPARE_FRAMES_PER_S, SPARE_FRAME_BURST = 100.0, 1000
 """Of pings, pongs and fragments, which no rate of requests counts."""
@@ -80,14 +65,6 @@ class Times:
     heartbeat: float
     write: float
     close: float
-
-
-@attrs.frozen
-class Rates:
-    """Token buckets of one connection: tokens a second, and how many are saved up. None: no limit."""
-
-    per_second: float
-    burst: float
 
 
 class Connection:
@@ -125,12 +102,9 @@ class Connection:
         self._body = trio.CancelScope()
         self._closing: Closing | None = None
         self._receiving = False
-        self._request: Request | None = None  # that the reader is to serve
         self._hello_until = float("inf")
-        self._bucket = TokenBucket(rates.per_second, rates.burst, trio.current_time) if rates else None
+        self._intake = Intake(parts, self.session, rates=rates, user_bucket=user_bucket)
         self._limited = rates is not None
-        self._user_bucket = user_bucket
-        self._refused = self._swallowed = 0
         self._clean = False
         self._gone = False
         self._log = log.bind(session=self.session.id)
@@ -138,7 +112,7 @@ class Connection:
     async def run(self, head: Head, replay: bytes) -> None:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
         limits = self._parts.limits
-        self._max_message = min(limits.max_frame_bytes, max(1, limits.max_revs // 500) * HELLO_BYTES)
+        self._max_message = self._intake.max_bytes
         self.session.carried = carried(head)
         self._inbound = Inbound(
             self._raw,
@@ -218,19 +192,24 @@ class Connection:
         return False
 
     async def _read(self) -> None:
+        intake = self._intake
         try:
             while True:
                 self._receiving = True
                 if self.session.user is None:
                     with trio.move_on_at(self._hello_until):
-                        await self._engine.receive(self._take)
+                        await self._engine.receive(intake.take)
                 else:
-                    await self._engine.receive(self._take)
-                request, self._request = self._request, None
-                if request is None:
+                    await self._engine.receive(intake.take)
+                if intake.request is None:
                     raise Closing(CloseCode.NO_HELLO, "no hello")
                 self._receiving = False
-                await self._serve(request)
+                is_hello = isinstance(intake.request, Hello)
+                if await intake.serve():
+                    self._trust()
+                    self._log = self._log.bind(user=self.session.user_id)
+                if is_hello:
+                    self._body.deadline = intake.good_until()
         except Closing as closing:
             self._closing = Closing(closing.code, closing.reason)  # its traceback would hold what was read
         except PeerLeft as left:
@@ -240,95 +219,18 @@ class Connection:
         finally:
             self._receiving = True
 
-    def _take(self, message: str | bytes) -> bool:
-        """Serve a message, if that needs no waiting; else its request is left to the reader."""
-        if isinstance(message, bytes):
-            raise Closing(CloseCode.BINARY, "text frames only")
-        wait = self._over_limit()
-        if wait:
-            if not self._swallow(message):
-                self._refuse(peek_id(message), wait)
-            return True
-        try:
-            request = decode_request(message, self._parts.limits)
-        except Malformed as error:
-            raise Closing(error.code, error.reason) from None
-        except BadRequest as error:
-            self.session.send(Refusal(ErrorCode.BAD_REQUEST, error.message).frame(error.re))
-            return True
-        self._refused = self._swallowed = 0
-        if dispatch_now(self._parts, self.session, request):
-            return True
-        self._request = request
-        return False
-
-    async def _serve(self, request: Request) -> None:
-        known = self.session.user
-        await dispatch(self._parts, self.session, request)
-        if isinstance(request, Hello):
-            self._end_with_credential()
-        if known is None and self.session.user is not None:
-            self._trust()
-            self._log = self._log.bind(user=self.session.user.id)
-            self._log.info("signed in", connections=len(self._parts.registry.of(self.session.user.id)))
-
     def _trust(self) -> None:
         """Take from somebody who is signed in what the protocol allows."""
-        self._max_message = self._parts.limits.max_frame_bytes
+        self._max_message = self._intake.max_bytes
         self._engine.expect(self._max_message)
         spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if self._limited else None
         self._inbound.trust(flood=2 * self._max_message, spare=spare, memory=self._shares.known)
-
-    def _end_with_credential(self) -> None:
-        """Let the connection's body end when the credential does; a fresh one moves that."""
-        identity = self.session.identity
-        if identity is not None and identity.expires_at is not None:
-            self._body.deadline = trio.current_time() + (identity.expires_at - self._parts.now()) / 1000
-
-    def _swallow(self, message: str) -> bool:
-        """Answer `typing` over the rate limit, and don't pass it on; False: it is something else.
-
-        Raises Closing for one who goes on and on.
-        """
-        if self.session.user is None or len(message) > MAX_TYPING_CHARS or '"typing"' not in message:
-            return False
-        try:
-            request = decode_request(message, self._parts.limits)
-        except (Malformed, BadRequest):
-            return False
-        if not isinstance(request, SetTyping):
-            return False
-        self._parts.metrics.drop("typing")
-        self._swallowed += 1
-        if self._swallowed > MAX_TYPING_IN_A_ROW:
-            self._give_up()
-        if request.id is not None:
-            self.session.send(Ok(re=request.id))
-        return True
-
-    def _give_up(self) -> NoReturn:
-        self._parts.metrics.drop("too_many_requests")
-        raise Closing(CloseCode.TOO_MANY, "too many requests")
-
-    def _refuse(self, re: RequestId | None, wait: float) -> None:
-        """Answer that there are too many requests. Raises Closing for one who goes on and on."""
-        self._parts.metrics.drop("rate_limited")
-        self._refused += 1
-        if self._refused > MAX_LIMITED_IN_A_ROW:
-            self._give_up()
-        self.session.send(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=round(wait, 3)).frame(re))
-
-    def _over_limit(self) -> float:
-        wait = self._bucket.take() if self._bucket is not None else 0.0
-        if not wait and self._user_bucket is not None and self.session.user is not None:
-            wait = self._user_bucket(self.session.user.id).take()
-        return wait
 
     async def _heartbeat(self) -> None:
         interval = self._times.heartbeat
         while True:
             await trio.sleep(interval)
-            self._end_with_credential()  # the clock may have been set, or the machine have slept
+            self._body.deadline = self._intake.good_until()  # the clock may have been set, or the machine have slept
             # While a request is being served nothing is read, and silence says nothing.
             if self._receiving and trio.current_time() - self._engine.heard >= 2 * interval:
                 self.stop(CloseCode.SILENT, "silent")
@@ -337,7 +239,7 @@ class Connection:
 
     async def _say_goodbye(self) -> None:
         """Close with our code, if it is ours to close, and wait a bounded time for the peer's answer."""
-        self._deregister()  # no event may follow the close frame
+        self._intake.deregister()  # no event may follow the close frame
         closing = self._closing
         if closing is not None:
             with trio.move_on_after(self._times.close):
@@ -388,12 +290,4 @@ class Connection:
 
     def _forget(self) -> None:
         self.outbox.cut("gone")
-        self._deregister()
-
-    def _deregister(self) -> None:
-        user = self.session.user
-        if user is not None and self.session in self._parts.registry.of(user.id):
-            last = self._parts.registry.remove(user.id, self.session)
-            self._parts.rooms.lost(self.session)
-            if last:
-                self._parts.presence.depart(user.id)
+        self._intake.deregister()
