@@ -44,7 +44,15 @@ export class Typing {
     this.forget(conversation);
   }
 
-  /** The connection that typed is gone, and the typing with it. */
+  /** A new connection has typed nothing: tells it of those who still do. */
+  resume(): void {
+    const now = this.env.monotonic();
+    for (const [conversation, active] of this.active) {
+      active.toldAt = now;
+      this.tell({ type: "typing", conversation, active: true });
+    }
+  }
+
   clear(): void {
     for (const conversation of [...this.active.keys()]) this.forget(conversation);
   }

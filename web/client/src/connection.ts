@@ -15,6 +15,8 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The same after the device woke up, when a dead socket still claims to be open. */
 const WAKE_TIMEOUT_MS = 3_000;
+/** The same where the browser says that there is no network: most likely it is right. */
+const NO_NETWORK_TIMEOUT_MS = 1_000;
 /** After which a connection was a good one, and the backoff begins anew. */
 const STEADY_MS = 30_000;
 /** How long a refused `hello` waits for the close code that says why. */
@@ -122,7 +124,7 @@ export class Connection {
     this.snapshot.invalidate();
     if (this.phase === "waiting") this.restart();
     else if (this.phase === "connecting" && this.env.monotonic() - this.began > WAKE_TIMEOUT_MS) this.restart();
-    else if (this.phase === "online") this.probe(WAKE_TIMEOUT_MS);
+    else if (this.phase === "online") this.probe(this.env.onLine() ? WAKE_TIMEOUT_MS : NO_NETWORK_TIMEOUT_MS);
   }
 
   // -- asking --
@@ -315,6 +317,7 @@ export class Connection {
     if (!link || this.probeEndsAt <= asked + timeoutMs) return;
     this.probeEndsAt = asked + timeoutMs;
     const heard = link.heard;
+    const since = this.env.now();
     link.ask({ type: "ping" }).then(
       ({ server_time: time }) => {
         if (typeof time === "string") this.clock.learn(time, this.env.monotonic() - asked);
@@ -324,7 +327,7 @@ export class Connection {
     this.setTimer("probe", timeoutMs, () => {
       this.probeEndsAt = Infinity;
       if (this.link !== link || link.heard !== heard) return;
-      this.offlineSince ??= this.env.now();
+      this.offlineSince ??= since; // nothing was heard from then on
       this.cut();
       this.attempt = 0;
       this.connect();

@@ -230,7 +230,7 @@ export class Engine {
     this.mending.resume();
     this.outbox.flush();
     this.receipts.resume();
-    this.typing.clear();
+    this.typing.resume();
     this.focus.resume();
     this.wantPresence([]);
   }

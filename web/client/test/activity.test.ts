@@ -47,6 +47,29 @@ describe("typing", () => {
     expect(told(server).map(([active]) => active)).toEqual([true, false, true]);
   });
 
+  it("that goes on while a connection is made is told to the new one", async () => {
+    const { server, client } = await world();
+    server.live[0]?.close(1006);
+    await pass();
+    client.typing(C);
+    await pass(3_000);
+    client.typing(C);
+    await pass(2_000);
+    expect(server.live).toHaveLength(1);
+    expect(told(server)).toEqual([[true, undefined]]);
+  });
+
+  it("that ended before there was a connection is not told to it", async () => {
+    const { server, client } = await world();
+    server.live[0]?.close(1006);
+    await pass();
+    client.typing(C);
+    client.stopTyping(C);
+    await pass(30_000);
+    expect(server.live).toHaveLength(1);
+    expect(told(server)).toEqual([]);
+  });
+
   it("of others is seen, and dropped after 8 s", async () => {
     const { server, client } = await world();
     server.live[0]?.tell({ type: "typing", conversation: C, user: OTHER, active: true });

@@ -191,6 +191,18 @@ describe("the connection", () => {
     expect(server.sockets.length).toBe(2);
   });
 
+  it("gives a silent socket 1 s where the browser says that there is no network", async () => {
+    const { server, state, page } = await started();
+    server.silent = true;
+    page.onLine = false;
+    const wentOff = Date.now();
+    page.window.dispatchEvent(new Event("offline"));
+    await pass(999);
+    expect(state().offlineSince).toBeNull();
+    await pass(1);
+    expect([server.sockets.length, state().offlineSince]).toEqual([2, wentOff]);
+  });
+
   it("keeps a socket that answers the ping of a wake-up", async () => {
     const { server, page } = await started();
     page.window.dispatchEvent(new Event("online"));

@@ -62,8 +62,7 @@ export const words = {
   chosen: (names: string) => `In the group: ${names}`,
   cancel: "Cancel",
   close: "Close",
-  /** Behind the number of a badge. */
-  unreadAfterCount: " unread",
+  unreadCount: (count: number) => `${count} unread`,
   draft: "Draft:",
   you: "You:",
   typing: "typing …",
@@ -102,8 +101,6 @@ export const words = {
   emptyConversation: "No messages yet. Say hello.",
   newMessages: "New messages",
   jumpToNewest: "Jump to newest",
-  /** Behind the number of a badge. */
-  newAfterCount: (count: number) => (plurals.select(count) === "one" ? " new message" : " new messages"),
   newCount: (count: number) => counted(count, "new message", "new messages"),
   loadingOlder: "Loading older messages …",
   waiting: "Waiting",

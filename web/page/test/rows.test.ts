@@ -34,6 +34,11 @@ describe("rowsOf", () => {
     expect(drawn(rowsOf(items, [], null, "me"))).toEqual(["day", "k1*", "k2", "k3*", "k4*"]);
   });
 
+  it("draws the line of new messages above the first of somebody else", () => {
+    const items = [said(1, "a", NOON), said(2, "me", NOON), said(3, "me", NOON), said(4, "a", NOON)];
+    expect(drawn(rowsOf(items, [], 2, "me"))).toEqual(["day", "k1*", "k2*", "k3", "divider", "k4*"]);
+  });
+
   it("separates days, and begins a header anew", () => {
     const midnight = new Date(2026, 10, 13).getTime();
     const items = [said(1, "a", midnight - MINUTE), said(2, "a", midnight + MINUTE)];

@@ -113,9 +113,8 @@ export function History({
       {!atNewest && (
         <div className="jump">
           {missed > 0 && (
-            <span className="badge" id="missed">
-              {missed}
-              <span className="hidden">{words.newAfterCount(missed)}</span>
+            <span className="badge" id="missed" data-count={missed}>
+              <span className="hidden">{words.newCount(missed)}</span>
             </span>
           )}
           <button

@@ -87,10 +87,11 @@ export const MessageRow = memo(function MessageRow({
           <div className="bubble-text">
             {deleted ? <div className="body">{words.deleted}</div> : message.body && <Body text={message.body} />}
             <span className="meta">
+              {" "}
               {message.edited_at != null && !deleted && <span>{words.edited} </span>}
               <time dateTime={message.sent_at} title={fullTime(at)}>
                 {timeOf(at)}
-              </time>
+              </time>{" "}
               {own && status && !deleted && <State state={status} />}
             </span>
           </div>
@@ -174,7 +175,8 @@ export const WaitingRow = memo(function WaitingRow({ item, first }: { item: Outb
           <div className="bubble-text">
             {item.body && <Body text={item.body} />}
             <span className="meta">
-              <time dateTime={new Date(item.createdAt).toISOString()}>{timeOf(item.createdAt)}</time>
+              {" "}
+              <time dateTime={new Date(item.createdAt).toISOString()}>{timeOf(item.createdAt)}</time>{" "}
               <State state={item.state} />
             </span>
           </div>

@@ -39,7 +39,8 @@ export function rowsOf(
   };
   for (const item of items) {
     const { message, seq } = item;
-    if (toDivide && dividerSeq !== null && seq >= dividerSeq) {
+    const foreign = !item.own && message.kind !== "system";
+    if (toDivide && dividerSeq !== null && seq >= dividerSeq && foreign) {
       toDivide = false;
       // Above the first of the slice the line would say something untrue, unless it belongs exactly there.
       divided = rows.length > 0 || seq === dividerSeq;

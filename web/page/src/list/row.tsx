@@ -53,25 +53,24 @@ export const Row = memo(function Row({
           name={title}
           url={person?.avatar_url ?? null}
           online={other !== null && presence.get(other)?.online === true}
-        />
+        />{" "}
         <span className="row-text">
           <span className="row-top">
             <bdi id={nameId} className="row-name">
               {title}
-            </bdi>
-            {person?.role && <span className="row-role">{words.roles[person.role]}</span>}
+            </bdi>{" "}
+            {person?.role && <span className="row-role">{words.roles[person.role]}</span>}{" "}
             {pinned && <Mark icon="pin" text={words.pinned} />}
             {muted && <Mark icon="muted" text={words.muted} />}
             <time dateTime={new Date(at).toISOString()} title={fullTime(at)}>
               {shortTime(at, client.serverNow())}
             </time>
-          </span>
+          </span>{" "}
           <span className="row-bottom">
-            <LastLine item={item} me={me} current={current} />
+            <LastLine item={item} me={me} current={current} />{" "}
             {unread > 0 && (
-              <span className="badge">
-                {unread > 999 ? "999+" : unread}
-                <span className="hidden">{words.unreadAfterCount}</span>
+              <span className="badge" data-count={unread > 999 ? "999+" : unread}>
+                <span className="hidden">{words.unreadCount(unread)}</span>
               </span>
             )}
           </span>

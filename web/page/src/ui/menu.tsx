@@ -33,9 +33,18 @@ export function Menu({
     const scrolled = (event: Event) => {
       if (!menu.contains(event.target as Node)) closed.current();
     };
+    // A press of the trigger closes: the browser has hidden the popover by then, and the trigger would open it again.
+    const pressed = (event: Event) => {
+      event.stopPropagation();
+      closed.current();
+    };
+    trigger.setAttribute("aria-expanded", "true");
+    trigger.addEventListener("click", pressed);
     menu.addEventListener("toggle", toggled);
     window.addEventListener("resize", scrolled);
     return () => {
+      trigger.removeAttribute("aria-expanded");
+      trigger.removeEventListener("click", pressed);
       menu.removeEventListener("toggle", toggled);
       window.removeEventListener("resize", scrolled);
       if (menu.matches(":popover-open")) menu.hidePopover();
