@@ -33,7 +33,7 @@ def daemon(folder: Path, senders: int, settings: Mapping[str, str]) -> Iterator[
     """
     data = folder / "data"
     data.mkdir(mode=0o700)
-    store, _ = open_store(Config(server=Server(data=str(data))), new_epoch=new_id, development=False)
+    store, _ = open_store(Config(server=Server(data=str(data))), new_epoch=new_id, new=True)
     people = [PutUser("den", "Den", "dentist", 1), *(PutUser(f"pat-{n}", "Pat", "patient", 1) for n in range(senders))]
     store.commit(people)
     store.commit([OpenDirect(f"c-{n}", f"pat-{n}", "den", 1) for n in range(senders)])

@@ -53,7 +53,7 @@ def victim(folder: Path) -> Iterator[Victim]:
     """A daemon outside development mode, on the first processor; killed at the end."""
     data = folder / "data"
     data.mkdir(mode=0o700)
-    store, _ = open_store(Config(server=Server(data=str(data))), new_epoch=new_id, development=False)
+    store, _ = open_store(Config(server=Server(data=str(data))), new_epoch=new_id, new=True)
     people = [f"pat-{n}" for n in range(ATTACKERS)]
     store.commit([PutUser(user=id, name="Pat", role="patient", at=1) for id in people])
     store.commit([PutUser(user=id, name=id, role=role, at=1) for id, role in (("den", "dentist"), ("ada", "patient"))])

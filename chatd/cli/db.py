@@ -38,20 +38,23 @@ def db() -> None:
 @db.command()
 @settings("data", "database")
 @click.option("--dev", is_flag=True, help="A MySQL database that is new to chatd is for development mode.")
-def upgrade(settings: Settings, dev: bool) -> None:
+@click.option("--new", is_flag=True, help="Make the SQLite file where there is none, which is else a mistake.")
+def upgrade(settings: Settings, dev: bool, new: bool) -> None:
     """Bring the database to this version's schema.
 
     And its search index up to date. A daemon does that by itself: the schema when it starts, the index while it runs.
-    Tables of MySQL are altered by this command alone.
+    Tables of MySQL, also those of an empty database, are made and altered by this command alone.
     """
     try:
-        config = settings.load()
+        loaded = settings.read()
+        config = loaded.config
         if not config.database_is_file():
             _upgrade_server(config, development=dev)
             return
         path = config.database_path()
-        pending = inspect(path).pending if path.exists() else ()
-        with reach.opened(config) as store:
+        there = path.exists()
+        pending = inspect(path).pending if there else ()
+        with reach.opened(loaded, new=new, upgrade=True) as store:
             _index(store)
     except Held as held:
         if not pending:
@@ -60,7 +63,10 @@ def upgrade(settings: Settings, dev: bool) -> None:
         fail(f"{held}: stop it, then run this again")
     except (ConfigError, StoreError, VerbFailed) as error:
         fail(str(error))
-    say(f"{path}: upgraded ({', '.join(pending)})" if pending else f"{path}: nothing to do, it is up to date")
+    if not there:
+        say(f"{path}: made, a new, empty database")
+    else:
+        say(f"{path}: upgraded ({', '.join(pending)})" if pending else f"{path}: nothing to do, it is up to date")
 
 
 def _upgrade_server(config: Config, *, development: bool) -> None:

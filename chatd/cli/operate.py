@@ -15,7 +15,7 @@ from .say import say, say_json, say_table
 def operate(settings: Settings, verb: Verb) -> Answer:
     """Run a verb, by the daemon or here; where that fails, one clear line, exit 2."""
     try:
-        return reach.run(settings.load(), verb)
+        return reach.run(settings.read(), verb)
     except (ConfigError, VerbFailed) as error:
         fail(str(error))
 

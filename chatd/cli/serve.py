@@ -17,9 +17,9 @@ from .options import Settings, settings
 def serve(settings: Settings, dev: bool, dev_expose: bool) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     try:
-        config = settings.load()
-        logs.configure(config.logs.level, config.logs.format, background=True)
-        serving.serve(config, development=dev or dev_expose, exposed=dev_expose, read=settings.load)
+        loaded = settings.read()
+        logs.configure(loaded.config.logs.level, loaded.config.logs.format, background=True)
+        serving.serve(loaded, development=dev or dev_expose, exposed=dev_expose, read=settings.load)
     except (ConfigError, serving.CannotServe) as error:
         logs.flush()  # the one line that says why comes last
         fail(str(error))

@@ -5,32 +5,24 @@ import fcntl
 import ipaddress
 import os
 import shutil
-import stat
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-import attrs
 from cryptography import x509
 
 from chatd.auth import elsewhere, secret
-from chatd.config import SETTINGS, Config, ConfigError, Loaded
+from chatd.config import SETTINGS, Config, Loaded
 from chatd.net import tls
 from chatd.net.listen import listen
-from storage.contract import StoreError
-from storage.sqlite.inspection import inspect
+from storage.sqlite.access import objection
 
 from . import lock
 from . import rlimit as files
-
-BUILT = 2026
-"""The year this was written in: a clock that is behind it is wrong."""
-
-CLOCK_TOLERANCE = 5_000
-"""Milliseconds that the newest message may be ahead of the clock."""
+from .check_database import database
+from .finding import Finding, exposed
 
 LOW_SPACE, NO_SPACE = 2**30, 2**26
 """Bytes free below which there is a warning, and below which something is wrong."""
@@ -51,15 +43,6 @@ SHORT_CERTIFICATE = 14
 """Days left below which there is a warning."""
 
 
-@attrs.frozen
-class Finding:
-    """One finding: a line."""
-
-    level: Literal["ok", "warning", "wrong"]
-    what: str
-    text: str
-
-
 def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
     """Look at everything, a finding at a time. `now`: the clock, in ms since 1970."""
     settings = loaded.config
@@ -68,7 +51,7 @@ def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
         ("data folder", _data_folder(settings)),
         ("secret", _secret(settings)),
         ("sign-in", _sign_in(settings)),
-        ("database", _database(settings, now)),
+        ("database", database(loaded, now)),
         ("disk", _space(settings)),
         ("tls", _certificate(settings, now)),
         ("open files", _open_files(settings)),
@@ -90,19 +73,12 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
         and (_is_secret(name) or (name == "storage.database" and "@" in loaded.config.storage.database))
     ]
     if loaded.file and holds:
-        yield from _exposed("settings", loaded.file, f"{' and '.join(holds)} in it: chmod 600 {loaded.file}")
+        yield from exposed("settings", loaded.file, f"{' and '.join(holds)} in it: chmod 600 {loaded.file}")
 
 
 def _is_secret(setting: str) -> bool:
     table, _, key = setting.rpartition(".")
     return SETTINGS[table][key].secret
-
-
-def _exposed(what: str, path: Path, advice: str) -> Iterator[Finding]:
-    """A finding where others than the owner can read or write what is at `path`."""
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        yield Finding("wrong", what, f"{path}: open to others than its owner (mode {mode:04o}); {advice}")
 
 
 def _data_folder(settings: Config) -> Iterator[Finding]:
@@ -111,10 +87,10 @@ def _data_folder(settings: Config) -> Iterator[Finding]:
         yield Finding("warning", "data folder", f"{path}: not there yet; chatd init makes it")
     elif not path.is_dir():
         yield Finding("wrong", "data folder", f"{path}: is not a folder")
-    elif exposed := list(_exposed("data folder", path, f"chmod 700 {path}")):
-        yield from exposed
-    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        yield Finding("wrong", "data folder", f"{path}: this user may not write there")
+    elif why := objection(path):
+        yield Finding("wrong", "data folder", why)
+    elif wrong := list(exposed("data folder", path, f"chmod 700 {path}")):
+        yield from wrong
     else:
         yield Finding("ok", "data folder", f"{path}: for its owner alone")
 
@@ -162,34 +138,6 @@ def _site_sign_in(settings: Config) -> Iterator[Finding]:
         yield Finding("warning", "nextauth", f"{text}; make one with `openssl rand -base64 33`, for the site and here")
     else:
         yield Finding("ok", "nextauth", f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
-
-
-def _database(settings: Config, now: int) -> Iterator[Finding]:
-    year = time.gmtime(now / 1000).tm_year
-    clock = Finding("ok", "clock", f"{datetime.fromtimestamp(now / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC")
-    if year < BUILT:
-        clock = Finding("wrong", "clock", f"it is not {year}: set the clock, and keep it right (NTP)")
-    try:
-        path = settings.database_path()
-        if not path.exists():
-            yield Finding("warning", "database", f"{path}: not there yet; chatd init makes it")
-        else:
-            seen = inspect(path)
-            yield from _exposed("database", path, f"chmod 600 {path}")
-            if seen.newer:
-                text = f"{path}: made by a newer version of chatd (it has {seen.newer[-1]}): use that version"
-                yield Finding("wrong", "database", text)
-            elif seen.pending:
-                text = f"{path}: of an older version; chatd serve brings it up to date ({', '.join(seen.pending)})"
-                yield Finding("warning", "database", text)
-            else:
-                yield Finding("ok", "database", f"{path}: up to date")
-            if seen.newest is not None and seen.newest > now + CLOCK_TOLERANCE and clock.level == "ok":
-                behind = (seen.newest - now) // 1000
-                clock = Finding("warning", "clock", f"{behind} s behind the newest message: is it set right?")
-    except (ConfigError, StoreError) as error:
-        yield Finding("wrong", "database", str(error))
-    yield clock
 
 
 def _space(settings: Config) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from storage.sqlite.access import objection
+
 NAME = "chatd.lock"
 
 
@@ -15,6 +17,13 @@ class Held(Exception):
         self.who = f"process {pid}" if pid.isdecimal() else "another process"
         self.daemon = daemon
         super().__init__(f"{what} is in use by {self.who}")
+
+
+def not_taken(error: OSError) -> str:
+    """Return why a lock could not be made, for people."""
+    path = Path(str(error.filename))
+    objections = (objection(each) for each in (path.parent, path))
+    return next(filter(None, objections), f"{error.filename}: {error.strerror or error}")
 
 
 class Lock:

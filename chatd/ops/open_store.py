@@ -26,10 +26,18 @@ def place_of(config: Config) -> str:
     return str(parse(config.storage.database))
 
 
-def open_store(config: Config, *, new_epoch: Callable[[], str], development: bool = False) -> tuple[Store, list[str]]:
-    """The store, and what its operator should know about it. Raises StoreError.
+def open_store(
+    config: Config,
+    *,
+    new_epoch: Callable[[], str],
+    development: bool = False,
+    new: bool = False,
+    upgrade: bool = False,
+) -> tuple[Store, list[str]]:
+    """Open the store: it, and what its operator should know about it. Raises StoreError.
 
-    `new_epoch` names the lineage of a new store; `development` marks a new one.
+    `new`: it is made where there is none, `new_epoch` names its lineage, and `development` marks it. `upgrade`: a file
+    of an older version is brought to this one's.
     """
     if config.database_is_file():
         store = SqliteStore(
@@ -38,11 +46,18 @@ def open_store(config: Config, *, new_epoch: Callable[[], str], development: boo
             development=development,
             durability=config.storage.durability,
             readers=config.storage.readers,
+            new=new,
+            upgrade=upgrade,
             report=_report_damage,
         )
+        warnings = []
+        if store.made and not development:
+            warnings.append(f"made a new, empty database {store.path}: nobody is in it yet")
+        if store.upgraded:
+            warnings.append(f"upgraded {store.path} to this version ({', '.join(store.upgraded)})")
         if store.single:
-            return store, ["this SQLite is too old for several connections: reads and writes share one"]
-        return store, []
+            warnings.append("this SQLite is too old for several connections: reads and writes share one")
+        return store, warnings
     try:
         from storage.mysql.store import MysqlStore
     except ModuleNotFoundError:
@@ -54,6 +69,7 @@ def open_store(config: Config, *, new_epoch: Callable[[], str], development: boo
         readers=config.storage.readers,
         names=_pairs(config.mysql.names),
         roles=_pairs(config.mysql.roles),
+        new=new,
     )
     return server, server.warnings
 

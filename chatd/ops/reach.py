@@ -12,10 +12,11 @@ from chatd.admin import control
 from chatd.admin.catalogue import parse, written
 from chatd.admin.ports import DirectPort
 from chatd.admin.verbs import Answer, Verb, VerbFailed
-from chatd.config import Config
+from chatd.config import Config, Loaded
 from storage.contract import Store, StoreError, Unavailable
 
-from .lock import Held, Lock
+from .first_start import may_make
+from .lock import Held, Lock, not_taken
 from .open_store import open_store, place_of
 
 PATIENCE = 10.0
@@ -25,13 +26,14 @@ AGAIN = 0.05
 """Seconds until it looks again."""
 
 
-def run(config: Config, verb: Verb) -> Answer:
+def run(loaded: Loaded, verb: Verb) -> Answer:
     """Do it, wherever the store is. Raises VerbFailed."""
+    config = loaded.config
     verb = parse(written(verb))  # one check of what was typed, for both ways
     until = time.monotonic() + PATIENCE
     while True:
         try:
-            with opened(config, new=verb.NEW_STORE) as store:
+            with opened(loaded, new=verb.NEW_STORE and _may_make(loaded)) as store:
                 return trio.run(verb.run, DirectPort(store, config))
         except Held as held:
             with suppress(control.NobodyThere):
@@ -41,19 +43,27 @@ def run(config: Config, verb: Verb) -> Answer:
             time.sleep(AGAIN)
 
 
+def _may_make(loaded: Loaded) -> bool:
+    try:
+        return may_make(loaded, development=False)
+    except StoreError as error:
+        raise VerbFailed(str(error)) from None
+
+
 @contextmanager
-def opened(config: Config, *, new: bool = False) -> Iterator[Store]:
-    """The store, for this process alone; `new`: made where there is none. Raises Held and VerbFailed."""
+def opened(loaded: Loaded, *, new: bool = False, upgrade: bool = False) -> Iterator[Store]:
+    """The store, for this process alone. `new`, `upgrade`: as for `open_store`. Raises Held and VerbFailed."""
+    config = loaded.config
     file = config.database_path() if config.database_is_file() else None
     if file is not None and not (new or file.exists()):
         raise VerbFailed(f"there is no database {file}: look at --data, or make one with `chatd init`")
     try:
         lock = Lock(config.data_path(), file, daemon=False)
     except OSError as error:
-        raise VerbFailed(f"{config.data_path()}: cannot be used: {error.strerror or error}") from None
+        raise VerbFailed(f"cannot be locked for this command: {not_taken(error)}") from None
     with closing(lock):
         try:
-            store, _ = open_store(config, new_epoch=lambda: str(uuid_utils.uuid7()))
+            store, _ = open_store(config, new_epoch=lambda: str(uuid_utils.uuid7()), new=new, upgrade=upgrade)
             with closing(store):
                 yield store
         except StoreError as error:

@@ -16,7 +16,7 @@ import trio
 from chatd.admin.control import Control
 from chatd.auth.secret import BadSecret, ensure
 from chatd.auth.tokens import Tokens
-from chatd.config import Config
+from chatd.config import Config, Loaded
 from chatd.daemon import Daemon
 from chatd.ids import new_id
 from chatd.logs.writer import LineWriter
@@ -26,7 +26,8 @@ from storage.contract import Store, StoreError
 
 from . import open_store as database
 from . import rlimit as files
-from .lock import Held, Lock
+from .first_start import may_make
+from .lock import Held, Lock, not_taken
 from .process import Service
 from .program import program
 from .systemd import Notifier
@@ -42,8 +43,9 @@ class CannotServe(Exception):
     """Something must be mended first; the message says what, in one line."""
 
 
-def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[], Config]) -> None:
+def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[], Config]) -> None:
     """Run the daemon until SIGTERM or SIGINT. `read`: the settings as they are at a SIGHUP. Raises CannotServe."""
+    config = loaded.config
     notifier = Notifier.from_environment()
     if development:
         _check_development(config, exposed=exposed)
@@ -51,7 +53,8 @@ def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[]
         encryption = tls.load(config.tls)
     except tls.BadCertificate as error:
         raise CannotServe(str(error)) from None
-    with closing(_lock(config)), closing(_open_store(config, development=development)) as store:
+    new = _may_make(loaded, development=development)
+    with closing(_lock(config)), closing(_open_store(config, development=development, new=new)) as store:
         tokens = None if development else _tokens(config)
         try:
             listeners = listen(config.server.host, config.server.port)
@@ -70,6 +73,14 @@ def serve(config: Config, *, development: bool, exposed: bool, read: Callable[[]
             trio.run(service.run, lambda: _announce(daemon, service.url))
 
 
+def _may_make(loaded: Loaded, *, development: bool) -> bool:
+    """Return True where a new database may be made. Before the lock, which makes the folder."""
+    try:
+        return may_make(loaded, development=development)
+    except StoreError as error:
+        raise CannotServe(str(error)) from None
+
+
 def _lock(config: Config) -> Lock:
     """Make this process the one that has the data folder and the database."""
     until = time.monotonic() + PATIENCE
@@ -83,9 +94,7 @@ def _lock(config: Config) -> Lock:
             what = "a chatd that runs already" if held.daemon else "a command of chatd"
             raise CannotServe(f"{held.what} is in use by {held.who}, {what}: stop it, or use another --data") from None
         except OSError as error:
-            raise CannotServe(
-                f"{database.place_of(config)}: cannot be used as the database: {error.filename}: {error.strerror}"
-            ) from None
+            raise CannotServe(f"cannot be locked for this daemon: {not_taken(error)}") from None
 
 
 def _tokens(config: Config) -> Tokens:
@@ -137,10 +146,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _open_store(config: Config, *, development: bool) -> Store:
+def _open_store(config: Config, *, development: bool, new: bool) -> Store:
     try:
         place = database.place_of(config)
-        store, warnings = database.open_store(config, new_epoch=new_id, development=development)
+        store, warnings = database.open_store(config, new_epoch=new_id, development=development, new=new, upgrade=True)
     except StoreError as error:
         raise CannotServe(str(error)) from None
     if development and not store.development:

@@ -54,7 +54,7 @@ Done = TypeVar("Done")
 class MysqlStore(Reads):
     """A `Store` in the database at `url`.
 
-    An empty database is filled with tables; an app's own are to be adopted first. `new_epoch` names a new
+    `new`: an empty database is filled with tables; an app's own are to be adopted first. `new_epoch` names a new
     store's lineage; `development` marks a new one. `names`, `roles`: what the app calls tables, columns and roles.
     Raises StoreError where the database can't be used.
     """
@@ -68,6 +68,7 @@ class MysqlStore(Reads):
         readers: int = READERS,
         names: Mapping[str, str] | None = None,
         roles: Mapping[str, str] | None = None,
+        new: bool = True,
     ) -> None:
         address = parse(url)
         self.address = str(address)
@@ -85,7 +86,7 @@ class MysqlStore(Reads):
         self._unsettled = False  # somebody was told that a change may have happened
         super().__init__(Pool(address, self._names, readers=readers), Roles(roles or {}))
         try:
-            self._open(new_epoch, development=development)
+            self._open(new_epoch, development=development, new=new)
         except (StoreError, Unavailable) as error:
             self.close()
             raise StoreError(f"database {address}: {error}") from None
@@ -93,12 +94,14 @@ class MysqlStore(Reads):
             self.close()
             raise StoreError(f"database {address}: {told(error)}") from None
 
-    def _open(self, new_epoch: Callable[[], str], *, development: bool) -> None:
+    def _open(self, new_epoch: Callable[[], str], *, development: bool, new: bool) -> None:
         with self._lock:
             db = self._pool.connect(writer=True)
             self._writer = db
             layout = read_layout(db)
             if schema.is_empty(layout):
+                if not new:
+                    raise StoreError("it is empty: look at its name, or fill it with `chatd db upgrade`")
                 schema.upgrade(db, self._names, epoch=new_epoch(), development=development)
                 layout = read_layout(db)
             schema.check_version(db, layout)

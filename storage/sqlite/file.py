@@ -18,6 +18,8 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.contract import StoreError, Unavailable
 
+from .access import mend_side_files, require_access
+from .inspection import inspect, refusal
 from .schema import migrate
 from .search import prepare
 
@@ -48,8 +50,9 @@ sqlite3.register_adapter(bool, int)
 class SqliteFile:
     """One writer and a few readers of the SQLite file at `path`.
 
-    Its folder is made where it is missing, readable by its owner alone. `new_epoch` names a new file's lineage;
-    `development` marks a new file. Raises StoreError where the file can't be used.
+    `new`: a file is made where there is none or an empty one, and its folder, readable by its owner alone. `new_epoch`
+    names a new file's lineage; `development` marks a new file. `upgrade`: a file of an older version is brought to
+    this one's; `upgraded` names what was done to it; `made`: it was new. Raises StoreError where it can't be used.
     """
 
     def __init__(
@@ -60,8 +63,12 @@ class SqliteFile:
         development: bool = False,
         durability: Literal["full", "normal"] = "full",
         readers: int = 2,
+        new: bool = True,
+        upgrade: bool = True,
     ) -> None:
         self.path = path
+        self.made = False
+        self.upgraded: tuple[str, ...] = ()
         self.generation = 0
         self.single = sqlite3.sqlite_version_info < SAFE_VERSION
         self._durability = durability
@@ -76,7 +83,14 @@ class SqliteFile:
         for _ in range(self._places):
             self._readers.put(None)
         try:
-            self._make_folder()
+            mend_side_files(path)
+            require_access(path)  # the folder's, too, before anything is made in it
+            self._make_file(new=new)
+            found = inspect(path)
+            if why := refusal(found, new=new, upgrade=upgrade):
+                raise StoreError(f"{path}: {why}")
+            self.made = found.empty
+            self.upgraded = () if found.empty else found.pending
             self._writer = self._connect()
             migrate(Database(self._writer, recursive_triggers=False))
             prepare(self._writer)
@@ -85,9 +99,9 @@ class SqliteFile:
                 [new_epoch(), str(int(development))],
             )
             meta = dict(self._writer.execute("SELECT key, value FROM chatd_meta").fetchall())
-        except StoreError as error:
+        except StoreError:
             self.close()
-            raise StoreError(f"{path}: {error}") from None
+            raise
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise StoreError(f"{path}: cannot be used as the database: {_why(error)}") from error
@@ -96,12 +110,12 @@ class SqliteFile:
 
     # -- opening, failing, repairing --
 
-    def _make_folder(self) -> None:
-        folder = self.path.parent
-        if not folder.exists():
-            folder.mkdir(parents=True, mode=0o700)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, f"the folder {folder} is not writable")
+    def _make_file(self, *, new: bool) -> None:
+        if not new:
+            if not self.path.exists():
+                raise StoreError(f"there is no database {self.path}")
+            return
+        self.path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
 

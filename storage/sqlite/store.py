@@ -37,10 +37,9 @@ CACHED_ROWS = 100_000
 
 
 class SqliteStore(SqliteFile):
-    """A `Store` in the SQLite file at `path`; its folder is made where it is missing, readable by its owner alone.
+    """A `Store` in the SQLite file at `path`, made and upgraded as `SqliteFile` says. Raises StoreError.
 
-    `new_epoch` names a new file's lineage; `development` marks a new file. Raises StoreError where the file can't be
-    used.
+    `report`: told of each damaged message that is read, by conversation and seq.
     """
 
     def __init__(
@@ -52,10 +51,20 @@ class SqliteStore(SqliteFile):
         durability: Literal["full", "normal"] = "full",
         readers: int = 2,
         report: Callable[[str, int], None] = lambda conversation, seq: None,
+        new: bool = True,
+        upgrade: bool = True,
     ) -> None:
         self._messages = Messages(report)
         self._cache = statements.RoomCache()
-        super().__init__(path, new_epoch=new_epoch, development=development, durability=durability, readers=readers)
+        super().__init__(
+            path,
+            new_epoch=new_epoch,
+            development=development,
+            durability=durability,
+            readers=readers,
+            new=new,
+            upgrade=upgrade,
+        )
 
     def _forget(self) -> None:
         self._cache.clear()

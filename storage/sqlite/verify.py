@@ -12,7 +12,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.contract import StoreError
 
 from .damage import READ_MESSAGE, is_damaged, lenient
-from .inspection import inspect
+from .inspection import inspect, refusal
 
 EXAMPLES_SHOWN = 5
 """Examples of what is wrong, of each kind."""
@@ -88,11 +88,8 @@ def verify(path: Path) -> Iterator[Finding]:
 
     Raises StoreError where the file can't be read, or is not of this version.
     """
-    seen = inspect(path)
-    if seen.newer:
-        raise StoreError(f"{path}: made by a newer version of chatd (it has {seen.newer[-1]}): use that version")
-    if seen.pending:
-        raise StoreError(f"{path}: made by an older version of chatd: run `chatd db upgrade` first")
+    if why := refusal(inspect(path), new=False, upgrade=False):
+        raise StoreError(f"{path}: {why}")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)) as db:
             db.execute("PRAGMA query_only = ON")

@@ -70,8 +70,8 @@ def store_of_a_real_clinic(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (unwritable_folder, ["data/chatd.db", "cannot be used as the database"]),
-        (database_that_is_none, ["data/chatd.db", "cannot be used as the database"]),
+        (unwritable_folder, ["cannot be locked for this daemon", "/data"]),
+        (database_that_is_none, ["data/chatd.db", "cannot be read as the database"]),
         (newer_schema, ["data/chatd.db", "newer version", "m999_telepathy"]),
         (store_of_a_real_clinic, ["data/chatd.db", "not made in development mode"]),
     ],

@@ -66,9 +66,11 @@ def test_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_there_yet(tmp_path: Path) -> None:
     shutil.rmtree("data")
     found = findings()
-    for what in ("data folder", "secret", "database"):
+    for what in ("data folder", "secret"):
         assert found[what][0] == "warning"
         assert "chatd init" in found[what][1]
+    level, text = found["database"]
+    assert (level, f"chatd init {tmp_path}" in text) == ("wrong", True)
     assert found["disk"][1].startswith(f"{tmp_path}: ")
     assert not Path("data").exists()
 

@@ -37,12 +37,12 @@ def url() -> str:
 
 def test_a_file_or_a_server(tmp_path: Path, url: str) -> None:
     file = settings(f"sqlite:///{tmp_path}/chat.db")
-    store, warnings = database.open_store(file, new_epoch=lambda: "e")
+    store, warnings = database.open_store(file, new_epoch=lambda: "e", new=True)
     with closing(store):
         assert isinstance(store, SqliteStore)
         assert database.place_of(file) == f"{tmp_path}/chat.db"
-        assert warnings == []
-    store, warnings = database.open_store(settings(url), new_epoch=lambda: "e", development=True)
+        assert warnings == [f"made a new, empty database {tmp_path}/chat.db: nobody is in it yet"]
+    store, warnings = database.open_store(settings(url), new_epoch=lambda: "e", development=True, new=True)
     with closing(store):
         assert isinstance(store, MysqlStore)
         assert store.development
@@ -140,7 +140,7 @@ def test_a_server_of_an_app_is_not_touched(tmp_path: Path, url: str) -> None:
 
 def test_store_damaged_message_is_logged_once_without_its_text(tmp_path: Path) -> None:
     file = settings(f"sqlite:///{tmp_path}/chat.db")
-    store, _ = database.open_store(file, new_epoch=lambda: "e")
+    store, _ = database.open_store(file, new_epoch=lambda: "e", new=True)
     with closing(store), structlog.testing.capture_logs() as logged:
         desk = Desk(store)
         conversation = desk.chat("ada", "ben")

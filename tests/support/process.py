@@ -15,7 +15,9 @@ from typing import Any
 import attrs
 import trio
 
+from chatd.config import DATABASE_FILE
 from chatd.config.layers import BORROWED
+from storage.sqlite import SqliteStore
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("-c", "from chatd.cli import main; main(prog_name='chatd')")
@@ -161,6 +163,8 @@ async def running(
     """
     if settings is not None:
         (folder / "chatd.toml").write_text(settings)
+        if not development:  # settings without a database are refused there
+            SqliteStore((data or folder / "data") / DATABASE_FILE, new_epoch=lambda: "made").close()
     errors = folder / "stderr.log"
     mode = ["--dev"] if development else []
     began = time.monotonic()
