@@ -16,7 +16,7 @@ from storage.changes import Changed, SendMessage
 
 from . import view
 from .caller import Recipient
-from .event import Event
+from .event import ChangeEvent, Event
 from .order import Lag
 from .pending import PendingRequest, answer, answer_sent
 from .registry import Registry
@@ -32,14 +32,16 @@ are spread.
 
 
 class Step:
-    """A plain change of a batch, and who asked for it: `asker` is None where no ok is wanted."""
+    """A plain change of a batch, and who asked for it: `asker` is None where no `ok` stands for the event."""
 
     __slots__ = ("asker", "pending", "seen")
 
     def __init__(self, seen: view.Seen, pending: PendingRequest) -> None:
         self.seen = seen
         self.pending = pending
-        self.asker: object = pending.caller if pending.wants_ok else None  # a recipient too, where it is a session
+        caller = pending.caller
+        # A recipient, too, where it is a session.
+        self.asker: object = caller if pending.wants_ok and caller.ok_is_event else None
 
 
 class Audience:
@@ -77,12 +79,12 @@ class Audience:
             for session in of(user):
                 yield user, session
 
-    def fall_behind(self, rev: int) -> None:
-        """Everyone who has taken part since `rev` is behind from there on, until `read_on`."""
+    def fall_behind(self, rev: int, seq: int) -> None:
+        """Everyone who has taken part since `rev`, message `seq`, is behind from there on, until `read_on`."""
         gone = [p.user for p in self._participants.values() if p.left_at is not None and p.rev > rev]
         for user in (*self.present, *gone):
             for session in self._registry.of(user):
-                self._behind[session] = session.fall_behind(self.id, rev)
+                self._behind[session] = session.fall_behind(self.id, rev, seq)
 
     def read_on(self) -> None:
         """Those who are behind read on from the store; who left meanwhile hears of that."""
@@ -111,12 +113,12 @@ class Audience:
                 self._gather(session, first, last)
             else:
                 if shared is None:
-                    shared = Event(view.merged(self.id, whole))
+                    shared = ChangeEvent(self.id, whole, self._participants)
                 session.deliver(self.id, first, last, shared)
         for step in run:
             pending = step.pending
-            if pending.wants_ok:  # its connection is gone
-                answer(pending, self.id, step.seen.fields_for(pending.caller.user_id), step.seen.outcome)
+            if pending.wants_ok:  # its connection is gone, or has the event, too
+                self._answer(step)
             pending.finish()
         run.clear()
 
@@ -131,22 +133,26 @@ class Audience:
             if all(seen.quiet and user not in seen.concerned for seen in others):
                 self._gather(session, first, last)
             else:
-                session.deliver(self.id, first, last, Event(view.merged(self.id, others, user)))
+                event = ChangeEvent(self.id, list(others), self._participants, user)
+                session.deliver(self.id, first, last, event)
             others.clear()
 
         for step in run:
             if step.asker is session:
                 if others:
                     tell_others()
-                if isinstance(step.pending.change, SendMessage):
-                    answer_sent(step.pending, self.id, step.seen)
-                else:
-                    answer(step.pending, self.id, step.seen.fields_for(user), step.seen.outcome)
+                self._answer(step)
             else:
                 others.append(step.seen)
                 if user in step.seen.concerned:
                     tell_others()  # a membership is final for its event: no message may follow in it
         tell_others()
+
+    def _answer(self, step: Step) -> None:
+        if isinstance(step.pending.change, SendMessage):
+            answer_sent(step.pending, self.id, step.seen)
+        else:
+            answer(step.pending, self.id, step.seen.fields_for(step.pending.caller.user_id), step.seen.outcome)
 
     def _gather(self, session: Recipient, first: int, last: int) -> None:
         session.gather(Change(conversation=self.id, from_rev=first, rev=last))
@@ -164,7 +170,9 @@ class Audience:
         """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
         outcome = seen.outcome
         self._apply(outcome, outcome, ())
-        asker: object = pending.caller if pending is not None and pending.wants_ok else None
+        asker: object = None
+        if pending is not None and pending.wants_ok and pending.caller.ok_is_event:
+            asker = pending.caller
         only = {m.user for m in outcome.memberships} if outcome.rev == outcome.from_rev else None
         if only is None:
             self._gather_for = GATHER_S
@@ -175,7 +183,8 @@ class Audience:
                 continue
             if user in seen.concerned or shared is None:
                 fields = seen.fields_for(user)
-                event = Event(Change(conversation=self.id, **fields))
+                viewer = user if user in seen.concerned else None
+                event: Event = ChangeEvent(self.id, (seen,), self._participants, viewer, fields)
                 if user not in seen.concerned:
                     shared = fields, event
             else:

@@ -9,13 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import attrs
-from msgspec import Raw
 
 from protocol.codes import CloseCode
 from protocol.frames import Change, ChangeOk, Frame, Ok
 from protocol.types import RequestId
 from storage.records import User
 
+from . import view
 from .event import Event
 from .order import Lag
 
@@ -29,7 +29,9 @@ class Read:
 
 
 class Caller(Protocol):
-    """Somebody who asks, and gets the answers."""
+    """Somebody who asks, and gets the answers. `ok_is_event`: where it is a recipient, too, an `ok` is all it gets."""
+
+    ok_is_event: bool
 
     @property
     def user(self) -> User | None:
@@ -54,8 +56,8 @@ class Caller(Protocol):
         """Answer with the `ok` of a change, in its conversation's order; never waits."""
         ...
 
-    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, message: Raw) -> None:
-        """The same for a message that was sent, which is JSON already: the hot path."""
+    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, seen: view.Seen) -> None:
+        """The same for a message that was sent, and nothing else with it: the hot path."""
         ...
 
     def asked(self) -> None:
@@ -116,8 +118,8 @@ class Recipient(Protocol):
         """Have the next event of the conversation stand for all before it."""
         ...
 
-    def fall_behind(self, conversation: str, rev: int) -> Lag:
-        """Mark the client as having the conversation up to `rev` only; `feed` makes it read on."""
+    def fall_behind(self, conversation: str, rev: int, seq: int | None = None) -> Lag:
+        """Mark the client as having the conversation up to `rev`, message `seq`; `feed` makes it read on."""
         ...
 
     def feed(self, revs: Mapping[str, int]) -> None:

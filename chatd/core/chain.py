@@ -1,8 +1,8 @@
 """Catch-up: the changes of a conversation since some rev as a chain of events, with the `ok`s at their turn."""
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 
@@ -12,23 +12,17 @@ from protocol.objects import Encoded
 from storage.records import Since
 
 from . import view
-from .event import Codec
+from .event import Waiting
 
 FRAME_BYTES = 512 * 1024
 """Size at which a catch-up event is cut: half of what a frame may have."""
 
 
-class Ok(Protocol):
-    """An `ok` that waits for its turn, encoded."""
-
-    from_rev: int
-    rev: int
-    data: bytes
-
-
-def chain(codec: Codec, conversation: str, start: int, since: Since, oks: Sequence[Ok]) -> list[bytes]:
+def chain(
+    encode: Callable[[Frame], bytes], conversation: str, start: int, since: Since, oks: Sequence[Waiting]
+) -> list[bytes]:
     """Return the events from `start` to `since.through`, with the `ok`s at their turn, none of them too large."""
-    links = _Chain(codec, conversation, start, since, oks)
+    links = _Chain(encode, conversation, start, since, oks)
     said = {ok.rev for ok in oks if ok.from_rev < ok.rev}  # an `ok` lists what changed with it
     objects: list[tuple[int, str, Any]] = [
         *((m.rev, "messages", view.message(m)) for m in since.messages if m.rev not in said),
@@ -45,9 +39,16 @@ def chain(codec: Codec, conversation: str, start: int, since: Since, oks: Sequen
 class _Chain:
     """Events under construction: `at` is the rev that the frames so far lead to."""
 
-    def __init__(self, codec: Codec, conversation: str, start: int, since: Since, oks: Sequence[Ok]) -> None:
+    def __init__(
+        self,
+        encode: Callable[[Frame], bytes],
+        conversation: str,
+        start: int,
+        since: Since,
+        oks: Sequence[Waiting],
+    ) -> None:
         self.frames: list[bytes] = []
-        self._codec = codec
+        self._encode = encode
         self._conversation = conversation
         self._since = since
         self._turns = deque(sorted(oks, key=lambda ok: (ok.from_rev, ok.rev)))
@@ -80,7 +81,7 @@ class _Chain:
 
     def _emit(self, rev: int) -> None:
         event = _event(self._conversation, self._at, rev, self._group, self._since)
-        self.frames.append(self._codec.encode(event))
+        self.frames.append(self._encode(event))
         self._group.clear()
         self._at, self._size, self._has_event = rev, 0, True
 

@@ -51,7 +51,7 @@ class NumberedSink:
 
     def push(self, data: bytes, *, counts: bool = True) -> None:
         """Keep a payload under the next number; never waits. After a cut nothing happens."""
-        if self._cut:
+        if self._cut or not data:
             return
         self._kept.append((data, counts))
         if counts:

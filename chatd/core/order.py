@@ -13,8 +13,7 @@ import attrs
 from protocol.frames import Change, Frame
 from storage.records import Since
 
-from .chain import chain
-from .event import Codec, Event
+from .event import Dialect, Event
 from .sink import Sink
 
 
@@ -45,11 +44,13 @@ def place_of(from_rev: int, rev: int) -> int:
 class Lag:
     """A conversation that the client is behind in. `rev`: what it has; `reading`: a read is under way.
 
+    `seq`: the newest message at `rev`, for dialects that tell new messages from changed ones; None where nobody said.
     `moved`: users who came or went, as far as was read.
     """
 
     rev: int
     reading: bool = False
+    seq: int | None = None
     waiting: list[Waiting] = attrs.Factory(list)
     size: int = 0  # bytes of events that came during this read; beyond the sink's limit they are only marked
     moved: set[str] = attrs.Factory(set)
@@ -98,9 +99,9 @@ def _empty(conversation: str, from_rev: int, rev: int) -> Change:
 class Order:
     """Decides, for one connection, what leaves when; a conversation in `behind` is fed from the store."""
 
-    def __init__(self, sink: Sink, codec: Codec) -> None:
+    def __init__(self, sink: Sink, dialect: Dialect) -> None:
         self.sink = sink
-        self.codec = codec
+        self.dialect = dialect
         self.delivered = 0  # events
         self.behind: dict[str, Lag] = {}
         self._gathered: dict[str, tuple[int, int]] = {}  # conversation -> from, rev of what is still to be told
@@ -110,12 +111,12 @@ class Order:
 
     def send(self, frame: Frame, *, counts: bool = True) -> None:
         """Send a frame that has no place in a conversation's order."""
-        self._leave(None, 0, self.codec.encode(frame), counts=counts)
+        self._leave(None, 0, self.dialect.reply(frame), counts=counts)
 
     def notify(self, event: Event) -> None:
         """Send an event that has no place in a conversation's order."""
         self.delivered += 1
-        self._leave(None, 0, event.bytes_for(self.codec))
+        self._leave(None, 0, event.bytes_for(self.dialect))
 
     def deliver(self, conversation: str, from_rev: int, rev: int, event: Event) -> None:
         """Send a `change` in its conversation's order; where the client is behind, only while that is read."""
@@ -124,9 +125,9 @@ class Order:
             self.tell_gathered(conversation)
         lag = self.behind.get(conversation)
         if lag is None:
-            self._leave(conversation, place_of(from_rev, rev), event.bytes_for(self.codec))
+            self._leave(conversation, place_of(from_rev, rev), event.bytes_for(self.dialect))
         elif lag.reading:
-            data = event.bytes_for(self.codec)
+            data = event.bytes_for(self.dialect)
             lag.size += len(data)
             if lag.size <= self.sink.limit:
                 lag.waiting.append(Waiting(from_rev, rev, data, is_ok=False))
@@ -158,7 +159,7 @@ class Order:
         """Send what was gathered of the conversation, if anything."""
         gathered = self._gathered.pop(conversation, None)
         if gathered is not None:
-            self._leave(conversation, gathered[1], self.codec.encode(_empty(conversation, *gathered)))
+            self._leave(conversation, gathered[1], self.dialect.reply(_empty(conversation, *gathered)))
 
     def start_anew(self, conversation: str) -> None:
         """Forget any lag: the next event of the conversation stands for all before it."""
@@ -168,15 +169,17 @@ class Order:
             if waiting.is_ok:
                 self._leave(conversation, waiting.rev, waiting.data)
 
-    def fall_behind(self, conversation: str, rev: int) -> Lag:
-        """Mark the client as having the conversation up to `rev` only; somebody must feed it."""
+    def fall_behind(self, conversation: str, rev: int, seq: int | None = None) -> Lag:
+        """Mark the client as having the conversation up to `rev`, message `seq`; somebody must feed it."""
         gathered = self._gathered.pop(conversation, None)
         if gathered is not None:
             rev = min(rev, gathered[0])
         lag = self.behind.get(conversation)
         if lag is None:
-            lag = self.behind[conversation] = Lag(rev)
+            lag = self.behind[conversation] = Lag(rev, seq=seq)
         lag.rev = min(lag.rev, rev)
+        if seq is not None:
+            lag.seq = seq if lag.seq is None else min(lag.seq, seq)
         return lag
 
     def _leave(self, conversation: str | None, rev: int, data: bytes, *, counts: bool = True) -> None:
@@ -213,7 +216,7 @@ class Order:
                 elif not (hold.first and shown):
                     later.append(data)
             if hold.reply is not None:
-                self.sink.push(self.codec.encode(hold.reply), counts=False)
+                self.sink.push(self.dialect.reply(hold.reply), counts=False)
             for data in later:
                 self.sink.push(data)
 
@@ -223,8 +226,10 @@ class Order:
         """Send the changes from `lag.rev` to `since.through`, with the `ok`s at their turn; live again at the end."""
         live = since.through == since.room.conversation.rev and lag.continues(since.through, self.sink.limit)
         ready = [w for w in lag.waiting if w.is_ok and w.place <= since.through]
-        for data in chain(self.codec, conversation, lag.rev, since, ready):
+        for data in self.dialect.missed(conversation, lag.rev, lag.seq, since, ready):
             self.sink.push(data, counts=False)
+        if lag.seq is not None:
+            lag.seq = max((lag.seq, *(message.seq for message in since.messages)))
         self._caught_up(conversation, lag, since.through, live=live)
 
     def read_whole(self, conversation: str, lag: Lag, event: Change) -> None:
@@ -232,7 +237,7 @@ class Order:
         for waiting in lag.waiting:
             if waiting.is_ok and waiting.place <= event.rev:
                 self.sink.push(waiting.data)
-        self.sink.push(self.codec.encode(event), counts=False)
+        self.sink.push(self.dialect.reply(event), counts=False)
         self._caught_up(conversation, lag, event.rev, live=lag.continues(event.rev, self.sink.limit))
 
     def _caught_up(self, conversation: str, lag: Lag, rev: int, *, live: bool) -> None:

@@ -89,7 +89,7 @@ class Outbox:
 
     def push(self, data: bytes, *, counts: bool = True) -> None:
         """Queue whole frames; never waits. After a cut it does nothing."""
-        if self._cut:
+        if self._cut or not data:
             return
         queue = self._queue
         queue.append((data, counts))

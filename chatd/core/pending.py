@@ -55,7 +55,7 @@ class PendingRequest:
 
 
 def answer(pending: PendingRequest, conversation: str, fields: dict[str, Any], outcome: Changed | Unchanged) -> None:
-    """Answer a changing request with its `ok`, where one is wanted; it stands for the event on that connection."""
+    """Answer a changing request with its `ok`, where one is wanted."""
     if pending.wants_ok:
         assert pending.re is not None
         match pending.change:
@@ -75,7 +75,7 @@ def answer_sent(pending: PendingRequest, conversation: str, seen: view.Seen) -> 
     """The same for a message that was sent, and nothing else with it: the hot path."""
     if pending.re is not None and not pending.done:
         outcome = seen.outcome
-        pending.caller.answer_sent(pending.re, conversation, outcome.from_rev, outcome.rev, seen.messages[0])
+        pending.caller.answer_sent(pending.re, conversation, outcome.from_rev, outcome.rev, seen)
     pending.finish()
 
 

@@ -97,12 +97,17 @@ class Room:
         self._used = self._looked = trio.current_time()
         self._audience = Audience(row, parts.registry)
         self.is_present = self._audience.is_present
-        self._told = self.rev  # everyone has surely been told up to here
+        self._told = self.published  # everyone has surely been told up to here
 
     @property
     def rev(self) -> int:
         """The newest rev that was published."""
         return self._audience.rev
+
+    @property
+    def published(self) -> tuple[int, int]:
+        """The newest rev that was published, and the newest message at it."""
+        return self._audience.rev, self._audience.last_seq
 
     # -- the inbox --
 
@@ -306,10 +311,10 @@ class Room:
         self.resync(self._told)
         self.read_on()  # it takes a while until this room has read
 
-    def resync(self, rev: int | None = None) -> None:
-        """Have everyone catch up from the store, from the rev that was published or from `rev`."""
+    def resync(self, told: tuple[int, int] | None = None) -> None:
+        """Have everyone catch up from the store: from what was published, or from `told`, a rev and its newest seq."""
         self._stale = True
-        self._audience.fall_behind(self.rev if rev is None else rev)
+        self._audience.fall_behind(*(told or self.published))
         self._wake.set()
 
     def read_on(self) -> None:
@@ -324,7 +329,7 @@ class Room:
     # -- publishing: synchronous, in commit order --
 
     def _publish(self, batch: Sequence[PendingRequest], outcomes: Sequence[Outcome]) -> None:
-        self._told = self.rev
+        self._told = self.published
         run: list[Step] = []
         following = iter(outcomes)
         merged: dict[PendingRequest, Outcome] = {}

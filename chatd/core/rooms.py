@@ -266,7 +266,7 @@ class Rooms:
         except Exception:
             log.exception("telling failed", conversation=id)
             pending.refuse(internal())
-            room.resync(outcome.from_rev)
+            room.resync((outcome.from_rev, outcome.room.last_seq - len(outcome.messages)))
             if id not in self._loaded:  # it has no task that would see to it
                 room.read_on()
             for user in outcome.entered:

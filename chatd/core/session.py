@@ -4,17 +4,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import trio
-from msgspec import Raw
 
 from protocol.codes import CloseCode
-from protocol.encode import encode_sent_ok
 from protocol.frames import ChangeOk
 from protocol.types import RequestId
 from storage.records import Standing, User
 
+from . import view
 from .caller import Read
 from .catchup import Feeder
-from .event import Codec
+from .event import Dialect
 from .gate import Gate
 from .identity import NOTHING, Identity
 from .order import Order
@@ -29,8 +28,9 @@ class Session(Order):
     `stop(code, reason)` begins to end the connection; it never waits.
     """
 
-    def __init__(self, id: str, sink: Sink, codec: Codec, *, gate: Gate, stop: Stop) -> None:
-        super().__init__(sink, codec)
+    def __init__(self, id: str, sink: Sink, dialect: Dialect, *, gate: Gate, stop: Stop) -> None:
+        super().__init__(sink, dialect)
+        self.ok_is_event = dialect.ok_is_event
         self.id = id
         self.stop = stop
         self.user_id = ""
@@ -63,13 +63,12 @@ class Session(Order):
     # -- answers --
 
     def answer(self, ok: ChangeOk) -> None:
-        """Answer with the `ok` of a change, which stands for the event on this connection."""
-        self.ok(ok.conversation, ok.from_rev, ok.rev, self.codec.encode(ok))
+        """Answer with the `ok` of a change."""
+        self.ok(ok.conversation, ok.from_rev, ok.rev, self.dialect.reply(ok))
 
-    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, message: Raw) -> None:
-        """The same for a message that was sent, which is JSON already: the hot path."""
-        ok = encode_sent_ok(re, conversation, from_rev, rev, message)
-        self.ok(conversation, from_rev, rev, self.codec.wrap(ok))
+    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, seen: view.Seen) -> None:
+        """The same for a message that was sent, and nothing else with it: the hot path."""
+        self.ok(conversation, from_rev, rev, self.dialect.sent(re, conversation, from_rev, rev, seen))
 
     def asked(self) -> None:
         """Count a request that went to a room."""

@@ -14,7 +14,7 @@ class Sink(Protocol):
         ...
 
     def push(self, data: bytes, *, counts: bool = True) -> None:
-        """Take a payload; never waits. `counts`: it counts to the limit. After a cut nothing happens."""
+        """Take a payload; never waits. `counts`: it counts to the limit. After a cut nothing happens, nor by b""."""
         ...
 
     async def drained(self) -> None:

@@ -164,11 +164,18 @@ class Seen:
     def __init__(self, outcome: Changed, *, crowd: bool) -> None:
         o = outcome
         self.outcome = o
-        self.messages = tuple([encoded_message(m) for m in o.messages])
+        self._messages: tuple[objects.Encoded, ...] | None = None
         plain = not (o.entered or o.left or o.titled or o.memberships)
         if crowd or not plain:  # not the hot path
             self.plain = plain
             self._look_closer(crowd=crowd)
+
+    @property
+    def messages(self) -> tuple[objects.Encoded, ...]:
+        """The messages as native JSON, made on first use: not every dialect needs it."""
+        if self._messages is None:
+            self._messages = tuple([encoded_message(m) for m in self.outcome.messages])
+        return self._messages
 
     def _look_closer(self, *, crowd: bool) -> None:
         o = self.outcome
@@ -198,7 +205,7 @@ class Seen:
         if viewer in o.left:
             gone = tuple(participant(p) for p in o.participants if p.user == viewer)
             return fields | {"info": info(o.room), "participants": gone}
-        if self.messages:
+        if o.messages:
             fields["messages"] = self.messages
         if o.participants:
             fields["participants"] = tuple(map(participant, self.listed_for(viewer))) or None

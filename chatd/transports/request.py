@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
 import attrs
 import trio
-from msgspec import Raw
 
 from chatd.commands.dispatch import TABLE, dispatch
 from chatd.commands.parts import Parts
 from chatd.core.caller import Read
 from chatd.core.errors import Closing, Refusal
 from chatd.core.identity import Identity
+from chatd.core.view import Seen
 from protocol.codes import ErrorCode
 from protocol.encode import encode, encode_sent_ok
 from protocol.frames import ChangeOk, Error, Frame
@@ -35,6 +35,7 @@ class HttpCaller:
     """
 
     is_gone = False
+    ok_is_event = True
 
     def __init__(self, user: User, identity: Identity | None = None) -> None:
         self.user = user
@@ -69,9 +70,9 @@ class HttpCaller:
         """Keep the `ok` of a change."""
         self._keep(Answer(encode(ok), None))
 
-    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, message: Raw) -> None:
+    def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, seen: Seen) -> None:
         """Keep the `ok` of a message that was sent."""
-        self._keep(Answer(encode_sent_ok(re, conversation, from_rev, rev, message), None))
+        self._keep(Answer(encode_sent_ok(re, conversation, from_rev, rev, seen.messages[0]), None))
 
     def asked(self) -> None:
         """Count a request that went to a room."""

@@ -9,25 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chatd.core.event import Event
+from chatd.core.native import NativeJson
 from chatd.core.order import Hold, Lag, Order
 from protocol.encode import encode
-from protocol.frames import Change, ChangeOk, Frame, Ok
+from protocol.frames import Change, ChangeOk, Ok
 from storage.records import Conversation, Membership, Message, Room, Since
 
 C = "c-1"
 LIMIT = 2_000
-
-
-class Json:
-    """Frames as JSON, without a transport's own bytes."""
-
-    name = "json"
-
-    def encode(self, frame: Frame) -> bytes:
-        return encode(frame)
-
-    def wrap(self, json: bytes) -> bytes:
-        return json
 
 
 class Recorder:
@@ -108,7 +97,7 @@ class Walk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.sink = Recorder(limit=10**9)
-        self.order = Order(self.sink, Json())
+        self.order = Order(self.sink, NativeJson())
         self.rev = 1
         self.cursor = 1
         self.seen = 0  # frames of the sink that the client has read
@@ -209,7 +198,7 @@ TestWalk = Walk.TestCase
 
 def test_live_client_gets_events_and_oks_as_they_come() -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     deliver(order, 2)
     ok(order, 3)
     deliver(order, 4)
@@ -218,7 +207,7 @@ def test_live_client_gets_events_and_oks_as_they_come() -> None:
 
 def test_client_that_is_behind_gets_events_by_the_read_and_its_ok_at_its_turn() -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     lag = order.fall_behind(C, 1)
     deliver(order, 2)
     ok(order, 3)
@@ -233,7 +222,7 @@ def test_client_that_is_behind_gets_events_by_the_read_and_its_ok_at_its_turn() 
 
 def test_event_that_comes_during_the_read_follows_it() -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     lag = order.fall_behind(C, 1)
     with lag.being_read():
         deliver(order, 2)
@@ -245,7 +234,7 @@ def test_event_that_comes_during_the_read_follows_it() -> None:
 def test_events_during_a_read_are_kept_up_to_the_limit_and_then_only_marked() -> None:
     """Without the bound a slow read under load holds any number of events in memory."""
     sink = Recorder(limit=500)
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     lag = order.fall_behind(C, 1)
     with lag.being_read():
         for rev in range(2, 102):
@@ -262,7 +251,7 @@ def test_events_during_a_read_are_kept_up_to_the_limit_and_then_only_marked() ->
 
 def test_read_that_another_daemon_has_overtaken_is_followed_by_another() -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     lag = order.fall_behind(C, 1)
     with lag.being_read():
         order.deliver(C, 5, 6, Event(change(5, 6)))  # 3 to 5 were written elsewhere, after the snapshot
@@ -273,7 +262,7 @@ def test_read_that_another_daemon_has_overtaken_is_followed_by_another() -> None
 
 def test_reply_takes_its_place_between_what_is_older_and_newer() -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     with order.hold() as hold:
         deliver(order, 2)
         deliver(order, 3)
@@ -283,7 +272,7 @@ def test_reply_takes_its_place_between_what_is_older_and_newer() -> None:
 
 def test_hello_comes_first_and_leaves_out_what_it_shows() -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     with order.hold(first=True) as hold:
         deliver(order, 2)
         deliver(order, 3)
@@ -293,7 +282,7 @@ def test_hello_comes_first_and_leaves_out_what_it_shows() -> None:
 
 def test_more_than_the_limit_held_for_a_reply_cuts_the_connection() -> None:
     sink = Recorder(limit=300)
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     with order.hold() as hold:
         for rev in range(2, 20):
             deliver(order, rev)
@@ -304,7 +293,7 @@ def test_more_than_the_limit_held_for_a_reply_cuts_the_connection() -> None:
 @pytest.mark.parametrize("frames", [1, 5])
 def test_gathered_changes_leave_as_one_before_anything_else(frames: int) -> None:
     sink = Recorder()
-    order = Order(sink, Json())
+    order = Order(sink, NativeJson())
     for rev in range(2, 2 + frames):
         order.gather(change(rev - 1, rev))
     assert sink.frames == []

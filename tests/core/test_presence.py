@@ -10,31 +10,23 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chatd.core.gate import Gate
+from chatd.core.native import NativeJson
 from chatd.core.outbox import Cork, Outbox
 from chatd.core.presence import DELAY, Presence
 from chatd.core.registry import Registry
 from chatd.core.session import Session
-from protocol.encode import encode
-from protocol.frames import Frame
 from storage.contract import Unavailable
 from support.steering import Runner, WatchedStore
 from support.stores import Desk
 
 
 class Wire:
-    """A transport that takes everything, and a codec without any framing."""
+    """A transport that takes everything."""
 
-    name = "plain"
     busy = False
 
     def __init__(self) -> None:
         self.frames: list[dict[str, Any]] = []
-
-    def wrap(self, json: bytes) -> bytes:
-        return json
-
-    def encode(self, frame: Frame) -> bytes:
-        return encode(frame)
 
     def try_write(self, data: bytes) -> int:
         self.frames.append(json.loads(data))
@@ -62,7 +54,7 @@ class House:
     async def arrive(self, user: str) -> Session:
         wire = Wire()
         outbox = Outbox(wire, Cork(), limit=2**20, stalled=10, on_cut=lambda reason: None)
-        session = Session(f"session of {user}", outbox, wire, gate=self.gate, stop=lambda code, reason: None)
+        session = Session(f"session of {user}", outbox, NativeJson(), gate=self.gate, stop=lambda code, reason: None)
         self.wires[session] = wire
         self.registry.add(user, session)
         await self.presence.arrive(user)

@@ -7,6 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chatd.commands.dispatch import TABLE, dispatch, dispatch_now
 from chatd.core.errors import Closing, Refusal
+from chatd.core.native import NativeJson
 from chatd.core.numbered import NumberedInput, NumberedSink
 from chatd.core.session import Session
 from chatd.testing.harness import Server
@@ -14,23 +15,10 @@ from chatd.transports.request import HttpCaller
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request
 from protocol.encode import encode
-from protocol.frames import Frame
 
 from .dialogue import Peer
 
 HELLO_S = 10.0
-
-
-class Json:
-    """Frames as JSON, without any framing."""
-
-    name = "test.json"
-
-    def encode(self, frame: Frame) -> bytes:
-        return encode(frame)
-
-    def wrap(self, json: bytes) -> bytes:
-        return json
 
 
 class NumberedPeer(Peer):
@@ -40,7 +28,7 @@ class NumberedPeer(Peer):
         super().__init__(server)
         parts = server.daemon.parts
         self._sink = NumberedSink(limit=2**20, on_cut=lambda _: None)
-        self._session = Session(parts.new_id(), self._sink, Json(), gate=parts.gate, stop=self._stop)
+        self._session = Session(parts.new_id(), self._sink, NativeJson(), gate=parts.gate, stop=self._stop)
         self._input = NumberedInput()
         self._said = 0
         self._frames, self._inbox = trio.open_memory_channel[str](math.inf)

@@ -1,7 +1,6 @@
 """WebSocket frames from the server (RFC 6455, section 5.2): unmasked, one frame a message."""
 
-from protocol.encode import encode
-from protocol.frames import Frame
+from chatd.core.native import NativeJson
 
 TEXT = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2)
 PING = b"\x89\x00"
@@ -13,26 +12,21 @@ PONG = b"\x8a"
 """How a pong begins."""
 
 
-class WebSocketJson:
-    """One unmasked text frame (RFC 6455, section 5.2) of JSON."""
+def text_frame(json: bytes) -> bytes:
+    """A WebSocket text frame from the server."""
+    size = len(json)
+    if size < 126:
+        return bytes((TEXT, size)) + json
+    if size < 65_536:
+        return bytes((TEXT, 126, size >> 8, size & 0xFF)) + json
+    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + json
+
+
+class WebSocketJson(NativeJson):
+    """One unmasked text frame of JSON for each."""
 
     name = "ws.json"
-
-    def encode(self, frame: Frame) -> bytes:
-        return text_frame(encode(frame))
-
-    def wrap(self, json: bytes) -> bytes:
-        return text_frame(json)
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A WebSocket text frame from the server."""
-    size = len(payload)
-    if size < 126:
-        return bytes((TEXT, size)) + payload
-    if size < 65_536:
-        return bytes((TEXT, 126, size >> 8, size & 0xFF)) + payload
-    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
+    framed = staticmethod(text_frame)
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
