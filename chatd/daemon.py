@@ -20,6 +20,9 @@ import trio
 from chatd.auth import elsewhere
 from chatd.auth.chain import development_chain, production_chain
 from chatd.auth.keepers import keepers
+from chatd.auth.site_session import SiteRows, SiteSessionAuthenticator
+from chatd.auth.site_watch import EVERY_S as SITE_WATCH_EVERY_S
+from chatd.auth.site_watch import SiteWatch
 from chatd.auth.tokens import Tokens
 from chatd.auth.upkeep import EVERY_S as UPKEEP_EVERY_S
 from chatd.auth.upkeep import Upkeep
@@ -79,7 +82,9 @@ def wall_clock() -> int:
 class Daemon:
     """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected.
 
-    `tokens` are needed but in development mode, which accepts none. Raises BadSecret where a way to sign in lacks one.
+    `tokens` are needed but in development mode, which accepts none.
+
+    Raises BadSecret and ConfigError where a way to sign in lacks what it needs.
     """
 
     def __init__(
@@ -131,11 +136,13 @@ class Daemon:
             clock=trio.current_time,
             hash_on=hash_on,
         )
+        self._site_rows: dict[str, SiteRows] = {}
         if development:
             sign_in = development_chain(self.gate, accounts, now)
         elif tokens is not None:
             others = list(elsewhere.authenticators(config, self.gate, now))
             sign_in = production_chain(self.gate, self.keepers, tokens, now, others)
+            self._site_rows = {each.method: each.rows for each in others if isinstance(each, SiteSessionAuthenticator)}
         else:
             raise ValueError("a daemon that is not in development mode needs tokens")
         self.parts = Parts(
@@ -274,6 +281,9 @@ class Daemon:
         if not self.parts.development:
             upkeep = Upkeep(self.gate, self.registry, self.keepers.sessions, self.parts.now)
             yield "sign-in upkeep", repeating(UPKEEP_EVERY_S, upkeep)
+        if self._site_rows:
+            watch = SiteWatch(self.registry, self._site_rows, self.parts.now)
+            yield "sessions of the site", repeating(SITE_WATCH_EVERY_S, watch)
         if self._revocations is not None:
             yield "revocations elsewhere", repeating(self.config.mysql.poll, self._revocations.look)
 

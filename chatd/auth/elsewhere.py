@@ -1,37 +1,77 @@
 """The ways to sign in that an app or a clinic's IT has already, as the settings name them."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from chatd.config import Config
+from chatd.config import BetterAuth, Config, ConfigError
+from chatd.config import NextAuth as NextAuthSettings
 from chatd.core.gate import Gate
+from storage.contract import StoreError
+from storage.site_sessions import SiteSessions, SiteTable
 
 from . import secret
 from .authenticate import Authenticator
+from .better_auth import signed_token
 from .nextauth import NextAuth
 from .nextauth_method import NextAuthAuthenticator
 from .secret import BadSecret
+from .site_session import SiteRows, SiteSessionAuthenticator, plain_token
 
 STRONG_CHARS = 32
 """Characters of a site's secret below which `chatd check` warns: who guesses it is anybody."""
 
+_HOW = {
+    "nextauth": "AUTH_SECRET (or NEXTAUTH_SECRET) in the environment, or [auth.nextauth] secrets_file",
+    "better-auth": "BETTER_AUTH_SECRET in the environment, or [auth.better_auth] secrets_file",
+}
+
 
 def authenticators(config: Config, gate: Gate, now: Callable[[], int]) -> Iterator[Authenticator]:
-    """The authenticators of `auth.methods` that need more than chatd itself has. Raises BadSecret."""
-    if "nextauth" in config.auth.methods:
-        site = NextAuth(nextauth_secrets(config), config.nextauth.cookies)
-        yield NextAuthAuthenticator(site, gate, now, user=config.nextauth.user)
+    """The authenticators of `auth.methods` that need more than chatd itself has. Raises BadSecret, ConfigError."""
+    given = config.nextauth
+    if "nextauth" in config.auth.methods and given.sessions == "jwt":
+        site = NextAuth(secrets_of(config, "nextauth"), given.cookies)
+        yield NextAuthAuthenticator(site, gate, now, user=given.user)
+    elif "nextauth" in config.auth.methods:
+        rows = _rows("nextauth", given, gate)
+        yield SiteSessionAuthenticator("nextauth", rows, now, names=given.cookies, token=plain_token)
+    if "better-auth" in config.auth.methods:
+        rows = _rows("better-auth", config.better_auth, gate)
+        token = partial(signed_token, secrets=secrets_of(config, "better-auth"))
+        yield SiteSessionAuthenticator("better-auth", rows, now, names=config.better_auth.cookies, token=token)
 
 
-def nextauth_secrets(config: Config) -> tuple[str, ...]:
-    """The secrets of the site's NextAuth, the newest first. Raises BadSecret where there is none."""
-    found = config.nextauth.secrets or _lines(config.nextauth.secrets_file)
+def needs_secret(config: Config, method: str) -> bool:
+    """Return True if this way to sign in is on and stands on a secret of the site."""
+    return method in config.auth.methods and not (method == "nextauth" and config.nextauth.sessions == "database")
+
+
+def secrets_of(config: Config, method: str) -> tuple[str, ...]:
+    """The secrets of the site's sign-in, the newest first. Raises BadSecret where there is none."""
+    given = config.nextauth if method == "nextauth" else config.better_auth
+    found = given.secrets or _lines(given.secrets_file)
     if not found:
-        raise BadSecret(
-            'auth.methods has "nextauth", which needs the site\'s secret: AUTH_SECRET (or NEXTAUTH_SECRET) in the '
-            "environment, or [auth.nextauth] secrets_file"
-        )
+        raise BadSecret(f'auth.methods has "{method}", which needs the site\'s secret: {_HOW[method]}')
     return found
+
+
+def _rows(method: str, given: NextAuthSettings | BetterAuth, gate: Gate) -> SiteRows:
+    """The rows of the site's sessions. Raises ConfigError where the database can't have them, or hasn't."""
+    store = gate.store
+    where = f"[auth.{method.replace('-', '_')}]"
+    if not isinstance(store, SiteSessions):
+        raise ConfigError(
+            f'auth.methods has "{method}" with sessions in the site\'s database: [storage] database must be that '
+            "database (mysql://)"
+        )
+    columns = dict(column.split("=", 1) for column in (*type(given)().columns, *given.columns))
+    table = SiteTable(table=given.table, **columns)
+    try:
+        store.check_site_table(table)
+    except StoreError as error:
+        raise ConfigError(f"{where} table, columns: {error}; see docs/sign-in.md") from None
+    return SiteRows(gate, store, table)
 
 
 def _lines(file: str) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ def role_of(text: str) -> str:
 DEFAULT_METHODS = ("token", "password", "ticket", "invitation")
 """Ways to sign in that need no settings of their own."""
 
-METHODS = (*DEFAULT_METHODS, "nextauth")
+METHODS = (*DEFAULT_METHODS, "nextauth", "better-auth")
 """Ways to sign in that this version has."""
 
 
@@ -166,6 +166,17 @@ def claim(text: str) -> str:
     if re.fullmatch(r"[!-~]{1,200}", text) is None:
         raise ValueError("no path of a claim")
     return text
+
+
+SESSION_COLUMNS = ("token", "user", "expires")
+
+
+def session_column(text: str) -> str:
+    """Return the naming of a column of a site's sessions, like `token=id`. Raises ValueError if it is none."""
+    ours, _, theirs = (part.strip() for part in text.partition("="))
+    if ours not in SESSION_COLUMNS or re.fullmatch(r"[A-Za-z0-9_$]{1,64}", theirs) is None:
+        raise ValueError("no naming")
+    return f"{ours}={theirs}"
 
 
 def site_secret(text: str) -> str:

@@ -32,6 +32,7 @@ BORROWED = {
 
 SITE_SECRETS = {
     "nextauth": ("AUTH_SECRET_3", "AUTH_SECRET_2", "AUTH_SECRET_1", "AUTH_SECRET", "NEXTAUTH_SECRET"),
+    "better-auth": ("BETTER_AUTH_SECRET",),
 }
 """Variables with the secrets of a web app's sign-in, the newest first; read once `auth.methods` names it."""
 
@@ -242,12 +243,12 @@ def _require_consistent(loaded: Loaded) -> None:
         if getattr(config.tls, one) and not getattr(config.tls, other):
             where = sources[f"tls.{one}"]
             raise ConfigError(f"{where} = {_shown(getattr(config.tls, one))}: needs [tls] {other}, too")
-    if config.nextauth.secrets and config.nextauth.secrets_file:
-        where, beside = sources["auth.nextauth.secrets"], sources["auth.nextauth.secrets_file"]
-        raise ConfigError(f"{where}: given together with {beside}; keep one of them")
-    if config.auth.secret and config.auth.secret_file:
-        where, beside = sources["auth.secret"], sources["auth.secret_file"]
-        raise ConfigError(f"{where}: given together with {beside}; keep one of them")
+    for one in ("auth.secret", "auth.nextauth.secrets", "auth.better_auth.secrets"):
+        if one in sources and f"{one}_file" in sources:
+            table, _, key = one.rpartition(".")
+            found = getattr(config, in_config(table))
+            if getattr(found, key) and getattr(found, f"{key}_file"):
+                raise ConfigError(f"{sources[one]}: given together with {sources[f'{one}_file']}; keep one of them")
 
 
 def _is_address(text: str) -> bool:

@@ -96,6 +96,21 @@ NEXTAUTH_COOKIES = (
 )
 
 
+BETTER_AUTH_COOKIES = ("__Secure-better-auth.session_token", "better-auth.session_token")
+
+
+def _columns(*default: str) -> Any:
+    return texts(
+        default, fields.session_column,
+        f'a list of theirs for {", ".join(fields.SESSION_COLUMNS)}, like "{default[0]}"',
+        "what the table calls its columns, where it is otherwise"
+    )  # fmt: skip
+
+
+def _table(default: str, help_: str) -> Any:
+    return text(default, r"^[A-Za-z0-9_$]{1,64}\Z", "the name of a table", help_)
+
+
 @attrs.frozen(kw_only=True)
 class NextAuth:
     """Sessions of a site that signs people in with NextAuth 4 or Auth.js 5, where auth.methods has "nextauth"."""
@@ -112,6 +127,29 @@ class NextAuth:
         "sub", "", 'the path of a claim, like "sub" or "user.id"', "claim that is the user's id here",
         tidy=fields.claim
     )  # fmt: skip
+    sessions: Literal["jwt", "database"] = one_of(
+        "jwt",
+        ("jwt", "database"),
+        "where the site keeps sessions: in the cookie, or in a table of this database (MySQL)",
+    )
+    table: str = _table("Session", "that table, in the database of [storage]")
+    columns: tuple[str, ...] = _columns("token=sessionToken", "user=userId", "expires=expires")
+
+
+@attrs.frozen(kw_only=True)
+class BetterAuth:
+    """Sessions of a site that signs people in with Better Auth, where auth.methods has "better-auth". On MySQL."""
+
+    secrets: tuple[str, ...] = texts(
+        (), fields.site_secret, "a list of texts of 1 to 1024 characters",
+        "the site's secrets, the newest first; empty: BETTER_AUTH_SECRET of the environment", secret=True
+    )  # fmt: skip
+    secrets_file: str = path("", "a file", "file of them, a line each, for its owner alone; instead of the list")
+    cookies: tuple[str, ...] = texts(
+        BETTER_AUTH_COOKIES, fields.cookie_name, "a list of names of cookies", "what the site calls its session cookie"
+    )  # fmt: skip
+    table: str = _table("session", "the site's table of sessions, in the database of [storage]")
+    columns: tuple[str, ...] = _columns("token=token", "user=userId", "expires=expiresAt")
 
 
 @attrs.frozen(kw_only=True)
@@ -260,6 +298,7 @@ class Config:
     server: Server = attrs.field(factory=Server)
     tls: Tls = attrs.field(factory=Tls)
     auth: Auth = attrs.field(factory=Auth)
+    better_auth: BetterAuth = attrs.field(factory=BetterAuth, metadata={"table": "auth.better_auth"})
     nextauth: NextAuth = attrs.field(factory=NextAuth, metadata={"table": "auth.nextauth"})
     storage: Storage = attrs.field(factory=Storage)
     mysql: Mysql = attrs.field(factory=Mysql)

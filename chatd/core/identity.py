@@ -20,6 +20,8 @@ class Identity:
     secret_hash: str | None = None
     expires_at: int | None = None
     authenticated_at: int
+    site_token: str | None = attrs.field(default=None, repr=False)
+    """Of a session whose row a site keeps: what finds the row."""
 
 
 @attrs.frozen(kw_only=True)

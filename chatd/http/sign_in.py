@@ -26,7 +26,7 @@ from .operation import Operation
 from .session_cookie import NAME, clear_cookie, set_cookie
 from .site import Site
 
-SESSIONS: Final = ("session", "nextauth")
+SESSIONS: Final = ("session", "nextauth", "better-auth")
 """Ways to sign in that are sessions themselves: one that outlived it would pass over its end."""
 
 

@@ -36,7 +36,7 @@ WEB_APP_SIGN_INS = {
 }
 """Environment variables by which a web app's sign-in shows, by its name."""
 
-METHODS_OF = {"Auth.js": "nextauth"}
+METHODS_OF = {"Auth.js": "nextauth", "Better Auth": "better-auth"}
 """Ways to sign in that take such an app's sessions as they are, by its name."""
 
 SHORT_CERTIFICATE = 14
@@ -126,18 +126,19 @@ def _sign_in(settings: Config) -> Iterator[Finding]:
 
 def _site_sign_in(settings: Config) -> Iterator[Finding]:
     """Whether the sessions of a site beside chatd can be told."""
-    if "nextauth" not in settings.auth.methods:
-        return
-    try:
-        secrets = elsewhere.nextauth_secrets(settings)
-    except secret.BadSecret as error:
-        yield Finding("wrong", "nextauth", str(error))
-        return
-    if min(map(len, secrets)) < elsewhere.STRONG_CHARS:
-        text = f"a secret of the site is shorter than {elsewhere.STRONG_CHARS} characters: who guesses it is anybody"
-        yield Finding("warning", "nextauth", f"{text}; make one with `openssl rand -base64 33`, for the site and here")
-    else:
-        yield Finding("ok", "nextauth", f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
+    for method in METHODS_OF.values():
+        if not elsewhere.needs_secret(settings, method):
+            continue
+        try:
+            secrets = elsewhere.secrets_of(settings, method)
+        except secret.BadSecret as error:
+            yield Finding("wrong", method, str(error))
+            continue
+        if min(map(len, secrets)) < elsewhere.STRONG_CHARS:
+            text = f"a secret of the site has fewer than {elsewhere.STRONG_CHARS} characters: who guesses it is anybody"
+            yield Finding("warning", method, f"{text}; make one with `openssl rand -base64 33`, for the site and here")
+        else:
+            yield Finding("ok", method, f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
 
 
 def _space(settings: Config) -> Iterator[Finding]:

@@ -29,8 +29,9 @@ from storage.records import (
     SummaryPage,
     User,
 )
+from storage.site_sessions import SiteSession, SiteTable
 
-from . import rows, searching
+from . import rows, searching, site_sessions
 from .attachments import Files, with_files
 from .connection import Connection, Row
 from .counting import PARTS_PER_UNION, Counts
@@ -82,6 +83,16 @@ class Reads:
         self._roles = roles
         self._files: Files | None = None  # of the app's, where it has such a table
         self._make_user = rows.user_of(roles)
+
+    # -- a site's sessions --
+
+    def check_site_table(self, table: SiteTable) -> None:
+        with self._pool.reading() as db:
+            site_sessions.check(db, table)
+
+    def site_sessions(self, table: SiteTable, tokens: Collection[str]) -> dict[str, SiteSession]:
+        with self._pool.reading() as db:
+            return site_sessions.read(db, table, tokens)
 
     # -- users --
 

@@ -18,8 +18,9 @@ PROXIES = 'a list of addresses or networks like "10.0.0.0/8"'
 DATABASE = '"", "sqlite:///relative.db", "sqlite:////absolute.db" or "mysql://user:password@host/name"'
 NAMES = 'a list of theirs for ours, like "Message=messages" or "Message.content=body"'
 ROLES_OF = 'a list like "PRO=dentist" of patient, dentist, staff and admin'
-METHODS = 'a list of "token", "password", "ticket", "invitation", "nextauth"'
+METHODS = 'a list of "token", "password", "ticket", "invitation", "nextauth", "better-auth"'
 COOKIES = "a list of names of cookies"
+SESSION_COLUMNS = 'a list of theirs for token, user, expires, like "token={}"'.format
 CLAIM = 'the path of a claim, like "sub" or "user.id"'
 ROLES = 'a list of "patient", "dentist", "staff", "admin"'
 
@@ -62,6 +63,16 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "auth.nextauth.secrets": [([PASSWORD, "x" * 1025], "a list of texts of 1 to 1024 characters")],
     "auth.nextauth.secrets_file": [("a\x7fb\n", "the path of a file")],
     "auth.nextauth.cookies": [([wrong], COOKIES) for wrong in ("a b", "a=b", "a;b")],
+    "auth.nextauth.sessions": [("cookie", 'one of "jwt", "database"')],
+    "auth.nextauth.table": [("a b", "the name of a table"), ("`x`", "the name of a table")],
+    "auth.nextauth.columns": [
+        ([wrong], SESSION_COLUMNS("sessionToken")) for wrong in ("token", "id=x", "token=a b", "token=`x`", "token=")
+    ],
+    "auth.better_auth.secrets": [([PASSWORD, "x" * 1025], "a list of texts of 1 to 1024 characters")],
+    "auth.better_auth.secrets_file": [("a\x7fb\n", "the path of a file")],
+    "auth.better_auth.cookies": [(["a b"], COOKIES)],
+    "auth.better_auth.table": [("a.b", "the name of a table")],
+    "auth.better_auth.columns": [(["user=a;b"], SESSION_COLUMNS("token"))],
     "auth.nextauth.user": [("a b", CLAIM)],
     "storage.database": [
         ("postgresql:", DATABASE),

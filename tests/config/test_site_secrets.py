@@ -29,6 +29,12 @@ def test_secrets_of_the_environment_are_not_looked_at_otherwise() -> None:
     assert read(None, {}, {"AUTH_SECRET": "s", "NEXTAUTH_SECRET": "s"}).config == Config()
 
 
+def test_secret_of_better_auth_is_read_where_it_is_named() -> None:
+    environment = {"CHATD_AUTH_METHODS": "better-auth", "BETTER_AUTH_SECRET": "b", "AUTH_SECRET": "a"}
+    found = read(None, {}, environment).config
+    assert (found.better_auth.secrets, found.nextauth.secrets) == (("b",), ())
+
+
 def test_one_secret_twice_is_one(file: Path) -> None:
     assert read(file, {}, {"AUTH_SECRET": "s", "NEXTAUTH_SECRET": "s"}).config.nextauth.secrets == ("s",)
 

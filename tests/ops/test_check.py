@@ -161,7 +161,7 @@ def test_the_sign_in_of_a_web_app_needs_tickets(monkeypatch: pytest.MonkeyPatch)
     ("secret", "level", "words"),
     [
         ("", "wrong", "AUTH_SECRET (or NEXTAUTH_SECRET)"),
-        ("canary", "warning", "shorter than 32"),
+        ("canary", "warning", "fewer than 32"),
         ("canary" * 6, "ok", "1 secret of the site"),
     ],
 )

@@ -4,20 +4,13 @@
 // Stdout: {"cookies": {name: value}}
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { stopClock } from "./clock.mjs";
 
 const require = createRequire(import.meta.url);
 const wanted = JSON.parse(readFileSync(0, "utf8"));
 const origin = wanted.secure ? "https://www.clinic.example" : "http://www.clinic.example";
 
-globalThis.Date = class extends Date {
-  constructor(...given) {
-    super(...(given.length ? given : [wanted.now]));
-  }
-
-  static now() {
-    return wanted.now;
-  }
-};
+stopClock(wanted.now);
 
 const shared = {
   secret: wanted.secret,
