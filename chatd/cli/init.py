@@ -12,6 +12,7 @@ import click
 
 from chatd import config
 from chatd.ops import check as checkup
+from chatd.ops.finding import Finding
 from chatd.ops.init import CannotSetUp, set_up, settings_file
 from chatd.ops.program import program
 
@@ -62,6 +63,8 @@ def check(settings: Settings, as_json: bool) -> None:
     except config.ConfigError as error:
         fail(str(error))
     findings = list(checkup.check_up(loaded, now=time.time_ns() // 1_000_000))
+    if hint := settings.hint(loaded):
+        findings.insert(0, Finding("warning", "settings", hint))
     if as_json:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
     else:

@@ -20,18 +20,25 @@ class Settings:
 
     file: Path | None
     flags: Mapping[str, object]
+    env_file: Path | None = None
 
     def load(self) -> config.Config:
         """The settings as they are now. Raises ConfigError."""
-        return config.load(self.file, self.flags)
+        return self.read().config
 
     def read(self) -> config.Loaded:
         """The same, with where each setting was found. Raises ConfigError."""
-        return config.read(self.file or config.default_file(), self.flags, os.environ)
+        environment = os.environ if self.env_file is None else config.with_file(self.env_file, os.environ)
+        return config.read(self.file or config.default_file(), self.flags, environment)
+
+    def hint(self, loaded: config.Loaded) -> str | None:
+        """Return what to say of a file of variables that isn't read, if anything."""
+        return config.hint(loaded, os.environ) if self.env_file is None else None
 
     def next(self, *arguments: str) -> str:
         """Return the command line of another command on the same settings."""
         where = ["--config", str(self.file)] if self.file else []
+        where += ["--env-file", str(self.env_file)] if self.env_file else []
         for name, (setting, _) in _FLAGS.items():
             value = self.flags.get(setting)
             if value is not None and "@" not in str(value):  # the password of a URL is for nobody's screen
@@ -67,16 +74,21 @@ def setting_flags(*names: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command `--config` and these flags; it gets them as `settings`."""
+    """Give a command `--config`, `--env-file` and these flags; it gets them as `settings`."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
-        def run(*, file: Path | None, flags: Mapping[str, object], **given: Any) -> Any:
-            return command(settings=Settings(file, flags), **given)
+        def run(*, file: Path | None, env_file: Path | None, flags: Mapping[str, object], **given: Any) -> Any:
+            return command(settings=Settings(file, flags, env_file), **given)
 
         where = click.option(
             "--config", "file", type=click.Path(path_type=Path), help="Settings; ./chatd.toml where it exists."
         )
-        return where(setting_flags(*names)(run))
+        variables = click.option(
+            "--env-file",
+            type=click.Path(path_type=Path),
+            help="Variables, like a web app's .env; none is read unasked.",
+        )
+        return where(variables(setting_flags(*names)(run)))
 
     return decorate

@@ -1,6 +1,7 @@
 """`chatd serve`."""
 
 import click
+import structlog
 
 from chatd import logs
 from chatd.config import ConfigError
@@ -8,6 +9,8 @@ from chatd.ops import serve as serving
 
 from .fail import fail
 from .options import Settings, settings
+
+log = structlog.get_logger("chatd.settings")
 
 
 @click.command()
@@ -19,6 +22,8 @@ def serve(settings: Settings, dev: bool, dev_expose: bool) -> None:
     try:
         loaded = settings.read()
         logs.configure(loaded.config.logs.level, loaded.config.logs.format, background=True)
+        if hint := settings.hint(loaded):
+            log.warning(hint)
         serving.serve(loaded, development=dev or dev_expose, exposed=dev_expose, read=settings.load)
     except (ConfigError, serving.CannotServe) as error:
         logs.flush()  # the one line that says why comes last

@@ -1,5 +1,6 @@
 """Settings: what can be set (`settings`), how it comes together (`layers`), and how it is shown (`show`)."""
 
+from .env_file import hint, with_file
 from .fields import ConfigError, toml
 from .layers import DEFAULT_FILE, Loaded, Source, default_file, load, read
 from .settings import (
@@ -55,10 +56,12 @@ __all__ = [
     "as_toml",
     "default_file",
     "example",
+    "hint",
     "in_config",
     "load",
     "masked",
     "read",
     "report",
     "toml",
+    "with_file",
 ]

@@ -10,6 +10,7 @@ from storage.sqlite.inspection import inspect, refusal
 
 from .finding import Finding, exposed
 from .first_start import may_make
+from .open_store import check_server
 
 BUILT = 2026
 """The year this was written in: a clock that is behind it is wrong."""
@@ -25,7 +26,8 @@ def database(loaded: Loaded, now: int) -> Iterator[Finding]:
         if loaded.config.database_is_file():
             newest = yield from _file(loaded)
         else:
-            yield Finding("wrong", "database", "storage.database: mysql:// is not available here; use sqlite:///")
+            for level, text in check_server(loaded.config):
+                yield Finding(level, "database", text)
     except StoreError as error:
         yield Finding("wrong", "database", str(error))
     yield _clock(now, newest)

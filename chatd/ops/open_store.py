@@ -1,7 +1,7 @@
 """The store that the settings name: a SQLite file, or a MySQL database."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -103,6 +103,15 @@ def adoption(config: Config) -> "Adoption":
         roles=_pairs(config.mysql.roles),
         body_chars=config.limits.max_body_chars,
     )
+
+
+def check_server(config: Config) -> Iterator[tuple[Literal["ok", "warning", "wrong"], str]]:
+    """Look at the MySQL server that the settings name: lines with their levels. Raises StoreError."""
+    try:
+        from storage.mysql.checkup import check_up
+    except ModuleNotFoundError:
+        raise StoreError(_NO_DRIVER) from None
+    yield from check_up(config.storage.database, names=_pairs(config.mysql.names), roles=_pairs(config.mysql.roles))
 
 
 def _pairs(settings: Sequence[str]) -> dict[str, str]:

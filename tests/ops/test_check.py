@@ -19,7 +19,9 @@ from chatd.ops import check as checkup
 from chatd.ops.check import check_up
 from chatd.ops.init import set_up
 from storage.changes import OpenDirect, PutUser, SendMessage
+from storage.mysql.store import MysqlStore
 from storage.sqlite import SqliteStore
+from support import mariadb
 from support.certificates import make_certificate
 
 DAY = 86_400_000
@@ -206,11 +208,19 @@ def test_a_database_of_another_version() -> None:
     assert (level, "m002_tokens" in text) == ("warning", True)
 
 
-def test_a_database_elsewhere_that_is_not_here() -> None:
-    level, text = findings(storage__database="mysql://u:hush@h/db")["database"]
+def test_a_database_of_a_server_that_is_not_there() -> None:
+    level, text = findings(storage__database="mysql://u:hush@127.0.0.1:9/db")["database"]
     assert level == "wrong"
-    assert "mysql://" in text
-    assert "hush" not in text
+    assert text == "db on 127.0.0.1:9: the database server cannot be reached"
+
+
+def test_a_database_of_a_server() -> None:
+    server = mariadb.server()
+    url = server.url(server.database())
+    assert "it is empty" in findings(storage__database=url)["database"][1]
+    MysqlStore(url, new_epoch=lambda: "e").close()
+    level, text = findings(storage__database=url)["database"]
+    assert (level, "its tables are those of this version" in text) == ("ok", True)
 
 
 def test_the_clock_is_not_in_the_past() -> None:
