@@ -231,7 +231,8 @@ class Daemon:
         """Why nothing can be acknowledged now, or None."""
         if self.stopping:
             return "shutting down"
-        return self.gate.problem or disk.problem(self.config.data_path(), self.config.limits.free_disk_bytes)
+        disk_problem = disk.problem(self.config.data_path(), self.config.limits.free_disk_bytes)
+        return self.gate.problem or self.gate.mismatch or disk_problem
 
     @property
     def stopping(self) -> bool:

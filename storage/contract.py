@@ -42,7 +42,8 @@ before the others of their batch.
 commits fail. They may be called from several threads at once; `commit`, `index`, `repair` and `close` from one at a
 time.
 
-**Errors.** `Unavailable`: try again later; the store repairs itself at the next commit. `StoreError`: it cannot be used
+**Errors.** `Unavailable`: try again later; the store repairs itself at the next commit. `TableMismatch`: this batch
+fails however often it is tried, others may not. `StoreError`: it cannot be used
 as it is (a newer schema, no permission): for people, in one line.
 """
 
@@ -75,6 +76,10 @@ class StoreError(Exception):
 
 class Unavailable(Exception):
     """The store can't answer now: a full disk, a failing one. Nothing of the batch is acknowledged."""
+
+
+class TableMismatch(Exception):
+    """A batch can't be written to the tables as they are: something in them isn't what it was. Names the column."""
 
 
 class CommitStore(Protocol):

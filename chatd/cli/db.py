@@ -176,7 +176,7 @@ def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
 
 
 def _apply(adoption: "Adoption", found: "Examined", *, widen: bool) -> None:
-    if found.adopted and not found.steps:
+    if found.adopted and not found.steps and found.kept:
         say(f"{found.where}: nothing to do, it is adopted")
         return
     said = -1

@@ -132,6 +132,14 @@ def naming(text: str) -> str:
     return f"{ours}={theirs}"
 
 
+def constant(text: str) -> str:
+    """Return what is written to a column of the app's. Raises ValueError if it is none."""
+    column, equals, value = text.partition("=")
+    if not equals or re.fullmatch(r"[A-Za-z]+\.[A-Za-z0-9_$]{1,64}", column.strip()) is None or "\0" in value:
+        raise ValueError("no constant")
+    return f"{column.strip()}={value.strip()}"
+
+
 def role_of(text: str) -> str:
     """Return the mapping of an app's role to one of ours. Raises ValueError if it is none."""
     theirs, _, ours = (part.strip() for part in text.rpartition("="))

@@ -179,6 +179,15 @@ class Mysql:
         (), fields.role_of, 'a list like "PRO=dentist" of patient, dentist, staff and admin',
         "values of the app's enum of roles; one that is not named here, nor like ours, counts as patient"
     )  # fmt: skip
+    constants: tuple[str, ...] = texts(
+        (), fields.constant, 'a list like "Message.type=TEXT"',
+        "what chatd writes to required columns of the app that it knows nothing of, table by table"
+    )  # fmt: skip
+    receiver_in_groups: Literal["", "sender"] = one_of(
+        "", ("", "sender"),
+        "who is a message's receiver in a group, where the app has such a column: empty: nobody, and where it may not "
+        "be NULL groups are forbidden; sender: who wrote it"
+    )  # fmt: skip
     poll: float = number(1.0, 0.1, 3600, "s between two looks for what the app, or another daemon, wrote")
 
 

@@ -16,7 +16,7 @@ import structlog
 import trio
 
 from storage.changes import Change, Outcome
-from storage.contract import Store, Unavailable
+from storage.contract import Store, TableMismatch, Unavailable
 
 from .committer import Committed, Committer, Publish, Then, Ticket
 
@@ -24,6 +24,9 @@ log = structlog.get_logger("chatd.gate")
 
 WATCH_INTERVAL_S = 1.0
 """Seconds between attempts to bring a failed store back, and between looks for a commit that takes too long."""
+
+MISMATCH_SHOWN_S = 30.0
+"""Seconds for which it is told that a table refused a batch."""
 
 T = TypeVar("T")
 Listener = Callable[[Sequence[Change], Sequence[Outcome]], None]
@@ -84,6 +87,7 @@ class Gate:
     ) -> None:
         self.store = store
         self.problem: str | None = None
+        self._mismatch: tuple[str, float] | None = None  # why a table refused a batch, and when
         self._cork = cork or nullcontext()
         self._write = write
         self._read = read
@@ -148,6 +152,13 @@ class Gate:
             if self._published < begun:
                 raise Unavailable("a commit takes too long")
         return found
+
+    @property
+    def mismatch(self) -> str | None:
+        """The reason why a table refused a batch lately, for which others need not fail; None where none did."""
+        if self._mismatch is None or trio.current_time() - self._mismatch[1] > MISMATCH_SHOWN_S:
+            return None
+        return self._mismatch[0]
 
     def searches(self, user: str) -> int:
         """Return how many searches of the user are under way or wait."""
@@ -294,6 +305,8 @@ class Gate:
                 log.error("store unavailable", reason=str(error))
             self.problem = str(error)
         else:
+            if isinstance(error, TableMismatch):
+                self._mismatch = str(error), trio.current_time()
             for ticket in tickets:
                 log.error("commit failed", changes=sorted({type(c).__name__ for c in ticket.changes}), exc_info=error)
         for ticket in tickets:

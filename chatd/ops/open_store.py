@@ -70,6 +70,8 @@ def open_store(
         names=_pairs(config.mysql.names),
         roles=_pairs(config.mysql.roles),
         new=new,
+        constants=_pairs(config.mysql.constants),
+        receiver_in_groups=config.mysql.receiver_in_groups,
     )
     return server, server.warnings
 
@@ -85,7 +87,11 @@ def upgrade(config: Config, *, new_epoch: Callable[[], str], development: bool =
     except ModuleNotFoundError:
         raise StoreError(_NO_DRIVER) from None
     return upgrade(
-        config.storage.database, new_epoch=new_epoch, development=development, names=_pairs(config.mysql.names)
+        config.storage.database,
+        new_epoch=new_epoch,
+        development=development,
+        names=_pairs(config.mysql.names),
+        constants=_pairs(config.mysql.constants),
     )
 
 
@@ -101,6 +107,7 @@ def adoption(config: Config) -> "Adoption":
         config.storage.database,
         names=_pairs(config.mysql.names),
         roles=_pairs(config.mysql.roles),
+        constants=_pairs(config.mysql.constants),
         body_chars=config.limits.max_body_chars,
     )
 

@@ -85,7 +85,7 @@ class Files:
 
     def names(self, names: Names) -> Names:
         """The names with what was found."""
-        return Names({**names.given, **{f"{ATTACHMENT.name}.{ours}": theirs for ours, theirs in self.columns.items()}})
+        return names.with_given({f"{ATTACHMENT.name}.{ours}": theirs for ours, theirs in self.columns.items()})
 
     @property
     def lacking(self) -> list[str]:

@@ -56,11 +56,11 @@ class Connection:
     """A session of its own. Times come as integer ms. Raises PyMySQL's errors.
 
     `writer`: it may write, one transaction after the other; else it reads, each time one moment. `timeout_s`: seconds
-    to wait for an answer, None for as long as it takes.
+    to wait for an answer, None for as long as it takes. `names` may be replaced, when the tables are known.
     """
 
     def __init__(self, address: Address, names: Names, *, writer: bool, timeout_s: float | None) -> None:
-        self._names = names
+        self.names = names
         self._waiting: list[tuple[str, Rows]] = []
         self._length = 0  # characters
         self._raw: Any = Link(
@@ -98,7 +98,7 @@ class Connection:
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Execute a statement with logical names and question marks: its rows."""
-        return list(self._ask(self._names.sql(statement), values))
+        return list(self._ask(self.names.sql(statement), values))
 
     def run_many(
         self, statement: str, part: str, count: int, values: Sequence[Any], *, between: str = ", "
@@ -108,12 +108,12 @@ class Connection:
 
     def ask_many(self, statement: str, part: str, count: int, values: Sequence[Any], *, between: str = ", ") -> Rows:
         """Queue such a statement: it runs together with later ones, in order, at `flush` at the latest."""
-        head, part, tail = self._names.sql(statement.replace("{}", f"\0{part}\0")).split("\0")
+        head, part, tail = self.names.sql(statement.replace("{}", f"\0{part}\0")).split("\0")
         return self._ask(head + between.join([part] * count) + tail, values)
 
     def ask_written(self, statement: str, written: Sequence[str]) -> Rows:
         """Queue a statement whose parts hold their values already."""
-        head, tail = self._names.sql(statement).split("{}")
+        head, tail = self.names.sql(statement).split("{}")
         return self._ask_text(head + ", ".join(written) + tail)
 
     def _ask(self, statement: str, values: Sequence[Any]) -> Rows:

@@ -1,14 +1,22 @@
 """Meaning of the server's errors. Their own texts may hold what people wrote, and are not passed on."""
 
+import re
 import ssl
 
 import pymysql
+
+from .layout import Layout
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
 DUPLICATE = 1062
 
 AGAIN = frozenset({DEADLOCK, LOCK_WAIT, DUPLICATE, 1020})
 """The transaction lost a race (1020: a row changed since it was read); done again it finds another state."""
+
+MISMATCH = frozenset({1048, 1054, 1146, 1265, 1364, 1366, 1452, 3819, 4025})
+"""A table isn't as it was: a column or table is gone or new, or a value, a reference or a constraint isn't met."""
+
+_QUOTED = re.compile(r"""[`'"]([A-Za-z0-9_$]{1,64})[`'"]""")
 
 _LOST = frozenset({2006, 2013, 2055, 1053, 1077, 1079, 1317, 1927, 3169, 4031})
 """The connection is gone, or about to."""
@@ -70,6 +78,16 @@ def is_fault(error: BaseException) -> bool:
     """Return True if the statement itself is wrong: it fails whenever it is tried."""
     kinds = pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.NotSupportedError
     return isinstance(error, kinds) or code(error) in {1054, 1064, 1146, 1364, 1366}
+
+
+def named(error: BaseException, layout: Layout) -> str:
+    """Return the table and column that the error is about, of those that the layout has; never another word of it."""
+    words = _QUOTED.findall(str(error.args[1])) if len(error.args) > 1 else []
+    tables = [word for word in words if word in layout.columns]
+    columns = [word for word in words for table in layout.columns.values() if word in table]
+    if not tables:
+        tables = [table for table, has in layout.columns.items() if columns and columns[0] in has]
+    return ".".join([*tables[:1], *columns[:1]]) or "a table"
 
 
 def why(error: BaseException) -> str:

@@ -12,6 +12,7 @@ import attrs
 from storage.contract import StoreError
 
 from .tables import ATTACHMENT, BY_NAME
+from .values import LITERALS
 
 _NAME = re.compile(r"[A-Za-z0-9_$]{1,64}")
 _TABLES = re.compile(r'(?:FROM|JOIN|INTO|(?<!KEY )UPDATE) "(\w+)"(?: (?!SET\b|ON\b|AS\b)([a-z]+)\b)?')
@@ -22,14 +23,21 @@ _PIECES = re.compile(r"""(?:\b([a-z]+)\.)?"(\w+)"|\?|%""")
 
 @attrs.frozen
 class Names:
-    """Names in the database of tables and columns that differ from `tables.py`: "Message.content" -> "body"."""
+    """Names in the database of tables and columns that differ from `tables.py`: "Message.content" -> "body".
+
+    `constants`: logical table -> column of the app's that chatd knows nothing of -> the SQL that is written there.
+    """
 
     given: Mapping[str, str] = attrs.Factory(dict)
+    constants: Mapping[str, Mapping[str, str]] = attrs.Factory(dict)
     _known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @classmethod
-    def checked(cls, given: Mapping[str, str]) -> "Names":
-        """Raises StoreError for a name that is not one of an app's table or column, or that no table can have."""
+    def checked(cls, given: Mapping[str, str], constants: Mapping[str, str] | None = None) -> "Names":
+        """Raises StoreError for a name that is not one of an app's table or column, or that no table can have.
+
+        `constants`: "Message.type" -> the text that is written there.
+        """
         for logical, actual in given.items():
             table, _, column = logical.partition(".")
             known = BY_NAME.get(table)
@@ -38,7 +46,22 @@ class Names:
                 raise StoreError(f"mysql.names: there is no {logical}; see docs/mysql.md for what there is")
             if not _NAME.fullmatch(actual):
                 raise StoreError(f"mysql.names: {logical}: expected letters, digits, _ and $, at most 64")
-        return cls(dict(given))
+        written: dict[str, dict[str, str]] = {}
+        for where, value in (constants or {}).items():
+            table, _, column = where.partition(".")
+            known = BY_NAME.get(table)
+            if known is None or known.own or known is ATTACHMENT or not _NAME.fullmatch(column):
+                raise StoreError(f"mysql.constants: {where}: expected a column like Message.type")
+            written.setdefault(table, {})[column] = LITERALS[str](value).replace("%", "%%")
+        return cls(dict(given), written)
+
+    def with_given(self, more: Mapping[str, str]) -> "Names":
+        """Return these names and more."""
+        return Names({**self.given, **more}, self.constants) if more else self
+
+    def of(self, table: str) -> list[str]:
+        """Return the logical names of the table's columns."""
+        return [column.name for column in BY_NAME[table].columns]
 
     def table(self, name: str) -> str:
         return self.given.get(name, name)
@@ -95,5 +118,7 @@ class Names:
         if known is None or known is ATTACHMENT:
             return name
         if name not in {column.name for column in known.columns}:
+            if name in self.constants.get(table, ()):
+                return name
             raise ValueError(f"{table} has no {name}: {statement}")
         return self.column(table, name)

@@ -18,13 +18,16 @@ FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 5.0
 
 
 class Pool:
-    """Connections to one database. `readers`: how many read at once; a read waits for its turn."""
+    """Connections to one database. `readers`: how many read at once; a read waits for its turn.
+
+    `names`: those of connections that are opened from now on.
+    """
 
     def __init__(
         self, address: Address, names: Names, *, readers: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._address = address
-        self._names = names
+        self.names = names
         self._clock = clock
         self._closed = False
         self._lock = threading.Lock()  # of the pause
@@ -46,7 +49,7 @@ class Pool:
                 raise Unavailable(self._reason)
         try:
             connection = Connection(
-                self._address, self._names, writer=writer, timeout_s=timeout_s or self._address.socket_timeout
+                self._address, self.names, writer=writer, timeout_s=timeout_s or self._address.socket_timeout
             )
         except (Error, OSError, RuntimeError) as error:  # RuntimeError: a way to sign in that needs another package
             with self._lock:

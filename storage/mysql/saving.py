@@ -19,17 +19,11 @@ from storage.rules.unit import Unit
 from . import rows
 from .connection import Connection
 from .loading import Loaded
+from .receivers import Receivers
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
 from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
 from .values import time_text
 
-# Not one statement for both: what clashes with another's pair or client_id must fail, not change the other's row.
-_NEW_ROOMS = Into.of("Conversation", f'{sql.CONVERSATION}, "updatedAt", "creatorId", "clientId"')
-_ROOMS = Into.of(
-    "Conversation",
-    f'{sql.CONVERSATION}, "updatedAt"',
-    update=new_values("title", "lastMessageAt", "lastSeq", "rev", "updatedAt"),
-)
 _VERSIONS = Into.of(VERSION.name, quoted(c.name for c in VERSION.columns))
 _RECEIPTS = Into.of(RECEIPT.name, quoted(c.name for c in RECEIPT.columns))
 _CHANGES = Into.of(CHANGED.name, quoted(c.name for c in CHANGED.columns), update=new_values("rev"))
@@ -75,36 +69,61 @@ def seat_id(conversation: str, user: str) -> str:
 
 
 class Saver:
-    """Writes units. `spare`: which of the app's spare columns are there, by table."""
+    """Writes units. `spare`: which of the app's spare columns are there, by table. `constants`: what is written to
+    columns that only the app has a word for. `receivers`: for an app whose messages name one."""
 
-    def __init__(self, roles: Roles, spare: Mapping[str, Iterable[str]]) -> None:
+    def __init__(
+        self,
+        roles: Roles,
+        spare: Mapping[str, Iterable[str]],
+        *,
+        constants: Mapping[str, Mapping[str, str]] | None = None,
+        receivers: Receivers | None = None,
+    ) -> None:
         self._roles = roles
+        self._receivers = receivers
+        always = constants or {}
+        room, seat, message = (always.get(name, {}) for name in ("Conversation", "ConversationParticipant", "Message"))
+        # Not one statement for both: what clashes with another's pair or client_id must fail, not change its row.
+        self._new_rooms = Into.of(
+            "Conversation", f'{sql.CONVERSATION}, "updatedAt", "creatorId", "clientId"', also=room
+        )
+        self._rooms = Into.of(
+            "Conversation",
+            f'{sql.CONVERSATION}, "updatedAt"',
+            also=room,
+            update=new_values("title", "lastMessageAt", "lastSeq", "rev", "updatedAt"),
+        )
         self._dated_seats = "updatedAt" in spare.get("ConversationParticipant", ())
         self._dated_messages = "updatedAt" in spare.get("Message", ())
         seat_columns = f'"id", {sql.PARTICIPANT}' + (', "updatedAt"' if self._dated_seats else "")
         taken = [column.strip('"') for column in sql.PARTICIPANT.split(", ")[2:]]
         dated = {"updatedAt": 'GREATEST("updatedAt", VALUES("updatedAt"))'} if self._dated_seats else {}
         self._seats = Into.of(
-            "ConversationParticipant", seat_columns, also=NEW, update={**new_values(*taken), **dated, **UNTOUCHED}
+            "ConversationParticipant",
+            seat_columns,
+            also={**seat, **NEW},
+            update={**new_values(*taken), **dated, **UNTOUCHED},
         )
         self._counts = Into.of(
             "ConversationParticipant",
             '"id", "conversationId", "userId", "chatdUnread", "unreadCount"'
             + (', "updatedAt"' if self._dated_seats else ""),
+            also=seat,
             update={column: f'"{column}" + VALUES("{column}")' for column in ("chatdUnread", "unreadCount")}
             | UNTOUCHED,
         )
-        dated_message = ', "updatedAt"' if self._dated_messages else ""
-        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{dated_message}', also=NEW)
-        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + dated_message, also={**_SAME, **NEW})
+        more = (', "updatedAt"' if self._dated_messages else "") + (', "receiverId"' if receivers else "")
+        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{more}', also={**message, **NEW})
+        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + more, also={**_SAME, **message, **NEW})
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
         self._changes = Into.of(
             "Message",
-            f'{sql.SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{dated_message}',
-            also=NEW,
+            f'{sql.SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{more}',
+            also={**message, **NEW},
             update={**new_values(*changed, *(["updatedAt"] if self._dated_messages else [])), **UNTOUCHED},
         )
-        self._users = Into.of("User", f'{sql.USER}, "createdAt", "updatedAt"')
+        self._users = Into.of("User", f'{sql.USER}, "createdAt", "updatedAt"', also=always.get("User", {}))
 
     def save(self, db: Connection, loaded: Loaded, at: int) -> None:
         """Write what changed. `at`: the newest time in the batch, ms."""
@@ -116,8 +135,8 @@ class Saver:
             for c in map(unit.conversations.__getitem__, unit.changed_conversations)
         ]
         new = (row for row in rooms if row[0] not in loaded.rooms)
-        _NEW_ROOMS.write(db, ((*row, *made.get(row[0], (None, None))) for row in new))
-        _ROOMS.write(db, (row for row in rooms if row[0] in loaded.rooms))
+        self._new_rooms.write(db, ((*row, *made.get(row[0], (None, None))) for row in new))
+        self._rooms.write(db, (row for row in rooms if row[0] in loaded.rooms))
         rows.for_each(db, TITLE_TOLD, _retitled(loaded))
         self._save_seats(db, loaded, at)
         self._save_messages(db, unit, at)
@@ -173,23 +192,30 @@ class Saver:
         )  # fmt: skip
 
     def _save_messages(self, db: Connection, unit: Unit, at: int) -> None:
-        dated = (at,) if self._dated_messages else ()
         texts: list[Message] = []
         others: list[Message] = []
         for m in unit.new_messages:
             (texts if m.kind == "text" and m.reply_to is None and m.data is None else others).append(m)
-        self._texts.write(db, ((*_varying(sql.sent_message_row(m)), *dated) for m in texts))
+        self._texts.write(db, ((*_varying(sql.sent_message_row(m)), *self._more(unit, m, at)) for m in texts))
         answered = _answered(db, unit.new_messages, others)
         self._messages.write(
             db,
             (
-                (*rows.message_values(m, sql.sent_message_row(m)), answered.get((m.conversation, m.reply_to)), *dated)
+                (*rows.message_values(m, sql.sent_message_row(m)), answered.get((m.conversation, m.reply_to)),
+                 *self._more(unit, m, at))
                 for m in others
             ),
-        )
+        )  # fmt: skip
         changed = [unit.messages[key] for key in unit.changed_messages]
-        self._changes.write(db, ((*rows.message_values(m, sql.changed_message_row(m)), *dated) for m in changed))
+        self._changes.write(
+            db, ((*rows.message_values(m, sql.changed_message_row(m)), *self._more(unit, m, at)) for m in changed)
+        )
         _CHANGES.write(db, ((m.conversation, m.seq, m.rev) for m in changed))
+
+    def _more(self, unit: Unit, m: Message, at: int) -> tuple[int | str | None, ...]:
+        """The values of the app's spare columns of messages."""
+        dated = (at,) if self._dated_messages else ()
+        return dated if self._receivers is None else (*dated, self._receivers.receiver(unit, m))
 
     def _save_unread(self, db: Connection, loaded: Loaded, at: int) -> None:
         """The app's copies of unread counts.

@@ -1,7 +1,7 @@
 """Schema of the database: what it lacks, and the statements that add it, derived from `tables.py`."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -152,11 +152,19 @@ def is_empty(layout: Layout) -> bool:
     return layout.columns.keys() <= {META.name}
 
 
-def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> list[str]:
+def upgrade(
+    db: Connection,
+    names: Names,
+    *,
+    epoch: str,
+    development: bool,
+    settle: Callable[[Connection, Layout, Names], Names] = lambda db, layout, names: names,
+) -> list[str]:
     """Make a store in an empty database, or add what one of an earlier version lacks: what was added.
 
     An app's tables are not touched before they were adopted. Each statement stands for itself (MySQL commits with
-    each), and is not repeated where it has been done. Raises StoreError.
+    each), and is not repeated where it has been done. `settle` finds the names of an adopted database. Raises
+    StoreError.
     """
     if db.one("SELECT GET_LOCK(?, 10)", (UPGRADE,)) != (1,):
         raise StoreError("another program is upgrading the database")
@@ -167,7 +175,9 @@ def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> l
             layout = _begin(db, layout, names)
         if not meta_of(db, layout).keys() & {"epoch", MADE}:
             raise StoreError(NOT_ADOPTED)
+        names = db.names = settle(db, layout, names)
         steps = [*missing(layout, names), *missing_of_files(layout, names)]
+        _keep_out(db, layout, steps)
         for step in steps:
             db.run(step.statement)
         db.run(
@@ -179,6 +189,18 @@ def upgrade(db: Connection, names: Names, *, epoch: str, development: bool) -> l
         return [step.what for step in steps]
     finally:
         db.run("SELECT RELEASE_LOCK(?)", (UPGRADE,))
+
+
+def _keep_out(db: Connection, layout: Layout, steps: Iterable[Step]) -> None:
+    """Raises StoreError where the tables of an adopted app would be made: those are the app's, by whatever name."""
+    if MADE in meta_of(db, layout):
+        return
+    gone = [step.table for step in steps if step.part is None and not step.table.startswith("chatd_")]
+    if gone:
+        raise StoreError(
+            f"it was adopted, and there is no table {', '.join(gone)} in it: if the app calls it otherwise, set "
+            "mysql.names as it was at the adoption"
+        )
 
 
 def _begin(db: Connection, layout: Layout, names: Names) -> Layout:

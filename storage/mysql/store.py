@@ -12,22 +12,25 @@ from typing import TypeVar
 
 from storage.apply import apart, apply_all, finish, together
 from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
-from storage.contract import StoreError, Unavailable
+from storage.contract import StoreError, TableMismatch, Unavailable
 from storage.keyed import SqlRows
 
 from . import schema
+from .adoption.check import misfit
 from .attachments import Files
 from .column_capacity import ColumnCapacity
 from .connection import Connection
 from .counting import Counts
-from .errors import AGAIN, DUPLICATE, LOCK_WAIT, Error, code, is_lost
+from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost, named
 from .external_writes import scan
 from .external_writes.ingest import Ingest
+from .kept_names import settled
 from .layout import Layout, read_layout
 from .loading import Loaded, load
 from .names import Names
 from .pool import Pool, told
 from .reads import Reads
+from .receivers import InGroups, Receivers
 from .rows import Roles
 from .saving import Saver
 from .tables import BY_NAME, TOUCHED, app_tables
@@ -56,6 +59,8 @@ class MysqlStore(Reads):
 
     `new`: an empty database is filled with tables; an app's own are to be adopted first. `new_epoch` names a new
     store's lineage; `development` marks a new one. `names`, `roles`: what the app calls tables, columns and roles.
+    `constants`: what is written to columns that only the app has a word for; `receiver_in_groups`: who is to stand in
+    that column of the app's in a group.
     Raises StoreError where the database can't be used.
     """
 
@@ -69,6 +74,8 @@ class MysqlStore(Reads):
         names: Mapping[str, str] | None = None,
         roles: Mapping[str, str] | None = None,
         new: bool = True,
+        constants: Mapping[str, str] | None = None,
+        receiver_in_groups: InGroups = "",
     ) -> None:
         address = parse(url)
         self.address = str(address)
@@ -76,7 +83,8 @@ class MysqlStore(Reads):
         self.generation = 0
         self.damaged: Sequence[tuple[str, int]] = ()  # an app's edit is no damage, and the server checks its pages
         self.warnings: list[str] = []
-        self._names = Names.checked(names or {})
+        self._names = Names.checked(names or {}, constants)
+        self._receiver_in_groups: InGroups = receiver_in_groups
         if address.connections is not None:
             readers = max(1, min(readers, address.connections - 1))
         self._lock = threading.RLock()  # of the writer
@@ -108,6 +116,10 @@ class MysqlStore(Reads):
             meta = schema.meta_of(db, layout)
             if "epoch" not in meta and schema.MADE not in meta:
                 raise StoreError(schema.NOT_ADOPTED)
+            self._names = self._pool.names = db.names = settled(db, layout, self._names)
+            wrong = misfit(db, self._names)
+            if wrong is not None:
+                raise StoreError(wrong)
             for step in schema.missing(layout, self._names):
                 raise StoreError(f"there is no {step.what} yet: run `chatd db upgrade`")
             if "epoch" not in meta:
@@ -125,10 +137,12 @@ class MysqlStore(Reads):
                 for table in BY_NAME.values()
                 if (actual := self._names.table(table.name)) in layout.columns
             }
-            self._saver = Saver(self._roles, spare)
+            self._receivers = Receivers.of(layout, self._names, self._receiver_in_groups)
+            self._saver = Saver(self._roles, spare, constants=self._names.constants, receivers=self._receivers)
             self._capacity = ColumnCapacity.of(layout, self._names, self._roles)
             users = layout.columns[self._names.table("User")]
-            known = {self._names.column("User", column.name) for column in BY_NAME["User"].columns}
+            known = {self._names.column("User", name) for name in self._names.of("User")}
+            known.update(self._names.constants.get("User", ()))
             self._unfilled = sorted(name for name, has in users.items() if name not in known and not has.filled)
             db.commit()
             self._try_out(db)
@@ -156,9 +170,13 @@ class MysqlStore(Reads):
             db = self._require_writer()
             try:
                 self._try_out(db)
+                wrong = misfit(db, self._names)
+                db.roll_back()
             except (Error, OSError) as error:
                 self._give_up(db, error)
                 raise told(error) from None
+            if wrong is not None:
+                raise Unavailable(wrong)
 
     def _try_out(self, db: Connection) -> None:
         """Check that the server accepts writes, by a row that is rolled back, and that no table is locked."""
@@ -211,7 +229,7 @@ class MysqlStore(Reads):
                 again = code(error) in AGAIN or is_lost(error)
                 limit_s = LOCK_RETRY_LIMIT_S if code(error) == LOCK_WAIT else RETRY_LIMIT_S
                 if not again or attempt == MAX_ATTEMPTS or time.monotonic() - began > limit_s:
-                    raise told(error) from None
+                    raise self._failure(error) from None
                 time.sleep(random.uniform(0.0, 0.01) * attempt)
                 continue
             except BaseException:
@@ -258,6 +276,8 @@ class MysqlStore(Reads):
     def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:
         """Return why this database can't hold what the rules would allow; None where it can."""
         refusal = self._capacity.refusal(change)
+        if refusal is None and self._receivers is not None:
+            refusal = self._receivers.refusal(loaded.unit, change)
         if refusal is not None:
             return refusal
         if not isinstance(change, PutUser) or change.user in loaded.unit.users:
@@ -312,6 +332,25 @@ class MysqlStore(Reads):
             self._unsettled = True
         self.generation += 1
         return None
+
+    def _failure(self, error: BaseException) -> Exception:
+        """Return the exception to raise for what ended a transaction.
+
+        Where the app's tables are no longer as chatd needs them, nothing of the kind can be written: that is told, and
+        `repair` looks whether it was mended. Else it is one batch that a table refuses.
+        """
+        if code(error) not in MISMATCH or is_lost(error):
+            return told(error)
+        try:
+            db = self._require_writer()
+            wrong = misfit(db, self._names)
+            layout = read_layout(db)
+            db.roll_back()
+        except (Unavailable, Error, OSError):
+            return told(error)
+        if wrong is not None:
+            return Unavailable(wrong)
+        return TableMismatch(f"{named(error, layout)}: the database refuses what is written there ({code(error)})")
 
     def _give_up(self, db: Connection, error: BaseException) -> None:
         """After a transaction failed before COMMIT: nothing of it is there."""

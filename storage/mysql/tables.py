@@ -173,6 +173,7 @@ MESSAGE = Table(
         _id(),
         _id("conversationId"),
         _id("senderId"),  # never NULL: a system message bears who did what it tells
+        Column("receiverId", ID, null=True, spare=True, bytewise=True),  # the other one of two
         Column("content", "TEXT", required=True),
         Column("status", "ENUM('SENT', 'DELIVERED', 'READ')", default="'SENT'"),
         _id("replyToId", null=True, required=False),

@@ -6,6 +6,7 @@ from storage.contract import StoreError, Unavailable
 
 from . import schema
 from .errors import Error
+from .kept_names import settled
 from .names import Names
 from .pool import Pool, told
 from .url import parse
@@ -18,7 +19,12 @@ TABLE_LOCK_TIMEOUT_S = 10
 
 
 def upgrade(
-    url: str, *, new_epoch: Callable[[], str], development: bool = False, names: Mapping[str, str] | None = None
+    url: str,
+    *,
+    new_epoch: Callable[[], str],
+    development: bool = False,
+    names: Mapping[str, str] | None = None,
+    constants: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Add what is missing: what was added. Nothing is taken away, and a second time changes nothing.
 
@@ -27,13 +33,13 @@ def upgrade(
     `new_epoch` names the lineage, and `development` marks the store, where it is a new one. Raises StoreError.
     """
     address = parse(url)
-    known = Names.checked(names or {})
+    known = Names.checked(names or {}, constants)
     pool = Pool(address, known, readers=0)
     try:
         db = pool.connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
         try:
             db.run(f"SET SESSION lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}")
-            return schema.upgrade(db, known, epoch=new_epoch(), development=development)
+            return schema.upgrade(db, known, epoch=new_epoch(), development=development, settle=settled)
         finally:
             db.close()
     except (StoreError, Unavailable) as error:

@@ -82,6 +82,10 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     ],
     "storage.durability": [("off", 'one of "full", "normal"')],
     "storage.readers": [("two", INTEGER(1, 32))],
+    "mysql.constants": [
+        ([wrong], 'a list like "Message.type=TEXT"') for wrong in ("Message.type", "type=TEXT", "M.a b=c")
+    ],
+    "mysql.receiver_in_groups": [("everybody", 'one of "", "sender"')],
     "mysql.names": [([wrong], NAMES) for wrong in ("Message", "Message=a b", "Message.a.b=c", "=x", "Message=`x`")],
     "mysql.poll": [("always", NUMBER(0.1, 3600))],
     "mysql.roles": [([wrong], ROLES_OF) for wrong in ("PRO", "PRO=doctor", "=dentist", "PRO=dentist=x")],

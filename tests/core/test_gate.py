@@ -11,10 +11,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from chatd.core import gate
 from chatd.core.committer import MAX_CHANGES_PER_COMMIT
 from chatd.core.gate import Gate, ThreadRunner, run_inline
 from storage.changes import Change, Outcome, PutUser, UserSaved
-from storage.contract import Unavailable
+from storage.contract import TableMismatch, Unavailable
 from support.gates import Desk, put, running
 from support.steering import WatchedStore
 
@@ -333,6 +334,18 @@ async def test_poison_harms_nobody_else() -> None:
         assert [type(ticket.error) for ticket in tickets] == [type(None), ZeroDivisionError, type(None)]
         assert desk.published == ["a", "b", "c"]
         assert desk.gate.problem is None
+
+
+async def test_gate_batch_that_a_table_refuses_is_told_for_a_while(autojump_clock: MockClock) -> None:
+    """Others go on, and it isn't forgotten with the next of them."""
+    async with running() as desk:
+        refused = desk.submit("misfit")
+        await refused.done.wait()
+        assert isinstance(refused.error, TableMismatch)
+        await desk.submit("a").done.wait()
+        assert (desk.gate.problem, desk.gate.mismatch) == (None, "Message.kindId")
+        await trio.sleep(gate.MISMATCH_SHOWN_S + 1)
+        assert desk.gate.mismatch is None
 
 
 async def test_a_bug_in_publishing_is_its_owners() -> None:

@@ -8,7 +8,7 @@ import trio
 
 from chatd.core.gate import Gate
 from storage.changes import Change, Outcome, PutUser, UserSaved
-from storage.contract import Unavailable
+from storage.contract import TableMismatch, Unavailable
 from support.steering import Runner, WatchedStore
 
 
@@ -29,6 +29,8 @@ class Guarded(WatchedStore):
             raise ZeroDivisionError("a bug")
         if "full" in names:
             raise Unavailable("the disk is full")
+        if "misfit" in names:
+            raise TableMismatch("Message.kindId")
         return super().commit(changes)
 
     def repair(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import attrs
 
 from storage.contract import StoreError, Unavailable
-from storage.mysql import schema
+from storage.mysql import kept_names, schema
 from storage.mysql.attachments import Files
 from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
@@ -43,7 +43,10 @@ _NO_RIGHT = frozenset({1044, 1142, 1143, 1227, 1370})
 
 @attrs.frozen
 class Examined:
-    """A database as it was found. `steps`: what is missing; `done`: what an earlier adoption added."""
+    """A database as it was found. `steps`: what is missing; `done`: what an earlier adoption added.
+
+    `kept`: the database knows these names. `renamed`: it was adopted with others.
+    """
 
     where: str
     names: Names
@@ -52,6 +55,8 @@ class Examined:
     findings: tuple[Finding, ...]
     steps: tuple[Step, ...]
     done: tuple[Step, ...]
+    kept: bool
+    renamed: bool
 
     def only(self, level: Level) -> list[Finding]:
         """Return the findings of one level."""
@@ -73,12 +78,14 @@ class Examined:
 class Adoption:
     """An app's database and what is known about it. Raises StoreError where that makes no sense.
 
-    `names`, `roles`: what the app calls tables, columns and roles. `body_chars`: the longest message to be held.
+    `names`, `roles`: what the app calls tables, columns and roles. `constants`: what is written to columns that only
+    the app has a word for. `body_chars`: the longest message to be held.
     """
 
     url: str = attrs.field(repr=False)
     names: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     roles: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    constants: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     body_chars: int = attrs.field(default=10_000, kw_only=True)
 
     def examine(self) -> Examined:
@@ -122,7 +129,8 @@ class Adoption:
                     'INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?), (?, ?), (?, ?)',
                     ("epoch", new_epoch(), "development", "0", "schema", str(SCHEMA)),
                 )
-                db.commit()
+            kept_names.keep(db, names)
+            db.commit()
 
     def _examined(self, db: Connection, names: Names, address: Address) -> Examined:
         app = look(db, names)
@@ -147,6 +155,8 @@ class Adoption:
             tuple(findings),
             tuple(steps),
             tuple(Step(*step) for step in json.loads(meta.get("adoption", "[]"))),
+            kept_names.is_kept(db, app.layout, names),
+            adopted and kept_names.renamed(db, app.layout, Names.checked(self.names))[1],
         )
 
     def _take_in(self, db: Connection, names: Names, progress: Callable[[int, int], None]) -> None:
@@ -162,18 +172,24 @@ class Adoption:
             done += more
             progress(done, max(done, total))
 
-        backfill = Backfill(db, dated=names.column("ConversationParticipant", "updatedAt") in columns, progress=count)
+        backfill = Backfill(
+            db,
+            dated=names.column("ConversationParticipant", "updatedAt") in columns,
+            constants=names.constants.get("ConversationParticipant"),
+            progress=count,
+        )
         total = backfill.waiting()
         backfill.run()
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[Connection, Names, Address]]:
         address = parse(self.url)
-        names = Names.checked(self.names)
+        names = Names.checked(self.names, self.constants)
         try:
             db = Pool(address, names, readers=0).connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
             try:
-                yield db, names, address
+                db.names, _ = kept_names.renamed(db, read_layout(db), names)
+                yield db, db.names, address
             finally:
                 db.close()
         except (StoreError, Unavailable) as error:
@@ -196,6 +212,11 @@ def _require_fit(examined: Examined, *, widen: bool) -> None:
     if wrong:
         more = f" (and {len(wrong) - 1} more: `chatd db check` lists them)" if len(wrong) > 1 else ""
         raise StoreError(f"{wrong[0].table}: {wrong[0].text}{more}")
+    if examined.renamed and examined.steps:
+        raise StoreError(
+            f"it was adopted with other names than mysql.names has, and {examined.steps[0].table} by its new name "
+            f"lacks {examined.steps[0].part or 'everything'}: set the names as they were then"
+        )
     if examined.only("narrow") and not widen:
         finding = examined.only("narrow")[0]
         raise StoreError(f"{finding.table}: {finding.text}: --widen lets it be changed")

@@ -7,7 +7,7 @@ write meanwhile. What it adds behind the numbers is left for the daemon, which l
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -130,23 +130,32 @@ class _Seat:
 class Backfill:
     """Backfill of what an app wrote before its adoption.
 
-    `dated`: whether participants have the app's `updatedAt`. `progress` is told how many conversations and messages
-    each transaction was done with.
+    `dated`: whether participants have the app's `updatedAt`. `constants`: what is written to columns of participants
+    that only the app has a word for. `progress` is told how many conversations and messages each transaction was done
+    with.
     """
 
-    def __init__(self, db: Connection, *, dated: bool, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        db: Connection,
+        *,
+        dated: bool,
+        constants: Mapping[str, str] | None = None,
+        progress: Callable[[int], None],
+    ) -> None:
+        also = {**(constants or {}), **NEW}
         self._db = db
         self._progress = progress
         updated = ', "updatedAt"' if dated else ""
         self._dated = dated
         self._strangers = Into.of(
-            "ConversationParticipant", f'"id", "conversationId", "userId", "joinedAt", "leftAt"{updated}', also=NEW
+            "ConversationParticipant", f'"id", "conversationId", "userId", "joinedAt", "leftAt"{updated}', also=also
         )
         marks = ["role", "fromSeq", "deliveredSeq", "readSeq", "rev"]
         self._marks = Into.of(
             "ConversationParticipant",
             f'"id", "conversationId", "userId", {quoted(marks)}{updated}',
-            also=NEW,
+            also=also,
             update={**new_values(*marks), **NEW},
         )
 

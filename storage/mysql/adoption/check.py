@@ -32,8 +32,8 @@ THEIRS = {
     "Conversation": {"id", "title", "createdAt", "updatedAt", "lastMessageAt"},
     "ConversationParticipant": {"id", "conversationId", "userId", "joinedAt", "leftAt", "unreadCount", "isMuted",
                                 "isPinned", "isArchived", "updatedAt", "deliveredAt", "readAt"},
-    "Message": {"id", "conversationId", "senderId", "content", "status", "replyToId", "createdAt", "updatedAt",
-                "editedAt", "deletedAt"},
+    "Message": {"id", "conversationId", "senderId", "receiverId", "content", "status", "replyToId", "createdAt",
+                "updatedAt", "editedAt", "deletedAt"},
 }  # fmt: skip
 """Columns that mean the same in an app that has them. By any other name of chatd's, an app's is something else."""
 
@@ -77,6 +77,8 @@ class App:
 
     layout: Layout
     begun: bool  # chatd's own columns may be there already
+    adopted: bool  # to the end: no table of the app's is chatd's to make
+    linked: frozenset[tuple[str, str]]  # (table, column) of foreign keys, by their names in the database
     columns: dict[str, dict[str, _Column]]
     kinds: dict[str, tuple[str, str, str, str]]  # kind of table, engine, row format, collation
 
@@ -105,13 +107,29 @@ def look(db: Connection, names: Names) -> App:
         )
         if actual in logical
     }
-    return App(layout, "chatd_meta" in layout.columns, columns, kinds)
+    linked = db.run(
+        "SELECT table_name, column_name FROM information_schema.key_column_usage "
+        "WHERE table_schema = DATABASE() AND referenced_table_name IS NOT NULL"
+    )
+    meta = schema.meta_of(db, layout)
+    adopted = "epoch" in meta and schema.MADE not in meta
+    return App(layout, "chatd_meta" in layout.columns, adopted, frozenset(map(tuple, linked)), columns, kinds)
 
 
 def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
     """Yield the findings, table by table. `body_chars`: the longest message that is to be held."""
     for step in (*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)):
         yield Finding(step.table, "missing", step.part or "the table")
+    yield from check_tables(app, names)
+    if "Message" in app.columns:
+        yield from _content(app, names, body_chars)
+    if "User" in app.columns:
+        yield from _mapping(db, app, names, roles)
+    yield from _files(app, names)
+
+
+def check_tables(app: App, names: Names) -> Iterator[Finding]:
+    """Yield what of the app's tables chatd can't write to, whatever their rows and the settings of roles say."""
     for table in app_tables():
         actual = names.table(table.name)
         if table.name not in app.columns:
@@ -136,11 +154,15 @@ def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: i
                 )  # fmt: skip
         yield from _fillers(app, table, names)
     if "Message" in app.columns:
-        yield from _content(app, names, body_chars)
         yield from _statuses(app, names)
-    if "User" in app.columns:
-        yield from _mapping(db, app, names, roles)
-    yield from _files(app, names)
+
+
+def misfit(db: Connection, names: Names) -> str | None:
+    """Return why chatd can't write to the tables as they are now, in one line; None where it can."""
+    for finding in check_tables(look(db, names), names):
+        if finding.level == "wrong":
+            return f"{finding.table}: {finding.text}"
+    return None
 
 
 def check_rows(db: Connection, names: Names) -> Iterator[Finding]:
@@ -185,6 +207,13 @@ _ROW_CHECKS: tuple[tuple[str, Level, str, str], ...] = (
 def _absent(app: App, table: Table, actual: str) -> Iterator[Finding]:
     """A table that is not there: the app calls it otherwise, or there never was one."""
     theirs = [name for name in app.layout.columns if not name.startswith(("chatd_", "_"))]
+    if app.adopted:
+        yield Finding(
+            actual, "wrong",
+            "no such table, though there was when this database was adopted: if the app has renamed it, set its name "
+            f'in mysql.names, like "{table.name}=..."',
+        )  # fmt: skip
+        return
     folded = {name.casefold(): name for name in theirs}
     close = difflib.get_close_matches(actual.casefold(), folded, n=1)
     hint = f'like "{table.name}={folded[close[0]] if close else "..."}"'
@@ -217,8 +246,8 @@ def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[
             number = " (integer ids can't be served)" if found.kind.endswith("int") else ""
             yield f"column {name} is {found.type}; chatd needs ids of text, as String makes them{number}"
             return
-        made = column.name not in ("userId", "senderId") and not (table.name == "User" and column.name == "id")
-        if made and found.length < ID_LENGTH:
+        theirs = column.name in ("userId", "senderId", "receiverId") or table.name == "User"
+        if not theirs and found.length < ID_LENGTH:
             yield f"column {name} is {found.type}; the ids that chatd makes have {ID_LENGTH} characters"
     elif column.type == TIME and (found.kind not in ("datetime", "timestamp") or found.precision < 3):
         yield f"column {name} is {found.type}; chatd needs DATETIME(3), as DateTime makes it"
@@ -240,16 +269,31 @@ def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[
 
 def _fillers(app: App, table: Table, names: Names) -> Iterator[Finding]:
     """Columns that an INSERT of chatd's would leave empty, and that may not be."""
-    known = {names.column(table.name, column.name) for column in table.columns}
-    found = [name for name, has in app.columns[table.name].items() if name not in known and not has.filled]
-    actual = names.table(table.name)
-    if not found:
-        return
+    constants, actual = names.constants.get(table.name, {}), names.table(table.name)
+    there = app.columns[table.name]
+    for name in constants:
+        if name not in there:
+            yield Finding(actual, "wrong", f"no column {name}, which mysql.constants names")
+    known = {names.column(table.name, column.name) for column in table.columns}.union(constants)
+    found = [name for name, has in there.items() if name not in known and not has.filled]
     if table.name == "User":
-        yield Finding(actual, "note", f"only the app can make users: chatd has nothing for {', '.join(found)}")
+        if found:
+            yield Finding(actual, "note", f"only the app can make users: chatd has nothing for {', '.join(found)}")
         return
     for name in found:
-        yield Finding(actual, "wrong", f"column {name} has no default, and chatd has nothing to put there: give it one")
+        if (actual, name) in app.linked:
+            mend = "make it optional"
+        else:
+            mend = f'give it one, make it optional, or set mysql.constants = ["{table.name}.{name}=..."]'
+        yield Finding(actual, "wrong", f"column {name} has no default, and chatd has nothing to put there: {mend}")
+    if table.name == "Message":
+        receiver = there.get(names.column("Message", "receiverId"))
+        if receiver is not None and not receiver.null:
+            yield Finding(
+                actual, "note",
+                f"column {names.column('Message', 'receiverId')} may not be NULL, so nobody can write to groups, "
+                'unless mysql.receiver_in_groups is "sender", or the column is made optional',
+            )  # fmt: skip
 
 
 def _content(app: App, names: Names, chars: int) -> Iterator[Finding]:

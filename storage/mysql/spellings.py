@@ -1,0 +1,38 @@
+"""Usual names of an app's columns, for those of chatd that the app calls otherwise than `tables.py`.
+
+Only what may be missing is looked for here: where the guess finds nothing, chatd adds a column of its own, or does
+without. What an app must have is named by its operator (`adoption/hints.py` makes suggestions).
+"""
+
+from .layout import Layout
+from .names import Names
+
+USUAL = {
+    "Message": {"receiverId": ("receiverId", "recipientId", "toUserId", "toId", "receiver", "recipient")},
+}
+"""Logical table -> logical column -> names for it, the likeliest first. Capitals and underscores don't matter."""
+
+
+def folded(name: str) -> str:
+    """Return the name as it is compared with others."""
+    return name.replace("_", "").casefold()
+
+
+def discovered(layout: Layout, names: Names) -> Names:
+    """Return the names with those that the tables tell: of columns that settings don't name, and that aren't there.
+
+    A column that means something already is never taken for another.
+    """
+    found: dict[str, str] = {}
+    for table, columns in USUAL.items():
+        there = layout.columns.get(names.table(table), {})
+        taken = {names.column(table, column) for column in names.of(table)}
+        free = {folded(name): name for name in there if name not in taken}
+        for column, spellings in columns.items():
+            if f"{table}.{column}" in names.given or names.column(table, column) in there:
+                continue
+            name = next((free[s] for s in map(folded, spellings) if s in free), None)
+            if name is not None:
+                found[f"{table}.{column}"] = name
+                del free[folded(name)]
+    return names.with_given(found)
