@@ -25,8 +25,9 @@ change. A message brings nobody back to a group.
 **Changed messages.** Their senders edit and delete them, those whom `by` lets delete others' too; the system's are
 `forbidden` to all, and a seq that isn't there is `not_found`. The limits of time bind who acts as the sender. A
 tombstone keeps its number and its sender; it can't be edited or reacted to (`conflict`), and to delete it again moves
-nothing, nor does an edit to the same text or a reaction that is already so. A message bears the rev of its last change.
-Texts that were replaced or deleted are kept for the record (`versions`) and shown to no participant.
+nothing, nor does an edit to the same text or a reaction that is already so. An emoji is the same with and without
+variation selectors, and kept fully qualified (`storage.emoji`). A message bears the rev of its last change. Texts that
+were replaced or deleted are kept for the record (`versions`) and shown to no participant.
 
 **Sign-in.** A known token is revoked by itself or with all of its user's. The latter sets the user's cut-off, too,
 which is for tokens that the store doesn't know; one added later counts. What expired a week ago is forgotten when
@@ -39,8 +40,8 @@ before the others of their batch.
 **Rights.** Only present participants change a conversation; for anybody else it is `not_found`, as if it did not exist.
 
 **Reads.** Each read sees one moment: everything committed before it began. Reads go on while a commit runs, and while
-commits fail. They may be called from several threads at once; `commit`, `index`, `repair` and `close` from one at a
-time.
+commits fail. They may be called from several threads at once; `commit`, `index`, `refill`, `repair` and `close` from
+one at a time.
 
 **Errors.** `Unavailable`: try again later; the store repairs itself at the next commit. `TableMismatch`: this batch
 fails however often it is tried, others may not. `StoreError`: it cannot be used
@@ -112,6 +113,14 @@ class CommitStore(Protocol):
         """Apply the batch in one durable transaction. Raises Unavailable."""
         ...
 
+    def refill(self, limit: int) -> int:
+        """Bring up to `limit` rows that an earlier version kept to this version's form. Return how many are left.
+
+        Reads understand both forms. Writes like `commit`, and raises Unavailable like it; stopped anywhere, it goes on
+        where it was.
+        """
+        ...
+
     def repair(self) -> None:
         """Make the store ready for commits again after a failure. Raises Unavailable where that fails."""
         ...
@@ -143,7 +152,7 @@ class AccountStore(Protocol):
     ) -> tuple[list[User], tuple[Any, ...] | None]:
         """Return a page of users by name, then id: of `roles`, without `but` and the disabled; and the next `after`.
 
-        `query`: a part of the name; case does not matter.
+        `query`: a part of the name, compared as search compares texts.
         """
         ...
 

@@ -28,7 +28,7 @@ from storage.records import (
     User,
 )
 from storage.rules.unit import Unit
-from storage.search import matches
+from storage.search import fold, matches
 
 MESSAGES_PER_SEARCH = 10_000
 """Messages that one call of `search` looks at."""
@@ -134,13 +134,13 @@ class MemoryStore:
     ) -> tuple[list[User], tuple[Any, ...] | None]:
         with self._lock:
             found = sorted(
-                (user.name.casefold(), user.id)
+                (fold(user.name), user.id)
                 for user in self._users.values()
                 if user.role in roles
                 and user.id != but
                 and user.disabled_at is None
-                and (query is None or query.casefold() in user.name.casefold())
-                and (after is None or (user.name.casefold(), user.id) > after)
+                and (query is None or fold(query) in fold(user.name))
+                and (after is None or (fold(user.name), user.id) > after)
             )
         page = [self._users[id] for _, id in found[:limit]]
         return page, found[limit - 1] if len(found) > limit else None
@@ -295,6 +295,9 @@ class MemoryStore:
             return Hits(tuple(found), start - MESSAGES_PER_SEARCH + 1 if start > MESSAGES_PER_SEARCH else None)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
+        return 0
+
+    def refill(self, limit: int) -> int:  # noqa: ARG002
         return 0
 
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:

@@ -1,11 +1,12 @@
 """SQL statements, written once. A dialect fills the named holes, and adds what only it can say."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any
 
 from storage.columns import Columns, Decode, Row, quoted
+from storage.emoji import qualified
 from storage.records import Conversation, IssuedToken, Message, MessageVersion, Participant, Reaction, User
 
 _CONVERSATION = Columns(
@@ -195,7 +196,15 @@ def _data(text: str | None) -> Any:
 
 
 def _reactions(text: str | None) -> tuple[Reaction, ...]:
-    return () if text is None else tuple(Reaction(emoji, tuple(users)) for emoji, users in json.loads(text))
+    return () if text is None else reactions_of(json.loads(text))
+
+
+def reactions_of(pairs: Iterable[tuple[str, Iterable[str]]]) -> tuple[Reaction, ...]:
+    """Return the reactions; those to two forms of one emoji are one, and each user counts once."""
+    found: dict[str, dict[str, None]] = {}
+    for emoji, users in pairs:
+        found.setdefault(qualified(emoji), {}).update(dict.fromkeys(users))
+    return tuple(Reaction(emoji, tuple(users)) for emoji, users in found.items())
 
 
 def message_maker(**decode: Decode) -> Callable[[Row], Message]:
@@ -232,8 +241,10 @@ _sent_row: Callable[[Message], Row] = attrgetter(*(_MESSAGE.fields[name] for nam
 
 def changed_message_row(m: Message) -> Row:
     """Return the row of CHANGE_MESSAGE."""
-    reactions = [(reaction.emoji, reaction.users) for reaction in m.reactions]
-    return (
-        *sent_message_row(m), m.edited_at, m.deleted_at, m.rev,
-        json.dumps(reactions, ensure_ascii=False) if reactions else None,
-    )  # fmt: skip
+    return (*sent_message_row(m), m.edited_at, m.deleted_at, m.rev, reactions_text(m.reactions))
+
+
+def reactions_text(reactions: Iterable[Reaction]) -> str | None:
+    """Return the value of the column "reactions"."""
+    pairs = [(reaction.emoji, reaction.users) for reaction in reactions]
+    return json.dumps(pairs, ensure_ascii=False) if pairs else None

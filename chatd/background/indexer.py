@@ -1,4 +1,6 @@
-"""The search index, filled behind the sends: a message costs nothing for it until there is time.
+"""Upkeep of the store while it serves: rows of an earlier version, then the search index.
+
+The index is filled behind the sends: a message costs nothing for it until there is time.
 
 Searches read through the messages that are not in the index yet. So the newest may wait, and those that are edited or
 deleted meanwhile were never in it. When many wait, they go in a few at a time: commits go on in between.
@@ -34,7 +36,7 @@ BUSY_FROM_CHANGES = 100
 
 
 class Indexer:
-    """Indexes messages when enough of them were committed."""
+    """Refills rows of an earlier version once, then indexes messages whenever enough of them were committed."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -49,11 +51,22 @@ class Indexer:
 
     async def run(self) -> None:
         """Index, until cancelled. A store that is unavailable is tried again when more was committed."""
+        refilled = False
         while True:
             self._changes, self._wake = 0, trio.Event()
             with suppress(Unavailable):  # the gate tells the operator when commits fail, too
+                if not refilled:
+                    await self._refill()
+                    refilled = True
                 await self._catch_up()
             await self._wake.wait()
+
+    async def _refill(self) -> None:
+        refill = self._gate.store.refill
+        left = await self._gate.maintain(partial(refill, 0))
+        while left:
+            left = await self._gate.maintain(partial(refill, MESSAGES_PER_BATCH))
+            await trio.sleep(PAUSE_S)
 
     async def _catch_up(self) -> None:
         index = self._gate.store.index

@@ -1,6 +1,8 @@
 """`chatd db ...`."""
 
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +13,7 @@ from chatd.ids import new_id
 from chatd.ops import open_store as database
 from chatd.ops import reach
 from chatd.ops.lock import Held
-from storage.contract import SearchStore, StoreError
+from storage.contract import Store, StoreError, Unavailable
 from storage.sqlite.inspection import inspect
 from storage.sqlite.verify import verify
 
@@ -23,8 +25,8 @@ from .say import say
 if TYPE_CHECKING:
     from storage.mysql.adoption.adopt import Adoption, Examined
 
-INDEXED_AT_ONCE = 5_000
-"""Messages that go into the search index in one transaction."""
+REFILLED_AT_ONCE, INDEXED_AT_ONCE = 5_000, 5_000
+"""Messages that are looked at, and that go into the search index, in one transaction."""
 
 SOMETHING_WRONG = 1
 """Exit code of a check that found something."""
@@ -42,8 +44,9 @@ def db() -> None:
 def upgrade(settings: Settings, dev: bool, new: bool) -> None:
     """Bring the database to this version's schema.
 
-    And its search index up to date. A daemon does that by itself: the schema when it starts, the index while it runs.
-    Tables of MySQL, also those of an empty database, are made and altered by this command alone.
+    And its rows and search index up to date. A daemon does that by itself: the schema when it starts, the rest while it
+    runs. Where this is stopped half way, run it again. Tables of MySQL, also those of an empty database, are made and
+    altered by this command alone.
     """
     try:
         loaded = settings.read()
@@ -55,18 +58,18 @@ def upgrade(settings: Settings, dev: bool, new: bool) -> None:
         there = path.exists()
         pending = inspect(path).pending if there else ()
         with reach.opened(loaded, new=new, upgrade=True) as store:
-            _index(store)
+            done = [*pending, *_bring_up_to_date(store)]
     except Held as held:
         if not pending:
             say(f"{path}: nothing to do, the daemon that runs has upgraded it")
             return
         fail(f"{held}: stop it, then run this again")
-    except (ConfigError, StoreError, VerbFailed) as error:
+    except (ConfigError, StoreError, Unavailable, VerbFailed) as error:
         fail(str(error))
     if not there:
         say(f"{path}: made, a new, empty database")
     else:
-        say(f"{path}: upgraded ({', '.join(pending)})" if pending else f"{path}: nothing to do, it is up to date")
+        say(f"{path}: upgraded ({', '.join(done)})" if done else f"{path}: nothing to do, it is up to date")
 
 
 def _upgrade_server(config: Config, *, development: bool) -> None:
@@ -74,19 +77,29 @@ def _upgrade_server(config: Config, *, development: bool) -> None:
     added = database.upgrade(config, new_epoch=new_id, development=development)
     for what in added:
         say(f"added {what}")
-    say(f"{place}: upgraded" if added else f"{place}: nothing to do, it is up to date")
+    store, _ = database.open_store(config, new_epoch=new_id)
+    with closing(store):
+        done = _bring_up_to_date(store)
+    say(f"{place}: upgraded" if added or done else f"{place}: nothing to do, it is up to date")
 
 
-def _index(store: SearchStore) -> None:
-    """Fill the search index, with a bar where that takes time."""
-    left = store.index(INDEXED_AT_ONCE)
+def _bring_up_to_date(store: Store) -> list[str]:
+    """Refill rows, then index messages. Return what there was to do."""
+    steps = (("rows", store.refill, REFILLED_AT_ONCE), ("search index", store.index, INDEXED_AT_ONCE))
+    return [label for label, step, at_once in steps if _repeat(step, label, at_once)]
+
+
+def _repeat(step: Callable[[int], int], label: str, at_once: int) -> bool:
+    """Take the step until nothing is left, with a bar. Return True if there was anything."""
+    left = step(0)
     if not left:
-        return
-    with click.progressbar(length=left, label="search index", file=sys.stderr) as bar:
+        return False
+    with click.progressbar(length=left, label=label, file=sys.stderr) as bar:
         while left:
-            rest = store.index(INDEXED_AT_ONCE)
+            rest = step(at_once)
             bar.update(left - rest)
             left = rest
+    return True
 
 
 @db.command()

@@ -40,6 +40,7 @@ from .loading import USERS
 from .pool import Pool
 from .rows import Roles
 from .searching import MINE
+from .user_list import list_users
 from .values import time_text
 
 # Of the app's rows only those that were ingested.
@@ -51,12 +52,6 @@ _HISTORY_BEFORE = fill(sql.HISTORY_BEFORE, message=sql.READ_MESSAGE)
 _NEW_SINCE = fill(sql.NEW_SINCE, message=sql.READ_MESSAGE)
 _SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
-
-# Python's casefold, as near as it matters; the same order, too.
-_FOLDED = (
-    'REPLACE(REPLACE(REPLACE(LOWER(COALESCE(NULLIF("name", \'\'), "id") COLLATE utf8mb4_bin), '
-    "'ß', 'ss'), 'ẞ', 'ss'), 'ς', 'σ')"
-)
 
 _CHANGED_SINCE = (
     f'SELECT {sql.read_message("m")}, k."seq", k."rev", g."at" FROM '
@@ -110,30 +105,10 @@ class Reads:
     def list_users(
         self, *, roles: Collection[str], but: str, query: str | None, after: tuple[Any, ...] | None, limit: int
     ) -> tuple[list[User], tuple[Any, ...] | None]:
-        names, others = self._roles.all_of(roles)
-        conditions, values = ["FALSE"], []
-        if names:
-            conditions.append(f'"role" IN ({", ".join("?" * len(names))})')
-            values += names
-        if others:
-            known = self._roles.known()
-            conditions.append(f"COALESCE(\"role\", '') NOT IN ({', '.join('?' * len(known))})")
-            values += known
-        statement = (
-            f'SELECT {sql.USER}, {_FOLDED} AS "folded" FROM "User" '
-            f'WHERE ({" OR ".join(conditions)}) AND "id" <> ? AND "disabledAt" IS NULL'
-        )
-        values.append(but)
-        if query is not None:
-            statement += f" AND LOCATE(?, {_FOLDED}) > 0"
-            values.append(query.casefold())
-        if after is not None:
-            statement += f' AND ({_FOLDED}, "id") > (?, ?)'
-            values += after
         with self._pool.reading() as db:
-            found = db.run(f'{statement} ORDER BY "folded", "id" LIMIT ?', (*values, limit + 1))
-        page = [self._make_user(row) for row in found[:limit]]
-        return page, (found[limit - 1][-1], found[limit - 1][0]) if len(found) > limit else None
+            return list_users(
+                db, self._roles, self._make_user, of=roles, but=but, query=query, after=after, limit=limit
+            )
 
     def all_users(self, *, after: str | None, limit: int) -> list[User]:
         with self._pool.reading() as db:

@@ -15,7 +15,7 @@ from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unch
 from storage.contract import StoreError, TableMismatch, Unavailable
 from storage.keyed import SqlRows
 
-from . import schema
+from . import refill, schema
 from .adoption.check import misfit
 from .attachments import Files
 from .column_capacity import ColumnCapacity
@@ -91,6 +91,7 @@ class MysqlStore(Reads):
         self._writer: Connection | None = None
         self._doubt: str | None = None  # the name of a connection that was lost in COMMIT
         self._suspicious = 0  # batches from now on
+        self._to_refill: int | None = None  # messages; None: not counted yet
         self._unsettled = False  # somebody was told that a change may have happened
         super().__init__(Pool(address, self._names, readers=readers), Roles(roles or {}))
         try:
@@ -213,6 +214,15 @@ class MysqlStore(Reads):
         with self._lock:
             # Done again it finds what is left: nothing has to tell whether it happened.
             return self._in_transaction(work, lambda more: None)
+
+    def refill(self, limit: int) -> int:
+        with self._lock:
+            if self._to_refill is None:
+                self._to_refill = self._in_transaction(refill.left, lambda left: None)
+            if limit and self._to_refill:
+                more = self._in_transaction(lambda db: refill.refill(db, limit), lambda more: None)
+                self._to_refill = max(1, self._to_refill - limit) if more else 0
+            return self._to_refill
 
     def _in_transaction(self, work: Callable[[Connection], Done], sign: Callable[[Done], str | None]) -> Done:
         """Do it until it is done. `sign`: the id of a message that is there if it happened. Raises Unavailable."""

@@ -3,6 +3,7 @@
 import attrs
 
 from storage.changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
+from storage.emoji import qualified
 from storage.records import Conversation, Message, Participant, Reaction
 
 from .rule import Keys, Rule, Rules
@@ -110,23 +111,24 @@ def delete(unit: Unit, change: DeleteMessage) -> Answer:
 
 
 def react(unit: Unit, change: React) -> Answer:
-    """Turn the user's emoji on or off."""
+    """Turn the user's emoji on or off, in whichever form it is given."""
     found = _text(unit, change)
     if isinstance(found, Refused):
         return found, ()
     before, message = found
     if message.deleted_at is not None:
         return _DELETED, ()
+    emoji = qualified(change.emoji)
     chosen = {reaction.emoji: reaction.users for reaction in message.reactions}
-    users = chosen.get(change.emoji, ())
+    users = chosen.get(emoji, ())
     if change.on == (change.user in users):
         return Unchanged(room=before, messages=(message,)), ()
     if change.on:
-        if change.emoji not in chosen and len(chosen) == MAX_EMOJIS:
+        if emoji not in chosen and len(chosen) == MAX_EMOJIS:
             return Refused("bad_request", f"`emoji`: a message has at most {MAX_EMOJIS} different ones"), ()
-        chosen[change.emoji] = (*users, change.user)
+        chosen[emoji] = (*users, change.user)
     else:
-        chosen[change.emoji] = tuple(user for user in users if user != change.user)
+        chosen[emoji] = tuple(user for user in users if user != change.user)
     reactions = tuple(Reaction(emoji, users) for emoji, users in chosen.items() if users)
     after = moved_on(before)
     unit.put_conversation(after)

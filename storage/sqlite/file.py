@@ -17,6 +17,7 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.contract import StoreError, Unavailable
+from storage.search import fold
 
 from .access import mend_side_files, require_access
 from .inspection import inspect, refusal
@@ -131,7 +132,7 @@ class SqliteFile:
             cached_statements=512,
         )
         try:
-            connection.create_function("casefold", 1, str.casefold, deterministic=True)
+            connection.create_function("fold", 1, fold, deterministic=True)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._durability}")
             connection.execute("PRAGMA temp_store = MEMORY")

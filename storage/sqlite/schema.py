@@ -297,6 +297,12 @@ _CHECKED = (
 )  # fmt: skip
 
 
+@migrations()
+def m007_refill(db: Database) -> None:
+    """Where the refill of what was kept in another form begins (`refill.py`): with the newest message."""
+    db.execute("""INSERT INTO "chatd_meta" SELECT 'refill', COALESCE(MAX("n"), 0) FROM "Message\"""")
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

@@ -27,8 +27,9 @@ from storage.records import (
     User,
 )
 from storage.rules.unit import Unit
+from storage.search import fold
 
-from . import search, statements
+from . import refill, search, statements
 from .damage import Messages, changed_row, rows_of, sent_row
 from .file import Connection, SqliteFile
 
@@ -155,6 +156,10 @@ class SqliteStore(SqliteFile):
         with self._writing() as writer:
             return search.index(writer, limit)
 
+    def refill(self, limit: int) -> int:
+        with self._writing() as writer:
+            return refill.refill(writer, limit)
+
     # -- reading --
 
     def user(self, user: str) -> User | None:
@@ -169,15 +174,15 @@ class SqliteStore(SqliteFile):
     ) -> tuple[list[User], tuple[Any, ...] | None]:
         marks = ", ".join("?" * len(roles))
         statement = (
-            f'SELECT {sql.USER}, casefold("name") AS "key" FROM "User" '
+            f'SELECT {sql.USER}, fold("name") AS "key" FROM "User" '
             f'WHERE "role" IN ({marks}) AND "id" <> ? AND "disabledAt" IS NULL'
         )
         values: list[Any] = [*roles, but]
         if query is not None:
-            statement += ' AND instr(casefold("name"), ?) > 0'
-            values.append(query.casefold())
+            statement += ' AND instr(fold("name"), ?) > 0'
+            values.append(fold(query))
         if after is not None:
-            statement += ' AND (casefold("name"), "id") > (?, ?)'
+            statement += ' AND (fold("name"), "id") > (?, ?)'
             values += after
         with self._reading() as db:
             rows = db.execute(f'{statement} ORDER BY "key", "id" LIMIT ?', (*values, limit + 1)).fetchall()

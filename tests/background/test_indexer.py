@@ -107,6 +107,26 @@ async def test_commits_go_on_between_batches(autojump_clock: MockClock) -> None:
         assert rest[:3] == pytest.approx([first + n * (PAUSE_S + BUSY_PAUSE_S) for n in range(1, 4)])
 
 
+async def test_indexer_refills_rows_of_an_earlier_version_once_then_indexes(autojump_clock: MockClock) -> None:
+    left, refilled = 2 * MESSAGES_PER_BATCH + 1, list[int]()
+
+    def refill(self: Behind, limit: int) -> int:
+        nonlocal left
+        assert not self.asked, "before anything is indexed"
+        refilled.append(limit)
+        left = max(0, left - limit)
+        return left
+
+    with mock.patch.object(Behind, "refill", refill):
+        async with indexing(MAX_WAITING_MESSAGES) as (store, indexer):
+            await trio.sleep(60)
+            assert refilled == [0, *[MESSAGES_PER_BATCH] * 3]
+            assert store.asked
+            commit(indexer, MESSAGES_PER_BATCH)
+            await trio.sleep(60)
+    assert len(refilled) == 4
+
+
 async def test_indexer_store_unavailable_is_tried_again_after_more_commits(autojump_clock: MockClock) -> None:
     def fail() -> None:
         raise Unavailable("the disk is full")

@@ -1,5 +1,6 @@
 """Which texts a query finds, whatever the script, and what is shown of them."""
 
+import unicodedata
 from unittest import mock
 
 import hypothesis
@@ -50,6 +51,24 @@ CASES = [
     ("한국어", "국어", True),
     ("co\u00adop\u200berate", "cooperate", True),
     ("\u200fשן\u200f", "שן", True),
+    ("İstanbul", "istanbul", True),
+    ("istanbul", "İSTANBUL", True),
+    ("I\u0307stanbul", "ISTANBUL", True),
+    ("Isparta", "ısparta", True),
+    ("ŉ dag", "'N DAG", True),
+    ("ᾼ\u0342", "ᾷ", True),
+    ("L\u2019hiver, c\u02bcest l'été", "l'hiver", True),
+    ("L'hiver", "l\u2019HIVER", True),
+    ("O\u02bcBrien", "o\u2019brien", True),
+    ("rock ‘n’ roll", "'n'", True),
+    ("צ׳ק", "צ'ק", True),
+    ("مُحَمَّد", "محمد", True),
+    ("محمد", "مُحَمَّد", True),
+    ("أب", "اب", False),
+    ("שָׁלוֹם", "שלום", True),
+    ("שלום", "שָׁלוֹם", True),
+    ("\ufb2aלום", "שלום", True),
+    ("ﬀﬃ ｗｉｄｅ", "FFFFI WIDE", True),
     ("anything", " \t\u3000\u00ad ", False),
     ("", "x", False),
 ]
@@ -73,6 +92,18 @@ def test_stores_find_what_matches(store: Store, desk: Desk) -> None:
 def test_ascii_is_folded_like_everything_else() -> None:
     text = "".join(map(chr, range(1, 128)))
     assert fold(text) == fold(text + "é")[:-1]
+
+
+def test_fold_of_every_character_is_the_same_in_each_of_its_forms() -> None:
+    for c in map(chr, [*range(0xD800), *range(0xE000, 0x110000)]):
+        forms = (c.upper(), c.lower(), c.title(), fold(c), *(unicodedata.normalize(form, c) for form in ("NFC", "NFD")))
+        assert {fold(form) for form in forms} == {fold(c)}, ascii(c)
+
+
+@hypothesis.given(st.text(st.sampled_from("aiıİßſŉ'’ʼ\u0307\u0323\u0301\u0342\u0345ᾼᾳשּׁ\u05b8أ\u064e\u0640\ufe70ｱ한")))
+def test_fold_of_what_is_folded_is_the_same(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+    assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text))
 
 
 def test_a_query_of_many_words(store: Store, desk: Desk) -> None:

@@ -8,6 +8,7 @@ import pytest
 from storage.changes import UserSaved
 from storage.contract import Store
 from storage.records import User
+from storage.search import fold
 from support.stores import Desk, disable
 
 STAFF = ("dentist", "staff", "admin")
@@ -98,11 +99,44 @@ def test_users_are_listed_by_name_then_id(store: Store) -> None:
         (" ", ["7", "2", "3", "1", "4"]),
         ("", ["7", "2", "3", "1", "4", "8", "6"]),
         ("'", []),
+        ("sisyphos", []),
         ("nobody", []),
     ],
 )
 def test_a_query_is_a_part_of_the_name_in_any_case(store: Store, query: str, users: list[str]) -> None:
     assert found(store, query) == users
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("İstanbul Yılmaz", "ISTANBUL YILMAZ"),
+        ("Istanbul", "İstanbul"),
+        ("Seán O\u2019Brien", "o'brien"),
+        ("O'Brien", "O\u02bcBRIEN"),
+        ("ﬁona Ｗeiß", "FIONA WEISS"),
+        ("מֹשֶׁה", "משה"),
+        ("مُحَمَّد", "محمد"),
+    ],
+)
+def test_user_list_finds_a_name_as_search_finds_a_text(desk: Desk, store: Store, name: str, query: str) -> None:
+    desk.do(desk.put("1", name, "staff"), desk.put("2", "Another", "staff"))
+    assert found(store, query) == found(store, name) == ["1"]
+
+
+def test_user_list_sorts_names_of_all_scripts_as_one_list(desk: Desk, store: Store) -> None:
+    names = ["ada", "Ádám", "İda", "idb", "Zoë", "zof", "o'b", "O’a", "ﬁa", "fib", "a ", "a", "Ａ", "ß", "ssa"]
+    desk.do(*(desk.put(f"u{n:02}", name, "staff") for n, name in enumerate(names)))
+    expected = sorted((fold(name), f"u{n:02}") for n, name in enumerate(names))
+    assert found(store) == [user for _, user in expected]
+    for limit in (1, 4):
+        users, after = [], None
+        while True:
+            page, after = store.list_users(roles=STAFF, but="0", query=None, after=after, limit=limit)
+            users += [user.id for user in page]
+            if after is None:
+                break
+        assert users == [user for _, user in expected]
 
 
 @pytest.mark.usefixtures("people")
