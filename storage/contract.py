@@ -286,6 +286,10 @@ class SharedStore(Store, Protocol):
         """
         ...
 
+    def missing_users(self, ids: Collection[str]) -> list[str]:
+        """Return those of these users that don't exist (any more)."""
+        ...
+
     def rooms(self, ids: Collection[str]) -> dict[str, Room]:
         """Return the conversations that exist, with all their participants, by id."""
         ...

@@ -11,13 +11,16 @@ import trio
 
 from chatd.commands.parts import Parts
 from storage.contract import SharedStore, Unavailable
-from storage.records import Room, ScanPosition, User
+from storage.records import Room, Scan, ScanPosition, User
 
 MAX_KNOWN_REVS = 50_000
 """Conversations whose revs are remembered, besides those of users who are online."""
 
 ROOMS_PER_READ = 500
 """Conversations that are read at once."""
+
+ORPHANED_PER_LOOK = 100
+"""Conversations of deleted users that one look checks for missing messages."""
 
 
 class ExternalWrites:
@@ -29,6 +32,7 @@ class ExternalWrites:
         self._interval = interval
         self._told: dict[str, int] = {}  # conversation -> the rev that all who are connected have, or are being fed
         self._users: dict[str, User] = {}  # those that the last look found
+        self._orphaned: dict[str, None] = {}  # conversations of deleted users: messages may have gone with them
         self._next: ScanPosition | None = None
         parts.rooms.watch(self)
         parts.presence.subscribe_arrivals(self._found)
@@ -44,17 +48,18 @@ class ExternalWrites:
             await trio.sleep(self._interval)
 
     async def look(self) -> None:
-        """Take in what an app wrote, and tell what is new. Raises Unavailable."""
-        store, gate = self._store, self._parts.gate
-        moves = await gate.read(lambda: store.scan(self._next))
+        """Take in what an app wrote, and tell what is new; of users first, who may be shut out. Raises Unavailable."""
+        moves = await self._scan()
         if moves.waiting:
             await self._take_in(None)
         for conversation in moves.retitled:
             await self._take_in(conversation)
         if moves.waiting or moves.retitled:
-            moves = await gate.read(lambda: store.scan(self._next))
+            moves = await self._scan()
         await self._tell(moves.conversations)
-        self._tell_users(moves.users)
+        for conversation in list(self._orphaned)[:ORPHANED_PER_LOOK]:
+            await self.look_up(conversation)
+            del self._orphaned[conversation]
         self._next = moves.next
         self._forget()
 
@@ -68,9 +73,21 @@ class ExternalWrites:
         await self._tell({id: room.conversation.rev for id, room in found.items()})
         return True
 
+    async def _scan(self) -> Scan:
+        store, users = self._store, self._parts.registry.user_ids()
+        moves = await self._parts.gate.read(lambda: store.scan(self._next))
+        self._tell_users(moves.users)
+        for user in await self._parts.gate.read(lambda: store.missing_users(users)):
+            self._orphaned.update(dict.fromkeys(self._parts.presence.conversations(user)))
+            self._parts.accounts.deleted(user)
+        return moves
+
     async def _take_in(self, conversation: str | None) -> None:
+        looked = trio.current_time()
         while await self._parts.gate.maintain(lambda: self._store.ingest(conversation, self._parts.now())):
-            pass
+            if trio.current_time() - looked >= self._interval:  # an import takes its time, a cut-off must not
+                await self._scan()
+                looked = trio.current_time()
 
     def _found(self, revs: Mapping[str, int]) -> None:
         """Somebody signs in, and is about to get their conversations as of these revs, or newer."""

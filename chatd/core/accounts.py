@@ -84,6 +84,10 @@ class Accounts:
         if user.disabled_at is not None:
             self.carry_out_cut(Cut(user.id, None, "this account is disabled"))
 
+    def deleted(self, user: str) -> None:
+        """Cut off the connections of a user whose row another program deleted."""
+        self.carry_out_cut(Cut(user, None, "this account was deleted"))
+
     def _carry_out(self, change: AccountChange, outcome: Outcome, cuts: list[Cut]) -> None:
         if isinstance(outcome, UserSaved) and outcome.changed:
             self._tell(outcome.user)

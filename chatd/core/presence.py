@@ -87,6 +87,10 @@ class Presence:
         known = self._members.get(conversation)
         return known[1] if known is not None else frozenset()
 
+    def conversations(self, user: str) -> tuple[str, ...]:
+        """Return the conversations of an online user."""
+        return tuple(self._conversations.get(user, ()))
+
     def peers(self, user: str) -> set[str]:
         """Everyone who shares a conversation with an online user."""
         found: set[str] = set()

@@ -50,6 +50,10 @@ class Registry:
         """Whether any session of the user lives."""
         return user in self._sessions
 
+    def user_ids(self) -> list[str]:
+        """Return the users with a session that lives or signs in."""
+        return list(self._sessions.keys() | self._arriving.keys())
+
     @property
     def users(self) -> int:
         """Users with a live session."""

@@ -53,6 +53,8 @@ _NEW_SINCE = fill(sql.NEW_SINCE, message=sql.READ_MESSAGE)
 _SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
 
+_USER_IDS = 'SELECT "id" FROM "User" WHERE "id" IN ({})'
+
 _CHANGED_SINCE = (
     f'SELECT {sql.read_message("m")}, k."seq", k."rev", g."at" FROM '
     '(SELECT n."seq", n."rev" FROM "chatd_changed" n WHERE n."conversationId" = ? AND n."rev" > ? '
@@ -234,6 +236,11 @@ class Reads:
     def scan(self, since: ScanPosition | None) -> Scan:
         with self._pool.reading() as db:
             return scan.scan(db, since, self._make_user, self._files)
+
+    def missing_users(self, ids: Collection[str]) -> list[str]:
+        wanted = set(ids)
+        with self._pool.reading() as db:
+            return sorted(wanted.difference(id for (id,) in rows.many(db, _USER_IDS, sorted(wanted))))
 
     def has_pending(self, conversation: str) -> bool:
         with self._pool.reading() as db:

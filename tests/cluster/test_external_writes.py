@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -12,6 +13,7 @@ from trio.testing import MockClock
 
 from chatd.cluster import external_writes
 from chatd.config import Config, Mysql, Timeouts
+from chatd.core.identity import Identity
 from chatd.testing import seed_schedule
 from chatd.testing.harness import Refused
 from storage.changes import (
@@ -79,6 +81,9 @@ class AppStore(WatchedStore):
             self.written.remove(found)
             MemoryStore.commit(self, found[1])
         return found is not None
+
+    def missing_users(self, ids: Collection[str]) -> list[str]:
+        return [id for id in ids if id not in self._users]
 
     def rooms(self, ids: Collection[str]) -> dict[str, Room]:
         return {id: room for id in ids if (room := self.room(id)) is not None}
@@ -377,6 +382,50 @@ async def test_users_that_others_changed(autojump_clock: MockClock) -> None:
         c.commit(SetDisabled("den-1", True, 0))
         assert (await bo.closed()).code == 4503
         await ada.expect("user", within=2, user={"id": "den-1", "disabled": True})
+
+
+async def test_user_deleted_by_others_is_cut_off_within_two_seconds(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada, bo, conversation = await c.pair()
+        del c.store._users["den-1"]
+        with trio.fail_after(2):
+            closed = await bo.closed()
+        assert (closed.code, closed.reason) == (4503, "this account was deleted")
+        await say(ada, conversation, "what others say goes on")
+
+
+async def test_user_deleted_while_signing_in_is_cut_off(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        await c.pair()
+        stops: list[int] = []
+        session: Any = mock.Mock(stop=lambda code, reason: stops.append(code))
+        with c.server.daemon.parts.registry.arriving(
+            Identity(user="pat-9", method="token", authenticated_at=0), session
+        ):
+            await trio.sleep(2)
+        assert set(stops) == {4503}
+
+
+async def test_users_are_watched_while_an_import_is_taken_in(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        _, bo, conversation = await c.pair()
+        gate, steps = c.server.daemon.parts.gate, 0
+        maintain = gate.maintain
+
+        async def step(work: Callable[[], bool]) -> bool:
+            nonlocal steps
+            steps += 1
+            await trio.sleep(0.25)
+            return await maintain(work) or steps < 100
+
+        with mock.patch.object(gate, "maintain", step):
+            c.store.app(conversation, sent(conversation, "pat-1", "imported"))
+            await trio.sleep(2)
+            assert steps > 1
+            c.commit(SetDisabled("den-1", True, 0))
+            with trio.fail_after(2):
+                assert (await bo.closed()).code == 4503
+            assert steps < 50, "the import goes on"
 
 
 async def test_one_who_is_away_has_another_name(autojump_clock: MockClock) -> None:

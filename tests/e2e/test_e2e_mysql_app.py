@@ -125,6 +125,35 @@ async def test_a_user(tmp_path: Path) -> None:
         await c.bo.heard(lambda frame: frame["type"] == "user" and frame["user"].get("disabled"))
 
 
+async def test_deleted_user_is_cut_off_and_their_messages_stay(tmp_path: Path) -> None:
+    """As where the app's tables have no foreign keys, or not between these."""
+    async with clinic(tmp_path) as c:
+        await c.ada.say(c.direct, "from Ada")
+        c.writes("SET foreign_key_checks = 0")
+        c.writes("DELETE FROM User WHERE id = 'ada'")
+        with trio.fail_after(SOON):
+            await c.ada.closed.wait()
+        assert c.ada.close_code == REVOKED
+        page = await c.bo.ask("message.history", conversation=c.direct)
+        assert [(m["sender"], m["body"]) for m in page["messages"]][1:] == [("ada", "from Ada")]
+
+
+async def test_deleted_user_of_cascading_keys_leaves_tombstones(tmp_path: Path) -> None:
+    async with clinic(tmp_path) as c:
+        await c.ada.say(c.group, "from Ada")
+        for table in "Message", "ConversationParticipant":
+            c.writes(f"DELETE FROM {table} WHERE {'senderId' if table == 'Message' else 'userId'} = 'ada'")
+        c.writes("SET foreign_key_checks = 0")
+        c.writes("DELETE FROM User WHERE id = 'ada'")
+        with trio.fail_after(SOON):
+            await c.ada.closed.wait()
+        assert c.ada.close_code == REVOKED
+        await c.bo.heard(lambda frame: any(m.get("deleted_at") for m in frame.get("messages") or ()))
+        await c.bo.say(c.group, "next")
+        page = await c.bo.ask("message.history", conversation=c.group)
+        assert [(m["seq"], m["body"]) for m in page["messages"]] == [(1, f"hello {c.group}"), (2, ""), (3, "next")]
+
+
 async def test_files(tmp_path: Path) -> None:
     """Of an app that has a table for them: with the message, after it, and to who comes back."""
     with prisma_app.app(*prisma_app.PLAIN, *prisma_app.FILES) as app:

@@ -207,3 +207,21 @@ def test_a_title_of_the_apps_own_conversation_is_nothing_new(store: MysqlStore, 
     assert retitled(store) == (), "it has to be taken in first"
     ingest(store)
     assert (retitled(store), rev(store, "conv-1")) == ((), 1)
+
+
+# -- users --
+
+
+@pytest.mark.parametrize("ids", [[], ["ada"], ["gone"], ["ada", "ben", "gone", "ADA"]])
+def test_missing_users_are_those_without_a_row_of_exactly_that_id(
+    store: MysqlStore, desk: Desk, ids: list[str]
+) -> None:
+    desk.people("ada", "ben", "gone")
+    with mariadb.server().session(store.database) as cursor:
+        cursor.execute("DELETE FROM User WHERE id = 'gone'")
+    assert store.missing_users(ids) == sorted({"gone", "ADA"}.intersection(ids))
+
+
+def test_missing_users_of_many_are_found(store: MysqlStore, desk: Desk) -> None:
+    desk.people(*(f"u{n}" for n in range(10)))
+    assert len(store.missing_users([f"u{n}" for n in range(2500)])) == 2490
