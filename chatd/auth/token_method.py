@@ -6,7 +6,7 @@ from chatd.core.gate import Gate
 from chatd.core.identity import Identity, Offer
 from storage.records import Credentials, User
 
-from .authenticate import NotAccepted
+from .authenticate import Kind, NotAccepted
 from .tokens import BadToken, Tokens
 
 
@@ -29,9 +29,8 @@ class TokenAuthenticator:
         try:
             claims = self._tokens.verify(token, now)
         except BadToken as error:
-            if error.expired:
-                raise NotAccepted("the token has expired", reason=error.reason, kind="expired") from None
-            raise NotAccepted("the token is not accepted", reason=error.reason) from None
+            kind: Kind = "expired" if error.expired else "refused"
+            raise NotAccepted(error.told, reason=error.reason, kind=kind) from None
         return Identity(
             user=claims.user,
             method=self.method,
@@ -47,7 +46,7 @@ class TokenAuthenticator:
         found = await self._gate.read(lambda: store.credentials(identity.user, jti))
         refusal = refusal_of(identity, found)
         if refusal is not None:
-            raise NotAccepted("the token is not accepted", reason=refusal)
+            raise NotAccepted(f"the token is not accepted: {refusal}", reason=refusal)
         assert found.user is not None
         return found.user
 

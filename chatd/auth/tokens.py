@@ -25,17 +25,24 @@ LEEWAY = 60
 LATEST = 253_402_300_799
 """Seconds since 1970 until the year 10000, which no time of the wire can name."""
 
+NOT_OURS = "the token was not issued by this server"
+AHEAD = "the token is dated ahead of this server's clock: one of the two clocks is wrong"
+
 # The library's base64 decoder skips what is no base64.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 class BadToken(Exception):
-    """The token doesn't count. `reason` is for the log, and holds nothing of the token; `expired`: only too old."""
+    """The token doesn't count. `reason` is for the log, and holds nothing of the token; `expired`: only too old.
 
-    def __init__(self, reason: str, *, expired: bool = False) -> None:
+    `told`: what its holder is told, who should know what to mend.
+    """
+
+    def __init__(self, reason: str, *, expired: bool = False, told: str = "the token is not accepted") -> None:
         super().__init__(reason)
         self.reason = reason
         self.expired = expired
+        self.told = told
 
 
 @attrs.frozen
@@ -72,7 +79,7 @@ class Tokens:
         try:
             token = jwt.decode(text, self._key, registry=self._registry)
         except Exception as error:  # anybody's bytes go into the library: whatever it raises, the token is bad
-            raise BadToken(f"not signed by us ({type(error).__name__})") from None
+            raise BadToken(f"not signed by us ({type(error).__name__})", told=NOT_OURS) from None
         if "crit" in token.header:
             raise BadToken("its header has `crit`")
         return _checked(token.claims, now // 1000)
@@ -87,11 +94,11 @@ def _checked(claims: dict[str, Any], now: int) -> Claims:
         raise BadToken(f"`aud` is not {AUDIENCE}")
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
     if issued > now + LEEWAY:
-        raise BadToken("`iat` is in the future")
+        raise BadToken("`iat` is in the future", told=AHEAD)
     if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY:
-        raise BadToken("`nbf` is in the future")
+        raise BadToken("`nbf` is in the future", told=AHEAD)
     if expires <= now:
-        raise BadToken("expired", expired=True)
+        raise BadToken("expired", expired=True, told="the token has expired")
     assert isinstance(user, str)
     assert isinstance(jti, str)
     return Claims(user, jti, issued * 1000, expires * 1000)

@@ -275,7 +275,7 @@ class Client(Asking):
                     attempt = 0
                 wait = self._backoff(attempt) if over.wait is None else over.wait
                 attempt += 1
-                self._announce(Disconnected(over.reason, wait))
+                self._announce(Disconnected(over.reason, wait, over.cause))
                 await trio.sleep(wait)
             self._closed = Closed(over.reason, over.code)
             for events in self._events:

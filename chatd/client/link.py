@@ -1,6 +1,7 @@
 """One WebSocket connection of a client: requests out, frames in, in order; and how it came about and ended."""
 
 import itertools
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,9 @@ from protocol.types import RequestId
 MAX_FRAME = 1024 * 1024
 """Bytes that a frame from the server may have."""
 
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
+"""OpenSSL's reasons where the peer speaks something else than TLS."""
+
 QUEUE = 64
 """Requests that wait for the network, and frames that wait to be read."""
 
@@ -42,14 +46,26 @@ class LinkLost(Exception):
 
 
 class Over(Exception):
-    """The end of a connection. `wait`: s that the server asked for; `fatal`: don't come back."""
+    """The end of a connection.
 
-    def __init__(self, reason: str, *, code: int | None = None, wait: float | None = None, fatal: bool = False) -> None:
+    `wait`: s that the server asked for; `fatal`: don't come back; `cause`: what broke it, of TLS or the network.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: int | None = None,
+        wait: float | None = None,
+        fatal: bool = False,
+        cause: BaseException | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code
         self.wait = wait
         self.fatal = fatal
+        self.cause = cause
 
     @classmethod
     def by(cls, error: BaseException) -> "Over":
@@ -66,8 +82,27 @@ class Over(Exception):
         if isinstance(error, trio.TooSlowError):
             return cls("the server doesn't answer")
         if isinstance(error, ssl.SSLCertVerificationError):
-            return cls(f"the server's certificate is not trusted here: {error.verify_message}")
+            return cls(f"the server's certificate is not trusted here: {error.verify_message}", cause=error)
+        if isinstance(error, ssl.SSLError):
+            plain = error.reason in NO_TLS
+            return cls("it answers without TLS: is its address http://?" if plain else str(error), cause=error)
+        if isinstance(error, OSError):
+            return cls(_words_of(error), cause=error)
         return cls(str(error) or type(error).__name__)
+
+
+def _words_of(error: OSError) -> str:
+    """Return why there is no connection, for people."""
+    if isinstance(error, socket.gaierror):
+        return f"its name is not known here ({error.strerror})"
+    tried = error.__cause__  # Trio's, of several addresses
+    while isinstance(tried, BaseExceptionGroup):
+        tried = tried.exceptions[0]
+    if isinstance(tried, OSError):
+        error = tried
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there (connection refused)"
+    return error.strerror or str(error) or type(error).__name__
 
 
 def _words(answer: trio_websocket.ConnectionRejected) -> str:

@@ -31,10 +31,14 @@ class Connected:
 
 @attrs.frozen
 class Disconnected:
-    """The connection was lost, or there was none to be had; the next attempt is in `retry_in` s."""
+    """The connection was lost, or there was none to be had; the next attempt is in `retry_in` s.
+
+    `cause`: what kept it from being made, of TLS or of the network.
+    """
 
     reason: str
     retry_in: float
+    cause: BaseException | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen

@@ -1,5 +1,6 @@
 """Settings: what can be set (`settings`), how it comes together (`layers`), and how it is shown (`show`)."""
 
+from .addresses import local_url
 from .env_file import hint, with_file
 from .fields import ConfigError, toml
 from .layers import DEFAULT_FILE, Loaded, Source, default_file, load, read
@@ -59,6 +60,7 @@ __all__ = [
     "hint",
     "in_config",
     "load",
+    "local_url",
     "masked",
     "read",
     "report",

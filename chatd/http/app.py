@@ -37,6 +37,16 @@ FAMILIES: Final = (
 
 NOT_ALLOWED: Final = failed(403, ErrorCode.FORBIDDEN, "origin not allowed")
 
+WEBSOCKET_PATH: Final = "/ws"
+
+NO_UPGRADE: Final = failed(
+    426,
+    ErrorCode.BAD_REQUEST,
+    "this address is for WebSocket, and the request has no `Upgrade: websocket`: "
+    "a proxy in front has to pass `Upgrade` and `Connection` on",
+    {"Upgrade": "websocket"},
+)
+
 DELAY_S: Final = 1.0
 """Seconds by which an answer to a flood is delayed: its connection, and whoever waits on it, is busy meanwhile."""
 
@@ -106,6 +116,8 @@ class Application:
         method = request.method
         operation = _operation(method, methods)
         if operation is None:
+            if not methods and request.url.path == WEBSOCKET_PATH:
+                return NO_UPGRADE
             if not methods:
                 return failed(404, ErrorCode.NOT_FOUND, "there is nothing at this path")
             allow = {"Allow": ", ".join(sorted(methods_of(methods)))}

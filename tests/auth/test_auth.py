@@ -68,7 +68,8 @@ async def test_wrong_tokens(autojump_clock: MockClock, name: str, capsys: pytest
         error, end = await refusal(client, token=text)
         assert (error.code, end.code) == ("unauthorized", 4011 if wrong.expired else 4501)
         assert error.temporary == wrong.expired
-        assert error.message == ("the token has expired" if wrong.expired else "the token is not accepted")
+        assert error.message.startswith("the token ")
+        assert (error.message == "the token has expired") == wrong.expired
         assert server.daemon.registry.count == 0
     logged = capsys.readouterr()
     assert "sign-in refused" in logged.out
@@ -103,7 +104,8 @@ async def test_a_name_is_no_token(autojump_clock: MockClock) -> None:
 async def test_an_unknown_user(autojump_clock: MockClock, changed: dict[str, Any]) -> None:
     async with clinic() as server:
         error, end = await refusal(await server.connect(), token=forge.token(seconds(server), **changed))
-        assert (error.code, error.message, end.code) == ("unauthorized", "the token is not accepted", 4501)
+        assert (error.code, end.code) == ("unauthorized", 4501)
+        assert error.message == "the token is not accepted: no such user"
 
 
 async def test_the_platform_signs_tokens_of_its_own(autojump_clock: MockClock) -> None:
@@ -275,7 +277,8 @@ async def test_whoever_is_disabled_is_cut_off_everywhere(autojump_clock: MockClo
             assert (end.code, end.reason) == (4503, "this account is disabled")
         assert trio.current_time() - began < 1
         error, end = await refusal(await server.connect(), token=server.token("pat-1"))
-        assert (error.code, error.message, end.code) == ("unauthorized", "the token is not accepted", 4501)
+        assert (error.code, end.code) == ("unauthorized", 4501)
+        assert error.message == "the token is not accepted: the user is disabled"
         await server.daemon.parts.accounts.commit([SetDisabled("pat-1", False, server.now())])
         await server.connect(token=server.token("pat-1"))
         await other.ask("ping")

@@ -83,6 +83,17 @@ async def test_operation_found_by_path_and_method(
             assert set(answer.headers["allow"].split(", ")) == shown
 
 
+@pytest.mark.parametrize("target", ["/ws", "/ws?x=1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_address_of_websocket_without_an_upgrade_is_426_with_a_hint(
+    method: str, target: str, autojump_clock: MockClock
+) -> None:
+    async with served(TABLE) as client:
+        answer = await client.ask(method, target)
+    assert (answer.status, answer.headers["upgrade"]) == (426, "websocket")
+    assert method == "HEAD" or "a proxy in front has to pass `Upgrade`" in json.loads(answer.body)["message"]
+
+
 def test_operation_given_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="twice: GET /a"):
         Application(site(), [showing("GET", "/a"), showing("GET", "/a")])

@@ -2,15 +2,23 @@
 
 import os
 import ssl
+import sys
 from pathlib import Path
 
 import click
 
 from chatd.cli.fail import fail
+from chatd.cli.options import Settings, settings
 from chatd.client import SignIn
+from chatd.config import ConfigError, default_file, local_url
 from protocol.objects import ROLES, Role
 
 from .terminal import CannotChat, run
+
+DEFAULT_SERVER = "http://127.0.0.1:3001"
+
+NOT_KEPT = 1
+"""Exit code: something that was piped in has not been kept."""
 
 VARIABLE = "CHATD_TOKEN"
 PASSWORD_VARIABLE = "CHATD_PASSWORD"
@@ -32,9 +40,11 @@ PASSWORD_VARIABLE = "CHATD_PASSWORD"
     type=click.Path(path_type=Path, allow_dash=False),
     help="File with a ticket, which signs in once.",
 )
-@click.option("--server", metavar="URL", default="http://127.0.0.1:3001", help="The server (http://127.0.0.1:3001).")
+@click.option("--server", metavar="URL", help="The server; by default the settings', or http://127.0.0.1:3001.")
+@settings()
 @click.option("--ca", type=click.Path(path_type=Path), help="PEM file of the certificate (or its issuer's) to trust.")
 def chat(
+    settings: Settings,
     user: str | None,
     other: str,
     name: str | None,
@@ -42,14 +52,16 @@ def chat(
     token_file: Path | None,
     account: str | None,
     ticket_file: Path | None,
-    server: str,
+    server: str | None,
     ca: Path | None,
 ) -> None:
     """Chat in this terminal.
 
     As whom your token says or, with a server in development mode, as anybody. Each line is a message; /quit or Ctrl-D
-    ends, and //word sends /word.
+    ends, and //word sends /word. The server is the one that ./chatd.toml describes, where there is one. Exits with 1
+    if what came through a pipe was not kept.
     """
+    server = server or _server_of(settings)
     given = [each is not None for each in (user, token_file, account, ticket_file)]
     if given.count(True) > 1:
         fail("--as is for development mode, --token-file, --sign-in and --ticket-file for the rest: give one of them")
@@ -64,9 +76,22 @@ def chat(
             "or --as USER"
         )
     try:
-        run(server, other, user=user, name=name, role=role, token=token, ssl_context=trust)
+        kept = run(server, other, user=user, name=name, role=role, token=token, ssl_context=trust)
     except CannotChat as error:
         fail(str(error))
+    if not kept and not sys.stdin.isatty():
+        sys.exit(NOT_KEPT)
+
+
+def _server_of(settings: Settings) -> str:
+    """Return the address of the daemon that the settings file describes, for this machine."""
+    if settings.file is None and default_file() is None:
+        return DEFAULT_SERVER  # variables like PORT alone are as likely another program's
+    try:
+        config = settings.load()
+    except ConfigError as error:
+        fail(str(error))
+    return local_url(config)
 
 
 def _credential(

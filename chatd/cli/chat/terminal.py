@@ -78,8 +78,11 @@ def run(
     role: Role | None = None,
     token: str | SignIn | None = None,
     ssl_context: ssl.SSLContext | None = None,
-) -> None:
-    """Chat until the end of the input, `/quit`, or a signal; as `user`, or as the token's. Raises CannotChat."""
+) -> bool:
+    """Chat until the end of the input, `/quit`, or a signal; as `user`, or as the token's. Raises CannotChat.
+
+    Returns True if all that was typed has been kept.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ticks gets "?"
@@ -88,14 +91,17 @@ def run(
     except ValueError as error:
         raise CannotChat(str(error)) from None
     try:
-        trio.run(_main, connection, server, other)
+        # Whoever names themselves is in development mode, where others appear as they connect.
+        return trio.run(_main, connection, server, other, user is not None)
     except _Gone:
         # Python flushes once more at exit, and must not complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
 
 
-async def _main(connection: AbstractAsyncContextManager[Client], server: str, other: str) -> None:
+async def _main(connection: AbstractAsyncContextManager[Client], server: str, other: str, awaits: bool) -> bool:
     failure: Exception | None = None
+    chat: Chat | None = None
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
@@ -103,16 +109,17 @@ async def _main(connection: AbstractAsyncContextManager[Client], server: str, ot
                 async with connection as client:
                     typed, lines = trio.open_memory_channel[str](0)
                     nursery.start_soon(read_lines, sys.stdin.fileno(), typed)
-                    await Chat(client, other, server, write, echo=not sys.stdin.isatty()).run(lines)
+                    chat = Chat(client, other, server, write, echo=not sys.stdin.isatty(), awaits=awaits)
+                    await chat.run(lines)
                 nursery.cancel_scope.cancel()
     except* (Closed, RequestFailed, _Gone) as group:
         failure = leaf(group)
-    if isinstance(failure, RequestFailed):
-        raise CannotChat(printable(failure.message, " "))
-    if isinstance(failure, Closed):
-        raise CannotChat(printable(failure.reason, " "))
+    if isinstance(failure, RequestFailed | Closed):
+        reason = failure.message if isinstance(failure, RequestFailed) else failure.reason
+        raise CannotChat(f"{server}: {printable(reason, ' ')}")
     if failure is not None:
         raise failure
+    return chat is None or not chat.lost
 
 
 async def _stop_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -162,13 +169,19 @@ def clock(text: str) -> str:
 
 @attrs.define(eq=False)
 class Chat:
-    """A conversation on its way to the screen and back. `echo`: show what is typed, too, as no terminal does it."""
+    """A conversation on its way to the screen and back.
+
+    `echo`: show what is typed, too, as no terminal does it. `awaits`: somebody who doesn't exist is waited for. `lost`:
+    messages that were typed, and not kept.
+    """
 
     client: Client
     other: str
     server: str
     write: Callable[[str], None]
     echo: bool
+    awaits: bool = True
+    lost: int = 0
     _conversation: str | None = None
     _found: trio.Event = attrs.Factory(trio.Event)
     _shown: int = 0  # the seq up to which messages are on the screen
@@ -176,12 +189,22 @@ class Chat:
     _typed: set[str] = attrs.Factory(set)  # client ids of what was typed here and is not on the screen
     _drawn: trio.Event = attrs.Factory(trio.Event)
     _unsent: int = 0
-    _lost: bool = False
+    _epoch: str | None = None  # of the history that is on the screen
+    _offline: bool = False
+    _met: bool = False  # there was a connection
     _online: bool | None = None  # what was said of the other
     _said: dict[int, Message] = attrs.Factory(dict)  # messages as they were when they were last spoken of
 
     async def run(self, lines: trio.MemoryReceiveChannel[str]) -> None:
         """Chat until the end of `lines`. Raises Closed and RequestFailed, in a group."""
+        try:
+            await self._run(lines)
+        finally:
+            if self._unsent:
+                self.lost += self._unsent
+                self._note(f"not sent: {self._unsent} message{'s' if self._unsent > 1 else ''}")
+
+    async def _run(self, lines: trio.MemoryReceiveChannel[str]) -> None:
         async with trio.open_nursery() as nursery:
             typed, to_send = trio.open_memory_channel[str](UNDERWAY)
             nursery.start_soon(self._listen, nursery)
@@ -198,8 +221,6 @@ class Chat:
                         continue
                     self._unsent += 1
                     await typed.send(line[1:] if COMMAND.fullmatch(line[1:]) else line)
-        if self._unsent:
-            self._note(f"not sent: {self._unsent} message{'s' if self._unsent > 1 else ''}")
 
     # -- what leaves --
 
@@ -213,15 +234,21 @@ class Chat:
                 await self.client.presence([self.other])
                 break
             except RequestFailed as error:
+                if error.code == ErrorCode.NOT_FOUND and not self.awaits:
+                    raise Closed(f"there is no {self.other} whom you may talk to") from None
                 if not (error.temporary or error.code == ErrorCode.NOT_FOUND):
                     raise
                 if error.code == ErrorCode.NOT_FOUND and not waiting:
                     waiting = True
-                    self._note(f"waiting for {self.other} to appear ...")
+                    self._note(f"there is no {self.other} yet; waiting for {self.other} to appear ...")
                 await trio.sleep(error.retry_after or PATIENCE)
+        if self._epoch not in (None, self.client.replica.epoch):
+            self._note("the server went back to a backup; what follows is what it has now")
+        self._epoch = self.client.replica.epoch
         self._note(f"you talk to {self._name(self.other)}; /quit ends, /help lists what else there is")
         self._tell_presence()
         self._ticks.clear()
+        self._said.clear()
         self._shown = page[0].seq - 1 if page else 0
         self._conversation = conversation
         held = self.client.conversation(conversation)
@@ -250,6 +277,7 @@ class Chat:
             self._unsent -= 1
         except RequestFailed as error:
             self._unsent -= 1
+            self.lost += 1
             self._typed.discard(sending.client_id)
             self._note(f"not sent: {preview(sending.body)} ({printable(error.message, ' ')})")
         finally:
@@ -280,17 +308,18 @@ class Chat:
     async def _tell(self, event: Event, nursery: trio.Nursery) -> None:
         match event:
             case Connected():
-                if self._lost:
+                if self._offline:
                     self._note("connected")
-                self._lost = False
+                self._offline, self._met = False, True
                 if self._conversation is not None:
                     self._tell_presence()
             case Disconnected():
-                if not self._lost:
+                self._end_where_no_use(event)
+                if not self._offline:
                     self._note(f"no connection to {self.server} ({printable(event.reason, ' ')}), trying again ...")
-                self._lost = True
+                self._offline = True
             case ConversationChanged(conversation=self._conversation):
-                if event.dropped:
+                if event.dropped or self.client.replica.epoch != self._epoch:
                     self._conversation = None
                     self._found = trio.Event()
                     nursery.start_soon(self._find)
@@ -298,10 +327,18 @@ class Chat:
                     await self._update(event)
             case TypingChanged(conversation=self._conversation, user=self.other, active=True):
                 self._note(f"{self._name(self.other)} is typing ...")
-            case PresenceChanged(user=self.other) if self._conversation is not None and not self._lost:
+            case PresenceChanged(user=self.other) if self._conversation is not None and not self._offline:
                 self._tell_presence()
             case _:
                 pass
+
+    def _end_where_no_use(self, event: Disconnected) -> None:
+        """Raise Closed where TLS failed before there ever was a connection: trying again won't mend that."""
+        if self._met or not isinstance(event.cause, ssl.SSLError):
+            return
+        untrusted = isinstance(event.cause, ssl.SSLCertVerificationError)
+        hint = "; for one of your own making give --ca FILE, with it or its issuer's" if untrusted else ""
+        raise Closed(f"{event.reason}{hint}")
 
     async def _update(self, event: ConversationChanged) -> None:
         held = self.client.conversation(event.conversation)
