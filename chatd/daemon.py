@@ -28,7 +28,7 @@ from chatd.auth.upkeep import EVERY_S as UPKEEP_EVERY_S
 from chatd.auth.upkeep import Upkeep
 from chatd.background import disk
 from chatd.background.indexer import Indexer
-from chatd.background.memory import Trimmer, trim_malloc
+from chatd.background.memory import Trimmer, resident_bytes, trim_malloc
 from chatd.background.supervise import Job, Jobs, repeating
 from chatd.cluster.external_writes import ExternalWrites
 from chatd.cluster.revocations import Revocations
@@ -274,7 +274,7 @@ class Daemon:
     def _background(self) -> Iterator[tuple[str, Job]]:
         yield "presence", self.parts.presence.run
         yield "search index", self._indexer.run
-        yield "memory", Trimmer(lambda: self.server.open, trim_malloc).run
+        yield "memory", Trimmer(resident_bytes, trim_malloc).run
         if self._poller is not None:
             yield "socket poller", self._poller.run
         if self._external_writes is not None:

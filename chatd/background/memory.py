@@ -1,34 +1,49 @@
-"""Gives memory back to the system after many connections have left: the C library keeps it otherwise."""
+"""Gives memory back to the system after a flood: the C library keeps it otherwise."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 import trio
 
 INTERVAL_S: Final = 2.0
-MANY_CONNECTIONS: Final = 100
-"""Fewer don't hold enough to look for it."""
+GROWN_BYTES: Final = 16 * 1024 * 1024
+"""Less is not worth a look at the heap, which may take 20 ms."""
+STATM: Final = Path("/proc/self/statm")
 
 
 class Trimmer:
-    """Calls `trim`, which may take 20 ms, when fewer than half of many connections are left. `connections`: now."""
+    """Calls `trim` once memory has grown by `GROWN_BYTES` since the last time, and grows no more.
 
-    def __init__(self, connections: Callable[[], int], trim: Callable[[], Awaitable[None]]) -> None:
-        self._connections = connections
+    `resident`: bytes of memory that the process has now.
+    """
+
+    def __init__(self, resident: Callable[[], int], trim: Callable[[], Awaitable[None]]) -> None:
+        self._resident = resident
         self._trim = trim
 
     async def run(self) -> None:
         """Look every two seconds, until cancelled."""
-        most = 0
+        least = before = self._resident()
         while True:
             await trio.sleep(INTERVAL_S)
-            now = self._connections()
-            if most >= MANY_CONNECTIONS and now < most / 2:
+            now = self._resident()
+            if now >= least + GROWN_BYTES and now <= before:
                 await self._trim()
-                most = now
-            most = max(most, now)
+                least = now = self._resident()  # what is left is in use
+            least = min(least, now)
+            before = now
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process, 0 where the system doesn't tell (proc(5), statm)."""
+    try:
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 async def trim_malloc() -> None:

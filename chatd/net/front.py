@@ -89,6 +89,8 @@ async def _until_upgrade(
             head = Head(request.method.decode(), raw_path.decode("ascii"), path, list(request.headers), version)
             if _wants_websocket(head) and path in websocket_paths:
                 if accepting():
+                    if not known:
+                        await shares.turns.wait()  # a connection and its handshake cost half a millisecond
                     return head, raw
                 answer = plain_answer(503, "unavailable", "the server is shutting down", temporary=True)
                 await write(stream, answer, write_timeout)

@@ -1,31 +1,49 @@
-"""Memory goes back to the system once many connections have left."""
+"""Memory goes back to the system once it has grown, and grows no more."""
 
+import sys
+
+import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.background.memory import INTERVAL_S, MANY_CONNECTIONS, Trimmer, trim_malloc
+from chatd.background.memory import GROWN_BYTES, INTERVAL_S, Trimmer, resident_bytes, trim_malloc
+
+START = 100 * 1024 * 1024
 
 
-async def test_memory_is_trimmed_once_when_most_of_many_connections_left(autojump_clock: MockClock) -> None:
-    connections, trims = 0, list[float]()
+async def test_trimmer_memory_grown_and_calm_is_trimmed_once(autojump_clock: MockClock) -> None:
+    resident, in_use, trims = START, START, 0
 
     async def trim() -> None:
+        nonlocal resident, trims
         await trio.lowlevel.checkpoint()
-        trims.append(trio.current_time())
+        trims += 1
+        resident = in_use
 
     async def look(now: int) -> int:
-        nonlocal connections
-        connections = now
+        nonlocal resident
+        resident = START + now
         await trio.sleep(INTERVAL_S)
-        return len(trims)
+        return trims
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Trimmer(lambda: connections, trim).run)
+        nursery.start_soon(Trimmer(lambda: resident, trim).run)
         await trio.sleep(INTERVAL_S / 2)
-        assert [await look(n) for n in (MANY_CONNECTIONS - 1, 0)] == [0, 0]
-        assert [await look(n) for n in (1000, 600, 400, 300, 300, 10)] == [0, 0, 1, 1, 1, 2]
+        assert [await look(grown) for grown in (GROWN_BYTES - 1, GROWN_BYTES - 1)] == [0, 0]  # too little
+        assert [await look(grown) for grown in (GROWN_BYTES, 2 * GROWN_BYTES)] == [0, 0]  # still growing
+        assert [await look(grown) for grown in (2 * GROWN_BYTES, 0, 0)] == [1, 1, 1]
+        in_use = START + 3 * GROWN_BYTES  # it is in use now: looked at once, not every two seconds
+        assert [await look(grown) for grown in [3 * GROWN_BYTES] * 4] == [1, 2, 2, 2]
         nursery.cancel_scope.cancel()
 
 
 async def test_trimming_works_on_this_system() -> None:
     await trim_malloc()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/self/statm")
+def test_resident_bytes_of_more_memory_is_more() -> None:
+    before = resident_bytes()
+    held = bytes([1]) * (8 * 1024 * 1024)
+    assert resident_bytes() - before > 4 * 1024 * 1024
+    del held

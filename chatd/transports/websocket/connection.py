@@ -266,6 +266,8 @@ class Connection:
                     return
                 taken += len(data)
                 await trio.sleep(LINGER_PAUSE_S)  # a flood of crumbs is read together, beside everybody else
+                if self.session.user is None:
+                    await self._shares.turns.wait()
 
     def _note_failure(self, group: BaseExceptionGroup[Exception]) -> None:
         """The peer went away or broke the protocol, in the middle of closing perhaps; or it is a bug of ours."""
