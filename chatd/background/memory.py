@@ -12,11 +12,13 @@ import trio
 INTERVAL_S: Final = 2.0
 GROWN_BYTES: Final = 16 * 1024 * 1024
 """Less is not worth a look at the heap, which may take 20 ms."""
+CALM_BYTES: Final = 1024 * 1024
+"""Growth between two looks that is no flood any more."""
 STATM: Final = Path("/proc/self/statm")
 
 
 class Trimmer:
-    """Calls `trim` once memory has grown by `GROWN_BYTES` since the last time, and grows no more.
+    """Calls `trim` once memory has grown by `GROWN_BYTES` since the last time, and hardly grows any more.
 
     `resident`: bytes of memory that the process has now.
     """
@@ -31,7 +33,7 @@ class Trimmer:
         while True:
             await trio.sleep(INTERVAL_S)
             now = self._resident()
-            if now >= least + GROWN_BYTES and now <= before:
+            if now >= least + GROWN_BYTES and now - before < CALM_BYTES:
                 await self._trim()
                 least = now = self._resident()  # what is left is in use
             least = min(least, now)

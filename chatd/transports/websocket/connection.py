@@ -6,6 +6,7 @@ included, goes through the outbox, in order.
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 import structlog
@@ -253,7 +254,8 @@ class Connection:
 
         Closing a socket with unread bytes sends a reset, and the close frame would be lost.
         """
-        with trio.move_on_after(self._times.close):
+        # What a nursery is left by holds the whole connection until the collector comes by.
+        with trio.move_on_after(self._times.close), suppress(*PEERS_DOING):
             await self.outbox.drained()
             if self._clean:
                 return
