@@ -30,10 +30,11 @@ async def test_trimmer_memory_grown_and_calm_is_trimmed_once(autojump_clock: Moc
         nursery.start_soon(Trimmer(lambda: resident, trim).run)
         await trio.sleep(INTERVAL_S / 2)
         assert [await look(grown) for grown in (GROWN_BYTES - 1, GROWN_BYTES - 1)] == [0, 0]  # too little
+        # Still growing.
         assert [await look(grown) for grown in (2 * GROWN_BYTES, 2 * GROWN_BYTES + CALM_BYTES)] == [
             0,
             0,
-        ]  # still growing
+        ]
         assert [await look(grown) for grown in (2 * GROWN_BYTES + 2 * CALM_BYTES - 1, 0, 0)] == [1, 1, 1]
         in_use = START + 3 * GROWN_BYTES  # it is in use now: looked at once, not every two seconds
         assert [await look(3 * GROWN_BYTES) for _ in range(4)] == [1, 2, 2, 2]
