@@ -12,7 +12,7 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve page test test-page test-peers test-web screenshots lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
+.PHONY: serve page test test-page test-peers test-web measure-web screenshots lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
 
 # The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
 PAGE := chatd/http/page/index.html
@@ -49,6 +49,9 @@ test-page: $(VENV)/.dev $(PAGE)
 test-web: $(VENV)/.dev $(PAGE) ## every behaviour of the page in headless Chromium, its size, lint and types of web/
 	@for script in lint types size; do $(BIN)/python packaging/web.py run $$script || exit 1; done
 	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run e2e
+
+measure-web: $(VENV)/.dev $(PAGE) ## how fast the page feels, in headless Chromium, beside its goals
+	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run measure
 
 screenshots: $(VENV)/.dev $(PAGE) ## web/screenshots: every state of the page, light, dark and on a phone
 	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run screenshots

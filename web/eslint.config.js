@@ -27,5 +27,6 @@ export default tseslint.config(
       "no-restricted-properties": ["error", { property: "innerHTML" }, { property: "outerHTML" }],
     },
   },
+  { files: ["*/src/**"], rules: { "max-lines-per-function": ["error", 80] } },
   { files: ["**/*.mjs", "**/*.js"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
 );

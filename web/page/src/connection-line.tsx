@@ -1,12 +1,13 @@
 /** The connection in plain words, in a place that is always there; silent for the first 2 s. */
 
+import { memo } from "react";
 import { useChat } from "./context.js";
 import { useElapsed, useReadable } from "./hooks.js";
 import { words } from "./words.js";
 
 const SILENT_MS = 2_000;
 
-export function ConnectionLine() {
+export const ConnectionLine = memo(function ConnectionLine() {
   const { client } = useChat();
   const { offlineSince, networkDown, goingAway } = useReadable(client.connection);
   const outbox = useReadable(client.outbox);
@@ -20,4 +21,4 @@ export function ConnectionLine() {
       {parts.length > 0 && <span>{parts.join(" ")}</span>}
     </div>
   );
-}
+});

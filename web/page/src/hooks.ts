@@ -1,9 +1,14 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
-import type { Readable } from "@chatd/client";
+import type { Client, Draft, Readable } from "@chatd/client";
 
 /** The value now; renders anew when it changes. */
 export function useReadable<T>(readable: Readable<T>): T {
   return useSyncExternalStore(readable.subscribe, readable.getSnapshot);
+}
+
+/** The draft of one conversation; those of others render nothing anew. */
+export function useDraft({ drafts }: Client, conversation: string): Draft | null {
+  return useSyncExternalStore(drafts.subscribe, () => drafts.getSnapshot()?.get(conversation) ?? null);
 }
 
 const NARROW = "(max-width: 759px)";

@@ -1,15 +1,16 @@
 /** One conversation: who it is with, what was said, what is about to be said. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { ChatError, type TimelineItem } from "@chatd/client";
+import { ChatError, type ConversationSnapshot, type TimelineItem } from "@chatd/client";
 import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
 import { isPresent } from "../names.js";
 import { words } from "../words.js";
-import { Composer, type ComposerMode } from "./composer.js";
+import { Composer } from "./composer.js";
 import { Header } from "./header.js";
 import { History } from "./history.js";
+import type { MessageDuties } from "./message.js";
 import { MessageMenu } from "./message-menu.js";
 import { TypingLine } from "./typing-line.js";
 
@@ -22,16 +23,75 @@ export function Conversation({
   target: { readonly seq: number } | null;
   narrow: boolean;
 }) {
-  const { client, tell } = useChat();
+  const { client } = useChat();
   const snapshot = useReadable(client.conversation(id));
-  const [problem, setProblem] = useState(false);
+  const problem = useOpened(id);
   const [editing, setEditing] = useState<TimelineItem | null>(null);
   const [sends, setSends] = useState(0);
   const [escapes, setEscapes] = useState(0);
-  const [menu, setMenu] = useState<{ readonly item: TimelineItem; readonly trigger: HTMLElement } | null>(null);
-  const draft = useReadable(client.drafts)?.get(id) ?? null;
-  const composer = useRef<HTMLTextAreaElement>(null);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const focusComposer = useCallback(() => {
+    field.current?.focus();
+  }, []);
+  const react = useReact(id);
+  const { menu, openMenu } = useMenu(snapshot, react, {
+    onReply: ({ seq }) => {
+      setEditing(null);
+      client.setDraft(id, client.drafts.getSnapshot()?.get(id)?.text ?? "", seq);
+      focusComposer();
+    },
+    onEdit: setEditing,
+  });
 
+  const removed = snapshot.state === "gone" || (snapshot.me !== null && !isPresent(snapshot.me));
+  return (
+    <main
+      className="conversation"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") setEscapes(escapes + 1);
+      }}
+    >
+      <Header snapshot={snapshot} narrow={narrow} />
+      {!removed && snapshot.state === "ready" ? (
+        <History
+          snapshot={snapshot}
+          target={target}
+          sends={sends}
+          escapes={escapes}
+          onReact={react}
+          onMenu={openMenu}
+          onLeave={focusComposer}
+        />
+      ) : (
+        <NoHistory removed={removed} problem={problem} />
+      )}
+      <div className="foot">
+        <TypingLine snapshot={snapshot} />
+        <ConnectionLine />
+      </div>
+      {!removed && (
+        <Composer
+          field={field}
+          id={id}
+          items={snapshot.items}
+          editing={editing}
+          onSent={() => {
+            setSends(sends + 1);
+          }}
+          onEdited={() => {
+            setEditing(null);
+          }}
+        />
+      )}
+      {menu}
+    </main>
+  );
+}
+
+/** Loads the conversation and tells the server that it is on screen; true where it couldn't be loaded. */
+function useOpened(id: string): boolean {
+  const { client } = useChat();
+  const [problem, setProblem] = useState(false);
   useEffect(() => {
     let over = false;
     client.load(id).catch((error: unknown) => {
@@ -44,94 +104,59 @@ export function Conversation({
       client.stopTyping(id);
     };
   }, [client, id]);
+  return problem;
+}
 
-  const focusComposer = useCallback(() => {
-    composer.current?.focus();
-  }, []);
-  const react = useCallback(
-    (seq: number, emoji: string, on: boolean) => {
+function useReact(id: string): MessageDuties["react"] {
+  const { client, tell } = useChat();
+  return useCallback(
+    (seq, emoji, on) => {
       client.react(id, seq, emoji, on).catch(() => {
         tell(words.actionFailed);
       });
     },
     [client, id, tell],
   );
-  const openMenu = useCallback((item: TimelineItem, trigger: HTMLElement) => {
-    setMenu({ item, trigger });
-  }, []);
+}
 
-  const removed = snapshot.state === "gone" || (snapshot.me !== null && !isPresent(snapshot.me));
-  const mode: ComposerMode = editing
-    ? { type: "edit", item: editing }
-    : draft?.replyTo != null
-      ? { type: "reply", seq: draft.replyTo }
-      : { type: "new" };
-  const chosen = menu && snapshot.items.find(({ key }) => key === menu.item.key);
-  return (
-    <main
-      className="conversation"
-      onKeyDown={(event) => {
-        if (event.key === "Escape") setEscapes(escapes + 1);
+/** The menu of one of the messages, while it is open. */
+function useMenu(
+  { items }: ConversationSnapshot,
+  react: MessageDuties["react"],
+  { onReply, onEdit }: { onReply: (item: TimelineItem) => void; onEdit: (item: TimelineItem) => void },
+) {
+  const [open, setOpen] = useState<{ readonly item: TimelineItem; readonly trigger: HTMLElement } | null>(null);
+  const openMenu = useCallback<MessageDuties["openMenu"]>((item, trigger) => {
+    setOpen({ item, trigger });
+  }, []);
+  const chosen = open && items.find(({ key }) => key === open.item.key);
+  const menu = open && chosen && (
+    <MessageMenu
+      item={chosen}
+      trigger={open.trigger}
+      onClose={() => {
+        setOpen(null);
       }}
-    >
-      <Header snapshot={snapshot} narrow={narrow} />
-      {removed ? (
-        <div className="centred grow">
-          <h2>{words.removed}</h2>
-          <p className="quiet">{words.removedText}</p>
-        </div>
-      ) : snapshot.state === "ready" ? (
-        <History
-          snapshot={snapshot}
-          target={target}
-          sends={sends}
-          escapes={escapes}
-          onReact={react}
-          onMenu={openMenu}
-          onLeave={focusComposer}
-        />
-      ) : (
-        <div className="centred grow">{problem && <p className="quiet">{words.loadFailed}</p>}</div>
-      )}
-      <div className="foot">
-        <TypingLine snapshot={snapshot} />
-        <ConnectionLine />
-      </div>
-      {!removed && (
-        <Composer
-          ref={composer}
-          id={id}
-          text={draft?.text ?? ""}
-          mode={mode}
-          quoted={mode.type === "reply" ? (snapshot.items.find(({ seq }) => seq === mode.seq)?.message ?? null) : null}
-          onSent={() => {
-            setSends(sends + 1);
-          }}
-          onEdited={() => {
-            setEditing(null);
-          }}
-        />
-      )}
-      {menu && chosen && (
-        <MessageMenu
-          item={chosen}
-          trigger={menu.trigger}
-          onClose={() => {
-            setMenu(null);
-          }}
-          onReply={() => {
-            setEditing(null);
-            client.setDraft(id, draft?.text ?? "", chosen.seq);
-            focusComposer();
-          }}
-          onEdit={() => {
-            setEditing(chosen);
-          }}
-          onReact={(emoji, on) => {
-            react(chosen.seq, emoji, on);
-          }}
-        />
-      )}
-    </main>
+      onReply={() => {
+        onReply(chosen);
+      }}
+      onEdit={() => {
+        onEdit(chosen);
+      }}
+      onReact={(emoji, on) => {
+        react(chosen.seq, emoji, on);
+      }}
+    />
+  );
+  return { menu, openMenu };
+}
+
+function NoHistory({ removed, problem }: { removed: boolean; problem: boolean }) {
+  if (!removed) return <div className="centred grow">{problem && <p className="quiet">{words.loadFailed}</p>}</div>;
+  return (
+    <div className="centred grow">
+      <h2>{words.removed}</h2>
+      <p className="quiet">{words.removedText}</p>
+    </div>
   );
 }

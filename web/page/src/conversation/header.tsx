@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import type { ConversationSnapshot } from "@chatd/client";
 import { personOf, useChat } from "../context.js";
 import { useMinute, useReadable } from "../hooks.js";
@@ -9,7 +9,7 @@ import { Icon } from "../ui/icons.js";
 import { words } from "../words.js";
 
 /** Name, role, and whether they are there. */
-export function Header({ snapshot, narrow }: { snapshot: ConversationSnapshot; narrow: boolean }) {
+export const Header = memo(function Header({ snapshot, narrow }: { snapshot: ConversationSnapshot; narrow: boolean }) {
   const { client, show } = useChat();
   useMinute();
   const users = useReadable(client.users);
@@ -61,7 +61,7 @@ export function Header({ snapshot, narrow }: { snapshot: ConversationSnapshot; n
       </div>
     </header>
   );
-}
+});
 
 /** The last text that was not empty. */
 function useLastOf(text: string): string {

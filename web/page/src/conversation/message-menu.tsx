@@ -8,25 +8,27 @@ import { words } from "../words.js";
 
 const QUICK_REACTIONS = ["👍", "❤️", "😀", "😮", "😢", "🙏"];
 
+interface MenuProps {
+  readonly item: TimelineItem;
+  readonly trigger: HTMLElement;
+  readonly onClose: () => void;
+  readonly onReply: () => void;
+  readonly onEdit: () => void;
+  readonly onReact: (emoji: string, on: boolean) => void;
+}
+
 /** What may be done with a message; what is not allowed is absent. */
-export function MessageMenu({
-  item,
-  trigger,
-  onClose,
-  onReply,
-  onEdit,
-  onReact,
-}: {
-  item: TimelineItem;
-  trigger: HTMLElement;
-  onClose: () => void;
-  onReply: () => void;
-  onEdit: () => void;
-  onReact: (emoji: string, on: boolean) => void;
-}) {
+export function MessageMenu(props: MenuProps) {
+  const [step, setStep] = useState<"menu" | "react" | "delete">("menu");
+  if (step === "delete") return <DeleteQuestion {...props} />;
+  if (step === "react") return <ReactMenu key="react" {...props} />;
+  return <ActionsMenu key="menu" {...props} onStep={setStep} />;
+}
+
+function ActionsMenu(props: MenuProps & { onStep: (step: "react" | "delete") => void }) {
+  const { item, trigger, onClose, onReply, onEdit, onStep } = props;
   const { client, tell } = useChat();
   const { user } = useReadable(client.connection);
-  const [step, setStep] = useState<"menu" | "react" | "delete">("menu");
   const { message, own } = item;
   const text = message.kind === "text";
   const mayDelete = own || user?.role === "staff" || user?.role === "admin";
@@ -34,50 +36,13 @@ export function MessageMenu({
     onClose();
     work();
   };
-  if (step === "delete") {
-    return (
-      <Confirm
-        title={words.deleteTitle}
-        text={words.deleteText}
-        action={words.deleteForEveryone}
-        onClose={onClose}
-        onConfirm={then(() => {
-          client.delete(message.conversation, item.seq).catch(() => {
-            tell(words.actionFailed);
-          });
-        })}
-      />
-    );
-  }
-  if (step === "react") {
-    return (
-      <Menu key="react" label={words.react} trigger={trigger} onClose={onClose}>
-        <div className="quick-reactions" role="none">
-          {QUICK_REACTIONS.map((emoji) => {
-            const mine = message.reactions.some((each) => each.emoji === emoji && each.users.includes(user?.id ?? ""));
-            return (
-              <MenuItem
-                key={emoji}
-                label={words.reactWith(emoji)}
-                onChoose={then(() => {
-                  onReact(emoji, !mine);
-                })}
-              >
-                {emoji}
-              </MenuItem>
-            );
-          })}
-        </div>
-      </Menu>
-    );
-  }
   return (
-    <Menu key="menu" label={words.actions} trigger={trigger} onClose={onClose}>
+    <Menu label={words.actions} trigger={trigger} onClose={onClose}>
       <MenuItem onChoose={then(onReply)}>{words.reply}</MenuItem>
       {text && (
         <MenuItem
           onChoose={() => {
-            setStep("react");
+            onStep("react");
           }}
         >
           {words.react}
@@ -99,13 +64,55 @@ export function MessageMenu({
         <MenuItem
           className="danger"
           onChoose={() => {
-            setStep("delete");
+            onStep("delete");
           }}
         >
           {words.delete}
         </MenuItem>
       )}
     </Menu>
+  );
+}
+
+function ReactMenu({ item, trigger, onClose, onReact }: MenuProps) {
+  const { client } = useChat();
+  const me = useReadable(client.connection).user?.id ?? "";
+  return (
+    <Menu label={words.react} trigger={trigger} onClose={onClose}>
+      <div className="quick-reactions" role="none">
+        {QUICK_REACTIONS.map((emoji) => (
+          <MenuItem
+            key={emoji}
+            label={words.reactWith(emoji)}
+            onChoose={() => {
+              onClose();
+              const mine = item.message.reactions.some((each) => each.emoji === emoji && each.users.includes(me));
+              onReact(emoji, !mine);
+            }}
+          >
+            {emoji}
+          </MenuItem>
+        ))}
+      </div>
+    </Menu>
+  );
+}
+
+function DeleteQuestion({ item, onClose }: MenuProps) {
+  const { client, tell } = useChat();
+  return (
+    <Confirm
+      title={words.deleteTitle}
+      text={words.deleteText}
+      action={words.deleteForEveryone}
+      onClose={onClose}
+      onConfirm={() => {
+        onClose();
+        client.delete(item.message.conversation, item.seq).catch(() => {
+          tell(words.actionFailed);
+        });
+      }}
+    />
   );
 }
 

@@ -1,7 +1,6 @@
 import { memo } from "react";
-import type { OutboxItem, TimelineItem, User } from "@chatd/client";
-import { personOf, useChat } from "../context.js";
-import { useReadable } from "../hooks.js";
+import type { TimelineItem, User } from "@chatd/client";
+import { personOf } from "../context.js";
 import { lineOf } from "../names.js";
 import { fullTime, timeOf } from "../times.js";
 import { Icon } from "../ui/icons.js";
@@ -17,52 +16,31 @@ export interface MessageDuties {
   readonly react: (seq: number, emoji: string, on: boolean) => void;
 }
 
-/** One message of the history. */
-export const MessageRow = memo(function MessageRow({
-  item,
-  first,
-  quoted,
-  current,
-  highlighted,
-  size,
-  users,
-  me,
-  duties,
-}: {
-  item: TimelineItem;
-  first: boolean;
+export interface MessageProps {
+  readonly item: TimelineItem;
+  /** Begins a group. */
+  readonly first: boolean;
   /** What it replies to, where that is loaded. */
-  quoted: TimelineItem | null;
+  readonly quoted: TimelineItem | null;
   /** The tab stop of the list. */
-  current: boolean;
-  highlighted: boolean;
+  readonly current: boolean;
+  readonly highlighted: boolean;
   /** How many there are in the conversation. */
-  size: number;
-  users: ReadonlyMap<string, User>;
-  me: string;
-  duties: MessageDuties;
-}) {
-  const { message, own, seq, status } = item;
-  const at = Date.parse(message.sent_at);
-  if (message.kind === "system") {
-    return (
-      <article className="system" data-key={item.key} data-seq={seq} tabIndex={current ? 0 : -1}>
-        <span className="hidden">{words.system} </span>
-        <div className="body" dir="auto">
-          {message.body}
-        </div>
-        <time className="hidden" dateTime={message.sent_at}>
-          {timeOf(at)}
-        </time>
-      </article>
-    );
-  }
+  readonly size: number;
+  readonly users: ReadonlyMap<string, User>;
+  readonly me: string;
+  readonly duties: MessageDuties;
+}
+
+/** One message of the history. */
+export const MessageRow = memo(function MessageRow(props: MessageProps) {
+  const { item, first, current, highlighted, size, users, me, duties } = props;
+  const { message, own, seq } = item;
+  if (message.kind === "system") return <SystemRow item={item} current={current} />;
   const sender = message.sender == null ? words.system : personOf(users, message.sender).name;
-  const deleted = message.deleted_at != null;
-  const classes = `message ${own ? "own" : "other"}${first ? " first" : ""}${highlighted ? " highlighted" : ""}`;
   return (
     <article
-      className={classes}
+      className={`message ${own ? "own" : "other"}${first ? " first" : ""}${highlighted ? " highlighted" : ""}`}
       data-key={item.key}
       data-seq={seq}
       tabIndex={current ? 0 : -1}
@@ -79,37 +57,8 @@ export const MessageRow = memo(function MessageRow({
         <bdi>{own ? words.ownName(sender) : sender}</bdi>{" "}
       </span>
       <div className="bubble-line">
-        <div className={`bubble${deleted ? " deleted" : ""}`}>
-          {message.reply_to != null && !deleted && (
-            <Quote seq={message.reply_to} quoted={quoted} users={users} onPress={duties.jumpTo} />
-          )}
-          {message.attachments.length > 0 && <Attachments attachments={message.attachments} />}
-          <div className="bubble-text">
-            {deleted ? <div className="body">{words.deleted}</div> : message.body && <Body text={message.body} />}
-            <span className="meta">
-              {" "}
-              {message.edited_at != null && !deleted && <span>{words.edited} </span>}
-              <time dateTime={message.sent_at} title={fullTime(at)}>
-                {timeOf(at)}
-              </time>{" "}
-              {own && status && !deleted && <State state={status} />}
-            </span>
-          </div>
-        </div>
-        {!deleted && (
-          <button
-            type="button"
-            className="message-actions icon-button"
-            aria-label={words.actions}
-            aria-haspopup="menu"
-            tabIndex={current ? 0 : -1}
-            onClick={(event) => {
-              duties.openMenu(item, event.currentTarget);
-            }}
-          >
-            <Icon name="dots" size={18} />
-          </button>
-        )}
+        <Bubble {...props} />
+        {message.deleted_at == null && <ActionsButton item={item} current={current} onPress={duties.openMenu} />}
       </div>
       {message.reactions.length > 0 && (
         <Reactions
@@ -124,6 +73,71 @@ export const MessageRow = memo(function MessageRow({
     </article>
   );
 });
+
+function SystemRow({ item, current }: { item: TimelineItem; current: boolean }) {
+  const { message } = item;
+  return (
+    <article className="system" data-key={item.key} data-seq={item.seq} tabIndex={current ? 0 : -1}>
+      <span className="hidden">{words.system} </span>
+      <div className="body" dir="auto">
+        {message.body}
+      </div>
+      <time className="hidden" dateTime={message.sent_at}>
+        {timeOf(Date.parse(message.sent_at))}
+      </time>
+    </article>
+  );
+}
+
+function Bubble({ item, quoted, users, duties }: MessageProps) {
+  const { message, own, status } = item;
+  const at = Date.parse(message.sent_at);
+  const deleted = message.deleted_at != null;
+  return (
+    <div className={`bubble${deleted ? " deleted" : ""}`}>
+      {message.reply_to != null && !deleted && (
+        <Quote seq={message.reply_to} quoted={quoted} users={users} onPress={duties.jumpTo} />
+      )}
+      {message.attachments.length > 0 && <Attachments attachments={message.attachments} />}
+      <div className="bubble-text">
+        {deleted ? <div className="body">{words.deleted}</div> : message.body && <Body text={message.body} />}
+        <span className="meta">
+          {" "}
+          {message.edited_at != null && !deleted && <span>{words.edited} </span>}
+          <time dateTime={message.sent_at} title={fullTime(at)}>
+            {timeOf(at)}
+          </time>{" "}
+          {own && status && !deleted && <State state={status} />}
+        </span>
+      </div>
+    </div>
+  );
+}
+
+function ActionsButton({
+  item,
+  current,
+  onPress,
+}: {
+  item: TimelineItem;
+  current: boolean;
+  onPress: MessageDuties["openMenu"];
+}) {
+  return (
+    <button
+      type="button"
+      className="message-actions icon-button"
+      aria-label={words.actions}
+      aria-haspopup="menu"
+      tabIndex={current ? 0 : -1}
+      onClick={(event) => {
+        onPress(item, event.currentTarget);
+      }}
+    >
+      <Icon name="dots" size={18} />
+    </button>
+  );
+}
 
 function Quote({
   seq,
@@ -157,56 +171,3 @@ function Quote({
     </button>
   );
 }
-
-/** An own message on its way. */
-export const WaitingRow = memo(function WaitingRow({ item, first }: { item: OutboxItem; first: boolean }) {
-  const { client } = useChat();
-  const { phase, user } = useReadable(client.connection);
-  const failed = item.state === "failed";
-  return (
-    <article
-      className={`message own${first ? " first" : ""}${failed ? " failed" : ""}`}
-      data-key={item.key}
-      tabIndex={-1}
-    >
-      <span className="hidden">{words.ownName(user?.name ?? "")} </span>
-      <div className="bubble-line">
-        <div className="bubble">
-          <div className="bubble-text">
-            {item.body && <Body text={item.body} />}
-            <span className="meta">
-              {" "}
-              <time dateTime={new Date(item.createdAt).toISOString()}>{timeOf(item.createdAt)}</time>{" "}
-              <State state={item.state} />
-            </span>
-          </div>
-        </div>
-      </div>
-      {failed && <p className="failed-text">{words.notSent}</p>}
-      {(failed || phase === "waiting") && (
-        <div className="waiting-buttons">
-          {failed && (
-            <button
-              type="button"
-              className="link-button"
-              onClick={() => {
-                client.retry(item.key);
-              }}
-            >
-              {words.tryAgain}
-            </button>
-          )}
-          <button
-            type="button"
-            className="link-button"
-            onClick={() => {
-              client.discard(item.key);
-            }}
-          >
-            {failed ? words.delete : words.cancel}
-          </button>
-        </div>
-      )}
-    </article>
-  );
-});

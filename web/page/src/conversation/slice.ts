@@ -1,6 +1,6 @@
 /** Which of the loaded messages are in the document: a bounded run around what is on screen. */
 
-export const MAX_ROWS = 200;
+export const MAX_ROWS = 160;
 const STEP = 60;
 
 /** Seqs, both inclusive; `high` null: up to the newest, whatever comes. */

@@ -1,10 +1,11 @@
+import { memo } from "react";
 import type { ConversationSnapshot } from "@chatd/client";
 import { personOf, useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
 import { words } from "../words.js";
 
 /** Who types now, in a place that is always there. */
-export function TypingLine({ snapshot }: { snapshot: ConversationSnapshot }) {
+export const TypingLine = memo(function TypingLine({ snapshot }: { snapshot: ConversationSnapshot }) {
   const { client } = useChat();
   const users = useReadable(client.users);
   const names = snapshot.typing.map((id) => personOf(users, id).name);
@@ -20,4 +21,4 @@ export function TypingLine({ snapshot }: { snapshot: ConversationSnapshot }) {
             : words.manyTyping}
     </p>
   );
-}
+});

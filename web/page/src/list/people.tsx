@@ -20,33 +20,9 @@ export function People({
   chosen?: readonly User[];
   onChoose: (user: User) => void;
 }) {
-  const { client } = useChat();
-  const me = useReadable(client.connection).user?.id;
   const [query, setQuery] = useState("");
-  const [found, setFound] = useState<readonly User[] | null>(null);
-  const [at, setAt] = useState(0);
+  const { found, at, setAt } = useFound(query);
   const list = useId();
-
-  useEffect(() => {
-    const stop = new AbortController();
-    const timer = setTimeout(() => {
-      client.listUsers({ ...(query.trim() ? { query: query.trim() } : {}), limit: SHOWN, signal: stop.signal }).then(
-        ({ users }) => {
-          if (stop.signal.aborted) return;
-          setFound(users.filter(({ id }) => id !== me));
-          setAt(0);
-        },
-        (error: unknown) => {
-          if (!stop.signal.aborted && error instanceof ChatError) setFound([]);
-        },
-      );
-    }, TYPED_MS);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
-  }, [client, query, me]);
-
   const options = found ?? [];
   const active = options[at];
   const pressed = (event: KeyboardEvent) => {
@@ -90,36 +66,89 @@ export function People({
           aria-label={words.people}
           aria-multiselectable={chosen ? true : undefined}
         >
-          {options.map((user, index) => {
-            const selected = chosen ? chosen.some(({ id }) => id === user.id) : index === at;
-            return (
-              // The search field has the focus and hears the keys.
-              <div
-                key={user.id}
-                id={`${list}-${index}`}
-                role="option"
-                aria-selected={selected}
-                className={`person${index === at ? " active" : ""}`}
-                onMouseDown={(event) => {
-                  event.preventDefault();
-                }}
-                onClick={() => {
-                  onChoose(user);
-                }}
-              >
-                <Avatar id={user.id} name={user.name} url={user.avatar_url ?? null} />
-                <span className="person-text">
-                  <bdi>{user.name}</bdi>
-                  <span className="quiet">{words.roles[user.role]}</span>
-                </span>
-                {chosen && selected && <Icon name="check" />}
-              </div>
-            );
-          })}
+          {options.map((user, index) => (
+            <Person
+              key={user.id}
+              id={`${list}-${index}`}
+              user={user}
+              active={index === at}
+              selected={chosen ? chosen.some(({ id }) => id === user.id) : index === at}
+              marked={chosen !== undefined}
+              onChoose={onChoose}
+            />
+          ))}
         </div>
       ) : (
         <p className="people quiet">{found ? words.nobodyFound : ""}</p>
       )}
     </>
+  );
+}
+
+/** Whom a query finds, and which of them the keys are at. */
+function useFound(query: string) {
+  const { client } = useChat();
+  const me = useReadable(client.connection).user?.id;
+  const [found, setFound] = useState<readonly User[] | null>(null);
+  const [at, setAt] = useState(0);
+
+  useEffect(() => {
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      client.listUsers({ ...(query.trim() ? { query: query.trim() } : {}), limit: SHOWN, signal: stop.signal }).then(
+        ({ users }) => {
+          if (stop.signal.aborted) return;
+          setFound(users.filter(({ id }) => id !== me));
+          setAt(0);
+        },
+        (error: unknown) => {
+          if (!stop.signal.aborted && error instanceof ChatError) setFound([]);
+        },
+      );
+    }, TYPED_MS);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [client, query, me]);
+  return { found, at, setAt };
+}
+
+/** An option; the search field has the focus and hears the keys. */
+function Person({
+  id,
+  user,
+  active,
+  selected,
+  marked,
+  onChoose,
+}: {
+  id: string;
+  user: User;
+  active: boolean;
+  selected: boolean;
+  /** The choice has a sign of its own. */
+  marked: boolean;
+  onChoose: (user: User) => void;
+}) {
+  return (
+    <div
+      id={id}
+      role="option"
+      aria-selected={selected}
+      className={`person${active ? " active" : ""}`}
+      onMouseDown={(event) => {
+        event.preventDefault();
+      }}
+      onClick={() => {
+        onChoose(user);
+      }}
+    >
+      <Avatar id={user.id} name={user.name} url={user.avatar_url ?? null} />{" "}
+      <span className="person-text">
+        <bdi>{user.name}</bdi> <span className="quiet">{words.roles[user.role]}</span>
+      </span>
+      {marked && selected && <Icon name="check" />}
+    </div>
   );
 }

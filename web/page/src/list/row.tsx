@@ -2,7 +2,7 @@ import { memo, useId } from "react";
 import type { ConversationListItem } from "@chatd/client";
 import { addressOf } from "../address.js";
 import { personOf, useChat } from "../context.js";
-import { useReadable } from "../hooks.js";
+import { useDraft, useReadable } from "../hooks.js";
 import { lineOf, otherOf, titleOf } from "../names.js";
 import { fullTime, shortTime } from "../times.js";
 import { Avatar } from "../ui/avatar.js";
@@ -67,12 +67,7 @@ export const Row = memo(function Row({
             </time>
           </span>{" "}
           <span className="row-bottom">
-            <LastLine item={item} me={me} current={current} />{" "}
-            {unread > 0 && (
-              <span className="badge" data-count={unread > 999 ? "999+" : unread}>
-                <span className="hidden">{words.unreadCount(unread)}</span>
-              </span>
-            )}
+            <LastLine item={item} me={me} current={current} /> {unread > 0 && <Unread count={unread} />}
           </span>
         </span>
       </a>
@@ -92,6 +87,14 @@ export const Row = memo(function Row({
   );
 });
 
+function Unread({ count }: { count: number }) {
+  return (
+    <span className="badge" data-count={count > 999 ? "999+" : count}>
+      <span className="hidden">{words.unreadCount(count)}</span>
+    </span>
+  );
+}
+
 function Mark({ icon, text }: { icon: "pin" | "muted"; text: string }) {
   return (
     <span className="row-mark" title={text}>
@@ -105,7 +108,7 @@ function Mark({ icon, text }: { icon: "pin" | "muted"; text: string }) {
 function LastLine({ item, me, current }: { item: ConversationListItem; me: string; current: boolean }) {
   const { client } = useChat();
   const users = useReadable(client.users);
-  const draft = useReadable(client.drafts)?.get(item.id);
+  const draft = useDraft(client, item.id);
   if (item.typing.length > 0) return <span className="row-line typing">{words.typing}</span>;
   if (draft?.text.trim() && !current) {
     return (

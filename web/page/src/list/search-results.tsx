@@ -13,10 +13,7 @@ type Found = { readonly query: string; readonly hits: SearchOk["hits"]; readonly
 
 /** Messages that have all the words; a press leads to each. */
 export function SearchResults({ query }: { query: string }) {
-  const { client, show, tell } = useChat();
-  const users = useReadable(client.users);
-  const { items } = useReadable(client.conversations);
-  const me = useReadable(client.connection).user?.id ?? "";
+  const { client, tell } = useChat();
   const [found, setFound] = useState<Found>(null);
   const [failed, setFailed] = useState(false);
 
@@ -54,34 +51,9 @@ export function SearchResults({ query }: { query: string }) {
     <section className="list" aria-label={words.found}>
       {found && found.hits.length > 0 && !failed ? (
         <ul aria-label={words.searchResults} className={current ? "" : "stale"}>
-          {found.hits.map(({ conversation, message, snippet }) => {
-            const item = items.find(({ id }) => id === conversation);
-            const sender = message.sender == null ? words.system : personOf(users, message.sender).name;
-            const at = Date.parse(message.sent_at);
-            return (
-              <li key={message.id} className="row">
-                <button
-                  type="button"
-                  className="hit"
-                  onClick={() => {
-                    show(conversation, message.seq);
-                  }}
-                >
-                  <span className="row-text">
-                    <span className="row-top">
-                      <bdi className="row-name">{item ? titleOf(item, users, me) : sender}</bdi>
-                      <time dateTime={message.sent_at} title={fullTime(at)}>
-                        {shortTime(at, client.serverNow())}
-                      </time>
-                    </span>
-                    <span className="hit-text">
-                      <bdi className="row-who">{sender}:</bdi> <Snippet text={snippet} />
-                    </span>
-                  </span>
-                </button>
-              </li>
-            );
-          })}
+          {found.hits.map((hit) => (
+            <Hit key={hit.message.id} hit={hit} />
+          ))}
         </ul>
       ) : (
         <p className="list-empty">{said}</p>
@@ -92,5 +64,38 @@ export function SearchResults({ query }: { query: string }) {
         </button>
       )}
     </section>
+  );
+}
+
+function Hit({ hit: { conversation, message, snippet } }: { hit: SearchOk["hits"][number] }) {
+  const { client, show } = useChat();
+  const users = useReadable(client.users);
+  const { items } = useReadable(client.conversations);
+  const me = useReadable(client.connection).user?.id ?? "";
+  const item = items.find(({ id }) => id === conversation);
+  const sender = message.sender == null ? words.system : personOf(users, message.sender).name;
+  const at = Date.parse(message.sent_at);
+  return (
+    <li className="row">
+      <button
+        type="button"
+        className="hit"
+        onClick={() => {
+          show(conversation, message.seq);
+        }}
+      >
+        <span className="row-text">
+          <span className="row-top">
+            <bdi className="row-name">{item ? titleOf(item, users, me) : sender}</bdi>{" "}
+            <time dateTime={message.sent_at} title={fullTime(at)}>
+              {shortTime(at, client.serverNow())}
+            </time>
+          </span>{" "}
+          <span className="hit-text">
+            <bdi className="row-who">{sender}:</bdi> <Snippet text={snippet} />
+          </span>
+        </span>
+      </button>
+    </li>
   );
 }
