@@ -19,7 +19,9 @@ import trio
 
 from chatd.auth import elsewhere
 from chatd.auth.chain import development_chain, production_chain
+from chatd.auth.jwt_method import JwtAuthenticator
 from chatd.auth.keepers import keepers
+from chatd.auth.key_source import KeySource
 from chatd.auth.site_session import SiteRows, SiteSessionAuthenticator
 from chatd.auth.site_watch import EVERY_S as SITE_WATCH_EVERY_S
 from chatd.auth.site_watch import SiteWatch
@@ -50,6 +52,7 @@ from chatd.http.health import damage, failing
 from chatd.http.site import Site
 from chatd.ids import new_id
 from chatd.metrics import Metrics
+from chatd.net.fetching import Fetch, fetch
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.net.unfinished import Shares
@@ -101,6 +104,7 @@ class Daemon:
         now: Callable[[], int] = wall_clock,
         new_id: Callable[[], str] = new_id,
         rng: random.Random | None = None,
+        fetch: Fetch = fetch,
     ) -> None:
         self.config = config
         self.store = store
@@ -137,12 +141,20 @@ class Daemon:
             hash_on=hash_on,
         )
         self._site_rows: dict[str, SiteRows] = {}
+        self._key_sources: list[KeySource] = []
         if development:
             sign_in = development_chain(self.gate, accounts, now)
         elif tokens is not None:
-            others = list(elsewhere.authenticators(config, self.gate, now))
+            others = list(elsewhere.authenticators(config, self.gate, accounts, now, fetch))
             sign_in = production_chain(self.gate, self.keepers, tokens, now, others)
             self._site_rows = {each.method: each.rows for each in others if isinstance(each, SiteSessionAuthenticator)}
+            self._key_sources = [
+                issuer.keys
+                for each in others
+                if isinstance(each, JwtAuthenticator)
+                for issuer in each.issuers
+                if isinstance(issuer.keys, KeySource)
+            ]
         else:
             raise ValueError("a daemon that is not in development mode needs tokens")
         self.parts = Parts(
@@ -282,6 +294,8 @@ class Daemon:
         if not self.parts.development:
             upkeep = Upkeep(self.gate, self.registry, self.keepers.sessions, self.parts.now)
             yield "sign-in upkeep", repeating(UPKEEP_EVERY_S, upkeep)
+        for source in self._key_sources:
+            yield f"keys of {source.name}", source.run
         if self._site_rows:
             watch = SiteWatch(self.registry, self._site_rows, self.parts.now)
             yield "sessions of the site", repeating(SITE_WATCH_EVERY_S, watch)

@@ -3,18 +3,28 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from chatd.config import BetterAuth, Config, ConfigError
+from joserfc.jwk import OctKey
+
+from chatd.config import BetterAuth, Config, ConfigError, Jwt
 from chatd.config import NextAuth as NextAuthSettings
+from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
+from chatd.net.fetching import Fetch
+from protocol.objects import Role
 from storage.contract import StoreError
 from storage.site_sessions import SiteSessions, SiteTable
 
 from . import secret
 from .authenticate import Authenticator
 from .better_auth import signed_token
+from .foreign_tokens import PUBLIC, SHARED, Rules
+from .jwt_method import Issuer, JwtAuthenticator
+from .key_source import FixedKeys, KeySource, read_file
 from .nextauth import NextAuth
 from .nextauth_method import NextAuthAuthenticator
+from .public_keys import VerificationKey
 from .secret import BadSecret
 from .site_session import SiteRows, SiteSessionAuthenticator, plain_token
 
@@ -27,7 +37,9 @@ _HOW = {
 }
 
 
-def authenticators(config: Config, gate: Gate, now: Callable[[], int]) -> Iterator[Authenticator]:
+def authenticators(
+    config: Config, gate: Gate, accounts: Accounts, now: Callable[[], int], fetch: Fetch
+) -> Iterator[Authenticator]:
     """The authenticators of `auth.methods` that need more than chatd itself has. Raises BadSecret, ConfigError."""
     given = config.nextauth
     if "nextauth" in config.auth.methods and given.sessions == "jwt":
@@ -40,6 +52,42 @@ def authenticators(config: Config, gate: Gate, now: Callable[[], int]) -> Iterat
         rows = _rows("better-auth", config.better_auth, gate)
         token = partial(signed_token, secrets=secrets_of(config, "better-auth"))
         yield SiteSessionAuthenticator("better-auth", rows, now, names=config.better_auth.cookies, token=token)
+
+    if "jwt" in config.auth.methods:
+        issuers = [_issuer(name, given, fetch) for name, given in config.jwt.items()]
+        yield JwtAuthenticator(issuers, gate, accounts, now, own="token" in config.auth.methods)
+
+
+def _issuer(name: str, given: Jwt, fetch: Fetch) -> Issuer:
+    """The issuer that a table describes. Raises BadSecret."""
+    rules = Rules(
+        algorithms=PUBLIC if given.jwks else SHARED,
+        issuer=given.issuer,
+        audience=given.audience,
+        parties=given.authorized_parties,
+        require=given.require,
+        leeway=given.leeway,
+    )
+    roles = dict(mapping.rpartition("=")[::2] for mapping in given.roles)
+    return Issuer(
+        name=name,
+        keys=_keys(name, given, fetch),
+        rules=rules,
+        user=given.user,
+        prefix=given.user_prefix,
+        name_claim=given.name,
+        role_claim=given.role,
+        roles=cast(dict[str, Role], roles),
+        make_patients=given.unknown == "patient",
+        cookie=given.cookie,
+    )
+
+
+def _keys(name: str, given: Jwt, fetch: Fetch) -> KeySource | FixedKeys:
+    if given.jwks:
+        return KeySource(name, given.jwks, fetch if "://" in given.jwks else read_file)
+    shared = given.secret.encode() or secret.read(Path(given.secret_file).expanduser())
+    return FixedKeys(VerificationKey("HS256", None, OctKey.import_key(shared)))
 
 
 def needs_secret(config: Config, method: str) -> bool:

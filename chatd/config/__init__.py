@@ -6,19 +6,18 @@ from .fields import ConfigError, toml
 from .layers import DEFAULT_FILE, Loaded, Source, default_file, load, read
 from .settings import (
     DATABASE_FILE,
+    FAMILIES,
     SECRET_FILE,
     SECRET_LENGTH,
     SETTINGS,
     TABLES,
     Auth,
-    BetterAuth,
     Config,
     Limits,
     Logs,
     Messages,
     Metrics,
     Mysql,
-    NextAuth,
     Policy,
     Server,
     Storage,
@@ -26,12 +25,15 @@ from .settings import (
     Tls,
     Web,
     in_config,
+    settings_of,
 )
 from .show import as_toml, example, masked, report
+from .sign_in import BetterAuth, Jwt, NextAuth
 
 __all__ = [
     "DATABASE_FILE",
     "DEFAULT_FILE",
+    "FAMILIES",
     "SECRET_FILE",
     "SECRET_LENGTH",
     "SETTINGS",
@@ -40,6 +42,7 @@ __all__ = [
     "BetterAuth",
     "Config",
     "ConfigError",
+    "Jwt",
     "Limits",
     "Loaded",
     "Logs",
@@ -64,6 +67,7 @@ __all__ = [
     "masked",
     "read",
     "report",
+    "settings_of",
     "toml",
     "with_file",
 ]

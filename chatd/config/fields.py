@@ -151,7 +151,7 @@ def role_of(text: str) -> str:
 DEFAULT_METHODS = ("token", "password", "ticket", "invitation")
 """Ways to sign in that need no settings of their own."""
 
-METHODS = (*DEFAULT_METHODS, "nextauth", "better-auth")
+METHODS = (*DEFAULT_METHODS, "nextauth", "better-auth", "jwt")
 """Ways to sign in that this version has."""
 
 
@@ -174,6 +174,27 @@ def claim(text: str) -> str:
     if re.fullmatch(r"[!-~]{1,200}", text) is None:
         raise ValueError("no path of a claim")
     return text
+
+
+def word(text: str) -> str:
+    """Return a word without space. Raises ValueError if it is none."""
+    if re.fullmatch(r"[!-~]{1,512}", text) is None:
+        raise ValueError("no word")
+    return text
+
+
+_KEYS_ADDRESS = r"(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])[!-~]{1,2000}"
+
+
+def keys_place(text: str) -> str:
+    """Return the place of public keys: an https address, a loopback one by http, or a path. Raises ValueError."""
+    if "://" in text and re.fullmatch(_KEYS_ADDRESS, text) is None:
+        raise ValueError("no address of keys")
+    return text
+
+
+def keys_beside(folder: Path, place: str) -> str:
+    return place if "://" in place else _path_beside(folder, place)
 
 
 SESSION_COLUMNS = ("token", "user", "expires")

@@ -13,11 +13,25 @@ from typing import Any
 import attrs
 import msgspec
 
+from .consistent import alike_jwt, wrong_jwt
 from .fields import ConfigError, Setting, toml
-from .settings import SETTINGS, TABLES, Config, in_config
+from .settings import (
+    FAMILIES,
+    FAMILY_SETTINGS,
+    SETTINGS,
+    TABLES,
+    Config,
+    in_config,
+    settings_of,
+    table_of,
+    tables_of,
+)
 
 DEFAULT_FILE = Path("chatd.toml")
 PREFIX = "CHATD_"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+"""Of a table in a family."""
 
 BORROWED = {
     "PORT": "server.port",
@@ -105,13 +119,17 @@ def read(file: Path | None, overrides: Mapping[str, object], environment: Mappin
     if file is not None:
         _take_defaults_beside(file, found)
     for given in (*in_file, *borrowed.values(), *stronger):
-        found[given.table][given.key] = _checked(given)
+        found.setdefault(given.table, {})[given.key] = _checked(given)
         sources[given.setting] = given.source
     for given in _site_secrets(environment, found["auth"].get("methods", ())):
         if given.setting not in named and f"{given.table}.secrets_file" not in sources:
             found[given.table][given.key] = _checked(given)
             sources[given.setting] = given.source
     tables: dict[str, Any] = {in_config(name): table(**found[name]) for name, table in TABLES.items()}
+    for family, table in FAMILIES.items():
+        begin = f"{family}."
+        below = {name.removeprefix(begin): keys for name, keys in found.items() if name.startswith(begin)}
+        tables[in_config(family)] = {name: table(**keys) for name, keys in below.items()}
     loaded = Loaded(Config(**tables), file, sources)
     _require_consistent(loaded)
     return loaded
@@ -133,17 +151,19 @@ def _from_file(file: Path) -> Iterator[_Given]:
 def _from_table(file: Path, table: str, content: Mapping[str, Any]) -> Iterator[_Given]:
     for key, value in content.items():
         below = f"{table}.{key}"
-        if below in TABLES:
+        if below in TABLES or below in FAMILIES or table in FAMILIES:
+            if table in FAMILIES and not _NAME.fullmatch(key):
+                raise ConfigError(f"{file}: [{table}] {toml(key)}: expected a name of small letters, digits, _ and -")
             if not isinstance(value, dict):
                 raise ConfigError(f"{file}: [{table}] {key} = {_shown(value)}: expected a table, [{below}]")
             yield from _from_table(file, below, value)
             continue
-        _require_known(f"{file}: [{table}] ", key, [*SETTINGS[table], *_tables_below(table)], "key")
+        _require_known(f"{file}: [{table}] ", key, [*settings_of(table), *_tables_below(table)], "key")
         yield _Given(Source(str(file), f"[{table}] {key}"), table, key, value, value, _folder(file))
 
 
 def _tables_below(table: str) -> list[str]:
-    return [name.rpartition(".")[2] for name in TABLES if name.rpartition(".")[0] == table]
+    return [name.rpartition(".")[2] for name in (*TABLES, *FAMILIES) if name.rpartition(".")[0] == table]
 
 
 def _from_environment(variables: Mapping[str, str]) -> Iterator[_Given]:
@@ -151,7 +171,9 @@ def _from_environment(variables: Mapping[str, str]) -> Iterator[_Given]:
     known = {_variable_of(f"{table}.{key}"): (table, key) for table, keys in SETTINGS.items() for key in keys}
     ours = tuple(_variable_of(f"{table}.") for table in TABLES)
     for name, text in variables.items():
-        if text and name.startswith(ours):
+        if text and (named := _in_family(name)):
+            yield _variable(name, *named, text)
+        elif text and name.startswith(ours):
             _require_known("environment: ", name, known, "variable")
             yield _variable(name, *known[name], text)
 
@@ -166,6 +188,18 @@ def _from_web_app(variables: Mapping[str, str]) -> Iterator[_Given]:
         if text:
             table, _, key = setting.partition(".")
             yield _variable(name, table, key, text)
+
+
+def _in_family(name: str) -> tuple[str, str] | None:
+    """Return the table and key of CHATD_AUTH_JWT_CLERK_ISSUER and the like; the longest key that fits."""
+    for family, settings in FAMILY_SETTINGS.items():
+        rest = name.removeprefix(_variable_of(f"{family}."))
+        if rest != name:
+            for key in sorted(settings, key=len, reverse=True):
+                given = rest.removesuffix(f"_{key}".upper()).lower()
+                if len(given) < len(rest) and _NAME.fullmatch(given):
+                    return f"{family}.{given}", key
+    return None
 
 
 def _variable_of(setting: str) -> str:
@@ -210,7 +244,7 @@ def _folder(file: Path) -> Path | None:
 
 
 def _variable(name: str, table: str, key: str, text: str) -> _Given:
-    return _Given(Source("environment", name), table, key, _parsed(SETTINGS[table][key], text), text)
+    return _Given(Source("environment", name), table, key, _parsed(settings_of(table)[key], text), text)
 
 
 def _parsed(setting: Setting, text: str) -> object:
@@ -226,7 +260,7 @@ def _parsed(setting: Setting, text: str) -> object:
 
 def _checked(given: _Given) -> object:
     """The value in its normal form, paths where they start. Raises ConfigError."""
-    setting = SETTINGS[given.table][given.key]
+    setting = settings_of(given.table)[given.key]
     try:
         value: Any = msgspec.convert(given.value, setting.type, strict=True)
         value = setting.tidy(value) if setting.tidy else value
@@ -243,12 +277,23 @@ def _require_consistent(loaded: Loaded) -> None:
         if getattr(config.tls, one) and not getattr(config.tls, other):
             where = sources[f"tls.{one}"]
             raise ConfigError(f"{where} = {_shown(getattr(config.tls, one))}: needs [tls] {other}, too")
-    for one in ("auth.secret", "auth.nextauth.secrets", "auth.better_auth.secrets"):
-        if one in sources and f"{one}_file" in sources:
-            table, _, key = one.rpartition(".")
-            found = getattr(config, in_config(table))
-            if getattr(found, key) and getattr(found, f"{key}_file"):
-                raise ConfigError(f"{sources[one]}: given together with {sources[f'{one}_file']}; keep one of them")
+    for table in tables_of(config):
+        found = table_of(config, table)
+        for key in settings_of(table):
+            if getattr(found, key) and getattr(found, f"{key}_file", ""):
+                one, other = f"{table}.{key}", f"{table}.{key}_file"
+                if one in sources and other in sources:
+                    raise ConfigError(f"{sources[one]}: given together with {sources[other]}; keep one of them")
+    for family in FAMILIES:
+        method = in_config(family)
+        if method in config.auth.methods and not getattr(config, method):
+            where = sources["auth.methods"]
+            raise ConfigError(f'{where}: "{method}" needs a table with settings, [{family}.NAME]')
+    for name, jwt in config.jwt.items():
+        wrong = wrong_jwt(jwt) or alike_jwt(jwt, [other for key, other in config.jwt.items() if key < name])
+        if wrong:
+            place = next(str(sources[key].place) for key in sources if key.startswith(f"auth.jwt.{name}."))
+            raise ConfigError(f"{place}: [auth.jwt.{name}] {wrong}")
 
 
 def _is_address(text: str) -> bool:

@@ -3,6 +3,7 @@
 A setting is one line here. Its description and what it accepts make the error messages and the example file.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from protocol.objects import ROLES, Role
 
 from . import fields
 from .fields import SQLITE, ConfigError, Setting, number, one_of, path, roles, text, texts, whole
+from .sign_in import BetterAuth, Jwt, NextAuth
 
 DATABASE_FILE = "chatd.db"
 SECRET_FILE = "secret"
@@ -88,68 +90,6 @@ class Auth:
         """Return how long sessions live, in s, by role; a role that isn't named has the default."""
         named = [text.partition("=") for text in (*SESSION_LIFETIMES, *self.session_lifetime)]
         return {role: float(fields.seconds_of(length)) for role, _, length in named}
-
-
-NEXTAUTH_COOKIES = (
-    *("__Secure-authjs.session-token", "authjs.session-token"),
-    *("__Secure-next-auth.session-token", "next-auth.session-token"),
-)
-
-
-BETTER_AUTH_COOKIES = ("__Secure-better-auth.session_token", "better-auth.session_token")
-
-
-def _columns(*default: str) -> Any:
-    return texts(
-        default, fields.session_column,
-        f'a list of theirs for {", ".join(fields.SESSION_COLUMNS)}, like "{default[0]}"',
-        "what the table calls its columns, where it is otherwise"
-    )  # fmt: skip
-
-
-def _table(default: str, help_: str) -> Any:
-    return text(default, r"^[A-Za-z0-9_$]{1,64}\Z", "the name of a table", help_)
-
-
-@attrs.frozen(kw_only=True)
-class NextAuth:
-    """Sessions of a site that signs people in with NextAuth 4 or Auth.js 5, where auth.methods has "nextauth"."""
-
-    secrets: tuple[str, ...] = texts(
-        (), fields.site_secret, "a list of texts of 1 to 1024 characters",
-        "the site's secrets, the newest first; empty: AUTH_SECRET and NEXTAUTH_SECRET of the environment", secret=True
-    )  # fmt: skip
-    secrets_file: str = path("", "a file", "file of them, a line each, for its owner alone; instead of the list")
-    cookies: tuple[str, ...] = texts(
-        NEXTAUTH_COOKIES, fields.cookie_name, "a list of names of cookies", "what the site calls its session cookie"
-    )  # fmt: skip
-    user: str = text(
-        "sub", "", 'the path of a claim, like "sub" or "user.id"', "claim that is the user's id here",
-        tidy=fields.claim
-    )  # fmt: skip
-    sessions: Literal["jwt", "database"] = one_of(
-        "jwt",
-        ("jwt", "database"),
-        "where the site keeps sessions: in the cookie, or in a table of this database (MySQL)",
-    )
-    table: str = _table("Session", "that table, in the database of [storage]")
-    columns: tuple[str, ...] = _columns("token=sessionToken", "user=userId", "expires=expires")
-
-
-@attrs.frozen(kw_only=True)
-class BetterAuth:
-    """Sessions of a site that signs people in with Better Auth, where auth.methods has "better-auth". On MySQL."""
-
-    secrets: tuple[str, ...] = texts(
-        (), fields.site_secret, "a list of texts of 1 to 1024 characters",
-        "the site's secrets, the newest first; empty: BETTER_AUTH_SECRET of the environment", secret=True
-    )  # fmt: skip
-    secrets_file: str = path("", "a file", "file of them, a line each, for its owner alone; instead of the list")
-    cookies: tuple[str, ...] = texts(
-        BETTER_AUTH_COOKIES, fields.cookie_name, "a list of names of cookies", "what the site calls its session cookie"
-    )  # fmt: skip
-    table: str = _table("session", "the site's table of sessions, in the database of [storage]")
-    columns: tuple[str, ...] = _columns("token=token", "user=userId", "expires=expiresAt")
 
 
 @attrs.frozen(kw_only=True)
@@ -309,6 +249,7 @@ class Config:
     auth: Auth = attrs.field(factory=Auth)
     better_auth: BetterAuth = attrs.field(factory=BetterAuth, metadata={"table": "auth.better_auth"})
     nextauth: NextAuth = attrs.field(factory=NextAuth, metadata={"table": "auth.nextauth"})
+    jwt: Mapping[str, Jwt] = attrs.field(factory=dict, metadata={"family": "auth.jwt", "of": Jwt})
     storage: Storage = attrs.field(factory=Storage)
     mysql: Mysql = attrs.field(factory=Mysql)
     limits: Limits = attrs.field(factory=Limits)
@@ -345,9 +286,24 @@ def _absolute(path: str) -> Path:
 
 
 TABLES: dict[str, type[Any]] = {
-    table.metadata.get("table", table.name): table.type for table in attrs.fields(Config) if table.type
+    table.metadata.get("table", table.name): table.type
+    for table in attrs.fields(Config)
+    if table.type and "family" not in table.metadata
 }
 """Tables by their names in the file; what follows the last point is the name in `Config`."""
+
+FAMILIES: dict[str, type[Any]] = {
+    table.metadata["family"]: table.metadata["of"] for table in attrs.fields(Config) if "family" in table.metadata
+}
+"""Tables of which there is one for each name that an operator gives: `auth.jwt` for `[auth.jwt.clerk]`."""
+
+
+def _settings(table: type[Any]) -> dict[str, Setting]:
+    return {field.name: field.metadata["setting"] for field in attrs.fields(table)}
+
+
+SETTINGS: dict[str, dict[str, Setting]] = {name: _settings(table) for name, table in TABLES.items()}
+FAMILY_SETTINGS: dict[str, dict[str, Setting]] = {name: _settings(table) for name, table in FAMILIES.items()}
 
 
 def in_config(table: str) -> str:
@@ -355,6 +311,17 @@ def in_config(table: str) -> str:
     return table.rpartition(".")[2]
 
 
-SETTINGS: dict[str, dict[str, Setting]] = {
-    name: {field.name: field.metadata["setting"] for field in attrs.fields(table)} for name, table in TABLES.items()
-}
+def settings_of(table: str) -> dict[str, Setting]:
+    """Return the settings of a table, which may be one of a family: `auth.jwt.clerk`."""
+    return SETTINGS[table] if table in SETTINGS else FAMILY_SETTINGS[table.rpartition(".")[0]]
+
+
+def table_of(config: Config, table: str) -> Any:
+    """Return the values of a table, which may be one of a family."""
+    family, _, name = table.rpartition(".")
+    return getattr(config, in_config(family))[name] if family in FAMILIES else getattr(config, in_config(table))
+
+
+def tables_of(config: Config) -> list[str]:
+    """Return the names of all tables that there are, those of families by the names that are given."""
+    return [*TABLES, *(f"{family}.{name}" for family in FAMILIES for name in getattr(config, in_config(family)))]

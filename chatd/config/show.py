@@ -8,7 +8,7 @@ import attrs
 
 from .fields import toml
 from .layers import Loaded
-from .settings import SETTINGS, TABLES, in_config
+from .settings import FAMILIES, FAMILY_SETTINGS, SETTINGS, TABLES, settings_of, table_of, tables_of
 
 MASK = "***"
 
@@ -28,14 +28,23 @@ def _example_lines() -> Iterator[str]:
             setting = SETTINGS[name][field.name]
             yield f"# {setting.help} ({setting.expects})"
             yield f"{field.name} = {toml(field.default)}"
+    for name, table in FAMILIES.items():
+        yield f"\n# {table.__doc__}\n# [{name}.NAME]"
+        for field in attrs.fields(table):
+            setting = FAMILY_SETTINGS[name][field.name]
+            yield f"# {setting.help} ({setting.expects})"
+            yield f"# {field.name} = {toml(field.default)}"
     yield ""
 
 
 def report(loaded: Loaded) -> dict[str, dict[str, dict[str, Any]]]:
     """Of each table's settings the `value` that holds and its `source`, for JSON; secrets and passwords masked."""
     return {
-        name: {key: {"value": _masked(loaded, name, key), "source": _source(loaded, name, key)} for key in settings}
-        for name, settings in SETTINGS.items()
+        name: {
+            key: {"value": _masked(loaded, name, key), "source": _source(loaded, name, key)}
+            for key in settings_of(name)
+        }
+        for name in tables_of(loaded.config)
     }
 
 
@@ -56,12 +65,12 @@ def _source(loaded: Loaded, table: str, key: str) -> str:
 
 
 def _masked(loaded: Loaded, table: str, key: str) -> Any:
-    return masked(table, key, getattr(getattr(loaded.config, in_config(table)), key))
+    return masked(table, key, getattr(table_of(loaded.config, table), key))
 
 
 def masked(table: str, key: str, value: Any) -> Any:
     """A setting's value as it may be shown: no secret, no password."""
-    if SETTINGS[table][key].secret:
+    if settings_of(table)[key].secret:
         masks: Any = [MASK] * len(value) if isinstance(value, tuple) else MASK
         return masks if value else value
     return _without_password(value) if (table, key) == ("storage", "database") else value

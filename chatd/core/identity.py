@@ -6,6 +6,14 @@ from protocol.objects import Role
 
 
 @attrs.frozen(kw_only=True)
+class Profile:
+    """The name and the role that somebody else's word gives a user; None: it says nothing of that."""
+
+    name: str | None = None
+    role: Role | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Identity:
     """A user as an authenticator found them. Times in ms since 1970.
 
@@ -22,6 +30,9 @@ class Identity:
     authenticated_at: int
     site_token: str | None = attrs.field(default=None, repr=False)
     """Of a session whose row a site keeps: what finds the row."""
+    issuer: str | None = None
+    """Who has signed the token, by the settings' name for them; None: nobody else."""
+    profile: Profile | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from chatd.auth import elsewhere, secret
-from chatd.config import SETTINGS, Config, Loaded
+from chatd.config import Config, Loaded, settings_of
 from chatd.net import tls
 from chatd.net.listen import listen
 from storage.sqlite.access import objection
@@ -36,8 +36,12 @@ WEB_APP_SIGN_INS = {
 }
 """Environment variables by which a web app's sign-in shows, by its name."""
 
-METHODS_OF = {"Auth.js": "nextauth", "Better Auth": "better-auth"}
-"""Ways to sign in that take such an app's sessions as they are, by its name."""
+METHODS_OF = {
+    "Auth.js": "nextauth",
+    "Better Auth": "better-auth",
+    **dict.fromkeys(("Clerk", "Supabase", "Auth0"), "jwt"),
+}
+"""Ways to sign in that take such an app's sessions or tokens as they are, by its name."""
 
 SHORT_CERTIFICATE = 14
 """Days left below which there is a warning."""
@@ -78,7 +82,7 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
 
 def _is_secret(setting: str) -> bool:
     table, _, key = setting.rpartition(".")
-    return SETTINGS[table][key].secret
+    return settings_of(table)[key].secret
 
 
 def _data_folder(settings: Config) -> Iterator[Finding]:
@@ -120,13 +124,13 @@ def _sign_in(settings: Config) -> Iterator[Finding]:
             else:
                 text += 'let auth.methods hold "ticket"'
             if service in METHODS_OF:
-                text += f'; or let it hold "{METHODS_OF[service]}", which takes the app\'s sessions as they are'
+                text += f'; or let it hold "{METHODS_OF[service]}", which takes what it gives people as it is'
             yield Finding("ok", "sign-in", text)
 
 
 def _site_sign_in(settings: Config) -> Iterator[Finding]:
     """Whether the sessions of a site beside chatd can be told."""
-    for method in METHODS_OF.values():
+    for method in ("nextauth", "better-auth"):
         if not elsewhere.needs_secret(settings, method):
             continue
         try:

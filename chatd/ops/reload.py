@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import attrs
 
-from chatd.config import TABLES, Config, in_config
+from chatd.config import FAMILIES, TABLES, Config, in_config
 
 LIVE: Final = frozenset(
     {
@@ -50,4 +50,7 @@ def merge(running: Config, read: Config) -> Merged:
                     taken[setting.name] = value
                 (applied if name in LIVE else waiting).append(name)
         tables[in_config(table)] = attrs.evolve(old, **taken)
+    for family in FAMILIES:
+        if getattr(running, in_config(family)) != getattr(read, in_config(family)):
+            waiting.append(family)
     return Merged(attrs.evolve(running, **tables), applied, waiting)

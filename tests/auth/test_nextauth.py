@@ -9,7 +9,7 @@ import pytest
 from chatd.auth.nextauth import EXPIRY_LEEWAY, NextAuth
 from chatd.auth.site_cookies import MAX_CHARS, BadChunks, site_cookie
 from chatd.auth.tokens import BadToken
-from chatd.config.settings import NEXTAUTH_COOKIES
+from chatd.config.sign_in import NEXTAUTH_COOKIES
 from chatd.testing.harness import START
 from support.site_tokens import AUTHJS, NEXTAUTH, NOW, SECRET, SECURE_AUTHJS, claims, site_token
 

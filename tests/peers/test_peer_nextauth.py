@@ -10,7 +10,7 @@ from chatd.auth.nextauth import NextAuth
 from chatd.auth.site_cookies import site_cookie
 from chatd.config import Auth
 from chatd.config import NextAuth as Settings
-from chatd.config.settings import NEXTAUTH_COOKIES
+from chatd.config.sign_in import NEXTAUTH_COOKIES
 from chatd.testing.harness import START
 from support.clinics import clinic
 from support.npm_peers import answer_of
