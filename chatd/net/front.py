@@ -84,9 +84,9 @@ async def _until_upgrade(
     try:
         while (read := await _read_head(stream, raw, head_timeout, write_timeout, shares)) is not None:
             conn, request, raw, size = read
-            path, raw_path, _ = split_target(request.target)
+            path, raw_path, query = split_target(request.target)
             version = request.http_version.decode()
-            head = Head(request.method.decode(), raw_path.decode("ascii"), path, list(request.headers), version)
+            head = Head(request.method.decode(), raw_path.decode("ascii"), path, list(request.headers), version, query)
             if _wants_websocket(head) and path in websocket_paths:
                 if accepting():
                     if not known:

@@ -5,7 +5,10 @@ import attrs
 
 @attrs.frozen
 class Head:
-    """A request without its body. `raw_path` is the path as sent, `path` decoded; the query is in neither."""
+    """A request without its body. `raw_path` is the path as sent, `path` decoded; the query is in neither.
+
+    `query`: as sent; it may hold a token, so it is never logged.
+    """
 
     method: str
     raw_path: str
@@ -13,6 +16,7 @@ class Head:
     headers: list[tuple[bytes, bytes]]
     """In the order sent, names in lower case."""
     http_version: str = "1.1"
+    query: bytes = attrs.field(default=b"", repr=False)
 
     def get(self, name: bytes) -> bytes | None:
         """Return the first header called `name` (lower case), if any."""

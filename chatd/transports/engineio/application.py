@@ -1,0 +1,39 @@
+"""The contract between an engine and what is served on it."""
+
+from typing import Protocol
+
+from chatd.net.head import Head
+
+from .session import EngineSession
+
+
+class Receiver(Protocol):
+    """One session's messages. Its calls are made by one task at a time, in the order in which the messages came."""
+
+    def take(self, message: str | bytes) -> bool:
+        """Serve a message, if that needs no waiting; else False, and `serve` is called. Raises BrokenPacket."""
+        ...
+
+    async def serve(self) -> None:
+        """Serve the message that `take` left. Raises BrokenPacket."""
+        ...
+
+    async def run(self) -> None:
+        """Do what the session needs besides, until cancelled."""
+        ...
+
+    def left(self, reason: str) -> None:
+        """The session is over; called once, synchronously."""
+        ...
+
+
+class Application(Protocol):
+    """What is served on an engine."""
+
+    def owner(self, head: Head) -> bytes:
+        """Return what the session's requests must all show, a digest of their credentials; b"" for nothing."""
+        ...
+
+    def open(self, session: EngineSession, head: Head, address: str | None) -> Receiver:
+        """Take a new session. Raises settings.BadRequest to refuse it."""
+        ...

@@ -1,0 +1,98 @@
+"""Packets and payloads of Engine.IO 4. Pure: no I/O.
+
+What is to leave is kept as polling has it: packets in text, `SEPARATOR` between them, binary ones in base64. A
+WebSocket gets each in a frame of its own.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from chatd.transports.websocket.framing import binary_frame, text_frame
+
+SEPARATOR: Final = b"\x1e"
+BINARY: Final = b"b"
+"""How a binary message begins in a payload."""
+
+MAX_PACKETS_PER_PAYLOAD: Final = 1_000
+"""Each costs far more than its bytes; the client sends some dozens at once."""
+
+
+class Kind(StrEnum):
+    """The kinds of packets, by their first character."""
+
+    OPEN = "0"
+    CLOSE = "1"
+    PING = "2"
+    PONG = "3"
+    MESSAGE = "4"
+    UPGRADE = "5"
+    NOOP = "6"
+
+
+class BrokenPacket(ValueError):
+    """Bytes that are no packet, or a payload that is none: the session ends."""
+
+
+CLOSE, PING, NOOP = (kind.value.encode() for kind in (Kind.CLOSE, Kind.PING, Kind.NOOP))
+PROBE: Final = "probe"
+ANSWERED_PROBE: Final = b"3probe"
+
+
+def decode(packet: str | bytes) -> tuple[Kind, str | bytes]:
+    """Return the kind and the data of a packet from a WebSocket: bytes are a binary message. Raises BrokenPacket."""
+    if isinstance(packet, bytes):
+        return Kind.MESSAGE, packet
+    try:
+        return Kind(packet[:1]), packet[1:]
+    except ValueError:
+        raise BrokenPacket("an unknown kind of packet") from None
+
+
+def decode_payload(body: bytes) -> list[tuple[Kind, str | bytes]]:
+    """Return the packets of a request's body. Raises BrokenPacket."""
+    parts = body.split(SEPARATOR, MAX_PACKETS_PER_PAYLOAD)
+    if len(parts) > MAX_PACKETS_PER_PAYLOAD:
+        raise BrokenPacket("too many packets in a payload")
+    return [_decode_part(part) for part in parts]
+
+
+def _decode_part(part: bytes) -> tuple[Kind, str | bytes]:
+    if part.startswith(BINARY):
+        try:
+            return Kind.MESSAGE, base64.b64decode(part[1:], validate=True)
+        except binascii.Error:
+            raise BrokenPacket("binary data that is not base64") from None
+    try:
+        return decode(part.decode())
+    except UnicodeDecodeError:
+        raise BrokenPacket("text that is not UTF-8") from None
+
+
+def message(data: str | bytes) -> bytes:
+    """Return a message as a payload has it."""
+    if isinstance(data, bytes):
+        return BINARY + base64.b64encode(data)
+    return Kind.MESSAGE.value.encode() + data.encode()
+
+
+def split(payload: bytes) -> Sequence[bytes]:
+    """Return the packets of a payload of ours."""
+    return payload.split(SEPARATOR)
+
+
+@lru_cache(maxsize=1)  # a message to many is framed once: they get it one after the other
+def frames(payload: bytes) -> bytes:
+    """Return a payload of ours as WebSocket frames, one for each packet."""
+    return b"".join(_frames(payload))
+
+
+def _frames(payload: bytes) -> Iterator[bytes]:
+    for packet in split(payload):
+        if packet.startswith(BINARY):
+            yield binary_frame(base64.b64decode(packet[1:]))
+        else:
+            yield text_frame(packet)

@@ -1,0 +1,179 @@
+"""The plain test server that the published protocol suites of Engine.IO and Socket.IO expect.
+
+    python tests/support/socketio_echo.py PORT
+
+Engine.IO alone, at /engine.io/, echoes every message. Socket.IO, at /socket.io/, greets with `auth`, answers `message`
+with `message-back`, and acknowledges `message-with-ack`; in the main namespace and in /custom.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import trio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from chatd.core.identity import NOTHING
+from chatd.core.outbox import Cork
+from chatd.net import front
+from chatd.net.bounds import Bounds
+from chatd.net.head import Head
+from chatd.net.unfinished import Shares
+from chatd.transports.engineio.answers import answer
+from chatd.transports.engineio.application import Receiver
+from chatd.transports.engineio.engine import Engine
+from chatd.transports.engineio.link import WebSocketLink, Wiring
+from chatd.transports.engineio.packets import message
+from chatd.transports.engineio.session import EngineSession
+from chatd.transports.engineio.settings import EngineSettings
+from chatd.transports.socketio.connection import Connection, Member, Namespace, Place
+from chatd.transports.socketio.packets import Kind, Packet
+from chatd.transports.websocket.engine import MakeEngine
+from chatd.transports.websocket.own import OwnEngine
+
+SETTINGS: Final = EngineSettings(ping_interval=0.3, ping_timeout=0.2, max_payload=1_000_000)
+CONNECT_TIMEOUT_S: Final = 1.0
+NAMESPACES: Final = ("/", "/custom")
+
+
+class Echo:
+    """An Engine.IO session whose messages all come back."""
+
+    def __init__(self, session: EngineSession) -> None:
+        self._session = session
+
+    def take(self, data: str | bytes) -> bool:
+        self._session.push(message(data))
+        return True
+
+    async def serve(self) -> None:
+        raise AssertionError("nothing is left")
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    def left(self, reason: str) -> None:
+        pass
+
+
+class EchoEngine:
+    """Engine.IO alone."""
+
+    def owner(self, head: Head) -> bytes:
+        return b""
+
+    def open(self, session: EngineSession, head: Head, address: str | None) -> Receiver:
+        return Echo(session)
+
+
+class EchoMember:
+    """A client whose messages come back."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._name = place.namespace
+
+    def take(self, packet: Packet) -> bool:
+        if packet.kind is Kind.EVENT:
+            event, *arguments = packet.data
+            if event == "message":
+                self._place.send(Packet(Kind.EVENT, self._name, ["message-back", *arguments]))
+            elif event == "message-with-ack" and packet.id is not None:
+                self._place.send(Packet(Kind.ACK, self._name, arguments, packet.id))
+        return True
+
+    async def serve(self) -> None:
+        raise AssertionError("nothing is left")
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    def left(self, reason: str) -> None:
+        pass
+
+
+class EchoNamespace:
+    """Takes everybody."""
+
+    async def join(self, place: Place, auth: dict[str, Any]) -> Member:
+        await trio.lowlevel.checkpoint()
+        place.welcome(place.session.sid[::-1])
+        place.send(Packet(Kind.EVENT, place.namespace, ["auth", auth]))
+        return EchoMember(place)
+
+
+class EchoSocketIo:
+    """Socket.IO."""
+
+    def owner(self, head: Head) -> bytes:
+        return b""
+
+    def open(self, session: EngineSession, head: Head, address: str | None) -> Receiver:
+        def find(name: str) -> Namespace | None:
+            return EchoNamespace() if name in NAMESPACES else None
+
+        query = dict(parse_qsl(head.query.decode("ascii")))
+        return Connection(
+            session, find, connect_timeout=CONNECT_TIMEOUT_S, carried=NOTHING, query=query, address=address
+        )
+
+
+class EchoServer:
+    """Both engines behind the daemon's own HTTP front. `nursery`: where sessions live."""
+
+    def __init__(self, nursery: trio.Nursery, make_engine: MakeEngine = OwnEngine) -> None:
+        def there() -> trio.Nursery:
+            return nursery
+
+        self.engines = {
+            "/engine.io": Engine(EchoEngine(), SETTINGS, nursery=there),
+            "/socket.io": Engine(EchoSocketIo(), SETTINGS, nursery=there),
+        }
+        self._wiring = Wiring(Cork(), Shares(), make_engine, None, limited=False)
+
+    def _engine(self, path: str) -> Engine | None:
+        return self.engines.get(path.rstrip("/"))
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: polling."""
+        engine = self._engine(scope["path"])
+        request = Request(scope, receive)
+        response = Response(status_code=404) if engine is None else await answer(engine, request)
+        await response(scope, receive, send)
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection."""
+
+        async def on_websocket(head: Head, replay: bytes, raw: trio.abc.Stream) -> None:
+            engine = self._engine(head.path)
+            assert engine is not None
+            await WebSocketLink(engine, self._wiring, raw, None).run(head, replay, None)
+
+        try:
+            await front.serve(
+                stream,
+                self.app,
+                on_websocket,
+                websocket_paths=[path + slash for path in self.engines for slash in ("", "/")],
+                bounds=lambda head: Bounds(body_bytes=SETTINGS.max_payload),
+                accepting=lambda: True,
+            )
+        finally:
+            await trio.aclose_forcefully(stream)
+
+
+async def main(port: int, started: Callable[[int], None] = print) -> None:
+    """Serve on a port of this machine until cancelled; 0 takes any free one."""
+    async with trio.open_nursery() as nursery:
+        server = EchoServer(nursery)
+        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        started(listeners[0].socket.getsockname()[1])
+
+        await trio.serve_listeners(server.serve, listeners)
+
+
+if __name__ == "__main__":
+    trio.run(main, int(sys.argv[1]))
