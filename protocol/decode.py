@@ -221,7 +221,7 @@ def _second_look(text: str) -> Request:
             raise BadRequest(f"`type`: unknown request {tag[:64]!r}", re)
         return cast(Request, reader.convert(fields))
     except msgspec.ValidationError as error:
-        raise BadRequest(_for_people(str(error)), re) from None
+        raise BadRequest(for_people(str(error)), re) from None
 
 
 def _int(digits: str) -> int:
@@ -256,7 +256,7 @@ _NAMES = {
 _MISSING = re.compile(r"^Object missing required field `(\w+)`$")
 
 
-def _for_people(message: str) -> str:
+def for_people(message: str) -> str:
     """msgspec's message with the path in front: `$.seq` becomes `seq`."""
     what, _, where = message.partition(" - at `")
     path = where.rstrip("`").removeprefix("$.").replace("key` in `$.revs", "revs[...]").replace("[...]", ".<key>")

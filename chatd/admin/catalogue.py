@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import attrs
 import msgspec
 
+from protocol.decode import for_people
 from protocol.types import is_id
 
 from .sign_in import (
@@ -56,7 +57,7 @@ def parse(asked: object) -> Verb:
     try:
         verb: Verb = msgspec.convert({key: value for key, value in asked.items() if key != "verb"}, kind)
     except msgspec.ValidationError as error:
-        raise VerbFailed(f"{kind.NAME}: {error}") from None
+        raise VerbFailed(for_people(str(error))) from None
     user = getattr(verb, "user", None)
     if user is not None and not is_id(user):
         raise VerbFailed("a user's id has 1 to 128 printable ASCII characters, and no space")

@@ -9,9 +9,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Duration(click.ParamType[int]):
-    """Becomes whole seconds."""
+    """Becomes whole seconds; `least`, `most`: as they would be typed."""
 
     name = "duration"
+
+    def __init__(self, *, least: str, most: str) -> None:
+        self._least, self._most = least, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
@@ -19,4 +22,11 @@ class Duration(click.ParamType[int]):
         found = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
         if not found or int(found[1]) == 0:
             self.fail(f"{value!r} is no length of time: say 90s, 15m, 12h or 30d", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
+        seconds = _seconds(value)
+        if not _seconds(self._least) <= seconds <= _seconds(self._most):
+            self.fail(f"{value} is not from {self._least} to {self._most}", param, ctx)
+        return seconds
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * _UNITS[text[-1]]

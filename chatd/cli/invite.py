@@ -33,7 +33,12 @@ class BirthDate(click.ParamType[str]):
 @click.command()
 @click.argument("id")
 @click.option("--birth-date", type=BirthDate(), help="Ask for it when the invitation is used: 1953-04-30.")
-@click.option("--expires", type=Duration(), default="14d", help="How long it is good for, like 2h or 30d (14d).")
+@click.option(
+    "--expires",
+    type=Duration(least="1m", most="365d"),
+    default="14d",
+    help="How long it is good for, like 2h or 30d (14d).",
+)
 @click.option("--qr", is_flag=True, help="Show it as a QR code, too.")
 @click.option("--qr-file", type=click.Path(path_type=Path), help="Write the QR code into this .png or .svg file.")
 @settings("data", "database")

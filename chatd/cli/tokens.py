@@ -29,7 +29,9 @@ def token() -> None:
 
 @token.command()
 @click.argument("id")
-@click.option("--expires", type=Duration(), help="How long it is good for, like 12h or 90d (30d).")
+@click.option(
+    "--expires", type=Duration(least="1s", most="3650d"), help="How long it is good for, like 12h or 90d (30d)."
+)
 @settings("data", "database")
 def issue(settings: Settings, id: str, expires: int | None) -> None:
     """Print a token that lets the user ID sign in, and nothing else. What `chatd token ID` does."""

@@ -13,6 +13,10 @@ import msgspec
 from protocol.objects import ROLES, Role
 
 
+class Unfit(ValueError):
+    """A value of the right type that can't be; the message says what is expected instead."""
+
+
 class ConfigError(Exception):
     """A setting cannot be used; the message is one line that says where, what was found, and what is allowed."""
 
@@ -117,6 +121,20 @@ def host(text: str) -> str:
     if not text.isascii() or re.fullmatch(_HOST, small) is None:
         raise ValueError("no host")
     return f"[{ipaddress.IPv6Address(small[1:-1])}]" if small.startswith("[") else small
+
+
+def listening_host(text: str) -> str:
+    """Return an address or name to listen on: an IPv6 address without brackets, 0.0.0.0 for *. Raises Unfit."""
+    if text == "*":
+        return "0.0.0.0"
+    if "/" in text:
+        raise Unfit("an address or a host name; the address in browsers, like https://..., is server.public_url")
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](:[0-9]*)?|([^:]+)(:[0-9]*)", text)
+    if found is None:
+        return text
+    if found[2] or found[4]:
+        raise Unfit(f"{found[1] or found[3]} alone; the port, {(found[2] or found[4])[1:]}, is server.port (--port)")
+    return found[1]
 
 
 def network(text: str) -> str:

@@ -14,7 +14,7 @@ import attrs
 import msgspec
 
 from .consistent import alike_jwt, wrong_jwt
-from .fields import ConfigError, Setting, toml
+from .fields import ConfigError, Setting, Unfit, toml
 from .settings import (
     FAMILIES,
     FAMILY_SETTINGS,
@@ -266,7 +266,8 @@ def _checked(given: _Given) -> object:
         value = setting.tidy(value) if setting.tidy else value
     except ValueError as error:  # msgspec's ValidationError is one, too
         shown = "..." if setting.secret else _shown(given.found)
-        raise ConfigError(f"{given.source} = {shown}: expected {setting.expects}") from error
+        expects = str(error) if isinstance(error, Unfit) else setting.expects
+        raise ConfigError(f"{given.source} = {shown}: expected {expects}") from error
     return setting.beside(given.folder, value) if setting.beside and given.folder else value
 
 
@@ -322,7 +323,31 @@ def _read(path: Path) -> dict[str, Any]:
         # "Invalid value (at line 3, column 8)", "... (at end of document)", or a bare complaint about a huge number
         what, _, where = str(error).partition(" (at ")
         place = where.rstrip(")").replace("end of document", f"line {len(data.splitlines())}, the end")
-        raise ConfigError(": ".join(filter(None, (str(path), place, what.replace("\n", " "))))) from error
+        raise ConfigError(": ".join(filter(None, (str(path), place, _in_words(what))))) from error
+
+
+_WORDS = (
+    ("Invalid value", 'no value of TOML: a text stands in "quotation marks", a truth is true or false'),
+    ("Cannot overwrite a value", "this key is there twice"),
+    ("Cannot declare", "this table is there twice"),
+    ("Illegal character '\\n'", "a quotation mark is missing at the end of the line"),
+    ("Unterminated string", "a quotation mark is missing"),
+    ("Expected ']' at the end of a table", "a ] is missing: a table begins with its name, like [server]"),
+    ("Expected '='", "expected key = value"),
+    ("Expected newline or end of document", "one value too many, or a number that begins with 0"),
+    ("Invalid hex value", "a \\ within \"...\" is written \\\\, or the text stands in '...'"),
+    ("Unescaped '\\'", "a \\ within \"...\" is written \\\\, or the text stands in '...'"),
+    ("Unclosed array", "a ] is missing at the end of the list"),
+    ("Unclosed inline table", "a } is missing"),
+    ("Invalid statement", "expected key = value, a table like [server], or a comment (#)"),
+    ("Invalid initial character for a key", "expected key = value, a table like [server], or a comment (#)"),
+)
+"""The parser's complaints, which have no other form than their text, and what they mean for who wrote the file."""
+
+
+def _in_words(complaint: str) -> str:
+    words = next((words for start, words in _WORDS if complaint.startswith(start)), complaint)
+    return words.replace("\n", " ")
 
 
 def _require_known(where: str, name: str, known: Iterable[str], kind: str) -> None:

@@ -25,7 +25,9 @@ SECRET_LENGTH = 32
 class Server:
     """Addresses that the daemon listens on, and its life."""
 
-    host: str = text("127.0.0.1", r"^[^\s\x00]+$", "an address or a host name", "address to listen on")
+    host: str = text(
+        "127.0.0.1", r"^[^\s\x00]+$", "an address or a host name", "address to listen on", tidy=fields.listening_host
+    )
     port: int = whole(3001, 0, 65535, "TCP port to listen on; 0 takes any free one")
     data: str = path("./data", "a folder", "folder for all that is kept")
     public_url: str = text(

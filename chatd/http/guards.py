@@ -9,6 +9,7 @@ from starlette.requests import Request
 from chatd.auth.throttle import TooManyTries
 from chatd.core.errors import Refusal
 from protocol.codes import ErrorCode
+from protocol.decode import for_people
 
 from .bodies import json_text
 from .site import Site
@@ -52,7 +53,8 @@ async def body_of(request: Request, kind: type[T]) -> T:
     try:
         found = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise Refusal(ErrorCode.BAD_REQUEST, f"the body: {error}") from None
+        words = for_people(str(error)) if isinstance(error, msgspec.ValidationError) else str(error)
+        raise Refusal(ErrorCode.BAD_REQUEST, f"the body: {words}") from None
     if "\\u0000" in text or "\x00" in text:
         raise Refusal(ErrorCode.BAD_REQUEST, "the body: a NUL is no character")
     return found

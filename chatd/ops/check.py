@@ -22,7 +22,7 @@ from storage.sqlite.access import objection
 from . import lock
 from . import rlimit as files
 from .check_database import database
-from .finding import Finding, exposed
+from .finding import Finding, exposed, listening_place
 
 LOW_SPACE, NO_SPACE = 2**30, 2**26
 """Bytes free below which there is a warning, and below which something is wrong."""
@@ -59,7 +59,7 @@ def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
         ("disk", _space(settings)),
         ("tls", _certificate(settings, now)),
         ("open files", _open_files(settings)),
-        ("port", _port(settings)),
+        ("port", _port(loaded)),
     ):
         try:
             yield from findings
@@ -228,8 +228,8 @@ def _open_files(settings: Config) -> Iterator[Finding]:
         yield Finding("ok", "open files", f"enough for {settings.limits.connections} connections")
 
 
-def _port(settings: Config) -> Iterator[Finding]:
-    where = f"{settings.server.host} port {settings.server.port}"
+def _port(loaded: Loaded) -> Iterator[Finding]:
+    settings, where = loaded.config, listening_place(loaded)
     try:
         for sock in listen(settings.server.host, settings.server.port):
             sock.close()

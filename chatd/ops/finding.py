@@ -7,6 +7,8 @@ from typing import Literal
 
 import attrs
 
+from chatd.config import Loaded
+
 
 @attrs.frozen
 class Finding:
@@ -22,3 +24,12 @@ def exposed(what: str, path: Path, advice: str) -> Iterator[Finding]:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         yield Finding("wrong", what, f"{path}: open to others than its owner (mode {mode:04o}); {advice}")
+
+
+def listening_place(loaded: Loaded) -> str:
+    """Return host and port for people, with where the host came from, where that is the environment."""
+    server, source = loaded.config.server, loaded.sources.get("server.host")
+    place = f"{server.host} port {server.port}"
+    if source is None or source.place != "environment":
+        return place
+    return f"{place} (the host is from the variable {source.name})"

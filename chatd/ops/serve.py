@@ -26,6 +26,7 @@ from storage.contract import Store, StoreError
 
 from . import open_store as database
 from . import rlimit as files
+from .finding import listening_place
 from .first_start import may_make
 from .lock import Held, Lock, not_taken
 from .process import Service
@@ -59,7 +60,7 @@ def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[]
         try:
             listeners = listen(config.server.host, config.server.port)
         except OSError as error:
-            raise CannotServe(_cannot_listen(config, error)) from None
+            raise CannotServe(_cannot_listen(loaded, error)) from None
         files.allow(files.needed(config.limits.connections))
         _calm_collector()
         try:
@@ -165,10 +166,12 @@ def _open_store(config: Config, *, development: bool, new: bool) -> Store:
     return store
 
 
-def _cannot_listen(config: Config, error: OSError) -> str:
-    where = f"cannot listen on {config.server.host} port {config.server.port}"
+def _cannot_listen(loaded: Loaded, error: OSError) -> str:
+    where = f"cannot listen on {listening_place(loaded)}"
     if error.errno == errno.EADDRINUSE:
         return f"{where}: another program does (a second chatd?); stop it, or use --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine has no such address; use one of its own, 127.0.0.1, or 0.0.0.0 for all"
     if error.errno == errno.EACCES:
         return f"{where}: not allowed for this user; use a port above 1023 (--port)"
     return f"{where}: {error.strerror or error}"
@@ -177,6 +180,8 @@ def _cannot_listen(config: Config, error: OSError) -> str:
 def _announce(daemon: Daemon, url: str) -> None:
     say = _standard_output()
     say(f"listening on {url}")
+    if public := daemon.config.server.public_url:
+        say(f"listening on {public} for browsers (server.public_url)")
     if daemon.parts.development:
         command = f"{program()} chat" + ("" if url == "http://127.0.0.1:3001" else f" --server {url}")
         say("Development mode. A patient and a dentist, in two tabs of a browser:")
