@@ -279,6 +279,11 @@ class SharedStore(Store, Protocol):
         """Return True if something of the conversation is to be ingested: its row, people, messages, deletions."""
         ...
 
+    def shrunk(self, watched: Collection[str]) -> list[str]:
+        """Return those of the conversations whose messages somebody else deleted, row and all, and that are to be
+        ingested for it. What is too much for one answer comes with later ones."""
+        ...
+
     def ingest(self, conversation: str | None, at: int) -> bool:
         """Ingest an app's writes, in one conversation or all, some hundred rows at most. Return True if more is left.
 

@@ -52,9 +52,11 @@ class ExternalWrites:
         moves = await self._scan()
         if moves.waiting:
             await self._take_in(None)
-        for conversation in moves.retitled:
+        watched = tuple(self._told)
+        shrunk = await self._parts.gate.read(lambda: self._store.shrunk(watched))
+        for conversation in (*moves.retitled, *shrunk):
             await self._take_in(conversation)
-        if moves.waiting or moves.retitled:
+        if moves.waiting or moves.retitled or shrunk:
             moves = await self._scan()
         await self._tell(moves.conversations)
         for conversation in list(self._orphaned)[:ORPHANED_PER_LOOK]:

@@ -9,6 +9,9 @@ from storage.changes import Change, CreateGroup, EditMessage, PutUser, Refused, 
 from .layout import ExistingColumn, Layout
 from .names import Names
 from .rows import Roles
+from .tables import TIME, app_tables
+
+_COARSE = re.compile(r"(?:datetime|timestamp)(?:\([0-2]\))?")
 
 
 def enum_values(type: str) -> list[str]:
@@ -16,6 +19,17 @@ def enum_values(type: str) -> list[str]:
     if not type.lower().startswith("enum"):
         return []
     return [value.replace("''", "'") for value in re.findall(r"'((?:[^']|'')*)'", type)]
+
+
+def is_coarse(layout: Layout, names: Names) -> bool:
+    """Return True if a column that chatd writes times to knows no milliseconds."""
+    for table in app_tables():
+        there = layout.columns.get(names.table(table.name), {})
+        for column in table.columns:
+            has = there.get(names.column(table.name, column.name))
+            if has is not None and column.type == TIME and _COARSE.fullmatch(has.type.lower()):
+                return True
+    return False
 
 
 @attrs.frozen

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 
+import attrs
+
 from storage.contract import StoreError
 
 from .connection import Connection
@@ -38,7 +40,7 @@ def renamed(db: Connection, layout: Layout, names: Names) -> tuple[Names, bool]:
     kept = _kept(db, layout)
     if kept is None:
         return discovered(layout, names), False
-    return discovered(layout, Names({**kept, **names.given}, names.constants)), bool(contradictions(names, kept))
+    return discovered(layout, attrs.evolve(names, given={**kept, **names.given})), bool(contradictions(names, kept))
 
 
 def is_kept(db: Connection, layout: Layout, names: Names) -> bool:

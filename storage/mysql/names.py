@@ -14,6 +14,9 @@ from storage.contract import StoreError
 from .tables import ATTACHMENT, BY_NAME
 from .values import LITERALS
 
+SHOWN = "shown"
+"""An alias for what is read in a column's place, in statements that write."""
+
 _NAME = re.compile(r"[A-Za-z0-9_$]{1,64}")
 _TABLES = re.compile(r'(?:FROM|JOIN|INTO|(?<!KEY )UPDATE) "(\w+)"(?: (?!SET\b|ON\b|AS\b)([a-z]+)\b)?')
 _DERIVED = re.compile(r"\) ([a-z]+)\b")  # (SELECT ...) x
@@ -26,10 +29,12 @@ class Names:
     """Names in the database of tables and columns that differ from `tables.py`: "Message.content" -> "body".
 
     `constants`: logical table -> column of the app's that chatd knows nothing of -> the SQL that is written there.
+    `reads`: (logical table, column) -> the SQL that is read in its place, with `{}` for an alias.
     """
 
     given: Mapping[str, str] = attrs.Factory(dict)
     constants: Mapping[str, Mapping[str, str]] = attrs.Factory(dict)
+    reads: Mapping[tuple[str, str], str] = attrs.Factory(dict)
     _known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @classmethod
@@ -57,7 +62,7 @@ class Names:
 
     def with_given(self, more: Mapping[str, str]) -> "Names":
         """Return these names and more."""
-        return Names({**self.given, **more}, self.constants) if more else self
+        return attrs.evolve(self, given={**self.given, **more}) if more else self
 
     def of(self, table: str) -> list[str]:
         """Return the logical names of the table's columns."""
@@ -89,15 +94,24 @@ class Names:
                 aliases[alias] = table
         only = next(iter(tables)) if len(tables) == 1 else None
         outputs = set(_OUTPUT.findall(statement))
+        is_select = statement.lstrip("\0(").startswith("SELECT ")  # a part may be marked off
         is_definition = statement.startswith(("CREATE ", "ALTER "))  # made by `schema`, in the database's names
 
         def piece(match: re.Match[str]) -> str:
             alias, name = match.groups()
             if name is None:
                 return "%s" if match[0] == "?" else "%%"
+            if alias == SHOWN:
+                if only is None:
+                    raise ValueError(f'"{name}" may be of several tables of the statement: {statement}')
+                own = f'{{}}"{self._column_of(only, name, statement)}"'
+                return self.reads.get((only, name), own).replace("{}", "")
             if alias is not None:
                 if alias not in aliases:
                     raise ValueError(f'{alias}."{name}" is of no table of the statement: {statement}')
+                is_read = is_select or statement.startswith(" IS ", match.end())
+                if is_read and (aliases[alias], name) in self.reads:
+                    return self.reads[aliases[alias], name].replace("{}", f"{alias}.")
                 return f'{alias}."{self._column_of(aliases[alias], name, statement)}"'
             if name in tables or (is_definition and name in BY_NAME):
                 return f'"{self.table(name)}"'
@@ -105,6 +119,8 @@ class Names:
                 return match[0]
             if only is None:
                 raise ValueError(f'"{name}" may be of several tables of the statement: {statement}')
+            if is_select and (only, name) in self.reads:
+                return self.reads[only, name].replace("{}", "")
             return f'"{self._column_of(only, name, statement)}"'
 
         return _PIECES.sub(piece, statement)

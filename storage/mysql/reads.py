@@ -36,6 +36,7 @@ from .attachments import Files, with_files
 from .connection import Connection, Row
 from .counting import PARTS_PER_UNION, Counts
 from .external_writes import scan, tombstones
+from .external_writes.deletions import Deletions
 from .loading import USERS
 from .pool import Pool
 from .rows import Roles
@@ -80,6 +81,7 @@ class Reads:
         self._roles = roles
         self._files: Files | None = None  # of the app's, where it has such a table
         self._make_user = rows.user_of(roles)
+        self._deletions = Deletions()
 
     # -- a site's sessions --
 
@@ -241,6 +243,10 @@ class Reads:
         wanted = set(ids)
         with self._pool.reading() as db:
             return sorted(wanted.difference(id for (id,) in rows.many(db, _USER_IDS, sorted(wanted))))
+
+    def shrunk(self, watched: Collection[str]) -> list[str]:
+        with self._pool.reading() as db:
+            return self._deletions.look(db, watched)
 
     def has_pending(self, conversation: str) -> bool:
         with self._pool.reading() as db:

@@ -6,7 +6,7 @@ messages moves with the others' watermarks.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
 
 import attrs
@@ -50,16 +50,41 @@ _COUNTING = (  # the others whose watermarks count for a message (records.status
     'AND p."leftAt" IS NULL AND p."rev" IS NOT NULL AND p."userId" <> m."senderId" '
     'AND (p."fromSeq" <= m."seq" OR p."readSeq" >= m."seq")'
 )
-STATUS = (
+_STATUS = (
     'UPDATE "Message" m SET m."status" = CASE '
     f'WHEN NOT EXISTS ({_COUNTING}) THEN m."status" '
     f'WHEN NOT EXISTS ({_COUNTING} AND p."readSeq" < m."seq") THEN \'READ\' '
     f'WHEN NOT EXISTS ({_COUNTING} AND p."deliveredSeq" < m."seq") THEN \'DELIVERED\' '
-    f'ELSE m."status" END, m."{TOUCHED}" = m."{TOUCHED}" '
+    f'ELSE m."status" END{{marks}}, m."{TOUCHED}" = m."{TOUCHED}" '
     "WHERE m.\"status\" <> 'READ' AND m.\"kind\" = 'text' AND ({})"
 )
+_READ_MARKS = {  # assignments go from left to right: the status is the new one
+    "isRead": ', m."isRead" = m."isRead" OR m."status" = \'READ\'',
+    "readAt": ', m."readAt" = CASE WHEN m."status" = \'READ\' THEN COALESCE(m."readAt", ?) ELSE m."readAt" END',
+}
+
+
+def status_statement(spare: Collection[str], *, timed: bool) -> str:
+    """Return the UPDATE that moves the status of messages on, `SPAN` by `SPAN`, and the app's own marks with it.
+
+    `spare`: which of those it has. `timed`: the first value is when they were read.
+    """
+    names = [name for name in _READ_MARKS if name in spare and (timed or name != "readAt")]
+    return _STATUS.replace("{marks}", "".join(_READ_MARKS[name] for name in names))
+
+
 SPAN = '(m."conversationId" = ? AND m."seq" > ? AND m."seq" <= ?)'
 _IDS = 'SELECT "conversationId", "seq", "id" FROM "Message" WHERE ("conversationId", "seq") IN ({})'
+
+
+_LEFT_AT = 'IF(VALUES("leftAt") <=> shown."leftAt", "leftAt", VALUES("leftAt"))'
+"""Where the app's own mark says that somebody left, the column stays as it is: the app may take its mark back."""
+
+_SEAT_MARKS = {
+    "deletedAt": 'IF(VALUES("leftAt") IS NULL, NULL, "deletedAt")',
+    "isActive": 'IF(VALUES("leftAt") IS NULL, TRUE, "isActive")',
+}
+"""The app's own marks, where somebody comes back."""
 
 
 def seat_id(conversation: str, user: str) -> str:
@@ -75,7 +100,7 @@ class Saver:
     def __init__(
         self,
         roles: Roles,
-        spare: Mapping[str, Iterable[str]],
+        spare: Mapping[str, Collection[str]],
         *,
         constants: Mapping[str, Mapping[str, str]] | None = None,
         receivers: Receivers | None = None,
@@ -99,11 +124,19 @@ class Saver:
         seat_columns = f'"id", {sql.PARTICIPANT}' + (', "updatedAt"' if self._dated_seats else "")
         taken = [column.strip('"') for column in sql.PARTICIPANT.split(", ")[2:]]
         dated = {"updatedAt": 'GREATEST("updatedAt", VALUES("updatedAt"))'} if self._dated_seats else {}
+        marks = {name: sql for name, sql in _SEAT_MARKS.items() if name in spare.get("ConversationParticipant", ())}
         self._seats = Into.of(
             "ConversationParticipant",
             seat_columns,
             also={**seat, **NEW},
-            update={**new_values(*taken), **dated, **UNTOUCHED},
+            # The first assignment goes by the marks, before they are written.
+            update={
+                "leftAt": _LEFT_AT,
+                **new_values(*(c for c in taken if c != "leftAt")),
+                **marks,
+                **dated,
+                **UNTOUCHED,
+            },
         )
         self._counts = Into.of(
             "ConversationParticipant",
@@ -116,12 +149,18 @@ class Saver:
         more = (', "updatedAt"' if self._dated_messages else "") + (', "receiverId"' if receivers else "")
         self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{more}', also={**message, **NEW})
         self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + more, also={**_SAME, **message, **NEW})
-        changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions"]
+        self._marked = "isDeleted" in spare.get("Message", ())
+        more_changed = more + (', "isDeleted"' if self._marked else "")
+        changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions", *(["isDeleted"] * self._marked)]
         self._changes = Into.of(
             "Message",
-            f'{sql.SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{more}',
+            f'{sql.SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{more_changed}',
             also={**message, **NEW},
             update={**new_values(*changed, *(["updatedAt"] if self._dated_messages else [])), **UNTOUCHED},
+        )
+        self._status, self._timed = (
+            status_statement(spare.get("Message", ()), timed=True),
+            "readAt" in spare.get("Message", ()),
         )
         self._users = Into.of("User", f'{sql.USER}, "createdAt", "updatedAt"', also=always.get("User", {}))
 
@@ -143,7 +182,7 @@ class Saver:
         _VERSIONS.write(db, unit.versions)
         _RECEIPTS.write(db, unit.receipts)
         self._save_unread(db, loaded, at)
-        _save_status(db, loaded)
+        self._save_status(db, loaded, at)
         _save_tokens(db, unit)
         if unit.new_epoch is not None:
             db.run(sql.SET_EPOCH, (unit.new_epoch,))
@@ -163,8 +202,9 @@ class Saver:
                 seen.append(id)
                 continue
             # What didn't change stays as it is: the app may know roles that chatd has no word for.
-            sets = {"disabledAt": time_text(user.disabled_at), "updatedAt": time_text(at),
-                    "lastSeenAt": time_text(user.last_seen_at)}  # fmt: skip
+            sets = {"updatedAt": time_text(at), "lastSeenAt": time_text(user.last_seen_at)}
+            if before is None or user.disabled_at != before.disabled_at:
+                sets["disabledAt"] = time_text(user.disabled_at)
             if before is None or user.name != before.name:
                 sets["name"] = user.name
             if before is None or user.role != before.role:
@@ -208,8 +248,13 @@ class Saver:
         )  # fmt: skip
         changed = [unit.messages[key] for key in unit.changed_messages]
         self._changes.write(
-            db, ((*rows.message_values(m, sql.changed_message_row(m)), *self._more(unit, m, at)) for m in changed)
-        )
+            db,
+            (
+                (*rows.message_values(m, sql.changed_message_row(m)), *self._more(unit, m, at),
+                 *((m.deleted_at is not None,) if self._marked else ()))
+                for m in changed
+            ),
+        )  # fmt: skip
         _CHANGES.write(db, ((m.conversation, m.seq, m.rev) for m in changed))
 
     def _more(self, unit: Unit, m: Message, at: int) -> tuple[int | str | None, ...]:
@@ -234,6 +279,19 @@ class Saver:
             db, ((loaded.seats.get(key) or seat_id(*key), *key, n, n, *dated) for key, n in sorted(more.items()))
         )
         rows.for_each(db, COUNT_ANEW, sorted(loaded.seats.get(key) or seat_id(*key) for key in anew))
+
+    def _save_status(self, db: Connection, loaded: Loaded, at: int) -> None:
+        """Update the status of messages that watermarks passed, or that somebody no longer has to read."""
+        spans: dict[str, tuple[int, int]] = {}
+        for conversation, low, high in _passed(loaded):
+            known = spans.get(conversation, (low, high))
+            spans[conversation] = min(low, known[0]), max(high, known[1])
+        found = [(conversation, *span) for conversation, span in sorted(spans.items())]
+        timed = [time_text(at)] if self._timed else []
+        for start in range(0, len(found), 100):
+            some = found[start : start + 100]
+            values = [*timed, *(value for span in some for value in span)]
+            db.ask_many(self._status, SPAN, len(some), values, between=" OR ")
 
 
 def _retitled(loaded: Loaded) -> list[str]:
@@ -272,18 +330,6 @@ def _answered(
     wanted -= known.keys()
     known.update(((conversation, seq), id) for conversation, seq, id in rows.by_pair(db, _IDS, wanted))
     return known
-
-
-def _save_status(db: Connection, loaded: Loaded) -> None:
-    """Update the status of messages that watermarks passed, or that somebody no longer has to read."""
-    spans: dict[str, tuple[int, int]] = {}
-    for conversation, low, high in _passed(loaded):
-        known = spans.get(conversation, (low, high))
-        spans[conversation] = min(low, known[0]), max(high, known[1])
-    found = [(conversation, *span) for conversation, span in sorted(spans.items())]
-    for start in range(0, len(found), 100):
-        some = found[start : start + 100]
-        db.ask_many(STATUS, SPAN, len(some), [value for span in some for value in span], between=" OR ")
 
 
 def _passed(loaded: Loaded) -> Iterator[tuple[str, int, int]]:

@@ -4,11 +4,41 @@ Only what may be missing is looked for here: where the guess finds nothing, chat
 without. What an app must have is named by its operator (`adoption/hints.py` makes suggestions).
 """
 
+import attrs
+
+from .expressions import expressions, fits
 from .layout import Layout
 from .names import Names
+from .tables import BY_NAME
 
 USUAL = {
-    "Message": {"receiverId": ("receiverId", "recipientId", "toUserId", "toId", "receiver", "recipient")},
+    "User": {
+        "isActive": ("isActive", "active", "isEnabled", "enabled"),
+        "isBlocked": (
+            "isBlocked",
+            "blocked",
+            "isBanned",
+            "banned",
+            "isSuspended",
+            "suspended",
+            "isDisabled",
+            "disabled",
+        ),
+        "isDeleted": ("isDeleted", "deleted"),
+        "deletedAt": ("deletedAt",),
+        "bannedAt": ("bannedAt", "blockedAt", "suspendedAt", "deactivatedAt"),
+    },
+    "ConversationParticipant": {
+        "isActive": ("isActive", "active"),
+        "deletedAt": ("deletedAt", "removedAt"),
+        "readAt": ("lastReadAt", "lastSeenAt", "lastRead", "lastViewedAt"),
+    },
+    "Message": {
+        "receiverId": ("receiverId", "recipientId", "toUserId", "toId", "receiver", "recipient"),
+        "isDeleted": ("isDeleted", "deleted", "isRemoved"),
+        "isRead": ("isRead", "read", "isSeen", "seen"),
+        "readAt": ("readAt", "seenAt"),
+    },
 }
 """Logical table -> logical column -> names for it, the likeliest first. Capitals and underscores don't matter."""
 
@@ -21,7 +51,8 @@ def folded(name: str) -> str:
 def discovered(layout: Layout, names: Names) -> Names:
     """Return the names with those that the tables tell: of columns that settings don't name, and that aren't there.
 
-    A column that means something already is never taken for another.
+    A column that means something already is never taken for another. With the names come the expressions by which the
+    app's own marks are read.
     """
     found: dict[str, str] = {}
     for table, columns in USUAL.items():
@@ -31,8 +62,11 @@ def discovered(layout: Layout, names: Names) -> Names:
         for column, spellings in columns.items():
             if f"{table}.{column}" in names.given or names.column(table, column) in there:
                 continue
-            name = next((free[s] for s in map(folded, spellings) if s in free), None)
+            wanted = BY_NAME[table].column(column)
+            theirs = (free[s] for s in map(folded, spellings) if s in free)
+            name = next((name for name in theirs if fits(wanted, there[name])), None)
             if name is not None:
                 found[f"{table}.{column}"] = name
                 del free[folded(name)]
-    return names.with_given(found)
+    names = names.with_given(found)
+    return attrs.evolve(names, reads=expressions(layout, names))

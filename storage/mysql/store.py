@@ -8,7 +8,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import attrs
 
 from storage.apply import apart, apply_all, finish, together
 from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
@@ -18,10 +20,11 @@ from storage.keyed import SqlRows
 from . import refill, schema
 from .adoption.check import misfit
 from .attachments import Files
-from .column_capacity import ColumnCapacity
+from .column_capacity import ColumnCapacity, is_coarse
 from .connection import Connection
 from .counting import Counts
 from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost, named
+from .expressions import present
 from .external_writes import scan
 from .external_writes.ingest import Ingest
 from .kept_names import settled
@@ -33,7 +36,7 @@ from .reads import Reads
 from .receivers import InGroups, Receivers
 from .rows import Roles
 from .saving import Saver
-from .tables import BY_NAME, TOUCHED, app_tables
+from .tables import TOUCHED, app_tables
 from .url import parse
 
 MAX_ATTEMPTS = 5
@@ -129,17 +132,10 @@ class MysqlStore(Reads):
             self.development = meta["development"] == "1"
             self._check_settings(db)
             self._files = self._usable_files(layout)
-            spare = {
-                table.name: [
-                    column.name
-                    for column in table.columns
-                    if column.spare and self._names.column(table.name, column.name) in layout.columns[actual]
-                ]
-                for table in BY_NAME.values()
-                if (actual := self._names.table(table.name)) in layout.columns
-            }
+            spare = {table.name: present(layout, self._names, table.name) for table in app_tables()}
             self._receivers = Receivers.of(layout, self._names, self._receiver_in_groups)
             self._saver = Saver(self._roles, spare, constants=self._names.constants, receivers=self._receivers)
+            self._coarse = is_coarse(layout, self._names)
             self._capacity = ColumnCapacity.of(layout, self._names, self._roles)
             users = layout.columns[self._names.table("User")]
             known = {self._names.column("User", name) for name in self._names.of("User")}
@@ -195,6 +191,8 @@ class MysqlStore(Reads):
     # -- writing --
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
+        if self._coarse:
+            changes = [_on_a_second(change) for change in changes]
         with self._lock:
             loaded, outcomes = self._in_transaction(lambda db: self._carry_out(db, changes), _first_message)
             if loaded.unit.new_epoch is not None:
@@ -202,6 +200,8 @@ class MysqlStore(Reads):
             return outcomes
 
     def ingest(self, conversation: str | None, at: int) -> bool:
+        at = _second(at) if self._coarse else at
+
         def work(db: Connection) -> bool:
             files = self._files
             found = (
@@ -376,6 +376,16 @@ class MysqlStore(Reads):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _second(at: int) -> int:
+    """Return a time as a column holds it that knows no parts of a second: what is told is what will be read."""
+    return at - at % 1000
+
+
+def _on_a_second(change: Any) -> Any:
+    """Return the change as of the second that it happens in."""
+    return attrs.evolve(change, at=_second(change.at)) if hasattr(change, "at") else change
 
 
 def _first_message(done: tuple[Loaded, list[Outcome]]) -> str | None:

@@ -86,6 +86,11 @@ def _time(name: str) -> Column:
     return Column(name, TIME, null=True)
 
 
+def _marks(*names: str) -> tuple[Column, ...]:
+    """By which an app says, in its own way, what chatd has another column for (`expressions.py`)."""
+    return tuple(Column(name, FLAG if name.startswith("is") else TIME, null=True, spare=True) for name in names)
+
+
 def _now(name: str) -> Column:
     return Column(name, TIME, default="CURRENT_TIMESTAMP(3)")
 
@@ -115,6 +120,7 @@ USER = Table(
         Column("updatedAt", TIME),
         _time("disabledAt"),
         _time("lastSeenAt"),
+        *_marks("deletedAt", "bannedAt", "isActive", "isBlocked", "isDeleted"),
         _TOUCHED,
     ),
     indexes=(Index((TOUCHED,)),),
@@ -152,6 +158,7 @@ PARTICIPANT = Table(
         Column("isMuted", FLAG, default="0"),
         Column("isPinned", FLAG, default="0"),
         Column("updatedAt", TIME, spare=True),
+        *_marks("deletedAt", "isActive"),
         Column("isArchived", FLAG, default="0"),
         _exact("role", 16, default="'member'"),
         Column("fromSeq", _COUNT, null=True),
@@ -179,6 +186,7 @@ MESSAGE = Table(
         _id("replyToId", null=True, required=False),
         Column("createdAt", TIME, default="CURRENT_TIMESTAMP(3)", required=True),  # old messages are numbered by it
         Column("updatedAt", TIME, spare=True),
+        *_marks("isRead", "readAt", "isDeleted"),
         Column("seq", _COUNT, null=True),  # NULL: the app wrote it, and chatd has not numbered it yet
         Column("rev", _COUNT, null=True),
         _CLIENT_ID,

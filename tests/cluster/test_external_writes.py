@@ -20,6 +20,7 @@ from storage.changes import (
     AddParticipant,
     Change,
     CreateGroup,
+    DeleteMessage,
     OpenDirect,
     PutUser,
     RemoveParticipant,
@@ -41,6 +42,7 @@ class AppStore(WatchedStore):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[tuple[str, list[Change]]] = []
+        self.deleted: list[tuple[str, list[Change]]] = []  # found by whoever asks for the conversation alone
         self.retitled: dict[str, str | None] = {}
         self.looks = 0
         self.fails: Exception | None = None
@@ -70,6 +72,12 @@ class AppStore(WatchedStore):
 
     def has_pending(self, conversation: str) -> bool:
         return conversation in self.retitled or any(id == conversation for id, _ in self.written)
+
+    def shrunk(self, watched: Collection[str]) -> list[str]:
+        found = [id for id, _ in self.deleted if id in watched]
+        self.written += [each for each in self.deleted if each[0] in watched]
+        self.deleted = [each for each in self.deleted if each[0] not in watched]
+        return found
 
     def ingest(self, conversation: str | None, at: int) -> bool:
         if conversation in self.retitled:
@@ -317,6 +325,22 @@ async def test_a_title_that_changed_while_nobody_looked(autojump_clock: MockCloc
         ada = await c.server.connect("pat-1", epoch="epoch-1", revs={"c1": 1})
         event = await ada.expect("change", within=1, conversation="c1", rev=2)
         assert event["info"]["title"] == "Root canal"
+
+
+async def test_external_deletion_of_a_row_is_told_to_those_who_are_connected(autojump_clock: MockClock) -> None:
+    async with shop() as c:
+        ada, bo, conversation = await c.pair()
+        await say(ada, conversation, "k1")
+        for client in (ada, bo):
+            await client.barrier()
+        await trio.sleep(0.3)
+        c.store.deleted.append(
+            (conversation, [DeleteMessage(conversation=conversation, user="pat-1", seq=1, at=1, since=None,
+                                          by=frozenset({"sender"}))])
+        )  # fmt: skip
+        for client in (ada, bo):
+            event = await client.expect("change", within=2, conversation=conversation, rev=3)
+            assert [message["deleted_at"] is not None for message in event["messages"]] == [True]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,9 @@ class TwoDaemons(MemoryStore):
     def ingest(self, conversation: str | None, at: int) -> bool:
         return False
 
+    def shrunk(self, watched: Collection[str]) -> list[str]:
+        return []
+
     def missing_users(self, ids: Collection[str]) -> list[str]:
         return [id for id in ids if id not in self._users]
 

@@ -6,7 +6,7 @@ again, so whatever stops it half way, the next run goes on. docs/mysql.md says w
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -28,6 +28,7 @@ from storage.mysql.url import Address, parse
 from . import prisma as adoption_prisma
 from .backfill import MESSAGES_PER_BATCH, Backfill
 from .check import App, Finding, Level, check, check_rows, look, wider
+from .read_state import ReadState
 
 STATEMENT_TIMEOUT_S = 86_400.0
 """Seconds for one statement: a table of many million rows takes its time."""
@@ -124,7 +125,7 @@ class Adoption:
                 announce(statement.what)
                 _alter(db, statement)
             if not examined.adopted:
-                self._take_in(db, names, progress)
+                self._take_in(db, names, (*examined.done, *examined.steps), progress)
                 db.run(
                     'INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?), (?, ?), (?, ?)',
                     ("epoch", new_epoch(), "development", "0", "schema", str(SCHEMA)),
@@ -159,7 +160,9 @@ class Adoption:
             adopted and kept_names.renamed(db, app.layout, Names.checked(self.names))[1],
         )
 
-    def _take_in(self, db: Connection, names: Names, progress: Callable[[int, int], None]) -> None:
+    def _take_in(
+        self, db: Connection, names: Names, added: Iterable[Step], progress: Callable[[int, int], None]
+    ) -> None:
         layout = read_layout(db)
         columns = layout.columns[names.table("ConversationParticipant")]
         files = Files.of(layout, names)
@@ -172,11 +175,9 @@ class Adoption:
             done += more
             progress(done, max(done, total))
 
+        known = ReadState.of(layout, names, added)
         backfill = Backfill(
-            db,
-            dated=names.column("ConversationParticipant", "updatedAt") in columns,
-            constants=names.constants.get("ConversationParticipant"),
-            progress=count,
+            db, known, dated=names.column("ConversationParticipant", "updatedAt") in columns, progress=count
         )
         total = backfill.waiting()
         backfill.run()

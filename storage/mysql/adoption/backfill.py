@@ -7,7 +7,7 @@ write meanwhile. What it adds behind the numbers is left for the daemon, which l
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import attrs
@@ -18,10 +18,12 @@ from storage.mysql import rows
 from storage.mysql.connection import Connection, Row
 from storage.mysql.errors import AGAIN, DUPLICATE, Error, code
 from storage.mysql.rows import NEW, Into, new_values
-from storage.mysql.saving import COUNT_ANEW, SPAN, STATUS, TITLE_TOLD, seat_id
+from storage.mysql.saving import COUNT_ANEW, SPAN, TITLE_TOLD, seat_id, status_statement
 from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import pair_of
+
+from .read_state import ReadState
 
 MESSAGES_PER_BATCH = 2000
 """Messages of one transaction."""
@@ -72,7 +74,7 @@ _STRANGERS = (  # who wrote, and is in no list
     'WHERE m."conversationId" IN ({}) AND p."id" IS NULL GROUP BY m."conversationId", u."id"'
 )
 _SEATS = (
-    'SELECT p."conversationId", p."userId", p."id", p."joinedAt", p."leftAt", COALESCE(p."unreadCount", 0) '
+    'SELECT p."conversationId", p."userId", p."id", p."joinedAt", p."leftAt", COALESCE(p."unreadCount", 0), p."readAt" '
     'FROM "ConversationParticipant" p WHERE p."conversationId" IN ({}) ORDER BY p."id" FOR UPDATE'
 )
 _OTHERS = 'FROM "Message" m WHERE m."conversationId" = ? AND m."seq" IS NOT NULL AND m."senderId" <> ?'
@@ -84,6 +86,10 @@ _MARKS = (  # behind which so many texts of others are; up to which others' mess
 )
 _BEFORE = (
     '(SELECT ?, COUNT(*) FROM "Message" m WHERE m."conversationId" = ? AND m."seq" IS NOT NULL AND m."createdAt" < ?)'
+)
+_READ_UNTIL = (
+    '(SELECT ?, COALESCE(MAX(m."seq"), 0) FROM "Message" m '
+    'WHERE m."conversationId" = ? AND m."seq" IS NOT NULL AND m."createdAt" <= ?)'
 )
 _REPLIES = (
     'UPDATE "Message" m JOIN "Message" r ON r."id" = m."replyToId" AND r."conversationId" = m."conversationId" '
@@ -120,6 +126,7 @@ class _Seat:
     joined_at: int
     left_at: int | None
     unread: int
+    read_at: int | None
 
     @property
     def rank(self) -> tuple[bool, int, str]:
@@ -130,20 +137,14 @@ class _Seat:
 class Backfill:
     """Backfill of what an app wrote before its adoption.
 
-    `dated`: whether participants have the app's `updatedAt`. `constants`: what is written to columns of participants
-    that only the app has a word for. `progress` is told how many conversations and messages each transaction was done
-    with.
+    `known`: what the app's tables say of who has read what. `dated`: whether participants have the app's `updatedAt`.
+    `progress` is told how many conversations and messages each transaction was done with.
     """
 
-    def __init__(
-        self,
-        db: Connection,
-        *,
-        dated: bool,
-        constants: Mapping[str, str] | None = None,
-        progress: Callable[[int], None],
-    ) -> None:
-        also = {**(constants or {}), **NEW}
+    def __init__(self, db: Connection, known: ReadState, *, dated: bool, progress: Callable[[int], None]) -> None:
+        also = {**db.names.constants.get("ConversationParticipant", {}), **NEW}
+        self._known = known
+        self._status = status_statement(known.marks, timed=False)
         self._db = db
         self._progress = progress
         updated = ', "updatedAt"' if dated else ""
@@ -261,6 +262,10 @@ class Backfill:
             (seat.id, seat.conversation, seat.user, max(0, seat.unread - 1), *[seat.conversation, seat.user] * 2)
             for seat in seats
         ))}  # fmt: skip
+        until = {row[0]: row[1] for row in self._united(_READ_UNTIL, (
+            (seat.id, seat.conversation, time_text(seat.read_at)) for seat in seats if seat.read_at is not None
+        ))}  # fmt: skip
+        seen = self._known.seen(self._db, tops)
         firsts = {row[0]: row[1] + 1 for row in self._united(_BEFORE, (
             (seat.id, seat.conversation, time_text(seat.joined_at)) for seat in seats if seat.conversation in groups
         ))}  # fmt: skip
@@ -271,7 +276,12 @@ class Backfill:
         written = []
         for seat in seats:
             unread_from, read, delivered = marks[seat.id]
-            read = max(read, unread_from if seat.unread > 0 else tops[seat.conversation])
+            top = tops[seat.conversation]
+            read = max(read, until.get(seat.id, 0), min(top, seen.get((seat.conversation, seat.user), 0)))
+            if self._known.counted:
+                read = max(read, unread_from if seat.unread > 0 else top)
+            elif not self._known.told:
+                read = top
             role = "owner" if seat in owners else "member"
             written.append(
                 (seat.id, seat.conversation, seat.user, role, firsts.get(seat.id, 1), max(read, delivered), read, 1)
@@ -295,7 +305,7 @@ class Backfill:
         """Write which messages others answer, and their status for the app, which only moves forward."""
         if self._tops([id for id, _, _ in spans]):
             values = [value for span in spans for value in span]
-            for statement in _REPLIES, STATUS:
+            for statement in _REPLIES, self._status:
                 self._db.run_many(statement, SPAN, len(spans), values, between=" OR ")
 
     def _finish(self, ids: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Check of an app's tables: what they lack for chatd, and what it can't work with."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -10,13 +11,21 @@ from storage.mysql import schema
 from storage.mysql.attachments import Files, unfit
 from storage.mysql.column_capacity import enum_values
 from storage.mysql.connection import Connection
+from storage.mysql.expressions import fits, present
 from storage.mysql.layout import Layout, read_layout
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
+from storage.mysql.spellings import folded
 from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
 
 ID_LENGTH = 36
 """Characters of the ids that chatd makes."""
+
+_MARK = re.compile(
+    r"(?:is|was)?(?:soft)?(?:deleted|removed|hidden|blocked|banned|suspended|deactivated|disabled|active|inactive|enabled|"
+    r"archived|expired|left|status|state)(?:at|on|by|until|for|forall|foreveryone)?"
+)
+"""Names of columns that may say so."""
 
 _SHORT_TEXT = 65_535 // 4
 """Characters that TEXT holds, whatever they are."""
@@ -28,12 +37,14 @@ _WHOLE = ("int", "mediumint", "bigint")
 _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 
 THEIRS = {
-    "User": {"id", "name", "role", "avatarUrl", "createdAt", "updatedAt", "disabledAt", "lastSeenAt"},
+    "User": {"id", "name", "role", "avatarUrl", "createdAt", "updatedAt", "disabledAt", "lastSeenAt",
+             "deletedAt", "bannedAt", "isActive", "isBlocked", "isDeleted"},
     "Conversation": {"id", "title", "createdAt", "updatedAt", "lastMessageAt"},
     "ConversationParticipant": {"id", "conversationId", "userId", "joinedAt", "leftAt", "unreadCount", "isMuted",
-                                "isPinned", "isArchived", "updatedAt", "deliveredAt", "readAt"},
+                                "isPinned", "isArchived", "updatedAt", "deliveredAt", "readAt", "deletedAt",
+                                "isActive"},
     "Message": {"id", "conversationId", "senderId", "receiverId", "content", "status", "replyToId", "createdAt",
-                "updatedAt", "editedAt", "deletedAt"},
+                "updatedAt", "editedAt", "deletedAt", "isRead", "readAt", "isDeleted"},
 }  # fmt: skip
 """Columns that mean the same in an app that has them. By any other name of chatd's, an app's is something else."""
 
@@ -125,6 +136,8 @@ def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: i
         yield from _content(app, names, body_chars)
     if "User" in app.columns:
         yield from _mapping(db, app, names, roles)
+    for table in app_tables():
+        yield from _unheeded(app, table, names)
     yield from _files(app, names)
 
 
@@ -143,6 +156,8 @@ def check_tables(app: App, names: Names) -> Iterator[Finding]:
             if found is None:
                 if column.required:
                     yield Finding(actual, "wrong", f"no column {name}; if it has another name, set it in mysql.names")
+            elif column.spare and not fits(column, app.layout.columns[actual][name]):
+                pass  # what it says isn't understood, and chatd doesn't need it
             elif column.name in THEIRS[table.name]:
                 for text in _unfit(table, column, name, found):
                     yield Finding(actual, "wrong", text)
@@ -249,7 +264,7 @@ def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[
         theirs = column.name in ("userId", "senderId", "receiverId") or table.name == "User"
         if not theirs and found.length < ID_LENGTH:
             yield f"column {name} is {found.type}; the ids that chatd makes have {ID_LENGTH} characters"
-    elif column.type == TIME and (found.kind not in ("datetime", "timestamp") or found.precision < 3):
+    elif column.type == TIME and found.kind not in ("datetime", "timestamp"):
         yield f"column {name} is {found.type}; chatd needs DATETIME(3), as DateTime makes it"
     elif column.type == FLAG and not found.kind.endswith("int"):
         yield f"column {name} is {found.type}; chatd needs TINYINT(1), as Boolean makes it"
@@ -294,6 +309,16 @@ def _fillers(app: App, table: Table, names: Names) -> Iterator[Finding]:
                 f"column {names.column('Message', 'receiverId')} may not be NULL, so nobody can write to groups, "
                 'unless mysql.receiver_in_groups is "sender", or the column is made optional',
             )  # fmt: skip
+
+
+def _unheeded(app: App, table: Table, names: Names) -> Iterator[Finding]:
+    """Columns that may say that something is deleted, or somebody shut out, and that chatd passes over."""
+    actual = names.table(table.name)
+    heeded = {names.column(table.name, name) for name in present(app.layout, names, table.name)}
+    ours = {names.column(table.name, column.name) for column in table.columns if not column.spare} | heeded
+    for name in app.columns.get(table.name, {}):
+        if name not in ours and _MARK.fullmatch(folded(name)):
+            yield Finding(actual, "note", f"column {name} isn't heeded, whatever it says of who or what is gone")
 
 
 def _content(app: App, names: Names, chars: int) -> Iterator[Finding]:

@@ -51,6 +51,10 @@ _DONE_POSTS = f'UPDATE "Message" SET "{TOUCHED}" = NULL WHERE "id" IN ({{}})'
 _CHANGED = rows.Into.of("chatd_changed", '"conversationId", "seq", "rev"', update=rows.new_values("rev"))
 _GONE = rows.Into.of("chatd_gone", '"conversationId", "seq", "at"')
 
+_LAST_READ = 'SELECT MAX("at") FROM "chatd_receipt" WHERE "conversationId" = ? AND "userId" = ? AND "kind" = \'read\''
+_PRECISION_MS = 1000
+"""ms to which an app's column may round a time."""
+
 _ROWS_PER_UPDATE = 100
 """Rows of one UPDATE."""
 
@@ -90,6 +94,7 @@ class Reading:
     at: int = 0
     least: int = 0
     delivered: int = 0
+    until: int = 0  # the app says so with this time of its own, or did before
 
 
 class Ingest:
@@ -171,6 +176,8 @@ class Ingest:
                 reading.at = max(reading.at, seat.touched)
                 if seat.unread == 0:  # chatd counts up what it sends: nothing has come since
                     reading.least = max(reading.least, old_last)
+            if seat.row.rev is not None and seat.touched is not None and seat.row.read_at is not None:
+                self._readings[room.id, seat.row.user].until = seat.row.read_at
         if self._work.whole == room.id and room.rev is not None:
             for seq in missing(self._db, room.id, old_last, ROWS_PER_INGEST):
                 self._change(room.id, seq)
@@ -308,13 +315,25 @@ class Ingest:
                 then = time_text(reading.at + self._at - now)  # messages bear the daemon's time
                 newest = self._db.one(_NEWEST_AT, (conversation, then))
                 read = max(read, newest[0] if newest else 0)
+            if reading.until:
+                read = max(read, self._read_until(conversation, user, reading.until))
             delivered = max(read, reading.delivered)
+            if not delivered:
+                continue
             receipt(
                 self._unit,
                 AdvanceReceipt(
                     conversation=conversation, user=user, delivered=delivered or None, read=read or None, at=self._at
                 ),
             )
+
+    def _read_until(self, conversation: str, user: str, at: int) -> int:
+        """The newest message that somebody has read, where `readAt` is not chatd's own writing; else 0."""
+        (known,) = self._db.one(_LAST_READ, (conversation, user)) or (None,)
+        if known is not None and at < known + _PRECISION_MS:
+            return 0
+        newest = self._db.one(_NEWEST_AT, (conversation, time_text(at)))
+        return newest[0] if newest else 0
 
 
 def _newcomer(row: Participant, room: Conversation) -> Participant:

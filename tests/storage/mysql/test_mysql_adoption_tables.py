@@ -163,12 +163,9 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
             "needs an enum, or text",
         ),
         (
-            message(
-                "`createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)",
-                "`createdAt` DATETIME(0) NOT NULL DEFAULT CURRENT_TIMESTAMP(0)",
-            ),
+            message("`createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)", "`createdAt` BIGINT NOT NULL"),
             TEXTS,
-            "createdAt is datetime; chatd needs DATETIME(3)",
+            "createdAt is bigint; chatd needs DATETIME(3)",
         ),
         (message("`content` TEXT", "`content` BLOB"), TEXTS, "column content is blob; chatd needs text"),
         (

@@ -3,8 +3,33 @@
 import pytest
 
 from support import prisma_app
-from support.prisma_app import adopt, changed, fill, history, served
+from support.beside import ingest
+from support.prisma_app import PLAIN, adopt, changed, fill, history, served
 from support.stores import Desk
+
+
+def coarse() -> tuple[str, ...]:
+    return tuple(
+        s.replace("DATETIME(3)", "DATETIME").replace("CURRENT_TIMESTAMP(3)", "CURRENT_TIMESTAMP") for s in PLAIN
+    )
+
+
+def test_times_without_parts_of_a_second_are_told_as_they_will_be_read() -> None:
+    with prisma_app.app(*coarse()) as app:
+        app.users("ada", "bo", "eve")
+        fill(app)
+        adopt(app)
+        with served(app) as store:
+            desk = Desk(store)
+            desk.now = app.now + 777
+            (told,) = desk.say("c4", "bo", "one")
+            desk.changed(desk.edit("c4", "bo", told.seq, "two"))
+            page = store.history("c4", "ada", before=None, after=told.seq - 1, limit=10)
+            assert page is not None
+            assert page.messages[0].sent_at == told.sent_at == desk.now // 1000 * 1000
+            app.say("c4", "ada", "three")
+            ingest(store, None)
+            assert history(store, "c4", "ada")[-2:] == ["two", "three"]
 
 
 @pytest.mark.parametrize("kind", ["MEDIUMINT UNSIGNED", "INTEGER UNSIGNED", "BIGINT UNSIGNED", "BIGINT"])

@@ -1,0 +1,82 @@
+"""What an app's tables say, at its adoption, of who has read what."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+import attrs
+
+from storage.mysql import rows
+from storage.mysql.connection import Connection
+from storage.mysql.expressions import present
+from storage.mysql.layout import Layout
+from storage.mysql.names import Names
+from storage.mysql.schema import Step
+from storage.mysql.spellings import folded
+from storage.mysql.tables import BY_NAME
+
+_NAME = re.compile(r"read|seen|receipt")
+_MESSAGE, _USER = ("messageid",), ("userid", "readerid", "readbyid", "seenbyid", "participantid")
+
+
+@attrs.frozen
+class SeenTable:
+    """A table of the app's with a row for each message that somebody has read."""
+
+    name: str
+    message: str
+    user: str
+
+
+@attrs.frozen
+class ReadState:
+    """What tells who has read what.
+
+    `counted`: the app has `unreadCount`. `told`: other columns or tables tell. `marks`: the spare columns of messages.
+    """
+
+    counted: bool
+    told: bool
+    marks: frozenset[str]
+    tables: tuple[SeenTable, ...]
+
+    @classmethod
+    def of(cls, layout: Layout, names: Names, added: Iterable[Step]) -> "ReadState":
+        """Return the read state of an app. `added`: what adoption adds is no word of the app's."""
+        ours = {(step.table, step.part) for step in added}
+
+        def theirs(table: str, column: str) -> bool:
+            actual, name = names.table(table), names.column(table, column)
+            return name in layout.columns.get(actual, {}) and (actual, f"column {name}") not in ours
+
+        marks = present(layout, names, "Message")
+        tables = tuple(seen_tables(layout, names))
+        read_at = theirs("ConversationParticipant", "readAt")
+        told = bool(marks & {"isRead", "readAt"} or read_at or tables)
+        return cls(theirs("ConversationParticipant", "unreadCount"), told, marks, tables)
+
+    def seen(self, db: Connection, conversations: Collection[str]) -> dict[tuple[str, str], int]:
+        """Return (conversation, user) -> the highest number that they have seen, by the app's own tables."""
+        found: defaultdict[tuple[str, str], int] = defaultdict(int)
+        for table in self.tables:
+            statement = (
+                f'SELECT m."conversationId", s."{table.user}", MAX(m."seq") FROM "{table.name}" s '
+                f'JOIN "Message" m ON m."id" = s."{table.message}" WHERE m."conversationId" IN ({{}}) '
+                f'AND m."seq" IS NOT NULL GROUP BY m."conversationId", s."{table.user}"'
+            )
+            for conversation, user, seq in rows.many(db, statement, conversations):
+                found[conversation, user] = max(found[conversation, user], seq)
+        return found
+
+
+def seen_tables(layout: Layout, names: Names) -> Iterable[SeenTable]:
+    """Yield the tables that say which messages somebody has read."""
+    known = {names.table(table) for table in BY_NAME}
+    for name, columns in layout.columns.items():
+        if name in known or name.startswith("chatd_") or not _NAME.search(folded(name)):
+            continue
+        by_name = {folded(column): column for column in columns}
+        message = next((by_name[word] for word in _MESSAGE if word in by_name), None)
+        user = next((by_name[word] for word in _USER if word in by_name), None)
+        if message is not None and user is not None:
+            yield SeenTable(name, message, user)
