@@ -20,7 +20,7 @@ from chatd.bench.private import CannotStart, Server, chatd_server
 from chatd.bench.run import Crowd, Job, run
 
 BODY_BYTES = 95
-WARM_UP = 1.5
+WARM_UP_S = 1.5
 
 
 @click.command()
@@ -68,7 +68,7 @@ def main(
                     body_bytes=BODY_BYTES,
                     receipts=column == report.RECEIPTS,
                     seconds=seconds,
-                    warm_up=min(WARM_UP, seconds),
+                    warm_up=min(WARM_UP_S, seconds),
                 )
                 found = loaded(column, server, workload)
                 measured[column].append(found)

@@ -22,7 +22,7 @@ INDEXED_AT_ONCE = 5_000
 LIVE = 500
 """Messages that the daemon indexes at once."""
 
-PAGE = 50
+PAGE_ITEMS = 50
 ENGLISH, GERMAN, RUSSIAN, ARABIC, EMOJI = map(
     str.split,
     (
@@ -128,7 +128,7 @@ def fill(path: Path, messages: int, conversations: int) -> Filled:
     return Filled(store, names, send)
 
 
-def search(store: SqliteStore, caller: str, query: str, page: int = PAGE) -> int:
+def search(store: SqliteStore, caller: str, query: str, page: int = PAGE_ITEMS) -> int:
     """Return the number of hits on the first page, read call by call as the daemon does."""
     hits, before = 0, None
     until = time.perf_counter() + SECONDS

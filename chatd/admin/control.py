@@ -22,12 +22,12 @@ from .verbs import Answer, Port, Verb, VerbFailed
 
 log = structlog.get_logger("chatd.control")
 
-NAME = "control.sock"
+SOCKET_NAME = "control.sock"
 MAX_REQUEST = 16 * 1024
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of a line."""
 
-PATIENCE = 5.0
+REQUEST_TIMEOUT_S = 5.0
 """Seconds for the request to come, and for the answer to be taken."""
 
 WORKING = 30.0
@@ -36,7 +36,7 @@ WORKING = 30.0
 AT_ONCE = 8
 """Connections served at the same time; others wait."""
 
-LONGEST = 100
+MAX_ADDRESS_BYTES = 100
 """Bytes of a path that every system takes for a socket's address."""
 
 
@@ -51,13 +51,13 @@ class NoAnswer(Exception):
 @contextmanager
 def _address(folder: Path) -> Iterator[str]:
     """The socket's address, which is a short one however long the folder's path is."""
-    path = str(folder / NAME)
-    if len(os.fsencode(path)) <= LONGEST:
+    path = str(folder / SOCKET_NAME)
+    if len(os.fsencode(path)) <= MAX_ADDRESS_BYTES:
         yield path
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{descriptor}/{NAME}"
+        yield f"/proc/self/fd/{descriptor}/{SOCKET_NAME}"
     finally:
         os.close(descriptor)
 
@@ -72,7 +72,7 @@ class Control:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
+        self._path = folder / SOCKET_NAME
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with _address(folder) as address:
@@ -112,7 +112,7 @@ async def _serve_one(peer: trio.socket.SocketType, port: Port, free: trio.Semaph
     try:
         async with trio.SocketStream(peer) as stream:
             answer = await _answer(peer, stream, port)
-            with trio.move_on_after(PATIENCE):
+            with trio.move_on_after(REQUEST_TIMEOUT_S):
                 await stream.send_all(json.dumps(answer).encode() + b"\n")
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass  # the asker is gone
@@ -127,7 +127,7 @@ async def _answer(peer: trio.socket.SocketType, stream: trio.SocketStream, port:
         log.warning("control socket: refused another user's process")
         return {"error": "the daemon belongs to another user: run this as that user"}
     line = None
-    with trio.move_on_after(PATIENCE):
+    with trio.move_on_after(REQUEST_TIMEOUT_S):
         line = await _line(stream)
     if line is None:
         return {"error": f"a request has at most {MAX_REQUEST} bytes, and ends with its line"}
@@ -186,7 +186,7 @@ def _is_ours(peer: trio.socket.SocketType) -> bool:
 def ask(folder: Path, verb: Verb) -> Answer:
     """Ask the daemon that holds this data folder. Raises NobodyThere, NoAnswer, VerbFailed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(WORKING + 2 * PATIENCE)
+        connection.settimeout(WORKING + 2 * REQUEST_TIMEOUT_S)
         try:
             with _address(folder) as address:
                 connection.connect(address)

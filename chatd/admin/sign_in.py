@@ -12,7 +12,7 @@ from protocol.types import Name
 from storage.changes import DeleteRows, PutRow, RowsSaved
 from storage.keyed import API_KEY, SIGNED_IN, ApiKey, Password, SignedIn
 
-from .verbs import PAGE, Answer, Port, Verb, VerbFailed, no_user, sessions_of, time_of
+from .verbs import PAGE_ROWS, Answer, Port, Verb, VerbFailed, no_user, sessions_of, time_of
 
 
 @attrs.frozen(kw_only=True)
@@ -69,10 +69,10 @@ class ListSessions(Verb):
     async def run(self, port: Port) -> Answer:
         user, now = self.user, port.now()
         field = None if user is None else "user"
-        rows = await port.read(lambda: port.store.rows(SIGNED_IN, field, user, after=self.after or "", limit=PAGE))
+        rows = await port.read(lambda: port.store.rows(SIGNED_IN, field, user, after=self.after or "", limit=PAGE_ROWS))
         return {
             "sessions": [_session(row) for row in rows if row.expires_at > now],
-            "next": rows[-1].hash if len(rows) == PAGE else None,
+            "next": rows[-1].hash if len(rows) == PAGE_ROWS else None,
         }
 
 
@@ -134,8 +134,8 @@ class ListApiKeys(Verb):
     after: str | None = None
 
     async def run(self, port: Port) -> Answer:
-        rows = await port.read(lambda: port.store.rows(API_KEY, None, None, after=self.after or "", limit=PAGE))
-        return {"keys": [_key(row) for row in rows], "next": rows[-1].hash if len(rows) == PAGE else None}
+        rows = await port.read(lambda: port.store.rows(API_KEY, None, None, after=self.after or "", limit=PAGE_ROWS))
+        return {"keys": [_key(row) for row in rows], "next": rows[-1].hash if len(rows) == PAGE_ROWS else None}
 
 
 @attrs.frozen(kw_only=True)

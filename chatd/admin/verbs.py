@@ -31,7 +31,7 @@ from storage.contract import Store
 from storage.keyed import SIGNED_IN
 from storage.records import IssuedToken, User
 
-PAGE = 500
+PAGE_ROWS = 500
 """Rows in one answer: far below what an answer may have of bytes."""
 
 TEXTS = 5
@@ -147,8 +147,8 @@ class ListUsers(Verb):
     after: str | None = None
 
     async def run(self, port: Port) -> Answer:
-        users = await port.read(lambda: port.store.all_users(after=self.after, limit=PAGE))
-        return {"users": [_user(u) for u in users], "next": users[-1].id if len(users) == PAGE else None}
+        users = await port.read(lambda: port.store.all_users(after=self.after, limit=PAGE_ROWS))
+        return {"users": [_user(u) for u in users], "next": users[-1].id if len(users) == PAGE_ROWS else None}
 
 
 @attrs.frozen(kw_only=True)
@@ -183,8 +183,8 @@ class ListTokens(Verb):
             id = self.user
             if await port.read(lambda: port.store.user(id)) is None:
                 raise no_user(id)
-        found = await port.read(lambda: port.store.tokens(user=self.user, after=self.after, limit=PAGE))
-        last = [found[-1].issued_at, found[-1].jti] if len(found) == PAGE else None
+        found = await port.read(lambda: port.store.tokens(user=self.user, after=self.after, limit=PAGE_ROWS))
+        last = [found[-1].issued_at, found[-1].jti] if len(found) == PAGE_ROWS else None
         return {"tokens": [_token(t, port.now()) for t in found], "next": last}
 
 

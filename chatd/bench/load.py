@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from .figures import Durations
-from .peer import PATIENCE, Lost, Peer
+from .peer import SET_UP_TIMEOUT_S, Lost, Peer
 
 FIRST = 10**12
 """The number of a sender's first message: from here on all have the same number of digits."""
@@ -126,10 +126,10 @@ class Talker(Peer):
     async def reply_to(self, number: int) -> bytes:
         """Wait for the answer to what has this number. Raises Lost."""
         answer = self._answers[number] = Answer()
-        with trio.move_on_after(PATIENCE):
+        with trio.move_on_after(SET_UP_TIMEOUT_S):
             await answer.done.wait()
             return answer.payload
-        raise Lost(f"no answer within {PATIENCE:.0f} s")
+        raise Lost(f"no answer within {SET_UP_TIMEOUT_S:.0f} s")
 
     def answer(self, number: int, payload: bytes) -> None:
         """The answer to `ask` has come."""

@@ -17,10 +17,10 @@ import trio
 from chatd.transports.websocket.handshake import answer_to
 from protocol.codes import CloseCode
 
-PATIENCE = 20.0
+SET_UP_TIMEOUT_S = 20.0
 """Seconds for a server to answer while a run is being set up."""
 
-CHUNK = 65_536
+READ_BYTES = 65_536
 """Bytes read at once."""
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -106,9 +106,9 @@ class Peer(ABC):
         connected = self._socket
         if events & _READ and connected is not None:
             try:
-                data = connected.recv(CHUNK)
+                data = connected.recv(READ_BYTES)
                 while isinstance(connected, ssl.SSLSocket) and connected.pending():
-                    data += connected.recv(CHUNK)
+                    data += connected.recv(READ_BYTES)
             except _AGAIN:
                 return
             except OSError as error:
@@ -228,7 +228,7 @@ def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
     """A connection that speaks WebSocket, and what came behind the answer."""
     key = base64.b64encode(b"not for secrecy.")  # 16 bytes: it tells caches apart (section 10.3)
     try:
-        connected = socket.create_connection((address.host, address.port), timeout=PATIENCE)
+        connected = socket.create_connection((address.host, address.port), timeout=SET_UP_TIMEOUT_S)
     except OSError as error:
         raise Lost(f"cannot connect to {address}: {error.strerror or error}") from None
     try:
@@ -241,8 +241,8 @@ def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
         )
         answer = b""
         while b"\r\n\r\n" not in answer:
-            data = connected.recv(CHUNK)
-            if not data or len(answer) > CHUNK:
+            data = connected.recv(READ_BYTES)
+            if not data or len(answer) > READ_BYTES:
                 raise Lost(f"{address} doesn't speak WebSocket")
             answer += data
         head, _, rest = answer.partition(b"\r\n\r\n")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .figures import Figures, ServerCost, Workload
 
-BUSY = 85.0
+BUSY_PERCENT = 85.0
 """% of a core from which on this program may be what limits the server."""
 
 UNSYNCED = 0.01
@@ -42,7 +42,7 @@ def _rows(figures: Figures) -> Iterator[tuple[str, str]]:
     yield (
         "this program",
         f"{figures.load_cpu_percent:.0f} % of a core"
-        + (": it is the bottleneck, the server may do more" if figures.load_cpu_percent >= BUSY else ""),
+        + (": it is the bottleneck, the server may do more" if figures.load_cpu_percent >= BUSY_PERCENT else ""),
     )
     errors = ", ".join(f"{count} {code}" for code, count in sorted(figures.errors.items()))
     limited = "; the server's own limits ([limits]) are what was measured" if "rate_limited" in figures.errors else ""

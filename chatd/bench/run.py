@@ -13,7 +13,7 @@ from chatd import __version__
 from . import machine
 from .figures import Figures, ServerCost, Syncs, Workload
 from .load import TICK, Load, Talker
-from .peer import PATIENCE, Lost, Wires
+from .peer import SET_UP_TIMEOUT_S, Lost, Wires
 
 Progress = Callable[[float], None]
 """Told now and then how many seconds are measured."""
@@ -125,12 +125,12 @@ async def _measure(job: Job, load: Load, crowd: Crowd, senders: list[Talker], pr
 
 async def _settled(load: Load, crowd: Crowd) -> bool:
     """Wait until all is answered and delivered; False if it can't be, or something is wrong in any case."""
-    until = time.perf_counter() + PATIENCE
+    until = time.perf_counter() + SET_UP_TIMEOUT_S
     while not crowd.settled():
         if load.failure is not None or crowd.discrepancies(complete=False):
             return False
         if time.perf_counter() > until:
-            load.fail(f"not everything was answered and delivered within {PATIENCE:.0f} s")
+            load.fail(f"not everything was answered and delivered within {SET_UP_TIMEOUT_S:.0f} s")
             break
         load.tick()
         await trio.sleep(TICK / 10)

@@ -21,7 +21,7 @@ from .fail import fail
 from .options import Settings, settings
 from .say import say
 
-WARM_UP = 1.5
+WARM_UP_S = 1.5
 """Seconds under load before it is measured, at most: until caches and buffers are as they stay."""
 
 
@@ -77,7 +77,7 @@ def bench(
         body_bytes=body_bytes,
         receipts=receipts,
         seconds=seconds,
-        warm_up=min(WARM_UP, seconds),
+        warm_up=min(WARM_UP_S, seconds),
     )
     files.allow()
     for end in (signal.SIGTERM, signal.SIGHUP):

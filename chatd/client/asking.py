@@ -28,7 +28,7 @@ from protocol.requests import (
 
 from .replica import Conversation
 
-PAGE = 200
+PAGE_ITEMS = 200
 """Items asked for at once in lists."""
 
 K = TypeVar("K", bound=Ok)
@@ -62,7 +62,7 @@ class Asking:
         found: dict[str, None] = {}
         cursor: str | None = None
         while True:
-            page = await self._ask(ConversationList(archived=archived, limit=PAGE, cursor=cursor), ListOk)
+            page = await self._ask(ConversationList(archived=archived, limit=PAGE_ITEMS, cursor=cursor), ListOk)
             found |= dict.fromkeys(s.conversation for s in page.conversations if isinstance(s, Summary))
             cursor = page.cursor
             if cursor is None:
@@ -135,7 +135,7 @@ class Asking:
         found: list[User] = []
         cursor: str | None = None
         while True:
-            page = await self._ask(UserList(query=query, role=role, limit=PAGE, cursor=cursor), UserListOk)
+            page = await self._ask(UserList(query=query, role=role, limit=PAGE_ITEMS, cursor=cursor), UserListOk)
             found += page.users
             cursor = page.cursor
             if cursor is None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import attrs
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,51 +28,56 @@ CURSOR: Final = Query(name="cursor", schema={"type": "string"}, text="From the p
 LIMIT: Final = Query(name="limit", schema={"type": "integer", "minimum": 1}, text="Items of a page; 50 where absent.")
 
 
-def operations(site: Site) -> list[Operation]:
-    """Me, conversations, messages, and everything else by its request."""
-    parts = site.parts
-    # A request may be as large as it may be as a frame.
-    as_frame = Bounds(body_bytes=site.config().limits.max_frame_bytes, body_s=SMALL_BODY_S)
+@attrs.frozen
+class Api:
+    """Answers requests of `site`'s people."""
 
-    async def me(request: Request, caller: HttpCaller) -> Response:
+    site: Site
+
+    async def me(self, _: Request, caller: HttpCaller) -> Response:
+        """Answer who asks."""
         return json_answer(msgspec.json.encode({"user": view.user(caller.user)}))
 
-    async def conversations(request: Request, caller: HttpCaller) -> Response:
+    async def conversations(self, request: Request, caller: HttpCaller) -> Response:
+        """Answer a page of the caller's conversations."""
         query = request.query_params
         asked = made(
             requests.ConversationList,
-            parts.limits,
+            self.site.parts.limits,
             id=ID,
             cursor=query.get("cursor"),
             limit=whole_number(query.get("limit")),
             archived=true_or_false(query.get("archived")),
         )
-        return await _answer(caller, asked)
+        return await self._answer(caller, asked)
 
-    async def history(request: Request, caller: HttpCaller) -> Response:
+    async def history(self, request: Request, caller: HttpCaller) -> Response:
+        """Answer a page of a conversation's messages."""
         query = request.query_params
         asked = made(
             requests.MessageHistory,
-            parts.limits,
+            self.site.parts.limits,
             id=ID,
             conversation=request.path_params["id"],
             before=whole_number(query.get("before")),
             after=whole_number(query.get("after")),
             limit=whole_number(query.get("limit")),
         )
-        return await _answer(caller, asked)
+        return await self._answer(caller, asked)
 
-    async def send(request: Request, caller: HttpCaller) -> Response:
+    async def send(self, request: Request, caller: HttpCaller) -> Response:
+        """Send a message, and answer with it."""
         given = {"id": ID, "type": requests.MessageSend.TYPE, "conversation": request.path_params["id"]}
         text = with_fields(await json_text(request), given)
-        return await _answer(caller, decoded(text, parts.limits), created=201)
+        return await self._answer(caller, decoded(text, self.site.parts.limits), created=201)
 
-    async def ask(request: Request, caller: HttpCaller) -> Response:
+    async def ask(self, request: Request, caller: HttpCaller) -> Response:
+        """Answer any request that needs no connection."""
         text = with_fields(await json_text(request), {"id": ID})
-        return await _answer(caller, decoded(text, parts.limits))
+        return await self._answer(caller, decoded(text, self.site.parts.limits))
 
-    async def _answer(caller: HttpCaller, asked: requests.Request, created: int = 200) -> Response:
-        answer = await caller.ask(parts, asked)
+    async def _answer(self, caller: HttpCaller, asked: requests.Request, created: int = 200) -> Response:
+        answer = await caller.ask(self.site.parts, asked)
         if answer.ok is None:
             assert answer.error is not None
             error = answer.error
@@ -80,11 +86,17 @@ def operations(site: Site) -> list[Operation]:
         body = b"{" + answer.ok[len(OK) :].removeprefix(b",")
         return json_answer(body, 200 if body.endswith(DUPLICATE) else created)
 
+
+def operations(site: Site) -> list[Operation]:
+    """Me, conversations, messages, and everything else by its request."""
+    api = Api(site)
+    # A request may be as large as it may be as a frame.
+    as_frame = Bounds(body_bytes=site.config().limits.max_frame_bytes, body_s=SMALL_BODY_S)
     return [
         Operation(
             method="POST",
             path="/v1/conversations/{id}/messages",
-            run=send,
+            run=api.send,
             bounds=as_frame,
             text="Sends a message: 201, or 200 where it was sent before.",
             body=request_body("message.send", "type", "conversation"),
@@ -93,7 +105,7 @@ def operations(site: Site) -> list[Operation]:
         Operation(
             method="GET",
             path="/v1/conversations/{id}/messages",
-            run=history,
+            run=api.history,
             text="A page of messages, before or after a seq, or the newest.",
             query=(
                 Query(name="before", schema=reference("Mark"), text="Only messages before this seq."),
@@ -105,7 +117,7 @@ def operations(site: Site) -> list[Operation]:
         Operation(
             method="GET",
             path="/v1/conversations",
-            run=conversations,
+            run=api.conversations,
             text="A page of the caller's conversations, the newest first.",
             query=(
                 CURSOR,
@@ -117,7 +129,7 @@ def operations(site: Site) -> list[Operation]:
         Operation(
             method="GET",
             path="/v1/me",
-            run=me,
+            run=api.me,
             text="The caller.",
             answers={
                 200: {"type": "object", "properties": {"user": reference("User")}, "required": ["user"]},
@@ -126,7 +138,7 @@ def operations(site: Site) -> list[Operation]:
         Operation(
             method="POST",
             path="/v1/requests",
-            run=ask,
+            run=api.ask,
             bounds=as_frame,
             text="Any request of the protocol that needs no connection.",
             body=any_request(),

@@ -19,7 +19,7 @@ from .first_start import may_make
 from .lock import Held, Lock, not_taken
 from .open_store import open_store, place_of
 
-PATIENCE = 10.0
+STORE_WAIT_S = 10.0
 """Seconds that a command waits for another one, or for a daemon that starts or stops."""
 
 AGAIN = 0.05
@@ -30,7 +30,7 @@ def run(loaded: Loaded, verb: Verb) -> Answer:
     """Do it, wherever the store is. Raises VerbFailed."""
     config = loaded.config
     verb = parse(written(verb))  # one check of what was typed, for both ways
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + STORE_WAIT_S
     while True:
         try:
             with opened(loaded, new=verb.NEW_STORE and _may_make(loaded)) as store:

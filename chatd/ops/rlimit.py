@@ -8,7 +8,7 @@ import resource
 OTHERS = 64
 """Beside the sockets of connections: database, log, libraries."""
 
-ENOUGH = 65_536
+WANTED_DESCRIPTORS = 65_536
 """More than this is not asked for without a need."""
 
 
@@ -26,6 +26,6 @@ def most() -> int | float:
 def allow(wanted: int = 0) -> None:
     """Let this process and those that it starts have so many, or as many as the system lets them; never fewer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    target = int(min(max(wanted, ENOUGH), most()))
+    target = int(min(max(wanted, WANTED_DESCRIPTORS), most()))
     if soft != resource.RLIM_INFINITY and soft < target:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))

@@ -36,7 +36,7 @@ from .systemd import Notifier
 log = structlog.get_logger("chatd.serving")
 
 
-PATIENCE = 10.0
+STORE_WAIT_S = 10.0
 """Seconds that a daemon waits for a command that has the store."""
 
 
@@ -84,7 +84,7 @@ def _may_make(loaded: Loaded, *, development: bool) -> bool:
 
 def _lock(config: Config) -> Lock:
     """Make this process the one that has the data folder and the database."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + STORE_WAIT_S
     while True:
         try:
             return Lock(config.data_path(), config.database_path() if config.database_is_file() else None, daemon=True)

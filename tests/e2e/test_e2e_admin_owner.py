@@ -49,13 +49,13 @@ async def test_what_a_killed_daemon_left_is_replaced(operator: Operator) -> None
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         await daemon.kill()
-    assert (operator.folder / "data" / control.NAME).is_socket()
+    assert (operator.folder / "data" / control.SOCKET_NAME).is_socket()
     assert "pat-1" in await operator.say("user", "list")
     async with running(operator.folder, development=False) as daemon:
         async with signed_in(daemon, await operator.token("pat-1")):
             pass
         assert await daemon.stop() == 0
-    assert not (operator.folder / "data" / control.NAME).exists()
+    assert not (operator.folder / "data" / control.SOCKET_NAME).exists()
 
 
 async def test_a_command_waits_for_another(operator: Operator) -> None:
@@ -115,14 +115,14 @@ async def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
         await operator.people()
         assert f"process {daemon.pid}" in await operator.refused("serve", "--port", "0")
         assert await daemon.stop() == 0
-    assert not (folder / "data" / control.NAME).exists()
+    assert not (folder / "data" / control.SOCKET_NAME).exists()
 
 
 # -- the control socket --
 
 
 async def answer(folder: Path, request: bytes) -> bytes:
-    async with await trio.open_unix_socket(folder / "data" / control.NAME) as stream:
+    async with await trio.open_unix_socket(folder / "data" / control.SOCKET_NAME) as stream:
         with trio.fail_after(20):
             await stream.send_all(request)
             return b"".join([data async for data in stream])
@@ -130,7 +130,7 @@ async def answer(folder: Path, request: bytes) -> bytes:
 
 async def test_the_control_socket_is_for_its_owner_and_bounded(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
-        mode = (operator.folder / "data" / control.NAME).stat().st_mode
+        mode = (operator.folder / "data" / control.SOCKET_NAME).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
         for request in (
             b"\n", b"hello\n", b"[]\n", b'{"verb": 7}\n', b'{"verb": "sell"}\n', b'{"verb": "user.list", "after": 7}\n',
@@ -143,7 +143,8 @@ async def test_the_control_socket_is_for_its_owner_and_bounded(operator: Operato
         assert "lifetime" in unknown["error"]
         # Who says nothing holds up nobody for long, and nobody at all while there are places.
         idle = [
-            await trio.open_unix_socket(operator.folder / "data" / control.NAME) for _ in range(control.AT_ONCE - 1)
+            await trio.open_unix_socket(operator.folder / "data" / control.SOCKET_NAME)
+            for _ in range(control.AT_ONCE - 1)
         ]
         await operator.people()
         for stream in idle:

@@ -59,8 +59,8 @@ def changes() -> st.SearchStrategy[Change]:
     seats = in_chats + in_groups * 3
 
     @st.composite
-    def seated(draw: st.DrawFn, /, kind: type[Any], **rest: st.SearchStrategy[Any]) -> Change:
-        conversation, user = draw(st.sampled_from(seats))
+    def seated(draw: st.DrawFn, /, kind: type[Any], where: Any = seats, **rest: st.SearchStrategy[Any]) -> Change:
+        conversation, user = draw(st.sampled_from(where))
         fields = {name: draw(strategy) for name, strategy in rest.items()}
         change: Change = kind(conversation=conversation, user=user, **fields)
         return change
@@ -82,19 +82,14 @@ def changes() -> st.SearchStrategy[Change]:
     title = st.sampled_from(["Recall", "Implants"])
     rights = st.sampled_from([frozenset({"owner"}), frozenset({"owner", "member"})])
     since = st.none() | st.integers(0, 60)
-    grouped = st.sampled_from([*in_groups * 5, *in_chats[:1]])
-
-    @st.composite
-    def in_group(draw: st.DrawFn, /, kind: type[Any], **rest: st.SearchStrategy[Any]) -> Change:
-        conversation, user = draw(grouped)
-        fields = {name: draw(strategy) for name, strategy in rest.items()}
-        change: Change = kind(conversation=conversation, user=user, **fields)
-        return change
+    grouped = [*in_groups * 5, *in_chats[:1]]
 
     regroup = st.one_of(
-        in_group(SetTitle, title=title, message=st.just(""), at=st.just(0), by=rights),
-        in_group(AddParticipant, other=person, message=st.just(""), at=st.just(0), by=rights, limit=st.just(FULL)),
-        in_group(RemoveParticipant, other=person, message=st.just(""), at=st.just(0), by=rights),
+        seated(SetTitle, grouped, title=title, message=st.just(""), at=st.just(0), by=rights),
+        seated(
+            AddParticipant, grouped, other=person, message=st.just(""), at=st.just(0), by=rights, limit=st.just(FULL)
+        ),
+        seated(RemoveParticipant, grouped, other=person, message=st.just(""), at=st.just(0), by=rights),
     )
     create = st.builds(
         CreateGroup,

@@ -41,7 +41,7 @@ from protocol.times import from_rfc3339
 HISTORY = 20
 """Messages shown at the beginning, and after a long absence."""
 
-PATIENCE = 1.0
+RETRY_S = 1.0
 """Seconds until the other person is looked for again, and until what failed for now is tried again."""
 
 UNDERWAY = 100
@@ -241,7 +241,7 @@ class Chat:
                 if error.code == ErrorCode.NOT_FOUND and not waiting:
                     waiting = True
                     self._note(f"there is no {self.other} yet; waiting for {self.other} to appear ...")
-                await trio.sleep(error.retry_after or PATIENCE)
+                await trio.sleep(error.retry_after or RETRY_S)
         if self._epoch not in (None, self.client.replica.epoch):
             self._note("the server went back to a backup; what follows is what it has now")
         self._epoch = self.client.replica.epoch
@@ -266,7 +266,7 @@ class Chat:
                 sending = self.client.post(self._conversation, line)
                 self._typed.add(sending.client_id)
                 underway.start_soon(self._settle, sending, places)
-        with trio.move_on_after(PATIENCE):  # it is kept; what is still to be shown hardly matters
+        with trio.move_on_after(RETRY_S):  # it is kept; what is still to be shown hardly matters
             while self._typed:
                 await self._drawn.wait()
         end.cancel()
@@ -295,7 +295,7 @@ class Chat:
             try:
                 await self.client.receipt(held.id, read=self._shown)
             except RequestFailed as error:
-                await trio.sleep(error.retry_after or PATIENCE)
+                await trio.sleep(error.retry_after or RETRY_S)
 
     # -- what comes --
 

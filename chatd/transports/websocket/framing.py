@@ -2,8 +2,8 @@
 
 from chatd.core.native import NativeJson
 
-TEXT = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2)
-BINARY = 0x82  # FIN and opcode 2
+TEXT_FRAME = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2)
+BINARY_FRAME = 0x82  # FIN and opcode 2
 PING = b"\x89\x00"
 """A WebSocket ping without payload."""
 
@@ -17,15 +17,15 @@ def text_frame(json: bytes) -> bytes:
     """A WebSocket text frame from the server."""
     size = len(json)
     if size < 126:
-        return bytes((TEXT, size)) + json
+        return bytes((TEXT_FRAME, size)) + json
     if size < 65_536:
-        return bytes((TEXT, 126, size >> 8, size & 0xFF)) + json
-    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + json
+        return bytes((TEXT_FRAME, 126, size >> 8, size & 0xFF)) + json
+    return bytes((TEXT_FRAME, 127)) + size.to_bytes(8, "big") + json
 
 
 def binary_frame(data: bytes) -> bytes:
     """A WebSocket binary frame from the server."""
-    return bytes((BINARY,)) + text_frame(data)[1:]
+    return bytes((BINARY_FRAME,)) + text_frame(data)[1:]
 
 
 class WebSocketJson(NativeJson):
