@@ -8,15 +8,22 @@ daemon   store and gate (ended last)
 """
 
 import random
+import secrets
 import socket
 import ssl
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import structlog
 import trio
 
+from chatd.attachments.files import Files
+from chatd.attachments.links import Links
+from chatd.attachments.scan import Scanner
+from chatd.attachments.types import DOWNLOADS
+from chatd.attachments.worker import Worker
 from chatd.auth import elsewhere
 from chatd.auth.chain import development_chain, production_chain
 from chatd.auth.jwt_method import JwtAuthenticator
@@ -74,6 +81,8 @@ GATHER_S = 0.003
 REMEMBERED_S = 60.0
 """Seconds that a checked token is remembered where every change of users and tokens goes by this daemon."""
 
+DECODER = (sys.executable, "-m", "chatd", "attachment-worker")
+
 ENGINES: dict[str, MakeEngine] = {"trio-websocket": LibraryEngine, "own": OwnEngine}
 
 
@@ -85,7 +94,7 @@ def wall_clock() -> int:
 class Daemon:
     """One chat daemon around a store. The clock, the ids and what runs the store's calls are injected.
 
-    `tokens` are needed but in development mode, which accepts none.
+    `tokens` are needed but in development mode, which accepts none. `decoder`: the command that decodes files.
 
     Raises BadSecret and ConfigError where a way to sign in lacks what it needs.
     """
@@ -105,6 +114,7 @@ class Daemon:
         new_id: Callable[[], str] = new_id,
         rng: random.Random | None = None,
         fetch: Fetch = fetch,
+        decoder: Sequence[str] = DECODER,
     ) -> None:
         self.config = config
         self.store = store
@@ -173,6 +183,7 @@ class Daemon:
                 max_page=limits.max_page,
                 max_participants=limits.max_participants,
                 max_attachment_bytes=limits.max_attachment_bytes,
+                max_attachments=limits.max_attachments,
             ),
             now=now,
             new_id=new_id,
@@ -191,10 +202,25 @@ class Daemon:
             self._revocations = Revocations(self.gate, accounts, now, new_id)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         keep = config.mysql.poll if isinstance(store, SharedStore) else REMEMBERED_S
+        self.files = Files(
+            self.gate,
+            folder=config.files_path(),
+            worker=Worker(decoder),
+            scanner=Scanner(config.files.clamd) if config.files.clamd else None,
+            downloads=frozenset(DOWNLOADS[name] for name in config.files.downloads),
+            max_bytes=limits.max_attachment_bytes,
+            day_bytes=limits.user_attachment_bytes_per_day,
+            free_bytes=2 * limits.free_disk_bytes,
+            now=now,
+            new_id=new_id,
+            run=hash_on,
+        )
         app = make_app(
             Site(
                 parts=self.parts,
                 callers=Callers(self.parts, lambda: self.server.origins, keep=keep),
+                files=self.files,
+                links=Links(secrets.token_bytes() if tokens is None else tokens.key_for("link to a file")),
                 wait_of_user=lambda user: self._buckets.of(user).take() if self._buckets is not None else 0.0,
                 config=lambda: self.config,
                 origins=lambda: self.server.origins,
@@ -277,6 +303,7 @@ class Daemon:
                     connections.cancel_scope.cancel()
                 with trio.move_on_after(self.config.timeouts.commit):
                     await self.parts.presence.close()
+                await self.files.worker.aclose()
                 background.cancel_scope.cancel()
             if self._poller is not None:
                 self._poller.close()

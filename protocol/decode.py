@@ -306,6 +306,8 @@ def _body(request: MessageSend | MessageEdit, limits: Limits) -> str | None:
         return f"`body`: expected at most {limits.max_body_chars} characters, got {len(request.body)}"
     if not request.body and not (isinstance(request, MessageSend) and request.attachments):
         return "`body`: expected at least 1 character (none only with attachments)"
+    if isinstance(request, MessageSend) and request.attachments and len(request.attachments) > limits.max_attachments:
+        return f"`attachments`: expected at most {limits.max_attachments} files, got {len(request.attachments)}"
     return None
 
 

@@ -151,6 +151,7 @@ class Limits:
     max_page: int = 200
     max_participants: int = 500
     max_attachment_bytes: int = 26_214_400
+    max_attachments: int = 10
 
 
 Encoded = Raw

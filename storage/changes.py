@@ -108,7 +108,10 @@ class RemoveParticipant:
 
 @attrs.frozen(slots=False, kw_only=True)
 class SendMessage:
-    """Adds a message. In a direct conversation that the other left, it brings the other back."""
+    """Adds a message. In a direct conversation that the other left, it brings the other back.
+
+    `attachments`: ids of files that the user uploaded, and that no message has yet.
+    """
 
     conversation: str
     user: str
@@ -117,6 +120,7 @@ class SendMessage:
     body: str
     reply_to: int | None
     at: int
+    attachments: tuple[str, ...] = ()
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -355,7 +359,7 @@ class Refused:
 
     reason: Literal["not_found", "forbidden", "conflict", "bad_request"]
     message: str
-    what: Literal["conversation", "user", "message", "token"] | None = None
+    what: Literal["conversation", "user", "message", "token", "attachment"] | None = None
 
 
 @attrs.frozen(slots=False)

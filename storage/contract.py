@@ -33,6 +33,10 @@ were replaced or deleted are kept for the record (`versions`) and shown to no pa
 which is for tokens that the store doesn't know; one added later counts. What expired a week ago is forgotten when
 another token is added. `BeginLineage` gives the store another `epoch`, from the moment its batch is committed.
 
+**Files.** A message takes files that its sender uploaded (`KeptFile`), each once and before it expires; unknown ones,
+others', those of a message already and late ones are alike `not_found`, and the message is not sent. They are shown in
+the order given, wherever the message is, and are gone with its deletion.
+
 **Keyed rows** (`storage.keyed`). A row is put, swapped for another one (`conflict` where it changed meanwhile), or
 taken away once (`not_found` for whoever comes second); rows are deleted by one of their fields. Such changes apply
 before the others of their batch.
@@ -52,7 +56,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from storage.changes import Change, Outcome
-from storage.keyed import Kind, R
+from storage.keyed import KeptFile, Kind, R
 from storage.records import (
     Credentials,
     Hits,
@@ -206,6 +210,13 @@ class ChatStore(Protocol):
         self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int
     ) -> MessagePage | None:
         """Return up to `limit` messages before or after a seq (exclusive), else the newest; None: not the user's."""
+        ...
+
+    def file(self, id: str, user: str, at: int) -> KeptFile | None:
+        """Return a file that the user may have at this time (ms); None where there is none such.
+
+        Those who take part in the conversation may have what is in its messages; before that, the uploader alone.
+        """
         ...
 
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:

@@ -93,15 +93,67 @@ class Revocation:
     expires_at: int
 
 
+@attrs.frozen(kw_only=True)
+class KeptFile:
+    """A file that `user` uploaded. `blob`, `thumbnail`: hashes of contents; `place`: among the files of its message.
+
+    Until a message has it, `conversation` and `message` are None, and it expires; from then on it doesn't.
+    """
+
+    id: str
+    user: str
+    name: str
+    type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    blob: str
+    thumbnail: str | None = None
+    thumbnail_type: str | None = None
+    conversation: str | None = None
+    message: str | None = None
+    place: int = 0
+    created_at: int
+    expires_at: int | None
+
+
+@attrs.frozen(kw_only=True)
+class Upload:
+    """A file that comes in piece by piece, by tus. `id`: of its draft; `length`: None while it isn't known.
+
+    `metadata`: as it came.
+    """
+
+    id: str
+    user: str
+    length: int | None
+    metadata: str
+    created_at: int
+    expires_at: int
+
+
+@attrs.frozen(kw_only=True)
+class Uploaded:
+    """Bytes that a user uploaded in the day that ends at `expires_at`."""
+
+    user: str
+    bytes: int
+    expires_at: int
+
+
 @attrs.frozen
 class Kind(Generic[R]):
-    """A kind of row. `key`: its primary key; `finds`: fields by which rows are looked up; `expires`: a time, ms."""
+    """A kind of row. `key`: its primary key; `finds`: fields by which rows are looked up.
+
+    `expires`: a time, ms; a row without it never expires. `long`: texts of up to 4,096 characters; others have 255.
+    """
 
     table: str
     row: type[R]
     key: str
     finds: tuple[str, ...] = ()
     expires: str | None = None
+    long: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -133,8 +185,21 @@ API_KEY = Kind("chatd_api_key", ApiKey, key="hash", finds=("id",))
 TICKET = Kind("chatd_ticket", Ticket, key="hash", finds=("user",), expires="expires_at")
 INVITATION = Kind("chatd_invitation", Invitation, key="hash", finds=("user", "id"), expires="expires_at")
 REVOCATION = Kind("chatd_revocation", Revocation, key="key", expires="expires_at")
+KEPT_FILE = Kind("chatd_attachment", KeptFile, key="id", finds=("message", "blob", "thumbnail"), expires="expires_at")
+UPLOAD = Kind("chatd_upload", Upload, key="id", finds=("user",), expires="expires_at", long=("metadata",))
+UPLOADED = Kind("chatd_uploaded", Uploaded, key="user", expires="expires_at")
 
-KINDS: tuple[Kind[Any], ...] = (PASSWORD, SIGNED_IN, API_KEY, TICKET, INVITATION, REVOCATION)
+KINDS: tuple[Kind[Any], ...] = (
+    PASSWORD,
+    SIGNED_IN,
+    API_KEY,
+    TICKET,
+    INVITATION,
+    REVOCATION,
+    KEPT_FILE,
+    UPLOAD,
+    UPLOADED,
+)
 BY_ROW: dict[type, Kind[Any]] = {kind.row: kind for kind in KINDS}
 
 
@@ -186,7 +251,8 @@ class MemoryRows:
     def forget(self, kind: Kind[Any], before: int) -> None:
         assert kind.expires is not None
         rows = self._rows[kind.table]
-        self.delete(kind, [key for key, row in rows.items() if getattr(row, kind.expires) < before])
+        times = {key: getattr(row, kind.expires) for key, row in rows.items()}
+        self.delete(kind, [key for key, time in times.items() if time is not None and time < before])
 
 
 class Runs(Protocol):
@@ -210,8 +276,8 @@ class SqlRows:
         self._replace = replace
 
     def get(self, kind: Kind[R], key: str) -> R | None:
-        statement = f"{_select(kind)} WHERE {_quoted(kind.key)} = ?{self._lock}"
-        found = [kind.row(**dict(zip(kind.fields, row, strict=True))) for row in self._run(statement, (key,))]
+        statement = f"{select(kind)} WHERE {_quoted(kind.key)} = ?{self._lock}"
+        found = [row_of(kind, row) for row in self._run(statement, (key,))]
         # A collation may take other keys for the same.
         return next((row for row in found if kind.key_of(row) == key), None)
 
@@ -219,9 +285,9 @@ class SqlRows:
         condition = "" if field is None else f" AND {_quoted(field)} = ?"
         values = (after,) if field is None else (after, value)
         key = _quoted(kind.key)
-        statement = f"{_select(kind)} WHERE {key} > ?{condition} ORDER BY {key} LIMIT ?{self._lock}"
+        statement = f"{select(kind)} WHERE {key} > ?{condition} ORDER BY {key} LIMIT ?{self._lock}"
         rows = self._run(statement, (*values, limit))
-        return [kind.row(**dict(zip(kind.fields, row, strict=True))) for row in rows]
+        return [row_of(kind, row) for row in rows]
 
     def put(self, kind: Kind[R], row: R) -> None:
         columns = ", ".join(map(_quoted, kind.fields))
@@ -238,9 +304,15 @@ class SqlRows:
         self._run(f'DELETE FROM "{kind.table}" WHERE {_quoted(kind.expires)} < ?', (before,))
 
 
+def row_of(kind: Kind[R], values: Row) -> R:
+    """Return the row of the values of `select`."""
+    return kind.row(**dict(zip(kind.fields, values, strict=True)))
+
+
 def _quoted(field: str) -> str:
     return f'"{column(field)}"'
 
 
-def _select(kind: Kind[Any]) -> str:
+def select(kind: Kind[Any]) -> str:
+    """Return the statement for all rows of a kind, without a condition."""
     return f'SELECT {", ".join(map(_quoted, kind.fields))} FROM "{kind.table}"'

@@ -8,7 +8,8 @@ from typing import Any
 from storage.apply import apart, apply_all, finish, keys_of, membership_of, together, users_behind
 from storage.bounds import MAX_CHANGED, cut, page_length
 from storage.changes import Change, Outcome
-from storage.keyed import Kind, MemoryRows, R
+from storage.files import waits_for
+from storage.keyed import KEPT_FILE, KeptFile, Kind, MemoryRows, R
 from storage.records import (
     Conversation,
     Credentials,
@@ -80,6 +81,8 @@ class MemoryStore:
             for conversation, seq in keys.messages:
                 if 1 <= seq <= len(self._messages.get(conversation, ())):
                     unit.messages[conversation, seq] = self._messages[conversation][seq - 1]
+            files = {id: self._keyed.get(KEPT_FILE, id) for id in keys.files}
+            unit.files = {id: file for id, file in files.items() if file is not None}
             outcomes, moved = apply_all(unit, changes)
             self._save(unit)
             return together(finish(unit, outcomes, moved, self._unread), keyed)
@@ -102,6 +105,9 @@ class MemoryStore:
         for conversation, seq in unit.changed_messages:
             message = self._messages[conversation][seq - 1] = unit.messages[conversation, seq]
             self._note(message)
+        for id in unit.sent_files:
+            self._keyed.put(KEPT_FILE, unit.files[id])
+        self._keyed.delete(KEPT_FILE, unit.dropped_files)
         for conversation, seq, rev, body, at in unit.versions:
             self._versions.setdefault((conversation, seq), []).append(MessageVersion(seq, rev, body, at))
         for conversation, user, kind, seq, at in unit.receipts:
@@ -224,6 +230,14 @@ class MemoryStore:
                 page = messages[max(0, end - limit) : end]
                 more = end > limit
             return MessagePage(tuple(page), more, room.participants)
+
+    def file(self, id: str, user: str, at: int) -> KeptFile | None:
+        with self._lock:
+            file = self._keyed.get(KEPT_FILE, id)
+            if file is None or file.conversation is None:
+                return file if file is not None and waits_for(file, user, at) else None
+            room = self._room(file.conversation)
+            return file if room is not None and room.present(user) else None
 
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
         with self._lock:

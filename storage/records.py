@@ -98,7 +98,10 @@ class Reaction:
 
 @attrs.frozen(slots=False, kw_only=True)
 class Attachment:
-    """A file of a message. `type`: MIME; `size`: bytes; `width`, `height`: px; the addresses are for browsers."""
+    """A file of a message. `type`: MIME; `size`: bytes; `width`, `height`: px; the addresses are for browsers.
+
+    Of a file that chatd keeps the addresses are paths on chatd's own site.
+    """
 
     id: str
     name: str

@@ -8,6 +8,7 @@ import attrs
 import structlog
 import trio
 
+from chatd.core.gate import Runner, ThreadRunner
 from storage.blobs import BlobError, Blobs, Draft
 
 from .names import safe_name
@@ -49,13 +50,16 @@ class Accepted:
 
 @attrs.frozen(kw_only=True)
 class Acceptor:
-    """Takes or refuses files. `downloads`: the download-only types that the settings allow; `scanner` None: no scan."""
+    """Takes or refuses files. `downloads`: the download-only types that the settings allow; `scanner` None: no scan.
+
+    `run`: how calls of the disk run.
+    """
 
     blobs: Blobs
     worker: Worker
     scanner: Scanner | None = None
     downloads: Set[FileType] = frozenset()
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(FILE_THREADS))
+    run: Runner = attrs.field(factory=lambda: ThreadRunner(FILE_THREADS))
 
     async def accept(self, draft: Draft, name: str | None) -> Accepted:
         """Take a complete draft under the name that its sender gave it. Raises Refused.
@@ -103,7 +107,7 @@ class Acceptor:
         return await self._do(commit)
 
     async def _do(self, work: Callable[..., T], *args: object) -> T:
-        return await trio.to_thread.run_sync(functools.partial(work, *args), limiter=self._threads)
+        return await self.run(functools.partial(work, *args))
 
 
 def _discard(drafts: list[Draft]) -> None:

@@ -4,6 +4,7 @@ What a token says is believed only after its signature held, and the algorithm i
 its header says of keys (`jwk`, `jku`, `x5u`, `kid`) is never looked at.
 """
 
+import hmac
 import re
 from typing import Any
 
@@ -60,7 +61,12 @@ class Tokens:
 
     def __init__(self, secret: bytes) -> None:
         self._key = OctKey.import_key(secret)
+        self._secret = secret
         self._registry = JWSRegistry(algorithms=[ALGORITHM], strict_check_header=False)
+
+    def key_for(self, purpose: str) -> bytes:
+        """Return a key for something else that is signed: no two purposes share one, and none tells of the secret."""
+        return hmac.digest(self._secret, f"chatd {purpose}".encode(), "sha256")
 
     def issue(self, user: str, jti: str, now: int, lifetime: int) -> tuple[str, Claims]:
         """A token of the user, and what it says. `now` in ms; `lifetime` in s, at least 1."""

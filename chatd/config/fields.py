@@ -233,6 +233,17 @@ def site_secret(text: str) -> str:
     return text
 
 
+DOWNLOADS = ("dicom", "docx", "zip")
+"""Kinds of files that are taken where the settings name them."""
+
+
+def download(text: str) -> str:
+    """Return the name of a kind of file that may be taken for downloads only. Raises ValueError for another word."""
+    if text not in DOWNLOADS:
+        raise ValueError("no kind of file")
+    return text
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 

@@ -16,6 +16,7 @@ from .fields import SQLITE, ConfigError, Setting, number, one_of, path, roles, t
 from .sign_in import BetterAuth, Jwt, NextAuth
 
 DATABASE_FILE = "chatd.db"
+FILES_FOLDER = "files"
 SECRET_FILE = "secret"
 SECRET_LENGTH = 32
 """Characters, at least, of a secret; bytes, at least, of a secret file."""
@@ -107,6 +108,7 @@ class Storage:
         "full", ("full", "normal"), "full: acknowledged messages outlive power loss; normal: only a crash of the daemon"
     )
     readers: int = whole(2, 1, 32, "connections that read beside the one that writes")
+    files: str = path("", "a folder", "folder for what people attach; empty: the folder files in the data folder")
 
 
 @attrs.frozen(kw_only=True)
@@ -143,6 +145,8 @@ class Limits:
     max_page: int = whole(200, 1, 1_000, "items of one page of a list, history or search")
     max_participants: int = whole(500, 2, 2_000, "people in a conversation")
     max_attachment_bytes: int = whole(26_214_400, 1, 2**40, "bytes of an attached file")
+    max_attachments: int = whole(10, 1, 50, "files of a message")
+    user_attachment_bytes_per_day: int = whole(2**30, 1, 2**50, "bytes that a user may upload in 24 hours")
     outbox_bytes: int = whole(1_048_576, 65_536, 2**30, "bytes queued for a connection before it is cut as too slow")
     connections: int = whole(10_000, 1, 1_000_000, "connections in all")
     connections_per_user: int = whole(50, 1, 1_000_000, "connections of one user")
@@ -221,6 +225,23 @@ class Web:
 
 
 @attrs.frozen(kw_only=True)
+class Files:
+    """What people attach: which kinds are taken, who looks at them, and how long browsers keep them."""
+
+    downloads: tuple[str, ...] = texts(
+        (), fields.download, 'a list of "dicom", "docx" and "zip"',
+        "kinds of files that are taken beside pictures, videos, recordings, PDF and text; never shown, only downloaded"
+    )  # fmt: skip
+    clamd: str = text(
+        "", r"^(/[^\x00-\x1f]{1,100}|[^\s/:]{1,253}:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})?\Z",
+        "the path of a socket, or host:port", "clamd, which scans each file for viruses; empty: nothing is scanned"
+    )  # fmt: skip
+    cache: Literal["hour", "never"] = one_of(
+        "hour", ("hour", "never"), "hour: the browser of who may see a file keeps it for an hour; never: it keeps none"
+    )
+
+
+@attrs.frozen(kw_only=True)
 class Metrics:
     """Numbers for Prometheus, at /metrics."""
 
@@ -259,6 +280,7 @@ class Config:
     policy: Policy = attrs.field(factory=Policy)
     messages: Messages = attrs.field(factory=Messages)
     web: Web = attrs.field(factory=Web)
+    files: Files = attrs.field(factory=Files)
     metrics: Metrics = attrs.field(factory=Metrics)
     logs: Logs = attrs.field(factory=Logs)
 
@@ -269,6 +291,10 @@ class Config:
     def secret_path(self) -> Path:
         """The file with what signs tokens, absolute. It may not exist yet; `auth.secret` stands instead of it."""
         return _absolute(self.auth.secret_file) if self.auth.secret_file else self.data_path() / SECRET_FILE
+
+    def files_path(self) -> Path:
+        """The folder for what people attach, absolute. It may not exist yet."""
+        return _absolute(self.storage.files) if self.storage.files else self.data_path() / FILES_FOLDER
 
     def database_is_file(self) -> bool:
         """Whether messages are kept in a SQLite file."""

@@ -14,7 +14,22 @@ from chatd.net.head import Head
 from protocol.codes import ErrorCode
 from storage.contract import Unavailable
 
-from . import account, api, branding, cors, health, invitations, later, metrics, openapi, sign_in, static, tickets
+from . import (
+    account,
+    api,
+    attachments,
+    branding,
+    cors,
+    downloads,
+    health,
+    invitations,
+    later,
+    metrics,
+    openapi,
+    sign_in,
+    static,
+    tickets,
+)
 from .answers import Failed, failed, refused
 from .operation import SMALL_BODY_S, Operation
 from .routing import Methods, Table, methods_of
@@ -30,6 +45,8 @@ FAMILIES: Final = (
     account.operations,
     tickets.operations,
     invitations.operations,
+    attachments.operations,
+    downloads.operations,
     later.operations,
 )
 """Each makes the operations of one feature; a new feature is a file and a name here."""

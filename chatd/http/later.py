@@ -11,10 +11,6 @@ from .operation import Operation
 from .site import Site
 
 LATER: Final = (
-    ("POST", "/v1/attachments"),
-    ("POST", "/v1/attachments/{id}/link"),
-    ("GET", "/v1/attachments/{id}"),
-    ("GET", "/v1/attachments/{id}/thumbnail"),
     ("OPTIONS", "/v1/uploads"),
     ("POST", "/v1/uploads"),
     ("HEAD", "/v1/uploads/{id}"),

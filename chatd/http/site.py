@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import attrs
 
+from chatd.attachments.files import Files
+from chatd.attachments.links import Links
 from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.metrics import Metrics
@@ -19,11 +21,15 @@ class Site:
     `wait`, `wait_of_user`: take a request of an address, a user: 0, or the seconds until they may ask again.
     `problem`: why nothing can be acknowledged, or None.
 
+    `links`: to files, that need no sign-in.
+
     `notes`: what an operator should see to, though messages are acknowledged.
     """
 
     parts: Parts
     callers: Callers
+    files: Files
+    links: Links
     wait_of_user: Callable[[str], float]
     config: Callable[[], Config]
     origins: Callable[[], Origins]

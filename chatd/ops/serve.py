@@ -30,7 +30,7 @@ from .finding import listening_place
 from .first_start import may_make
 from .lock import Held, Lock, not_taken
 from .process import Service
-from .program import program
+from .program import command, program
 from .systemd import Notifier
 
 log = structlog.get_logger("chatd.serving")
@@ -65,7 +65,13 @@ def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[]
         _calm_collector()
         try:
             daemon = Daemon(
-                config, store, development=development, exposed=exposed, encryption=encryption, tokens=tokens
+                config,
+                store,
+                development=development,
+                exposed=exposed,
+                encryption=encryption,
+                tokens=tokens,
+                decoder=command("attachment-worker"),
             )
         except BadSecret as error:
             raise CannotServe(str(error)) from None

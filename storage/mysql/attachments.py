@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 import attrs
 
+from storage.files import add_files, may_have_files
+from storage.keyed import KEPT_FILE, row_of, select
 from storage.records import Attachment, Message
 
 from . import rows
@@ -60,6 +62,8 @@ _UNKNOWN = "application/octet-stream"
 _TYPES = mimetypes.MimeTypes()
 """Python's own table: the same on every machine."""
 
+_KEPT = f'{select(KEPT_FILE)} WHERE "message" IN ({{}})'
+
 _SHOWN = ("messageId", "id", "url", "name", "type", "size", "width", "height", "thumbnailUrl")
 
 
@@ -97,7 +101,7 @@ class Files:
     def put(self, db: Connection, messages: Iterable[Message]) -> list[Message]:
         """The messages with their files: one statement more, where there is any that may have some."""
         found = list(messages)
-        ids = [message.id for message in found if message.deleted_at is None and message.kind == "text"]
+        ids = may_have_files(found)
         if not ids:
             return found
         files: defaultdict[str, list[Attachment]] = defaultdict(list)
@@ -170,8 +174,13 @@ class File:
 
 
 def with_files(db: Connection, messages: Iterable[Message], files: Files | None) -> list[Message]:
-    """The messages, with what the table has for them if there is one."""
-    return list(messages) if files is None else files.put(db, messages)
+    """The messages with the files that chatd keeps, and with what the app's table has for them if there is one."""
+    found = list(messages)
+    kept = rows.many(db, _KEPT, may_have_files(found))
+    if files is not None:
+        found = files.put(db, found)
+    own = [row_of(KEPT_FILE, row) for row in kept]
+    return add_files(found, own) if own else found
 
 
 def unfit(layout: Layout, names: Names) -> str | None:

@@ -8,6 +8,7 @@ import attrs
 from storage import sql
 from storage.apply import keys_of, users_behind
 from storage.changes import Change, PutUser, SeeUser, SetDisabled
+from storage.keyed import KEPT_FILE, row_of, select
 from storage.records import Conversation, Participant, User
 from storage.rules.unit import Unit
 
@@ -22,6 +23,7 @@ _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq")
 USERS = f'SELECT {sql.USER} FROM "User" WHERE "id" IN ({{}})'
 _TOKENS = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE "jti" IN ({{}})'
 _TOKENS_OF = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE "revokedAt" IS NULL AND "userId" IN ({{}})'
+_FILES = f'{select(KEPT_FILE)} WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
 _CUT_OFFS = 'SELECT "userId", "at" FROM "chatd_cut_off" WHERE "userId" IN ({})'
 
 
@@ -67,6 +69,7 @@ def load(
     at = rows.by_pair(db, _AT, keys.messages)
     tokens = chain(rows.many(db, _TOKENS, keys.tokens), rows.many(db, _TOKENS_OF, keys.tokens_of))
     cut_offs = rows.many(db, _CUT_OFFS, keys.tokens_of)
+    uploaded = rows.many(db, _FILES, sorted(keys.files))
     # Only now does anybody look: all of it takes one round trip.
     for row in locked_rooms:
         unit.conversations[row[0]] = sql.conversation(row)
@@ -89,6 +92,7 @@ def load(
         unit.messages[message.conversation, message.seq] = message
     unit.tokens.tokens = {row[0]: sql.token(row) for row in tokens}
     unit.tokens.cut_offs = dict(cut_offs)
+    unit.files = {file.id: file for file in (row_of(KEPT_FILE, row) for row in uploaded) if file.id in keys.files}
     alike = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
     return Loaded(unit, seats, dict(unit.conversations), participants, dict(unit.users), alike)
 

@@ -7,7 +7,8 @@ from storage import sql
 from storage.apply import membership_of
 from storage.bounds import MAX_CHANGED, cut, page_length
 from storage.columns import fill
-from storage.keyed import Kind, R, SqlRows
+from storage.files import waits_for
+from storage.keyed import KEPT_FILE, KeptFile, Kind, R, SqlRows
 from storage.records import (
     Conversation,
     Credentials,
@@ -55,6 +56,7 @@ _SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
 
 _USER_IDS = 'SELECT "id" FROM "User" WHERE "id" IN ({})'
+_IS_THERE = 'SELECT 1 FROM "Message" WHERE "deletedAt" IS NULL AND "id" IN ({})'
 
 _CHANGED_SINCE = (
     f'SELECT {sql.read_message("m")}, k."seq", k."rev", g."at" FROM '
@@ -225,13 +227,22 @@ class Reads:
     ) -> Hits | None:
         with self._pool.reading() as db:
             found = searching.find(db, user, words, conversation=conversation, before=before, limit=limit)
-            if found is None or self._files is None:
-                return found
-            messages = self._files.put(db, [hit.message for hit in found.hits])
+            if found is None:
+                return None
+            messages = with_files(db, [hit.message for hit in found.hits], self._files)
             return Hits(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
         return 0  # there is no index that lags behind
+
+    def file(self, id: str, user: str, at: int) -> KeptFile | None:
+        with self._pool.reading() as db:
+            file = SqlRows(db.run).get(KEPT_FILE, id)
+            if file is None or file.conversation is None:
+                return file if file is not None and waits_for(file, user, at) else None
+            there = rows.many(db, _IS_THERE, [file.message])
+            room = _room_of(db, file.conversation, user)
+            return file if room is not None and any(there) else None
 
     # -- what others wrote --
 

@@ -45,6 +45,10 @@ COUNT_ANEW = (
     'AND m."kind" = \'text\' AND m."senderId" <> p."userId"), '
     f'p."unreadCount" = p."chatdUnread", p."{TOUCHED}" = p."{TOUCHED}" WHERE p."id" IN ({{}})'
 )
+_SEND_FILE = (
+    'UPDATE "chatd_attachment" SET "conversation" = ?, "message" = ?, "place" = ?, "expiresAt" = NULL WHERE "id" = ?'
+)
+_DROP_FILES = 'DELETE FROM "chatd_attachment" WHERE "id" IN ({})'
 _COUNTING = (  # the others whose watermarks count for a message (records.status_of)
     'SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = m."conversationId" '
     'AND p."leftAt" IS NULL AND p."rev" IS NOT NULL AND p."userId" <> m."senderId" '
@@ -184,6 +188,7 @@ class Saver:
         self._save_unread(db, loaded, at)
         self._save_status(db, loaded, at)
         _save_tokens(db, unit)
+        _save_files(db, unit)
         if unit.new_epoch is not None:
             db.run(sql.SET_EPOCH, (unit.new_epoch,))
 
@@ -345,6 +350,13 @@ def _passed(loaded: Loaded) -> Iterator[tuple[str, int, int]]:
         for old, new in (before.delivered_seq, now.delivered_seq), (before.read_seq, now.read_seq):
             if new > old:
                 yield key[0], old, new
+
+
+def _save_files(db: Connection, unit: Unit) -> None:
+    for id in unit.sent_files:
+        file = unit.files[id]
+        db.run(_SEND_FILE, (file.conversation, file.message, file.place, id))
+    rows.for_each(db, _DROP_FILES, unit.dropped_files)
 
 
 def _save_tokens(db: Connection, unit: Unit) -> None:

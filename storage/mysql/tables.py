@@ -276,7 +276,7 @@ CUT_OFF = Table("chatd_cut_off", (_exact("userId"), _number("at")), primary=("us
 
 def _keyed(kind: Kind[Any]) -> Table:
     columns = tuple(
-        _exact(column_of(field), 255, null=kind.may_be_null(field))
+        _exact(column_of(field), 4_096 if field in kind.long else 255, null=kind.may_be_null(field))
         if kind.is_text(field)
         else _number(column_of(field), null=kind.may_be_null(field))
         for field in kind.fields

@@ -4,7 +4,8 @@ import attrs
 
 from storage.changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
 from storage.emoji import qualified
-from storage.records import Conversation, Message, Participant, Reaction
+from storage.files import attachment_of, waits_for
+from storage.records import Attachment, Conversation, Message, Participant, Reaction
 
 from .rule import Keys, Rule, Rules
 from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, with_everyone
@@ -28,6 +29,12 @@ def send(unit: Unit, change: SendMessage) -> Answer:
     if change.reply_to is not None and not 1 <= change.reply_to <= before.last_seq:
         return Refused("bad_request", "`reply_to`: there is no such message in this conversation"), ()
     at = change.at
+    files: tuple[Attachment, ...] = ()
+    if change.attachments:
+        waiting = {id for id in change.attachments if id in unit.files and waits_for(unit.files[id], change.user, at)}
+        if len(waiting) < len(change.attachments):
+            return _NO_FILE, ()
+        files = _take_files(unit, change)
     after = moved_on(before, message_at=at)
     message = Message(
         conversation=after.id,
@@ -41,6 +48,7 @@ def send(unit: Unit, change: SendMessage) -> Answer:
         reply_to=change.reply_to,
         data=None,
         sent_at=at,
+        attachments=files,
     )
     unit.put_conversation(after)
     unit.add_message(message)
@@ -62,6 +70,16 @@ def send(unit: Unit, change: SendMessage) -> Answer:
     if not back:
         return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,)), moved
     return with_everyone(unit, after, before.rev, messages=(message,), entered=back), moved + back
+
+
+def _take_files(unit: Unit, change: SendMessage) -> tuple[Attachment, ...]:
+    """Give the files to the message; nobody can send them again, and they don't expire."""
+    for place, id in enumerate(change.attachments):
+        unit.files[id] = attrs.evolve(
+            unit.files[id], conversation=change.conversation, message=change.message, place=place, expires_at=None
+        )
+        unit.sent_files[id] = None
+    return tuple(attachment_of(unit.files[id]) for id in change.attachments)
 
 
 def edit(unit: Unit, change: EditMessage) -> Answer:
@@ -102,6 +120,7 @@ def delete(unit: Unit, change: DeleteMessage) -> Answer:
     tombstone = attrs.evolve(message, rev=after.rev, body="", reactions=(), attachments=(), deleted_at=change.at)
     unit.put_conversation(after)
     unit.retext(message, tombstone, change.at)
+    unit.dropped_files += [file.id for file in message.attachments]
     moved = [
         row
         for row in unit.participants[after.id].values()
@@ -138,6 +157,7 @@ def react(unit: Unit, change: React) -> Answer:
 
 
 _DELETED = Refused("conflict", "this message was deleted")
+_NO_FILE = Refused("not_found", "no such attachment", "attachment")
 
 
 def _text(unit: Unit, change: MessageChange) -> tuple[Conversation, Message] | Refused:
@@ -160,6 +180,8 @@ def _too_late(message: Message, since: int | None) -> bool:
 def _keys_to_send(keys: Keys, change: SendMessage) -> None:
     keys.conversations.add(change.conversation)
     keys.sent.add((change.user, change.client_id))
+    if change.attachments:
+        keys.files.update(change.attachments)
 
 
 def _keys_to_change(keys: Keys, change: MessageChange) -> None:

@@ -20,6 +20,7 @@ class Keys:
     created: set[tuple[str, str]] = attrs.Factory(set)  # (creator, client_id)
     sent: set[tuple[str, str]] = attrs.Factory(set)  # (sender, client_id)
     messages: set[tuple[str, int]] = attrs.Factory(set)  # (conversation, seq)
+    files: set[str] = attrs.Factory(set)  # uploaded, that are to be sent
     tokens: set[str] = attrs.Factory(set)
     tokens_of: set[str] = attrs.Factory(set)  # users all of whose tokens are looked at
     parting: set[str] = attrs.Factory(set)  # conversations that somebody leaves in this very batch

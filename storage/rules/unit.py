@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 
 from storage.changes import Changed, Outcome, Refused
+from storage.keyed import KeptFile
 from storage.records import Conversation, Message, Participant, User, copy_with
 
 from .token_rows import TokenRows
@@ -28,6 +29,7 @@ class Unit:
     created: dict[tuple[str, str], str] = attrs.Factory(dict)  # (creator, client_id) -> group
     sent: dict[tuple[str, str], Message] = attrs.Factory(dict)  # (sender, client_id) -> message
     messages: dict[tuple[str, int], Message] = attrs.Factory(dict)  # (conversation, seq) -> message
+    files: dict[str, KeptFile] = attrs.Factory(dict)  # uploaded, by id
     tokens: TokenRows = attrs.Factory(TokenRows)
     # What is to be written, in order of first touch.
     new_users: dict[str, int] = attrs.Factory(dict)  # -> when
@@ -41,6 +43,8 @@ class Unit:
     retexted: list[tuple[str, int, str, str | None]] = attrs.Factory(list)  # conversation, seq, old body, new or None
     versions: list[tuple[str, int, int, str, int]] = attrs.Factory(list)  # conversation, seq, rev, old body, at
     tombstones: list[Message] = attrs.Factory(list)
+    sent_files: dict[str, None] = attrs.Factory(dict)
+    dropped_files: list[str] = attrs.Factory(list)
     receipts: list[tuple[str, str, str, int, int]] = attrs.Factory(list)  # conversation, user, kind, seq, at
     new_epoch: str | None = None
 

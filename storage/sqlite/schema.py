@@ -303,6 +303,52 @@ def m007_refill(db: Database) -> None:
     db.execute("""INSERT INTO "chatd_meta" SELECT 'refill', COALESCE(MAX("n"), 0) FROM "Message\"""")
 
 
+@migrations()
+def m008_files(db: Database) -> None:
+    """Files that people upload, the messages that have them, and what is still coming in."""
+    for statement in _FILES.split(";\n"):
+        db.execute(statement)
+
+
+_FILES = """
+CREATE TABLE "chatd_attachment" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "userId" TEXT NOT NULL,
+    "name" TEXT NOT NULL,
+    "type" TEXT NOT NULL,
+    "size" INTEGER NOT NULL,
+    "width" INTEGER,
+    "height" INTEGER,
+    "blob" TEXT NOT NULL,
+    "thumbnail" TEXT,
+    "thumbnailType" TEXT,
+    "conversation" TEXT,
+    "message" TEXT,
+    "place" INTEGER NOT NULL,
+    "createdAt" INTEGER NOT NULL,
+    "expiresAt" INTEGER
+) WITHOUT ROWID;
+CREATE INDEX "chatd_attachment_message_idx" ON "chatd_attachment" ("message");
+CREATE INDEX "chatd_attachment_blob_idx" ON "chatd_attachment" ("blob");
+CREATE INDEX "chatd_attachment_thumbnail_idx" ON "chatd_attachment" ("thumbnail");
+CREATE INDEX "chatd_attachment_expiresAt_idx" ON "chatd_attachment" ("expiresAt");
+CREATE TABLE "chatd_upload" (
+    "id" TEXT NOT NULL PRIMARY KEY,
+    "userId" TEXT NOT NULL,
+    "length" INTEGER,
+    "metadata" TEXT NOT NULL,
+    "createdAt" INTEGER NOT NULL,
+    "expiresAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_upload_userId_idx" ON "chatd_upload" ("userId");
+CREATE INDEX "chatd_upload_expiresAt_idx" ON "chatd_upload" ("expiresAt");
+CREATE TABLE "chatd_uploaded" (
+    "userId" TEXT NOT NULL PRIMARY KEY, "bytes" INTEGER NOT NULL, "expiresAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_uploaded_expiresAt_idx" ON "chatd_uploaded" ("expiresAt")
+"""
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

@@ -9,7 +9,9 @@ from storage import sql
 from storage.apply import CountUnread, membership_of
 from storage.bounds import MAX_CHANGED
 from storage.columns import Row, fill
-from storage.records import Conversation, Membership, Participant, Room, Standing, Summary, User
+from storage.files import add_files, may_have_files
+from storage.keyed import KEPT_FILE, row_of, select
+from storage.records import Conversation, Membership, Message, Participant, Room, Standing, Summary, User
 from storage.rules.rule import Keys
 from storage.rules.token_rows import TokenRows
 
@@ -77,6 +79,8 @@ _MINE = 'p."userId" = ?'
 SUMMARIES = fill(sql.SUMMARIES, mine=_MINE)
 MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=_MINE, present='o."leftAt" IS NULL')
 RECEIPT_TIMES = fill(sql.RECEIPT_TIMES, counted='p."conversationId" = ?')
+
+_FILES_OF = f'{select(KEPT_FILE)} WHERE "message"'
 
 UPSERT_TOKEN = ' ON CONFLICT ("jti") DO UPDATE SET "revokedAt" = excluded."revokedAt"'
 UPSERT_CUT_OFF = ' ON CONFLICT ("userId") DO UPDATE SET "at" = excluded."at"'
@@ -161,6 +165,13 @@ def _spans(db: Connection, conversation: str, spans: list[tuple[int, int]]) -> I
         yield from db.execute(statement, [*(mark for span in chunk for mark in span), conversation]).fetchall()
 
 
+def with_files(db: Connection, messages: list[Message]) -> list[Message]:
+    """The messages with their files."""
+    found = many(db, _FILES_OF, may_have_files(messages))
+    files = [row_of(KEPT_FILE, row) for row in found]
+    return add_files(messages, files) if files else messages
+
+
 def membership(db: Connection, room: Room, user: str) -> Membership:
     row = next(p for p in room.participants if p.user == user)
     return membership_of(row, room.conversation.last_seq, counter(db))
@@ -168,6 +179,7 @@ def membership(db: Connection, room: Room, user: str) -> Membership:
 
 def summary(db: Connection, room: Room, user: str, messages: Messages) -> Summary:
     last = messages.all_of(rows_of(db, HISTORY_AFTER, (room.conversation.id, room.conversation.last_seq - 1, 1)))
+    last = with_files(db, last)
     return Summary(room, membership(db, room, user), last[0] if last else None)
 
 

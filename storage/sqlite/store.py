@@ -11,11 +11,15 @@ from storage import sql
 from storage.apply import apart, apply_all, finish, keys_of, together, users_behind
 from storage.bounds import cut, page_length
 from storage.changes import Change, Outcome
-from storage.keyed import Kind, R, SqlRows
+from storage.columns import Row
+from storage.files import waits_for
+from storage.keyed import KEPT_FILE, KeptFile, Kind, R, SqlRows
 from storage.records import (
     Credentials,
+    Hit,
     Hits,
     IssuedToken,
+    Message,
     MessagePage,
     MessageVersion,
     ReceiptTime,
@@ -109,13 +113,21 @@ class SqliteStore(SqliteFile):
                 unit.conversations[id], participants = cached[id]
                 unit.participants[id] = dict(participants)
         unit.users = statements.users(db, users_behind(unit, keys))
-        for row in statements.by_pair(db, statements.MESSAGE_SENT, keys.sent):
-            unit.sent[row[-2:]] = self._messages.one(row[:-2])
-        for row in statements.by_pair(db, statements.MESSAGE_AT, keys.messages):
-            unit.messages[row[-2:]] = self._messages.one(row[:-2])
+        if found := statements.by_pair(db, statements.MESSAGE_SENT, keys.sent):
+            unit.sent = self._by_key(db, found)
+        if found := statements.by_pair(db, statements.MESSAGE_AT, keys.messages):
+            unit.messages = self._by_key(db, found)
+        for id in keys.files:
+            if (file := SqlRows(db.execute).get(KEPT_FILE, id)) is not None:
+                unit.files[id] = file
         if keys.tokens or keys.tokens_of:
             statements.load_tokens(db, keys, unit.tokens)
         return unit
+
+    def _by_key(self, db: Connection, found: Sequence[Row]) -> dict[tuple[str, Any], Message]:
+        """The messages of rows that end in the keys by which they were looked up."""
+        messages = statements.with_files(db, [self._messages.one(row[:-2]) for row in found])
+        return {row[-2:]: message for row, message in zip(found, messages, strict=True)}
 
     def _save(self, db: Connection, unit: Unit) -> None:
         users = unit.users
@@ -139,6 +151,10 @@ class SqliteStore(SqliteFile):
         statements.write(db, statements.CHANGE_MESSAGE, rows, statements.UPSERT_MESSAGE)
         statements.write(db, sql.INSERT_VERSION, unit.versions)
         statements.write(db, sql.INSERT_RECEIPT, unit.receipts)
+        for id in unit.sent_files:
+            SqlRows(db.execute).put(KEPT_FILE, unit.files[id])
+        if unit.dropped_files:
+            SqlRows(db.execute).delete(KEPT_FILE, unit.dropped_files)
         statements.save_tokens(db, unit.tokens)
         if unit.retexted:
             search.retext(db, unit.retexted)
@@ -258,7 +274,16 @@ class SqliteStore(SqliteFile):
                 end = room.conversation.last_seq + 1 if before is None else before
                 rows = rows_of(db, statements.HISTORY_BEFORE, (conversation, end, limit + 1))
                 page = rows[:limit][::-1]
-            return MessagePage(tuple(self._messages.all_of(page)), len(rows) > limit, room.participants)
+            messages = statements.with_files(db, self._messages.all_of(page))
+            return MessagePage(tuple(messages), len(rows) > limit, room.participants)
+
+    def file(self, id: str, user: str, at: int) -> KeptFile | None:
+        with self._reading() as db:
+            file = SqlRows(db.execute).get(KEPT_FILE, id)
+            if file is None or file.conversation is None:
+                return file if file is not None and waits_for(file, user, at) else None
+            room = statements.rooms(db, [file.conversation]).get(file.conversation)
+            return file if room is not None and room.present(user) else None
 
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
         with self._reading() as db:
@@ -278,7 +303,7 @@ class SqliteStore(SqliteFile):
                 room=room,
                 through=through,
                 participants=participants,
-                messages=messages,
+                messages=tuple(statements.with_files(db, list(messages))),
                 membership=statements.membership(db, room, user),
                 users=statements.users(db, [p.user for p in participants]),
             )
@@ -300,7 +325,11 @@ class SqliteStore(SqliteFile):
         self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
     ) -> Hits | None:
         with self._reading() as db:
-            return search.find(db, self._messages, user, words, conversation=conversation, before=before, limit=limit)
+            found = search.find(db, self._messages, user, words, conversation=conversation, before=before, limit=limit)
+            if found is None:
+                return None
+            messages = statements.with_files(db, [hit.message for hit in found.hits])
+            return Hits(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
 
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
         with self._reading() as db:

@@ -86,6 +86,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
         ([wrong], 'a list like "Message.type=TEXT"') for wrong in ("Message.type", "type=TEXT", "M.a b=c")
     ],
     "mysql.receiver_in_groups": [("everybody", 'one of "", "sender"')],
+    "storage.files": [("a\nb", "the path of a folder")],
     "mysql.names": [([wrong], NAMES) for wrong in ("Message", "Message=a b", "Message.a.b=c", "=x", "Message=`x`")],
     "mysql.poll": [("always", NUMBER(0.1, 3600))],
     "mysql.roles": [([wrong], ROLES_OF) for wrong in ("PRO", "PRO=doctor", "=dentist", "PRO=dentist=x")],
@@ -95,6 +96,8 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "limits.max_page": [("many", INTEGER(1, 1000))],
     "limits.max_participants": [("many", INTEGER(2, 2000))],
     "limits.max_attachment_bytes": [("25M", INTEGER(1, 2**40))],
+    "limits.max_attachments": [("all", INTEGER(1, 50))],
+    "limits.user_attachment_bytes_per_day": [("1 GiB", INTEGER(1, 2**50))],
     "limits.outbox_bytes": [("1M", INTEGER(65536, 2**30))],
     "limits.connections": [("many", INTEGER(1, 1000000))],
     "limits.connections_per_user": [("many", INTEGER(1, 1000000))],
@@ -134,6 +137,9 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "web.media_origins": [(["*"], ORIGINS), (["https://a.example/x"], ORIGINS)],
     "metrics.token": [("a secret with spaces", "16 to 512 printable characters without space")],
     "logs.level": [("INFO", 'one of "debug", "info", "warning", "error"')],
+    "files.downloads": [([wrong], 'a list of "dicom", "docx" and "zip"') for wrong in ("DICOM", "exe")],
+    "files.clamd": [(wrong, "the path of a socket, or host:port") for wrong in ("clamd.ctl", "host", ":3310", "/a\nb")],
+    "files.cache": [("day", 'one of "hour", "never"')],
     "logs.format": [("xml", 'one of "auto", "human", "json"')],
 }
 """Of each setting, text that is wrong for it, and what the error says is allowed. Written by hand, not derived."""

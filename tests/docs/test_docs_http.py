@@ -15,19 +15,28 @@ EXAMPLES = re.findall(
     r"^```sh\n(.*?)\n# (.*?)\n```$", (ROOT / "docs" / "http.md").read_text(), re.DOTALL | re.MULTILINE
 )
 
+IDS = ("C", "F")
+
 
 def pattern(told: str) -> re.Pattern[str]:
-    """What is told, with `...` for anything, and `$C` for the conversation's id."""
+    """What is told, with `...` for anything, and `$C` and `$F` for the ids of the conversation and of a file."""
     parts = [re.escape(part) for part in told.split("...")]
     whole = ".*".join(parts)
-    return re.compile(re.sub(r"\\\$C", r"(?P<C>[^\"]+)", whole, count=1).replace(r"\$C", "(?P=C)"), re.DOTALL)
+    for name in IDS:
+        first = whole.replace(rf"\${name}", rf'(?P<{name}>[^"?]+)', 1)
+        whole = first.replace(rf"\${name}", f"(?P={name})")
+    return re.compile(whole, re.DOTALL)
 
 
 async def test_examples_answer_as_they_say(tmp_path: Path) -> None:
     assert len(EXAMPLES) >= 12
     chatd = f"{shlex.quote(sys.executable)} -m chatd"
     async with running(tmp_path) as daemon:
-        variables = {"CHATD": f"http://127.0.0.1:{daemon.port}", "DATA": str(tmp_path / "data"), "C": ""}
+        variables = {
+            "CHATD": f"http://127.0.0.1:{daemon.port}",
+            "DATA": str(tmp_path / "data"),
+            **dict.fromkeys(IDS, ""),
+        }
         for command, told in EXAMPLES:
             command = command.replace("curl -s ", "curl -s -w '\\n%{http_code}' ")
             command = re.sub(r"^chatd ", f"{chatd} ", command)
@@ -42,6 +51,6 @@ async def test_examples_answer_as_they_say(tmp_path: Path) -> None:
                 said = f"{status} {body}"
             found = pattern(told).fullmatch(said)
             assert found, f"{command}\nsays {said}\nand not {told}"
-            if "C" in found.groupdict():
-                assert variables["C"] in ("", found["C"])
-                variables["C"] = found["C"]
+            for name, id in found.groupdict().items():
+                assert variables[name] in ("", id)
+                variables[name] = id

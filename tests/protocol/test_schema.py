@@ -109,7 +109,7 @@ OBJECT_FIELDS = {
     " deleted_at? status? data?",
     "Reaction": "emoji count users",
     "Attachment": "id name type size width? height? url thumbnail_url?",
-    "Limits": "max_frame_bytes max_body_chars max_revs max_page max_participants max_attachment_bytes",
+    "Limits": "max_frame_bytes max_body_chars max_revs max_page max_participants max_attachment_bytes max_attachments",
     "RevState": "rev reset",
     "PresenceState": "user online last_seen?",
     "Hit": "conversation message snippet",

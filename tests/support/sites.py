@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 from chatd import metrics
 from chatd.config import Config, Server, Web
@@ -23,6 +24,8 @@ def site(
     given: dict[str, Any] = {
         "parts": None,  # operations that ask the chat are tested with a daemon
         "callers": None,
+        "files": Mock(max_bytes=1_000_000),
+        "links": None,
         "wait_of_user": lambda user: 0.0,
         "wait": lambda client: 0.0,
         "notes": lambda: [],

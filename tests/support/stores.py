@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import attrs
@@ -22,6 +23,7 @@ from storage.changes import (
     Leave,
     OpenDirect,
     Outcome,
+    PutRow,
     PutUser,
     React,
     Refused,
@@ -33,6 +35,7 @@ from storage.changes import (
     Unchanged,
 )
 from storage.contract import Store
+from storage.keyed import KeptFile
 from storage.memory import MemoryStore
 from storage.mysql.store import MysqlStore
 from storage.records import Message, Participant, Since
@@ -185,6 +188,7 @@ class Desk:
         *,
         client_id: str | None = None,
         reply_to: int | None = None,
+        attachments: Sequence[str] = (),
     ) -> SendMessage:
         number = next(self._numbers)
         return SendMessage(
@@ -195,7 +199,16 @@ class Desk:
             body=body,
             reply_to=reply_to,
             at=self.tick(),
+            attachments=tuple(attachments),
         )
+
+    def upload(self, user: str, id: str, **fields: Any) -> KeptFile:
+        """A file that waits for its message, for a second where nothing else is said."""
+        values = {"name": f"{id}.jpg", "type": "image/jpeg", "size": 7, "blob": f"hash of {id}"}
+        now = self.tick()
+        file = KeptFile(id=id, user=user, created_at=now, **{**values, "expires_at": now + 1_000, **fields})
+        self.do(PutRow(row=file))
+        return file
 
     def receipt(
         self, conversation: str, user: str, *, delivered: int | None = None, read: int | None = None

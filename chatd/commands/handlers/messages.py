@@ -5,7 +5,7 @@ from chatd.commands.emoji import is_emoji
 from chatd.commands.paging import fit
 from chatd.core import view
 from chatd.core.caller import Read
-from chatd.core.errors import Refusal, not_found, not_yet
+from chatd.core.errors import Refusal, not_found
 from protocol.codes import ErrorCode
 from protocol.frames import HistoryOk
 from protocol.requests import MessageDelete, MessageEdit, MessageHistory, MessageReact, MessageSend
@@ -17,8 +17,6 @@ DEFAULT_PAGE = 50
 def send(context: Context[MessageSend]) -> SendMessage:
     """A text; its `client_id` makes a repeat harmless."""
     r, parts = context.request, context.parts
-    if r.attachments:
-        raise not_yet()
     return SendMessage(
         conversation=r.conversation,
         user=context.caller.user_id,
@@ -27,6 +25,7 @@ def send(context: Context[MessageSend]) -> SendMessage:
         body=r.body,
         reply_to=r.reply_to,
         at=parts.now(),
+        attachments=tuple(r.attachments or ()),
     )
 
 

@@ -48,11 +48,18 @@ def test_row_of_every_kind_is_kept_changed_and_deleted(store: Store, rows_of: Ki
     assert store.commit([TakeRow(kind=kind, key="k1")]) == [RowsSaved((changed,))]
     assert store.row(kind, "k1") is None
     if kind.expires is not None:
-        expires = getattr(other, kind.expires)
+        expires = 2_000
+        other = attrs.evolve(other, **{kind.expires: expires})
+        store.commit([PutRow(row=other)])
         store.commit([ForgetRows(kind=kind, before=expires)])
         assert store.row(kind, "k2") == other
         store.commit([ForgetRows(kind=kind, before=expires + 1)])
         assert store.row(kind, "k2") is None
+        if kind.may_be_null(kind.expires):
+            lasting = attrs.evolve(other, **{kind.expires: None})
+            store.commit([PutRow(row=lasting)])
+            store.commit([ForgetRows(kind=kind, before=2**53)])
+            assert store.row(kind, "k2") == lasting
 
 
 def test_row_taken_twice_is_not_found_the_second_time(store: Store) -> None:

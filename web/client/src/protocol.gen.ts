@@ -225,6 +225,7 @@ export interface Limits {
   readonly max_page: number;
   readonly max_participants: number;
   readonly max_attachment_bytes: number;
+  readonly max_attachments: number;
 }
 
 /** The `code` of an `error` reply. */

@@ -23,6 +23,7 @@ export const LIMITS: HelloOk["limits"] = {
   max_page: 200,
   max_participants: 500,
   max_attachment_bytes: 26_214_400,
+  max_attachments: 10,
 };
 
 export function user(id: string, name = id): User {
