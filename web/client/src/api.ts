@@ -110,10 +110,29 @@ export interface OutboxItem {
   readonly body: string;
   readonly replyTo: Seq | null;
   readonly attachments: readonly Attachment[];
+  /** Files that go up before it. */
+  readonly files: readonly StagedFile[];
   /** When it was written (ms, server's clock as far as known). */
   readonly createdAt: number;
   /** `failed`: refused for good, waits for `retry` or `discard`; those behind it go on. */
   readonly state: "waiting" | "failed";
+  readonly error: ChatError | null;
+}
+
+/** A file that is to be sent. */
+export interface StagedFile {
+  readonly key: string;
+  readonly conversation: Id;
+  readonly name: string;
+  /** As the browser has it: may be empty, and wrong. */
+  readonly type: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly blob: Blob;
+  /** `waiting`: for a connection, or for its turn. `ready`: the server has it. `failed`: refused for good. */
+  readonly state: "waiting" | "uploading" | "ready" | "failed";
+  /** Bytes that are on their way. */
+  readonly sent: number;
   readonly error: ChatError | null;
 }
 
@@ -232,6 +251,8 @@ export interface Client {
   readonly outbox: Readable<readonly OutboxItem[]>;
   /** By conversation; null until they are read from storage. */
   readonly drafts: Readable<ReadonlyMap<Id, Draft> | null>;
+  /** Files beside the drafts, by conversation. */
+  readonly staged: Readable<ReadonlyMap<Id, readonly StagedFile[]>>;
   /** New messages of others, as they come in; for notifications and announcements. */
   onIncoming(listener: (incoming: Incoming) => void): () => void;
   /** All events, also those that the client itself has no use for. */
@@ -271,6 +292,20 @@ export interface Client {
     body: string,
     options?: { readonly replyTo?: Seq | null; readonly attachments?: readonly Attachment[] },
   ): string;
+  /**
+   * Stages a file beside the conversation's draft: it goes up at once, is sent with the draft, and survives the browser.
+   * Returns its key. The caller has looked at its size (`limits.max_attachment_bytes`).
+   */
+  attach(conversation: Id, file: Blob, name: string): string;
+  /** Takes a staged file away; what runs of its upload ends. */
+  detach(key: string): void;
+  /** Tries a staged file again that was refused. */
+  retryFile(key: string): void;
+  /**
+   * An address under which the browser gets a file by itself: for pictures, players and tabs. Good for some minutes,
+   * where the session is no cookie.
+   */
+  fileUrl(file: Attachment, which?: "whole" | "thumbnail"): string | Promise<string>;
   /** Sends a failed one again, or a waiting one at once. */
   retry(key: string): void;
   /** Takes one back that the server has not acknowledged. One that is just under way may have gone out all the same. */

@@ -39,6 +39,7 @@ export class ChatClient implements Client {
   readonly presence;
   readonly outbox;
   readonly drafts;
+  readonly staged;
   private readonly engine: Engine;
 
   constructor(options: ClientOptions = {}) {
@@ -49,6 +50,7 @@ export class ChatClient implements Client {
     this.presence = engine.views.presence;
     this.outbox = engine.outbox.all;
     this.drafts = engine.drafts.all;
+    this.staged = engine.files.drafts;
   }
 
   // -- life --
@@ -164,15 +166,36 @@ export class ChatClient implements Client {
     body: string,
     { replyTo = null, attachments = [] }: { replyTo?: Seq | null; attachments?: readonly Attachment[] } = {},
   ): string {
-    const { outbox, drafts, typing, clock, connection } = this.engine;
+    const { env, outbox, drafts, files, typing, clock, connection } = this.engine;
     const text = body.replaceAll("\0", "");
     const length = [...text].length;
     const most = connection.limits?.max_body_chars ?? MAX_BODY_CHARS;
     if (length > most) throw badRequest(`a message has at most ${most} characters, this one has ${length}`);
-    if (!text.trim() && attachments.length === 0) throw badRequest("the message is empty");
+    const staged = files.ofDraft(conversation);
+    if (!text.trim() && attachments.length + staged.length === 0) throw badRequest("the message is empty");
+    if (staged.some(({ state }) => state === "failed")) throw badRequest("a file of the message was refused");
     typing.sent(conversation);
-    const createdAt = clock.serverNow();
-    return outbox.add({ conversation, body: text, replyTo, attachments, createdAt }, drafts.spend(conversation));
+    const key = env.uniqueId();
+    const { keys, writes } = files.spend(conversation, key);
+    const message = { key, conversation, body: text, replyTo, attachments, files: keys, createdAt: clock.serverNow() };
+    outbox.add(message, [...drafts.spend(conversation), ...writes]);
+    return key;
+  }
+
+  attach(conversation: Id, file: Blob, name: string): string {
+    return this.engine.files.add(conversation, file, name);
+  }
+
+  detach(key: string): void {
+    this.engine.files.remove(key);
+  }
+
+  retryFile(key: string): void {
+    this.engine.files.retry(key);
+  }
+
+  fileUrl(file: Attachment, which: "whole" | "thumbnail" = "whole"): string | Promise<string> {
+    return this.engine.links.url(file, which);
   }
 
   retry(key: string): void {

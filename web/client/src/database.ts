@@ -1,11 +1,11 @@
-/** What has to survive the tab: the outbox and the drafts, in one IndexedDB for all users of this browser. */
+/** What has to survive the tab: the outbox, the drafts and the files of both, in one IndexedDB for all users of this browser. */
 
 import type { Environment } from "./environment.js";
 import type { Attachment, Id, Seq } from "./protocol.gen.js";
 import type { ChatErrorFields } from "./errors.js";
 
 const NAME = "chatd";
-const VERSION = 1;
+const VERSION = 2;
 
 export interface OutboxRow {
   readonly user: Id;
@@ -14,6 +14,10 @@ export interface OutboxRow {
   readonly body: string;
   readonly replyTo: Seq | null;
   readonly attachments: readonly Attachment[];
+  /** Keys of its files; absent in what an older page wrote. */
+  readonly files?: readonly string[];
+  /** Its files went up a second time, as the server had forgotten the first. */
+  readonly renewed?: boolean;
   readonly createdAt: number;
   /** The order within the outbox. */
   readonly order: number;
@@ -28,10 +32,32 @@ export interface DraftRow {
   readonly changedAt: number;
 }
 
+/** A file with its bytes. */
+export interface FileRow {
+  readonly user: Id;
+  readonly key: string;
+  readonly conversation: Id;
+  /** The outbox entry that it belongs to; null: it stands beside the draft. */
+  readonly message: string | null;
+  readonly order: number;
+  readonly blob: Blob;
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  /** Where a large upload goes on. */
+  readonly location: string | null;
+  /** The id that the server gave it, once it has all of it. */
+  readonly attachment: Id | null;
+  readonly error: ChatErrorFields | null;
+}
+
 export interface Rows {
   readonly outbox: OutboxRow;
   readonly drafts: DraftRow;
+  readonly files: FileRow;
 }
+
+const STORES = ["outbox", "drafts", "files"] as const;
 
 type StoreName = keyof Rows;
 
@@ -70,8 +96,8 @@ export class Database {
   /** Forgets all that belongs to a user; `others`: all that belongs to anybody else. */
   async forget(user: Id, { others = false } = {}): Promise<void> {
     await this.use((db) => {
-      const transaction = db.transaction(["outbox", "drafts"], "readwrite");
-      for (const name of ["outbox", "drafts"] as const) {
+      const transaction = db.transaction(STORES, "readwrite");
+      for (const name of STORES) {
         const store = transaction.objectStore(name);
         if (!others) {
           store.delete(of(user));
@@ -129,9 +155,12 @@ export class Database {
 function openDatabase(factory: IDBFactory, lost: () => void): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const request = factory.open(NAME, VERSION);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore("outbox", { keyPath: ["user", "key"] });
-      request.result.createObjectStore("drafts", { keyPath: ["user", "conversation"] });
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) {
+        request.result.createObjectStore("outbox", { keyPath: ["user", "key"] });
+        request.result.createObjectStore("drafts", { keyPath: ["user", "conversation"] });
+      }
+      request.result.createObjectStore("files", { keyPath: ["user", "key"] });
     };
     request.onsuccess = () => {
       const db = request.result;

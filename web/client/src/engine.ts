@@ -8,7 +8,9 @@ import { Connection } from "./connection.js";
 import { Database } from "./database.js";
 import { Drafts } from "./drafts.js";
 import { environment, type Environment } from "./environment.js";
+import { Files } from "./files.js";
 import type { Asked, AskOptions, Unnumbered } from "./link.js";
+import { Links } from "./links.js";
 import { Mending } from "./mending.js";
 import { Outbox } from "./outbox.js";
 import { Pages } from "./pages.js";
@@ -18,6 +20,7 @@ import { type Effect, type Frame, Replica } from "./replica.js";
 import { LastUser, wipe } from "./session.js";
 import { Tabs, type TabMessage } from "./tabs.js";
 import { socketUrl, webSocketTransport } from "./transport.js";
+import { upload } from "./upload.js";
 import { Views } from "./views.js";
 
 const MAX_REVS = 500;
@@ -38,6 +41,8 @@ export class Engine {
   readonly mending: Mending;
   readonly outbox: Outbox;
   readonly drafts: Drafts;
+  readonly files: Files;
+  readonly links: Links;
   readonly receipts: Receipts;
   readonly typing: Typing;
   readonly focus: Focus;
@@ -80,6 +85,14 @@ export class Engine {
     });
     const maxPage = () => this.connection.limits?.max_page ?? MAX_PAGE;
     this.pages = new Pages(this.replica, this.views, (request, more) => this.ask(request, more), maxPage);
+    this.files = this.makeFiles();
+    this.links = new Links({
+      env: this.env,
+      origin: () => this.origin,
+      byCookie: this.signIn.kind === "cookie",
+      authorize: () => this.authorize(),
+      serverNow: () => this.clock.serverNow(),
+    });
     this.outbox = this.makeOutbox();
     this.drafts = new Drafts(this.env, this.database, (message) => {
       this.tabs.tell(message);
@@ -94,6 +107,18 @@ export class Engine {
   /** The server's address. */
   get server(): string {
     return this.options.url ?? this.env.origin ?? "http://127.0.0.1";
+  }
+
+  /** Where its HTTP is. */
+  private get origin(): string {
+    return new URL(this.server.replace(/^ws/, "http")).origin;
+  }
+
+  /** Headers of a request over HTTP that say who asks; a cookie goes by itself. */
+  private async authorize(): Promise<Record<string, string>> {
+    const { signIn } = this;
+    if (signIn.kind === "token") return { Authorization: `Bearer ${await signIn.getToken()}` };
+    return signIn.kind === "development" ? { "X-Chatd-User": signIn.user } : {};
   }
 
   get me(): Id {
@@ -228,6 +253,7 @@ export class Engine {
     this.useStorage(id);
     this.views.list.invalidate(); // empty, and known to be so
     this.mending.resume();
+    this.files.flush();
     this.outbox.flush();
     this.receipts.resume();
     this.typing.resume();
@@ -289,11 +315,16 @@ export class Engine {
   // -- storage, and other tabs --
 
   private useStorage(user: Id): void {
-    this.storage = Promise.all([this.outbox.use(user), this.drafts.use(user)]);
+    const { outbox, drafts, files } = this;
+    this.storage = Promise.all([outbox.use(user), drafts.use(user), files.use(user)]).then(() => {
+      files.prune((message) => outbox.has(message));
+      outbox.flush();
+    });
   }
 
   private hear(message: TabMessage): void {
     if (message.type !== "signed-out") {
+      this.files.hear(message);
       this.outbox.hear(message);
       this.drafts.hear(message);
       return;
@@ -314,6 +345,8 @@ export class Engine {
     this.replica.clear();
     this.outbox.clear();
     this.drafts.clear();
+    this.files.clear();
+    this.links.clear();
     this.mending.clear();
     this.unplaced.clear();
     this.presenceWanted.clear();
@@ -326,6 +359,7 @@ export class Engine {
   private rest(): void {
     this.mending.stop();
     this.outbox.stop();
+    this.files.stop();
     this.receipts.clear();
     this.typing.clear();
     this.env.clearTimeout(this.typingTimer);
@@ -366,20 +400,41 @@ export class Engine {
   private makeOutbox(): Outbox {
     return new Outbox(this.env, this.database, {
       online: this.duties.online,
-      send: ({ conversation, key, body, replyTo, attachments }) =>
+      files: this.files,
+      send: ({ conversation, key, body, replyTo }, attachments) =>
         this.duties.ask({
           type: "message.send",
           conversation,
           client_id: key,
           body,
           reply_to: replyTo ?? undefined,
-          attachments: attachments.length ? attachments.map(({ id }) => id) : undefined,
+          attachments: attachments.length ? attachments : undefined,
         }),
       tell: (message) => {
         this.tabs.tell(message);
       },
       changed: (conversation) => {
         this.views.changed(conversation);
+      },
+    });
+  }
+
+  private makeFiles(): Files {
+    const { env, signIn } = this;
+    const to = {
+      env,
+      origin: () => this.origin,
+      authorize: () => this.authorize(),
+      withCredentials: signIn.kind === "cookie",
+    };
+    return new Files(env, this.database, {
+      online: this.duties.online,
+      upload: (file, events) => upload(file, to, events),
+      tell: (message) => {
+        this.tabs.tell(message);
+      },
+      changed: (_conversation, message) => {
+        if (message !== null) this.outbox.fileChanged(message);
       },
     });
   }

@@ -3,6 +3,7 @@ import { backoff } from "./backoff.js";
 import type { Database, OutboxRow, Write } from "./database.js";
 import type { Environment } from "./environment.js";
 import { ChatError } from "./errors.js";
+import type { Files } from "./files.js";
 import { LinkLost } from "./link.js";
 import type { Attachment, Id, Message, Seq } from "./protocol.gen.js";
 import { Store } from "./store.js";
@@ -10,6 +11,12 @@ import type { TabMessage } from "./tabs.js";
 
 /** After which a tab sends what another tab wrote and has not got through: that tab may be frozen. */
 const ADOPT_AFTER_MS = 10_000;
+
+interface Busy {
+  timer?: unknown;
+  attempt: number;
+  sending: boolean;
+}
 
 interface Entry {
   readonly row: OutboxRow;
@@ -19,17 +26,22 @@ interface Entry {
 }
 
 export interface NewMessage {
+  /** Its `client_id`. */
+  readonly key: string;
   readonly conversation: Id;
   readonly body: string;
   readonly replyTo: Seq | null;
   readonly attachments: readonly Attachment[];
+  /** Keys of files that go up before it. */
+  readonly files: readonly string[];
   readonly createdAt: number;
 }
 
 export interface OutboxDuties {
   online(): boolean;
   /** Sends a message on the connection that there is. Rejects with a ChatError or LinkLost. */
-  send(row: OutboxRow): Promise<unknown>;
+  send(row: OutboxRow, attachments: readonly Id[]): Promise<unknown>;
+  readonly files: Pick<Files, "named" | "own" | "again" | "remove" | "retry" | "attachmentOf">;
   tell(message: TabMessage): void;
   /** The entries of a conversation changed. */
   changed(conversation: Id): void;
@@ -43,7 +55,7 @@ export class Outbox {
   readonly all = new Store<readonly OutboxItem[]>(() => this.sorted().map(({ item }) => item));
   private readonly entries = new Map<string, Entry>();
   /** By conversation: under way, or waiting before the next attempt. */
-  private readonly busy = new Map<Id, { timer?: unknown; attempt: number; sending: boolean }>();
+  private readonly busy = new Map<Id, Busy>();
   private readonly adoptions = new Set<unknown>();
   private user: Id | null = null;
   private lastOrder = 0;
@@ -89,18 +101,32 @@ export class Outbox {
   }
 
   /** `together`: what is to be stored with it, or not at all. */
-  add(message: NewMessage, together: readonly Write[] = []): string {
+  add(message: NewMessage, together: readonly Write[] = []): void {
     const order = Math.max(this.env.now(), this.lastOrder + 1);
-    const key = this.env.uniqueId();
-    this.put({ ...message, user: this.user ?? "", key, order, error: null }, true, together);
+    this.put({ ...message, user: this.user ?? "", order, error: null }, true, together);
     this.pump(message.conversation);
-    return key;
+  }
+
+  has(key: string): boolean {
+    return this.entries.has(key);
+  }
+
+  /** One of the entry's files changed: it may be complete now, or never. */
+  fileChanged(key: string): void {
+    const entry = this.entries.get(key);
+    if (!entry) return;
+    this.keep(entry.row, false);
+    const files = this.duties.files.named(filesOf(entry.row));
+    const failed = files.find(({ state }) => state === "failed");
+    if (failed?.error && !entry.row.error) this.refuse(key, failed.error);
+    if (failed || files.every(({ state }) => state === "ready")) this.pump(entry.row.conversation);
   }
 
   retry(key: string): void {
     const entry = this.entries.get(key);
     if (!entry) return;
     this.put({ ...entry.row, error: null }, true);
+    for (const file of filesOf(entry.row)) this.duties.files.retry(file);
     this.pump(entry.row.conversation, { atOnce: true });
   }
 
@@ -160,15 +186,33 @@ export class Outbox {
       this.busy.delete(conversation);
       return;
     }
+    const attachments = this.attachmentsOf(next.row);
+    if (!attachments) {
+      this.busy.delete(conversation); // until its files are up
+      return;
+    }
     busy.sending = true;
     this.busy.set(conversation, busy);
-    void this.send(next, busy);
+    void this.send(next, attachments, busy);
   }
 
-  private async send({ row }: Entry, busy: { timer?: unknown; attempt: number; sending: boolean }): Promise<void> {
+  /** Null: some are still on their way up. A file that is gone altogether is refused by the server's `not_found`. */
+  private attachmentsOf(row: OutboxRow): readonly Id[] | null {
+    const ids = row.attachments.map(({ id }) => id);
+    const keys = filesOf(row);
+    this.duties.files.own(keys);
+    for (const key of keys) {
+      const id = this.duties.files.attachmentOf(key);
+      if (id === null) return null;
+      ids.push(id);
+    }
+    return ids;
+  }
+
+  private async send({ row }: Entry, attachments: readonly Id[], busy: Busy): Promise<void> {
     let waitMs: number | null = null;
     try {
-      await this.duties.send(row); // what came was taken in, and `acknowledge` called
+      await this.duties.send(row, attachments); // what came was taken in, and `acknowledge` called
       busy.attempt = 0;
       const left = this.entries.get(row.key);
       if (left) this.remove(left);
@@ -182,6 +226,9 @@ export class Outbox {
       if (error.temporary || error.code === "unauthorized" || error.code === "closed") {
         waitMs = error.retryAfter === null ? backoff(busy.attempt, this.env.random) : error.retryAfter * 1000;
         busy.attempt += 1;
+      } else if (error.code === "not_found" && !row.renewed && filesOf(row).length > 0) {
+        this.put({ ...row, renewed: true }, true);
+        this.duties.files.again(filesOf(row)); // the server keeps them for a day, and they lay here for longer
       } else {
         this.refuse(row.key, error);
       }
@@ -219,6 +266,7 @@ export class Outbox {
       body,
       replyTo,
       attachments,
+      files: this.duties.files.named(filesOf(row)),
       createdAt,
       state: error ? "failed" : "waiting",
       error: error && new ChatError(error),
@@ -231,6 +279,7 @@ export class Outbox {
   private remove(entry: Entry): void {
     this.drop(entry);
     const { user, key } = entry.row;
+    for (const file of filesOf(entry.row)) this.duties.files.remove(file);
     if (this.user === null) return;
     void this.database.write({ store: "outbox", delete: [user, key] });
     this.duties.tell({ type: "outbox-gone", user, key });
@@ -252,3 +301,5 @@ export class Outbox {
       .sort((a, b) => a.row.order - b.row.order || (a.row.key < b.row.key ? -1 : 1));
   }
 }
+
+const filesOf = ({ files = [] }: OutboxRow): readonly string[] => files;

@@ -2,7 +2,8 @@
 
 import type { ChangeEvent, ErrorCode, Membership, Message, Participant, User } from "../src/protocol.gen.js";
 import type { Transport, TransportEvents } from "../src/transport.js";
-import { AT, C, info, LIMITS, membership, message, participant, user } from "./frames.js";
+import { FakeFiles } from "./fake-files.js";
+import { AT, attachment, C, info, LIMITS, membership, message, participant, user } from "./frames.js";
 
 type Request = { type: string; id?: number } & Record<string, unknown>;
 type Reply = Record<string, unknown>;
@@ -65,6 +66,7 @@ export class FakeServer {
   /** The close code that a `hello` gets instead of an `ok`. */
   refuseHello: number | null = null;
   helloExtra: Reply = {};
+  readonly files = new FakeFiles();
   private expect = new Map<string, number>();
 
   constructor(readonly people: readonly string[]) {
@@ -219,7 +221,13 @@ export class FakeServer {
     if (known !== undefined) {
       return { conversation: C, from: this.rev, rev: this.rev, messages: [this.messages[known - 1]], duplicate: true };
     }
-    const fields = { body: String(request.body), client_id: key, reply_to: request.reply_to as number | undefined };
+    const attachments = ((request.attachments ?? []) as string[]).map((id) => attachment(id));
+    const fields = {
+      body: String(request.body),
+      client_id: key,
+      reply_to: request.reply_to as number | undefined,
+      attachments,
+    };
     const made = this.add(socket.user, fields, request.id === undefined ? null : socket);
     this.expect.set(key, made.seq);
     return { conversation: C, from: this.rev - 1, rev: this.rev, messages: [made], duplicate: false };

@@ -1,6 +1,7 @@
 /** Objects of the protocol for tests: what matters is given, the rest is plain. */
 
 import type {
+  Attachment,
   ChangeEvent,
   HelloOk,
   Info,
@@ -25,6 +26,10 @@ export const LIMITS: HelloOk["limits"] = {
   max_attachment_bytes: 26_214_400,
   max_attachments: 10,
 };
+
+export function attachment(id: string): Attachment {
+  return { id, name: `${id}.jpg`, type: "image/jpeg", size: 1, url: `/v1/attachments/${id}` };
+}
 
 export function user(id: string, name = id): User {
   return { id, name, role: "patient" };

@@ -3,9 +3,9 @@ import { fileURLToPath } from "node:url";
 import { build, type Rollup } from "vite";
 import { expect, it } from "vitest";
 
-const BUDGET_BYTES = 15_000;
+const BUDGET_BYTES = 20_000;
 
-it("the whole client is under 15 kB as brotli", { timeout: 60_000 }, async () => {
+it("the whole client is under 20 kB as brotli", { timeout: 60_000 }, async () => {
   const entry = fileURLToPath(new URL("../src/index.ts", import.meta.url));
   const built = await build({
     configFile: false,

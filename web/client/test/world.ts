@@ -5,6 +5,7 @@ import { afterEach, beforeEach, vi } from "vitest";
 import type { Client, ClientOptions } from "../src/api.js";
 import { createClient } from "../src/index.js";
 import type { Environment } from "../src/environment.js";
+import type { FakeFiles } from "./fake-files.js";
 import type { FakeServer } from "./fake-server.js";
 import { ME } from "./frames.js";
 
@@ -87,6 +88,7 @@ export class Browser {
       document: tab.page.document,
       onLine: () => tab.page.onLine,
       origin: "http://chat.test",
+      transfer: (request) => (tab.killed ? new Promise<never>(() => undefined) : tab.files.transfer(request)),
       fetch: (url) => {
         this.fetched.push(url);
         return Promise.resolve(new Response("{}"));
@@ -115,9 +117,12 @@ export class Browser {
 export class Tab {
   readonly page = new Page();
   readonly client: Client;
+  /** Where files go up. */
+  readonly files: FakeFiles;
   killed = false;
 
   constructor(browser: Browser, server: FakeServer, options: ClientOptions) {
+    this.files = server.files;
     this.client = createClient({
       signIn: { kind: "development", user: ME },
       transport: {
