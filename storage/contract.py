@@ -79,8 +79,16 @@ class StoreError(Exception):
     """The store can't be used as it is; the message is for people, in one line."""
 
 
+class StoreUnreachable(StoreError):
+    """The database server isn't there (yet), or takes no connection now: the same may work in a moment."""
+
+
 class Unavailable(Exception):
     """The store can't answer now: a full disk, a failing one. Nothing of the batch is acknowledged."""
+
+
+class Unreachable(Unavailable):
+    """No connection to the database server can be made now; nothing is wrong with what it was asked."""
 
 
 class TableMismatch(Exception):

@@ -4,6 +4,7 @@ import errno
 import gc
 import ipaddress
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from chatd.ids import new_id
 from chatd.logs.writer import LineWriter
 from chatd.net import tls
 from chatd.net.listen import listen
-from storage.contract import Store, StoreError
+from storage.contract import Store, StoreError, StoreUnreachable
 
 from . import open_store as database
 from . import rlimit as files
@@ -31,6 +32,7 @@ from .first_start import may_make
 from .lock import Held, Lock, not_taken
 from .process import Service
 from .program import command, program
+from .standby import Standby
 from .systemd import Notifier
 
 log = structlog.get_logger("chatd.serving")
@@ -38,6 +40,9 @@ log = structlog.get_logger("chatd.serving")
 
 STORE_WAIT_S = 10.0
 """Seconds that a daemon waits for a command that has the store."""
+
+DAEMON_WAIT_S = 5.0
+"""Seconds that it waits for another daemon that has it."""
 
 
 class CannotServe(Exception):
@@ -55,29 +60,52 @@ def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[]
     except tls.BadCertificate as error:
         raise CannotServe(str(error)) from None
     new = _may_make(loaded, development=development)
-    with closing(_lock(config)), closing(_open_store(config, development=development, new=new)) as store:
-        tokens = None if development else _tokens(config)
+    with closing(_lock(config)):
+        listeners: list[socket.socket] = []
+
+        def attempt() -> Store:
+            return _open_store(config, development=development, new=new)
+
         try:
-            listeners = listen(config.server.host, config.server.port)
-        except OSError as error:
-            raise CannotServe(_cannot_listen(loaded, error)) from None
-        files.allow(files.needed(config.limits.connections))
-        _calm_collector()
-        try:
-            daemon = Daemon(
-                config,
-                store,
-                development=development,
-                exposed=exposed,
-                encryption=encryption,
-                tokens=tokens,
-                decoder=command("attachment-worker"),
+            store = attempt()
+        except StoreUnreachable as error:
+            listeners = _listen(loaded)
+            standby = Standby(
+                config, attempt, str(error), encryption=encryption, development=development, exposed=exposed
             )
-        except BadSecret as error:
-            raise CannotServe(str(error)) from None
-        with closing(_control(config)) as control:
-            service = Service(daemon, listeners, notifier, read, control)
-            trio.run(service.run, lambda: _announce(daemon, service.url))
+            found = trio.run(standby.wait, listeners, notifier)
+            if found is None:
+                notifier.stopping()
+                return
+            store = found
+        with closing(store):
+            tokens = None if development else _tokens(config)
+            listeners = listeners or _listen(loaded)
+            files.allow(files.needed(config.limits.connections))
+            _calm_collector()
+            try:
+                daemon = Daemon(
+                    config,
+                    store,
+                    development=development,
+                    exposed=exposed,
+                    encryption=encryption,
+                    tokens=tokens,
+                    decoder=command("attachment-worker"),
+                )
+            except BadSecret as error:
+                raise CannotServe(str(error)) from None
+            with closing(_control(config)) as control:
+                service = Service(daemon, listeners, notifier, read, control)
+                trio.run(service.run, lambda: _announce(daemon, service.url))
+
+
+def _listen(loaded: Loaded) -> list[socket.socket]:
+    server = loaded.config.server
+    try:
+        return listen(server.host, server.port)
+    except OSError as error:
+        raise CannotServe(_cannot_listen(loaded, error)) from None
 
 
 def _may_make(loaded: Loaded, *, development: bool) -> bool:
@@ -90,13 +118,14 @@ def _may_make(loaded: Loaded, *, development: bool) -> bool:
 
 def _lock(config: Config) -> Lock:
     """Make this process the one that has the data folder and the database."""
-    until = time.monotonic() + STORE_WAIT_S
+    began = time.monotonic()
     while True:
         try:
             return Lock(config.data_path(), config.database_path() if config.database_is_file() else None, daemon=True)
         except Held as held:
-            if not held.daemon and time.monotonic() < until:
-                time.sleep(0.05)  # a command of the operator, done in a moment
+            # A command of the operator is done in a moment; a daemon may be about to end, as at a restart.
+            if time.monotonic() - began < (DAEMON_WAIT_S if held.daemon else STORE_WAIT_S):
+                time.sleep(0.05)
                 continue
             what = "a chatd that runs already" if held.daemon else "a command of chatd"
             raise CannotServe(f"{held.what} is in use by {held.who}, {what}: stop it, or use another --data") from None
@@ -154,9 +183,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def _open_store(config: Config, *, development: bool, new: bool) -> Store:
+    """Open the store. Raises StoreUnreachable where waiting may help, CannotServe where nothing does."""
     try:
         place = database.place_of(config)
         store, warnings = database.open_store(config, new_epoch=new_id, development=development, new=new, upgrade=True)
+    except StoreUnreachable:
+        raise
     except StoreError as error:
         raise CannotServe(str(error)) from None
     if development and not store.development:

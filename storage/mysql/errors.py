@@ -74,6 +74,16 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, pymysql.err.InterfaceError | OSError) or code(error) in _LOST
 
 
+_UNREACHABLE = frozenset({1040, 1203, 2002, 2003, 2005})
+"""The server isn't there, or has too many connections."""
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Return True if no connection was made, for a reason that may go away by itself."""
+    cause = getattr(error, "original_exception", error)
+    return not isinstance(cause, ssl.SSLError) and (is_lost(error) or code(error) in _UNREACHABLE)
+
+
 def is_fault(error: BaseException) -> bool:
     """Return True if the statement itself is wrong: it fails whenever it is tried."""
     kinds = pymysql.err.IntegrityError, pymysql.err.DataError, pymysql.err.NotSupportedError

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from storage.contract import Unavailable
+from storage.contract import Unavailable, Unreachable
 
 from .connection import Connection
-from .errors import Error, Fault, is_fault, is_lost, why
+from .errors import Error, Fault, is_fault, is_lost, is_unreachable, why
 from .names import Names
 from .url import Address
 
@@ -34,6 +34,7 @@ class Pool:
         self._pause = 0.0
         self._pause_ends = 0.0
         self._reason = ""
+        self._raised: type[Unavailable] = Unavailable
         # A place holds a connection, or None where one is to be opened at next use.
         self._places: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
         self._readers = readers
@@ -46,7 +47,7 @@ class Pool:
             raise Unavailable("the store is closed")
         with self._lock:
             if self._clock() < self._pause_ends:
-                raise Unavailable(self._reason)
+                raise self._raised(self._reason)
         try:
             connection = Connection(
                 self._address, self.names, writer=writer, timeout_s=timeout_s or self._address.socket_timeout
@@ -56,7 +57,8 @@ class Pool:
                 self._pause = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause))
                 self._pause_ends = self._clock() + self._pause
                 self._reason = why(error)
-            raise Unavailable(self._reason) from None
+                self._raised = Unreachable if is_unreachable(error) else Unavailable
+            raise self._raised(self._reason) from None
         with self._lock:
             self._pause = 0.0
         return connection

@@ -14,7 +14,7 @@ import attrs
 
 from storage.apply import apart, apply_all, finish, together
 from storage.changes import Change, Outcome, PutUser, Refused, SendMessage, Unchanged
-from storage.contract import StoreError, TableMismatch, Unavailable
+from storage.contract import StoreError, StoreUnreachable, TableMismatch, Unavailable, Unreachable
 from storage.keyed import SqlRows
 
 from . import refill, schema
@@ -23,7 +23,7 @@ from .attachments import Files
 from .column_capacity import ColumnCapacity, is_coarse
 from .connection import Connection
 from .counting import Counts
-from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost, named
+from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost, is_unreachable, named
 from .expressions import present
 from .external_writes import scan
 from .external_writes.ingest import Ingest
@@ -101,10 +101,12 @@ class MysqlStore(Reads):
             self._open(new_epoch, development=development, new=new)
         except (StoreError, Unavailable) as error:
             self.close()
-            raise StoreError(f"database {address}: {error}") from None
+            kind = StoreUnreachable if isinstance(error, Unreachable) else StoreError
+            raise kind(f"database {address}: {error}") from None
         except (Error, OSError) as error:
             self.close()
-            raise StoreError(f"database {address}: {told(error)}") from None
+            kind = StoreUnreachable if is_unreachable(error) else StoreError
+            raise kind(f"database {address}: {told(error)}") from None
 
     def _open(self, new_epoch: Callable[[], str], *, development: bool, new: bool) -> None:
         with self._lock:
