@@ -64,6 +64,8 @@ from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.net.unfinished import Shares
 from chatd.transports.intake import Rates
+from chatd.transports.polling.session import Terms
+from chatd.transports.polling.table import PollingSessions
 from chatd.transports.sessions import Sessions
 from chatd.transports.websocket.connection import Connection, Times
 from chatd.transports.websocket.engine import MakeEngine
@@ -226,6 +228,13 @@ class Daemon:
                 origins=lambda: self.server.origins,
                 wait=lambda client: self.server.wait(client),
                 problem=self.problem,
+                polling=PollingSessions(
+                    self.parts,
+                    self.sessions,
+                    terms=self._polling_terms,
+                    limits=lambda: self.config.limits,
+                    nursery=lambda: self.server.nursery,
+                ),
                 notes=lambda: [*failing(self.jobs), *damage(store.damaged)],
                 metrics=self.metrics,
             )
@@ -328,6 +337,16 @@ class Daemon:
             yield "sessions of the site", repeating(SITE_WATCH_EVERY_S, watch)
         if self._revocations is not None:
             yield "revocations elsewhere", repeating(self.config.mysql.poll, self._revocations.look)
+
+    def _polling_terms(self) -> Terms:
+        return Terms(
+            kept_bytes=self.config.limits.outbox_bytes,
+            hello_s=self.config.timeouts.hello,
+            close_s=self.config.timeouts.close,
+            rates=self._rates,
+            user_bucket=self._buckets.of if self._buckets is not None else None,
+            memory=self.shares.known,
+        )
 
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         connection = Connection(

@@ -36,6 +36,7 @@ class Session(Order):
         self.user_id = ""
         self.address: str | None = None  # of the client, as far as it is known
         self.carried = NOTHING  # what the connection's handshake showed, until `hello`
+        self.bound_to: str | None = None  # the user who alone may sign in, where requests that carry it are signed in
         self.identity: Identity | None = None  # of who signed in; the connection ends with its credential
         self.focus: str | None = None
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost

@@ -26,6 +26,7 @@ from . import (
     later,
     metrics,
     openapi,
+    polling,
     sign_in,
     static,
     tickets,
@@ -47,6 +48,7 @@ FAMILIES: Final = (
     invitations.operations,
     attachments.operations,
     downloads.operations,
+    polling.operations,
     later.operations,
 )
 """Each makes the operations of one feature; a new feature is a file and a name here."""
@@ -145,7 +147,7 @@ class Application:
             if operation.public:
                 return await operation.run(request)
             caller = await self._site.callers.of(request)
-            if wait := self._site.wait_of_user(caller.user_id):
+            if not operation.carries and (wait := self._site.wait_of_user(caller.user_id)):
                 return await self._delayed(wait)
             return await operation.run(request, caller)
         except Failed as error:

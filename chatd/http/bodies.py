@@ -29,6 +29,14 @@ def media_type(head: Head) -> str | None:
 
 async def json_text(request: Request) -> str:
     """Return the text of a JSON body. Raises Failed (415), Refusal, or ClientDisconnect."""
+    try:
+        return (await json_bytes(request)).decode()
+    except UnicodeDecodeError:
+        raise Refusal(ErrorCode.BAD_REQUEST, "the body is not UTF-8") from None
+
+
+async def json_bytes(request: Request) -> bytes:
+    """Return the bytes of a body that is said to be JSON. Raises Failed (415), or ClientDisconnect."""
     if media_type(request.state.head) != "application/json":
         raise Failed(415, ErrorCode.BAD_REQUEST, "the body must be JSON: Content-Type: application/json")
     parts, more = list[bytes](), True
@@ -38,10 +46,7 @@ async def json_text(request: Request) -> str:
             raise ClientDisconnect
         parts.append(message["body"])
         more = message["more_body"]
-    try:
-        return b"".join(parts).decode()
-    except UnicodeDecodeError:
-        raise Refusal(ErrorCode.BAD_REQUEST, "the body is not UTF-8") from None
+    return b"".join(parts)
 
 
 def with_fields(text: str, given: Mapping[str, Any]) -> str:

@@ -63,10 +63,15 @@ class Callers:
         head: Head = request.state.head
         if self._parts.development:
             return await self._admitted(_named(head, request.scope["client"]))
+        return await self._signed_in(self.carried(request))
+
+    def carried(self, request: Request) -> Carried:
+        """Return the credentials of a request that count."""
+        head: Head = request.state.head
         # Where there is a bearer nothing depends on the cookie.
         bearer = (head.get(b"authorization") or b"").lower().startswith(b"bearer ")
         cookies = not bearer and cookie_counts(head, request.scope["scheme"], self._origins())
-        return await self._signed_in(shown(head, cookies=cookies))
+        return shown(head, cookies=cookies)
 
     async def _signed_in(self, carried: Carried) -> HttpCaller:
         digest = sha256(repr((carried.bearer, carried.cookie, carried.cookies)).encode()).digest()

@@ -18,9 +18,6 @@ LATER: Final = (
     ("DELETE", "/v1/uploads/{id}"),
     ("GET", "/v1/oidc/{provider}/start"),
     ("GET", "/v1/oidc/{provider}/callback"),
-    ("POST", "/v1/session"),
-    ("GET", "/v1/session/{id}/events"),
-    ("POST", "/v1/session/{id}/frames"),
 )
 """A feature that comes takes its lines out."""
 

@@ -44,6 +44,8 @@ class Operation:
     body: Schema | None = None
     body_type: str = "application/json"
     answers: Mapping[int, Schema | None] = attrs.field(factory=lambda: {200: None})
+    carries: bool = False
+    """Carries frames of a session, which count towards their user's rate instead of it."""
     hidden: bool = False
     """Left out of the description."""
     label: str | None = None

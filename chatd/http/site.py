@@ -10,6 +10,7 @@ from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.metrics import Metrics
 from chatd.net.origins import Origins
+from chatd.transports.polling.table import PollingSessions
 
 from .callers import Callers
 
@@ -36,4 +37,5 @@ class Site:
     wait: Callable[[tuple[str, int] | None], float]
     problem: Callable[[], str | None]
     notes: Callable[[], list[str]]
+    polling: PollingSessions
     metrics: Metrics

@@ -17,9 +17,10 @@ SECURITY_HEADERS: Final = (
 )
 
 
-def problem(code: str, message: str, *, temporary: bool = False) -> bytes:
+def problem(code: str, message: str, *, temporary: bool = False, **more: int) -> bytes:
     """Return the JSON body of an error; `temporary` says that the same request may succeed later."""
-    return json.dumps({"code": code, "message": message, "temporary": temporary}, separators=(",", ":")).encode()
+    fields = {"code": code, "message": message, "temporary": temporary, **more}
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 @lru_cache(maxsize=1)

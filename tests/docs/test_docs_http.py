@@ -15,11 +15,11 @@ EXAMPLES = re.findall(
     r"^```sh\n(.*?)\n# (.*?)\n```$", (ROOT / "docs" / "http.md").read_text(), re.DOTALL | re.MULTILINE
 )
 
-IDS = ("C", "F")
+IDS = ("C", "F", "S")
 
 
 def pattern(told: str) -> re.Pattern[str]:
-    """What is told, with `...` for anything, and `$C` and `$F` for the ids of the conversation and of a file."""
+    """What is told, with `...` for anything; `$C`, `$F`, `$S` are the ids of the conversation, a file, a session."""
     parts = [re.escape(part) for part in told.split("...")]
     whole = ".*".join(parts)
     for name in IDS:
@@ -48,7 +48,7 @@ async def test_examples_answer_as_they_say(tmp_path: Path) -> None:
             said = run.stdout.decode().strip()
             if "curl" in command:
                 body, _, status = said.rpartition("\n")
-                said = f"{status} {body}"
+                said = f"{status} {body}".strip()
             found = pattern(told).fullmatch(said)
             assert found, f"{command}\nsays {said}\nand not {told}"
             for name, id in found.groupdict().items():

@@ -41,12 +41,16 @@ class Clinic:
     client: Client
     conversation: str
     left: str
+    session: str = ""
 
     async def ask(self, method: str, target: str, body: Any = None, **headers: str) -> Answer:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         if body is not None:
             headers.setdefault("Content_Type", "application/json")
-        return await self.client.ask(method, target.format(c=self.conversation, left=self.left), data, **headers)
+        return await self.client.ask(method, self.at(target), data, **headers)
+
+    def at(self, target: str) -> str:
+        return target.format(c=self.conversation, left=self.left, s=self.session)
 
     async def as_user(self, user: str, method: str, target: str, body: Any = None, **headers: str) -> Answer:
         return await self.ask(method, target, body, Authorization=f"Bearer {self.server.token(user)}", **headers)
@@ -64,7 +68,10 @@ async def clinic(**settings: Any) -> AsyncIterator[Clinic]:
             opened = await said(made, "den-1", "conversation.open", with_="pat-1")
             left = await said(made, "gone", "conversation.open", with_="den-2")
             await said(made, "gone", "conversation.leave", conversation=left["conversation"])
-            made = Clinic(server, client, opened["conversation"], left["conversation"])
+            polled = json.loads((await made.as_user("pat-1", "POST", "/v1/session")).body)["session"]
+            made = Clinic(server, client, opened["conversation"], left["conversation"], polled)
+            hello = {"first": 1, "frames": [{"type": "hello", "id": 1}]}
+            assert (await made.as_user("pat-1", "POST", "/v1/session/{s}/frames", hello)).status == 202
             await said(made, "pat-1", "message.send", conversation=made.conversation, client_id="a", body="it hurts")
             yield made
 
@@ -109,6 +116,10 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/attachments/{c}"): (_NO,) * 6 + (404, 404, 404, 404, 404, 404, _NO),
     ("GET", "/v1/attachments/{c}/thumbnail"): (_NO,) * 6 + (404, 404, 404, 404, 404, 404, _NO),
     ("POST", "/v1/attachments/{c}/link"): (_NO,) * 6 + (404, 404, 404, 404, 404, 404, _NO),
+    ("POST", "/v1/session"): (_NO,) * 6 + (201, 201, 201, 201, 201, 201, _NO),
+    ("GET", "/v1/session/{s}/events"): (_NO,) * 6 + (200, 404, 404, 404, 404, 200, _NO),
+    ("POST", "/v1/session/{s}/frames"): (_NO,) * 6 + (415, 404, 404, 404, 404, 415, _NO),
+    ("DELETE", "/v1/session/{s}"): (_NO,) * 6 + (204, 404, 404, 404, 404, 204, _NO),
     ("DELETE", "/v1/me"): (405,) * 13,
     ("GET", "/v1/requests"): (405,) * 13,
     ("GET", "/nowhere"): (404,) * 13,
@@ -188,7 +199,7 @@ async def test_every_operation_with_every_kind_of_caller(method: str, target: st
 
 def test_table_has_every_operation() -> None:
     served = {(operation.method, operation.path) for operation in app().operations}
-    tested = {(method, target.replace("{c}", "{id}")) for method, target in TABLE}
+    tested = {(method, target.replace("{c}", "{id}").replace("{s}", "{id}")) for method, target in TABLE}
     files = {(method, path) for method, path in served if path.startswith("/assets/") or path.count(".")}
     assert served - files - set(LATER) == {each for each in tested & served if each not in LATER} - files
 

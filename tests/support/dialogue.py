@@ -20,6 +20,8 @@ Every frame has to be written down: one that nobody expected fails the next line
 import json
 import re
 from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from chatd.testing.harness import Server
 from protocol.decode import decode_frame
+from protocol.types import is_id
 
 FOLDER = Path(__file__).parents[1] / "transcripts"
 
@@ -71,6 +74,9 @@ class Peer:
         self.code: int | None = None
         self._server = server
         self._asked: dict[int | str, str] = {}
+
+    def expects(self, hello: dict[str, Any]) -> None:
+        """Learn, before it runs, what its `hello` will be; for those that sign in earlier."""
 
     def take(self, text: str) -> None:
         """Keep a frame, which has to keep to the schema."""
@@ -127,6 +133,7 @@ class Stage:
 
     async def play(self, lines: list[Line]) -> str | None:
         """Return what the daemon did otherwise than it is written, and where, or None."""
+        self._lines = lines
         for line in lines:
             try:
                 await self._play(line.text)
@@ -167,15 +174,16 @@ class Stage:
     async def _peer(self, name: str) -> Peer:
         if name not in self._peers:
             peer = self._peers[name] = self._make_peer(self._server)
+            for hello in _hellos(self._lines, name):
+                peer.expects(hello)
+                break
             await self._nursery.start(peer.run)
         return self._peers[name]
 
     async def _sign_in(self, peer: Peer, what: str) -> None:
-        who, _, more = what.partition(" {")
-        user, role = who.split(", ")
-        hello = {"type": "hello", "id": 0, "user": user, "role": role, **(json.loads("{" + more) if more else {})}
+        hello = _hello_of(what)
         await peer.say(json.dumps(hello))
-        await self._expect(peer, json.dumps({"type": "ok", "re": 0, "user": {"id": user}}), exactly=False)
+        await self._expect(peer, json.dumps({"type": "ok", "re": 0, "user": {"id": hello["user"]}}), exactly=False)
 
     async def _expect(self, peer: Peer, what: str, *, exactly: bool) -> None:
         await wait_all_tasks_blocked()
@@ -223,6 +231,28 @@ class Stage:
             return None
         same = got == wanted and isinstance(got, bool) == isinstance(wanted, bool)
         return None if same else f"{path}: {got!r}, not {wanted!r}"
+
+
+def _hello_of(what: str) -> dict[str, Any]:
+    """The `hello` of a line that somebody signs in."""
+    who, _, more = what.partition(" {")
+    user, role = who.split(", ")
+    return {"type": "hello", "id": 0, "user": user, "role": role, **(json.loads("{" + more) if more else {})}
+
+
+def _hellos(lines: list[Line], name: str) -> Iterator[dict[str, Any]]:
+    """The `hello`s that a connection says, as far as they name a user."""
+    for text in (line.text for line in lines):
+        line = _LINE.fullmatch(text)
+        if line is None or line["who"] != name:
+            continue
+        if line["verb"] == "signs in as":
+            yield _hello_of(line["what"])
+        elif line["verb"] == ">" and '"hello"' in line["what"]:
+            with suppress(ValueError):
+                said = json.loads(line["what"])
+                if is_id(said.get("user", "")):
+                    yield said
 
 
 def _sorted(frame: dict[str, Any]) -> dict[str, Any]:

@@ -1,113 +1,100 @@
 """Ways into the daemon besides WebSocket, as the people of a dialogue: the seams carry them all."""
 
+import json
 import math
+from contextlib import suppress
+from typing import Any
 
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from chatd.commands.dispatch import TABLE, dispatch, dispatch_now
-from chatd.core.errors import Closing, Refusal
-from chatd.core.native import NativeJson
-from chatd.core.numbered import NumberedInput, NumberedSink
-from chatd.core.session import Session
+from chatd.commands.dispatch import TABLE
 from chatd.testing.harness import Server
 from chatd.transports.request import HttpCaller
-from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, Malformed, decode_request
 from protocol.encode import encode
+from storage.changes import PutUser
 
 from .dialogue import Peer
+from .polled import Polled
 
-HELLO_S = 10.0
 
-
-class NumberedPeer(Peer):
-    """A transport that numbers both directions. The client loses every answer once: all is sent and fetched twice."""
+class PollingPeer(Peer):
+    """A session that is polled. The client loses every answer once: all is sent and fetched twice."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(server)
-        parts = server.daemon.parts
-        self._sink = NumberedSink(limit=2**20, on_cut=lambda _: None)
-        self._session = Session(parts.new_id(), self._sink, NativeJson(), gate=parts.gate, stop=self._stop)
-        self._input = NumberedInput()
-        self._said = 0
-        self._frames, self._inbox = trio.open_memory_channel[str](math.inf)
-        self._body = trio.CancelScope()
+        self._who: dict[str, Any] = {"user": "nobody"}
+        self._to_say, self._said = trio.open_memory_channel[str](math.inf)
+
+    def expects(self, hello: dict[str, Any]) -> None:
+        self._who = hello
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        parts, who = self._server.daemon.parts, self._who
+        if parts.store.user(who["user"]) is None:  # so that `hello` finds the user as it would make them
+            await parts.accounts.commit([PutUser(who["user"], who.get("name"), who.get("role"), parts.now())])
+        self._polled = Polled(self._server.open_local, {"X-Chatd-User": who["user"]})
+        opened = await self._polled.open()
+        assert opened.status == 201, opened
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._session.run)
-            nursery.start_soon(self._fetch)
+            nursery.start_soon(self._send)
             task_status.started()
-            with self._body:
-                try:
-                    await self._serve()
-                except Closing as closing:
-                    self.code = closing.code
-            self._deregister()
-            await self._sink.drained()
+            await self._fetch()
             nursery.cancel_scope.cancel()
-        self._inbox.close()
-
-    async def say(self, text: str) -> None:
-        self.note(text)
-        self._said += 1
-        for _ in range(2):
-            for frame in self._input.fresh(self._said, [text]):
-                self._frames.send_nowait(frame)
-        await trio.lowlevel.checkpoint()
-
-    async def vanish(self) -> None:
-        self._sink.cut("gone")
-        self._body.cancel()
-        await trio.lowlevel.checkpoint()
-
-    def _stop(self, code: CloseCode, _reason: str) -> None:
-        self.code = code
-        self._body.cancel()
 
     async def _fetch(self) -> None:
         after = 0
-        while True:
-            fetched = self._sink.take(after)
-            assert self._sink.take(after) == fetched
-            for number, data in fetched:
-                assert number == after + 1
-                after = number
-                self.take(data.decode())
-            if not fetched:
-                await self._sink.news(after)
-            await trio.lowlevel.checkpoint()
+        while self.code is None:
+            told = await self._polled.poll(after)
+            assert told.status in (200, 410), told
+            if told.status == 200 and told.events:
+                again = await self._polled.poll(after)
+                assert list(again.events.items())[: len(told.events)] == list(told.events.items())
+                for number in told.events:
+                    assert number == after + 1
+                    after = number
+                    self.take(json.dumps(told.events[number]))
+            self.code = told.closed
 
-    async def _serve(self) -> None:
-        until = trio.current_time() + HELLO_S
-        while True:
-            text = None
-            with trio.move_on_at(until if self._session.user is None else math.inf):
-                text = await self._inbox.receive()
-            if text is None:
-                raise Closing(CloseCode.NO_HELLO, "no hello")
-            await self._ask(text)
+    async def say(self, text: str) -> None:
+        self.note(text)
+        self._to_say.send_nowait(text)
 
-    async def _ask(self, text: str) -> None:
-        parts, session = self._server.daemon.parts, self._session
-        try:
-            request = decode_request(text, parts.limits)
-        except Malformed as error:
-            raise Closing(error.code, error.reason) from None
-        except BadRequest as error:
-            session.send(Refusal(ErrorCode.BAD_REQUEST, error.message).frame(error.re))
-            return
-        if not dispatch_now(parts, session, request):
-            await dispatch(parts, session, request)
+    async def _send(self) -> None:
+        """Send what is said, all at once that was said at once, as a socket does."""
+        async for text in self._said:
+            texts = [text]
+            with suppress(trio.WouldBlock):
+                while True:
+                    texts.append(self._said.receive_nowait())
+            first = self._polled.said + 1
+            told = await self._polled.say(*texts)
+            if told.status == 202:
+                again = await self._polled.frames(first, *texts)
+                assert again.status == 410 or again.json == told.json
 
-    def _deregister(self) -> None:
-        parts, user = self._server.daemon.parts, self._session.user
-        if user is not None and self._session in parts.registry.of(user.id):
-            last = parts.registry.remove(user.id, self._session)
-            parts.rooms.lost(self._session)
-            if last:
-                parts.presence.depart(user.id)
+    async def vanish(self) -> None:
+        await self._polled.end()
+        await wait_all_tasks_blocked()
+
+
+class StreamPeer(PollingPeer):
+    """The same with its events as a stream."""
+
+    async def _fetch(self) -> None:
+        after = 0
+        while self.code is None:
+            async with self._polled.stream(0, last_event_id=after) as stream:
+                async for event in stream:
+                    if "id" in event:
+                        assert int(event["id"]) == after + 1
+                        after += 1
+                        self.take(event["data"])
+                    elif event.get("event") == "closed":
+                        self.code = json.loads(event["data"])["code"]
+                if stream.refusal is not None:
+                    self.code = stream.refusal.closed
 
 
 class RequestPeer(Peer):

@@ -26,6 +26,7 @@ def site(
         "callers": None,
         "files": Mock(max_bytes=1_000_000),
         "links": None,
+        "polling": None,
         "wait_of_user": lambda user: 0.0,
         "wait": lambda client: 0.0,
         "notes": lambda: [],

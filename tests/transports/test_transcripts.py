@@ -13,7 +13,7 @@ from chatd.config import Config, Messages, Mysql, Server
 from chatd.testing import daemon
 from protocol.requests import REQUESTS
 from support import dialogue, stores
-from support.peers import NumberedPeer, RequestPeer
+from support.peers import PollingPeer, RequestPeer, StreamPeer
 
 NAMES = sorted(path.stem for path in dialogue.FOLDER.glob("*.txt") if " in a " not in path.stem)
 KINDS = [kind for kind in stores.KINDS if kind.name != "sqlite-single"]
@@ -50,7 +50,7 @@ async def test_transcript(
         store.close()
 
 
-@pytest.mark.parametrize("make_peer", [NumberedPeer, RequestPeer])
+@pytest.mark.parametrize("make_peer", [PollingPeer, StreamPeer, RequestPeer])
 @pytest.mark.parametrize("name", NAMES)
 async def test_transcript_by_another_way_in(
     name: str, make_peer: type[dialogue.Peer], autojump_clock: MockClock

@@ -109,9 +109,12 @@ def _offer(context: Context[Hello]) -> Offer:
 async def _authenticate(context: Context[Hello], offer: Offer) -> Identity:
     """Return who says hello. Raises Refusal or Unavailable."""
     try:
-        return await context.parts.sign_in.authenticate(offer)
+        identity = await context.parts.sign_in.authenticate(offer)
+        if context.session.bound_to not in (None, identity.user):
+            raise NotAccepted("this session was opened by another user")
     except NotAccepted as error:
         raise _refused(context, error) from None
+    return identity
 
 
 async def _admit(context: Context[Hello], identity: Identity, offer: Offer) -> User:
