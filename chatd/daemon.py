@@ -59,7 +59,7 @@ from chatd.http.health import damage, failing
 from chatd.http.site import Site
 from chatd.ids import new_id
 from chatd.metrics import Metrics
-from chatd.net.fetching import Fetch, fetch
+from chatd.net.fetching import Fetch, PostForm, fetch, post_form
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.net.unfinished import Shares
@@ -117,6 +117,7 @@ class Daemon:
         rng: random.Random | None = None,
         fetch: Fetch = fetch,
         decoder: Sequence[str] = DECODER,
+        post_form: PostForm = post_form,
     ) -> None:
         self.config = config
         self.store = store
@@ -151,16 +152,18 @@ class Daemon:
             new_id=new_id,
             clock=trio.current_time,
             hash_on=hash_on,
+            tokens=tokens or Tokens(secrets.token_bytes(32)),
+            providers={} if development else elsewhere.providers(config, fetch, post_form, now),
         )
         self._site_rows: dict[str, SiteRows] = {}
-        self._key_sources: list[KeySource] = []
+        self._key_sources = [provider.keys for provider in self.keepers.providers.values()]
         if development:
             sign_in = development_chain(self.gate, accounts, now)
         elif tokens is not None:
             others = list(elsewhere.authenticators(config, self.gate, accounts, now, fetch))
             sign_in = production_chain(self.gate, self.keepers, tokens, now, others)
             self._site_rows = {each.method: each.rows for each in others if isinstance(each, SiteSessionAuthenticator)}
-            self._key_sources = [
+            self._key_sources += [
                 issuer.keys
                 for each in others
                 if isinstance(each, JwtAuthenticator)

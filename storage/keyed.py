@@ -141,6 +141,36 @@ class Uploaded:
     expires_at: int
 
 
+@attrs.frozen(kw_only=True)
+class LinkedIdentity:
+    """Somebody whom an identity service knows, linked with a user here. `hash`: of issuer and subject."""
+
+    hash: str
+    issuer: str
+    subject: str
+    user: str
+    created_at: int
+
+
+@attrs.frozen(kw_only=True)
+class SecondStep:
+    """A user's second step at sign-in. `sealed`: its secret; `last_used`: which span of time the last code had."""
+
+    user: str
+    sealed: str
+    last_used: int
+    created_at: int
+
+
+@attrs.frozen(kw_only=True)
+class RecoveryCode:
+    """A code that stands in for the second step, once. `hash`: of the user and the code."""
+
+    hash: str
+    user: str
+    created_at: int
+
+
 @attrs.frozen
 class Kind(Generic[R]):
     """A kind of row. `key`: its primary key; `finds`: fields by which rows are looked up.
@@ -188,6 +218,9 @@ REVOCATION = Kind("chatd_revocation", Revocation, key="key", expires="expires_at
 KEPT_FILE = Kind("chatd_attachment", KeptFile, key="id", finds=("message", "blob", "thumbnail"), expires="expires_at")
 UPLOAD = Kind("chatd_upload", Upload, key="id", finds=("user",), expires="expires_at", long=("metadata",))
 UPLOADED = Kind("chatd_uploaded", Uploaded, key="user", expires="expires_at")
+LINKED_IDENTITY = Kind("chatd_identity", LinkedIdentity, key="hash", finds=("user",))
+SECOND_STEP = Kind("chatd_second_step", SecondStep, key="user")
+RECOVERY_CODE = Kind("chatd_recovery_code", RecoveryCode, key="hash", finds=("user",))
 
 KINDS: tuple[Kind[Any], ...] = (
     PASSWORD,
@@ -199,6 +232,9 @@ KINDS: tuple[Kind[Any], ...] = (
     KEPT_FILE,
     UPLOAD,
     UPLOADED,
+    LINKED_IDENTITY,
+    SECOND_STEP,
+    RECOVERY_CODE,
 )
 BY_ROW: dict[type, Kind[Any]] = {kind.row: kind for kind in KINDS}
 

@@ -11,12 +11,14 @@ from protocol.types import is_id
 from .sign_in import (
     AddApiKey,
     Invite,
+    LinkIdentity,
     ListApiKeys,
     ListSessions,
     RevokeApiKey,
     RevokeSession,
     RevokeSessions,
     SetPassword,
+    UnlinkIdentities,
 )
 from .verbs import (
     AddUser,
@@ -39,6 +41,7 @@ VERBS: Mapping[str, type[Verb]] = {
     for verb in (
         AddUser, ChangeUser, DisableUser, ListUsers, IssueToken, ListTokens, RevokeOne, RevokeAll,
         SetPassword, Invite, ListSessions, RevokeSession, RevokeSessions, AddApiKey, ListApiKeys, RevokeApiKey,
+        LinkIdentity, UnlinkIdentities,
         MessageVersions, NewEpoch,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Verbs of sign-in: passwords, invitations, sessions, API keys."""
+"""Verbs of sign-in: passwords, invitations, sessions, API keys, identities elsewhere."""
 
 from typing import Annotated
 
@@ -7,10 +7,11 @@ from msgspec import Meta
 
 from chatd.auth import opaque
 from chatd.auth.invitations import MAX_LIFETIME_S, draft
+from chatd.auth.linked import link_of
 from protocol.objects import Role
 from protocol.types import Name
 from storage.changes import DeleteRows, PutRow, RowsSaved
-from storage.keyed import API_KEY, SIGNED_IN, ApiKey, Password, SignedIn
+from storage.keyed import API_KEY, LINKED_IDENTITY, SIGNED_IN, ApiKey, Password, SignedIn
 
 from .verbs import PAGE_ROWS, Answer, Port, Verb, VerbFailed, no_user, sessions_of, time_of
 
@@ -166,3 +167,41 @@ def _session(row: SignedIn) -> Answer:
 
 def _key(row: ApiKey) -> Answer:
     return {"id": row.id, "name": row.name, "max_role": row.max_role, "created_at": time_of(row.created_at)}
+
+
+@attrs.frozen(kw_only=True)
+class LinkIdentity(Verb):
+    """Links somebody whom an identity service knows with a user here."""
+
+    NAME = "user.link"
+    user: str
+    issuer: Annotated[str, Meta(min_length=1, max_length=255)]
+    subject: Annotated[str, Meta(min_length=1, max_length=255)]
+
+    async def run(self, port: Port) -> Answer:
+        if await port.read(lambda: port.store.user(self.user)) is None:
+            raise no_user(self.user)
+        row = link_of(self.issuer, self.subject, self.user, port.now())
+        known = await port.read(lambda: port.store.row(LINKED_IDENTITY, row.hash))
+        if known is not None and known.user != self.user:
+            raise VerbFailed(
+                f"{self.subject} is linked with {known.user} already: `chatd user unlink {known.user}` first"
+            )
+        await port.commit([PutRow(row=row)])
+        return {"user": self.user, "issuer": self.issuer, "subject": self.subject}
+
+
+@attrs.frozen(kw_only=True)
+class UnlinkIdentities(Verb):
+    """Forgets who a user is at identity services, and ends the sessions that were begun there."""
+
+    NAME = "user.unlink"
+    user: str
+
+    async def run(self, port: Port) -> Answer:
+        if await port.read(lambda: port.store.user(self.user)) is None:
+            raise no_user(self.user)
+        gone, _ = await port.commit(
+            [DeleteRows(kind=LINKED_IDENTITY, field="user", value=self.user), sessions_of(self.user)]
+        )
+        return {"user": self.user, "unlinked": len(gone.rows) if isinstance(gone, RowsSaved) else 0}

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from protocol.objects import ROLES, Role
+
 
 def claim_at(claims: Mapping[str, Any], path: str) -> Any:
     """Return the claim at a path like `app_metadata.role`, None where there is none.
@@ -25,3 +27,16 @@ def id_in(claims: Mapping[str, Any], path: str) -> str | None:
     if type(value) is int:  # not bool, which is an int to Python
         return str(value)
     return value if isinstance(value, str) else None
+
+
+def role_in(claims: Mapping[str, Any], path: str, roles: Mapping[str, Role]) -> Role | None:
+    """Return the role that claims give, the highest of those that are named there; None where no path is set.
+
+    What `roles` doesn't name is a patient.
+    """
+    if not path:
+        return None
+    value = claim_at(claims, path)
+    values = value if isinstance(value, list) else [value]
+    given = [roles[one] for one in values if isinstance(one, str) and one in roles]
+    return max(given, key=ROLES.index, default="patient")

@@ -7,11 +7,11 @@ from typing import cast
 
 from joserfc.jwk import OctKey
 
-from chatd.config import BetterAuth, Config, ConfigError, Jwt
+from chatd.config import BetterAuth, Config, ConfigError, Jwt, Oidc
 from chatd.config import NextAuth as NextAuthSettings
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
-from chatd.net.fetching import Fetch
+from chatd.net.fetching import Fetch, PostForm
 from protocol.objects import Role
 from storage.contract import StoreError
 from storage.site_sessions import SiteSessions, SiteTable
@@ -24,6 +24,7 @@ from .jwt_method import Issuer, JwtAuthenticator
 from .key_source import FixedKeys, KeySource, read_file
 from .nextauth import NextAuth
 from .nextauth_method import NextAuthAuthenticator
+from .oidc import Client, Provider
 from .public_keys import VerificationKey
 from .secret import BadSecret
 from .site_session import SiteRows, SiteSessionAuthenticator, plain_token
@@ -58,6 +59,39 @@ def authenticators(
         yield JwtAuthenticator(issuers, gate, accounts, now, own="token" in config.auth.methods)
 
 
+def providers(config: Config, fetch: Fetch, post: PostForm, now: Callable[[], int]) -> dict[str, Provider]:
+    """The identity services that people may sign in at, by name. Raises BadSecret."""
+    if "oidc" not in config.auth.methods:
+        return {}
+    return {name: Provider(_client(name, given), fetch, post, now) for name, given in config.oidc.items()}
+
+
+def _client(name: str, given: Oidc) -> Client:
+    return Client(
+        name=name,
+        title=given.title or name.capitalize(),
+        issuer=given.issuer,
+        id=given.client_id,
+        secret=given.client_secret or _first_line(given.client_secret_file),
+        scopes=given.scopes,
+        make_patients=given.unknown == "patient",
+        name_claim=given.name,
+        role_claim=given.role,
+        roles=_roles(given.roles),
+    )
+
+
+def _first_line(file: str) -> str:
+    lines = _lines(file)
+    if not lines:
+        raise BadSecret(f"{file}: is empty")
+    return lines[0]
+
+
+def _roles(mappings: tuple[str, ...]) -> dict[str, Role]:
+    return {theirs: cast(Role, ours) for theirs, _, ours in (mapping.rpartition("=") for mapping in mappings)}
+
+
 def _issuer(name: str, given: Jwt, fetch: Fetch) -> Issuer:
     """The issuer that a table describes. Raises BadSecret."""
     rules = Rules(
@@ -68,7 +102,6 @@ def _issuer(name: str, given: Jwt, fetch: Fetch) -> Issuer:
         require=given.require,
         leeway=given.leeway,
     )
-    roles = dict(mapping.rpartition("=")[::2] for mapping in given.roles)
     return Issuer(
         name=name,
         keys=_keys(name, given, fetch),
@@ -77,7 +110,7 @@ def _issuer(name: str, given: Jwt, fetch: Fetch) -> Issuer:
         prefix=given.user_prefix,
         name_claim=given.name,
         role_claim=given.role,
-        roles=cast(dict[str, Role], roles),
+        roles=_roles(given.roles),
         make_patients=given.unknown == "patient",
         cookie=given.cookie,
     )

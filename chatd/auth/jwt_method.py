@@ -1,21 +1,21 @@
 """Signing in by a token that somebody else has signed: an identity service, or an app with a secret of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
 from chatd.core.identity import Identity, Offer, Profile
-from protocol.objects import ROLES, Role
+from protocol.objects import Role
 from protocol.types import is_id
 from storage.changes import PutUser, UserSaved
 from storage.contract import SharedStore
 from storage.records import User
 
 from .authenticate import NotAccepted
-from .claims import claim_at, id_in
+from .claims import claim_at, id_in, role_in
 from .foreign_tokens import ForeignClaims, Keys, Rules, Unverified, look, verify
 from .token_method import refusal_of
 from .tokens import AUDIENCE, BadToken
@@ -108,7 +108,7 @@ class JwtAuthenticator:
             expires_at=found.expires_at,
             authenticated_at=found.issued_at,
             issuer=issuer.name,
-            profile=Profile(name=name if fit else None, role=_role(issuer, found.claims)),
+            profile=Profile(name=name if fit else None, role=role_in(found.claims, issuer.role_claim, issuer.roles)),
         )
 
     async def admit(self, identity: Identity, offer: Offer) -> User:  # noqa: ARG002
@@ -134,13 +134,3 @@ class JwtAuthenticator:
         if not isinstance(outcome, UserSaved) or outcome.user.disabled_at is not None:
             raise NotAccepted(REFUSED, reason="the database refused the user, or has disabled them")
         return outcome.user
-
-
-def _role(issuer: Issuer, claims: Mapping[str, Any]) -> Role | None:
-    """Return the role that a token gives: the highest of those it names; None where roles are as they are here."""
-    if not issuer.role_claim:
-        return None
-    value = claim_at(claims, issuer.role_claim)
-    values = value if isinstance(value, list) else [value]
-    given = [issuer.roles[one] for one in values if isinstance(one, str) and one in issuer.roles]
-    return max(given, key=ROLES.index, default="patient")

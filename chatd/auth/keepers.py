@@ -1,6 +1,6 @@
 """The keepers of credentials, one for each kind, as the daemon has them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -8,15 +8,19 @@ from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate, Runner
 
 from .invitations import Invitations
+from .linked import LinkedIdentities
+from .oidc import Provider
 from .passwords import Passwords
+from .sealing import Sealer
 from .sessions import Sessions
 from .throttle import Throttle
 from .tickets import Tickets
+from .tokens import Tokens
 
 
 @attrs.frozen(kw_only=True)
 class Keepers:
-    """`methods`: names of the ways to sign in that are on."""
+    """`methods`: names of the ways to sign in that are on; `begun` seals what browsers keep of a sign-in elsewhere."""
 
     methods: tuple[str, ...]
     passwords: Passwords
@@ -24,6 +28,9 @@ class Keepers:
     tickets: Tickets
     invitations: Invitations
     throttle: Throttle
+    linked: LinkedIdentities
+    begun: Sealer
+    providers: Mapping[str, Provider]
 
 
 def keepers(
@@ -35,8 +42,13 @@ def keepers(
     new_id: Callable[[], str],
     clock: Callable[[], float],
     hash_on: Runner | None,
+    tokens: Tokens,
+    providers: Mapping[str, Provider],
 ) -> Keepers:
-    """Return the keepers of a daemon. `clock` in s, `now` in ms; `hash_on`: what runs the hashing of passwords."""
+    """Return the keepers of a daemon. `clock` in s, `now` in ms; `hash_on`: what runs the hashing of passwords.
+
+    `tokens`: with the daemon's secret, which seals things, too. `providers`: identity services, by name.
+    """
     return Keepers(
         methods=methods,
         passwords=Passwords(gate, now, run=hash_on),
@@ -44,4 +56,7 @@ def keepers(
         tickets=Tickets(gate, accounts, now),
         invitations=Invitations(gate, accounts, now, new_id),
         throttle=Throttle(clock),
+        linked=LinkedIdentities(gate, accounts, now, new_id),
+        begun=tokens.sealer("sign-in elsewhere"),
+        providers=providers,
     )

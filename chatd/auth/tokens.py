@@ -15,6 +15,8 @@ from joserfc.jws import JWSRegistry
 
 from protocol.types import is_id
 
+from .sealing import Sealer
+
 AUDIENCE = "chatd"
 ALGORITHM = "HS256"
 MAX_BYTES = 8192
@@ -67,6 +69,10 @@ class Tokens:
     def key_for(self, purpose: str) -> bytes:
         """Return a key for something else that is signed: no two purposes share one, and none tells of the secret."""
         return hmac.digest(self._secret, f"chatd {purpose}".encode(), "sha256")
+
+    def sealer(self, purpose: str) -> Sealer:
+        """Return what seals with a key for this purpose."""
+        return Sealer(self.key_for(purpose))
 
     def issue(self, user: str, jti: str, now: int, lifetime: int) -> tuple[str, Claims]:
         """A token of the user, and what it says. `now` in ms; `lifetime` in s, at least 1."""

@@ -4,9 +4,10 @@ import sys
 
 import click
 
-from chatd.admin.sign_in import SetPassword
+from chatd.admin.sign_in import LinkIdentity, SetPassword, UnlinkIdentities
 from chatd.admin.verbs import AddUser, Answer, ChangeUser, DisableUser, ListUsers
 from chatd.auth.passwords import WeakPassword, check_new, hashed
+from chatd.config import ConfigError
 from protocol.objects import ROLES, Role
 
 from .fail import fail
@@ -102,6 +103,36 @@ def passwd(settings: Settings, id: str) -> None:
     done = operate(settings, SetPassword(user=id, hash=hashed(password)))
     ended = f", and {done['ended']} sessions ended" if done["ended"] else ""
     say(f"{id} has a new password{ended}; they sign in on the page with the id {id}")
+
+
+@user.command()
+@click.argument("id")
+@click.argument("provider")
+@click.argument("subject")
+@settings("data", "database")
+def link(settings: Settings, id: str, provider: str, subject: str) -> None:
+    """Let somebody whom an identity service knows sign in as the user ID.
+
+    PROVIDER is the name of a table [auth.oidc.NAME], SUBJECT what the service calls them (`sub`); both are in the log
+    line of a sign-in that was refused.
+    """
+    try:
+        services = settings.load().oidc
+    except ConfigError as error:
+        fail(str(error))
+    if provider not in services:
+        fail(f"there is no [auth.oidc.{provider}] in the settings: there is {', '.join(services) or 'none'}")
+    operate(settings, LinkIdentity(user=id, issuer=services[provider].issuer, subject=subject))
+    say(f"{subject} of {provider} signs in as {id} from now on")
+
+
+@user.command()
+@click.argument("id")
+@settings("data", "database")
+def unlink(settings: Settings, id: str) -> None:
+    """Forget who the user ID is at identity services; their sessions end."""
+    done = operate(settings, UnlinkIdentities(user=id))
+    say(f"{id} is linked with nobody elsewhere any more ({done['unlinked']} before)")
 
 
 def _password() -> str:

@@ -28,7 +28,7 @@ from .settings import (
     settings_of,
 )
 from .show import as_toml, example, masked, report
-from .sign_in import BetterAuth, Jwt, NextAuth
+from .sign_in import BetterAuth, Jwt, NextAuth, Oidc
 
 __all__ = [
     "DATABASE_FILE",
@@ -50,6 +50,7 @@ __all__ = [
     "Metrics",
     "Mysql",
     "NextAuth",
+    "Oidc",
     "Policy",
     "Server",
     "Source",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from .sign_in import Jwt
+from .sign_in import Jwt, Oidc
 
 
 def wrong_jwt(jwt: Jwt) -> str | None:
@@ -26,4 +26,20 @@ def alike_jwt(jwt: Jwt, others: Iterable[Jwt]) -> str | None:
             return "issuer: needed, as another table has none either"
         if jwt.issuer != other.issuer and jwt.user_prefix == other.user_prefix:
             return "user_prefix: the same as that of another issuer, whose users would be the same people"
+    return None
+
+
+def wrong_oidc(oidc: Oidc, public_url: str) -> str | None:
+    """Check a table of an identity service."""
+    for key in ("issuer", "client_id"):
+        if not getattr(oidc, key):
+            return f"{key}: needed"
+    if not (oidc.client_secret or oidc.client_secret_file):
+        return "client_secret_file: needed, or client_secret"
+    if "openid" not in oidc.scopes:
+        return 'scopes: "openid" must be among them'
+    if bool(oidc.role) != bool(oidc.roles):
+        return "role and roles: the one needs the other"
+    if not public_url:
+        return "[server] public_url: needed, as the service sends people back to it"
     return None

@@ -169,7 +169,7 @@ def role_of(text: str) -> str:
 DEFAULT_METHODS = ("token", "password", "ticket", "invitation")
 """Ways to sign in that need no settings of their own."""
 
-METHODS = (*DEFAULT_METHODS, "nextauth", "better-auth", "jwt")
+METHODS = (*DEFAULT_METHODS, "nextauth", "better-auth", "jwt", "oidc")
 """Ways to sign in that this version has."""
 
 

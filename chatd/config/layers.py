@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from .consistent import alike_jwt, wrong_jwt
+from .consistent import alike_jwt, wrong_jwt, wrong_oidc
 from .fields import ConfigError, Setting, Unfit, toml
 from .settings import (
     FAMILIES,
@@ -292,9 +292,16 @@ def _require_consistent(loaded: Loaded) -> None:
             raise ConfigError(f'{where}: "{method}" needs a table with settings, [{family}.NAME]')
     for name, jwt in config.jwt.items():
         wrong = wrong_jwt(jwt) or alike_jwt(jwt, [other for key, other in config.jwt.items() if key < name])
-        if wrong:
-            place = next(str(sources[key].place) for key in sources if key.startswith(f"auth.jwt.{name}."))
-            raise ConfigError(f"{place}: [auth.jwt.{name}] {wrong}")
+        _complain(sources, f"auth.jwt.{name}", wrong)
+    for name, oidc in config.oidc.items():
+        _complain(sources, f"auth.oidc.{name}", wrong_oidc(oidc, config.server.public_url))
+
+
+def _complain(sources: Mapping[str, Source], table: str, wrong: str | None) -> None:
+    """Raise ConfigError for what is wrong with a table, if anything is."""
+    if wrong:
+        place = next(source.place for setting, source in sources.items() if setting.startswith(f"{table}."))
+        raise ConfigError(f"{place}: [{table}] {wrong}")
 
 
 def _is_address(text: str) -> bool:

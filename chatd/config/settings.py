@@ -13,7 +13,7 @@ from protocol.objects import ROLES, Role
 
 from . import fields
 from .fields import SQLITE, ConfigError, Setting, number, one_of, path, roles, text, texts, whole
-from .sign_in import BetterAuth, Jwt, NextAuth
+from .sign_in import BetterAuth, Jwt, NextAuth, Oidc
 
 DATABASE_FILE = "chatd.db"
 FILES_FOLDER = "files"
@@ -273,6 +273,7 @@ class Config:
     better_auth: BetterAuth = attrs.field(factory=BetterAuth, metadata={"table": "auth.better_auth"})
     nextauth: NextAuth = attrs.field(factory=NextAuth, metadata={"table": "auth.nextauth"})
     jwt: Mapping[str, Jwt] = attrs.field(factory=dict, metadata={"family": "auth.jwt", "of": Jwt})
+    oidc: Mapping[str, Oidc] = attrs.field(factory=dict, metadata={"family": "auth.oidc", "of": Oidc})
     storage: Storage = attrs.field(factory=Storage)
     mysql: Mysql = attrs.field(factory=Mysql)
     limits: Limits = attrs.field(factory=Limits)

@@ -114,3 +114,34 @@ class Jwt:
         "cookie that has the token, where none is said"
     )  # fmt: skip
     leeway: float = number(30.0, 0, 300, "s that its clock and this one may differ")
+
+
+@attrs.frozen(kw_only=True)
+class Oidc:
+    """Identity services (OpenID Connect), where auth.methods has "oidc": a table for each, by a name of your own."""
+
+    issuer: str = text(
+        "", r"^((https://|http://(127\.0\.0\.1|localhost)[:/])[!-~]{1,240})?\Z", "an https address",
+        "the service's issuer, to the letter"
+    )  # fmt: skip
+    client_id: str = text("", r"^[!-~]{0,512}\Z", "at most 512 printable characters", "this server's name there")
+    client_secret: str = text(
+        "", r"^[!-~]{0,1024}\Z", "at most 1024 printable characters", "its secret there", secret=True
+    )
+    client_secret_file: str = path("", "a file", "file of it, for its owner alone")
+    title: str = text(
+        "", r"^[^\x00-\x1f]{0,80}\Z", "at most 80 characters", "its name on the page's button; empty: that of the table"
+    )
+    scopes: tuple[str, ...] = texts(("openid", "profile"), fields.word, "a list of words", "what is asked for there")
+    unknown: Literal["refuse", "patient"] = one_of(
+        "refuse", ("refuse", "patient"), "people who are linked with nobody here: refuse them, or make them patients"
+    )
+    name: str = text("name", "", "the name of a claim", "claim with the name of a user who is made", tidy=fields.claim)
+    role: str = text(
+        "", r"^[!-~]{0,200}\Z", 'the path of a claim, like "realm_access.roles", or empty',
+        "claim that decides on the role of a user who is linked; empty: the role is as it is here"
+    )  # fmt: skip
+    roles: tuple[str, ...] = texts(
+        (), fields.role_of, 'a list like "DENTIST=dentist" of patient, dentist, staff and admin',
+        "values of that claim; one that is not named here counts as patient"
+    )  # fmt: skip

@@ -16,8 +16,6 @@ LATER: Final = (
     ("HEAD", "/v1/uploads/{id}"),
     ("PATCH", "/v1/uploads/{id}"),
     ("DELETE", "/v1/uploads/{id}"),
-    ("GET", "/v1/oidc/{provider}/start"),
-    ("GET", "/v1/oidc/{provider}/callback"),
 )
 """A feature that comes takes its lines out."""
 

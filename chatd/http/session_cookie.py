@@ -13,15 +13,16 @@ NAME: Final = COOKIE.decode()
 def set_cookie(response: Response, request: Request, secret: str, max_age: float) -> None:
     """Have the browser keep the secret of a session for `max_age` seconds."""
     response.set_cookie(
-        NAME, secret, max_age=int(max_age), path="/", secure=_secure(request), httponly=True, samesite="lax"
+        NAME, secret, max_age=int(max_age), path="/", secure=is_secure(request), httponly=True, samesite="lax"
     )
 
 
 def clear_cookie(response: Response, request: Request) -> None:
     """Have the browser forget the session and what it keeps for this site."""
-    response.delete_cookie(NAME, path="/", secure=_secure(request), httponly=True, samesite="lax")
+    response.delete_cookie(NAME, path="/", secure=is_secure(request), httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
 
-def _secure(request: Request) -> bool:
+def is_secure(request: Request) -> bool:
+    """Return whether the browser reached us by TLS."""
     return bool(request.scope["scheme"] == "https")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chatd.auth.authenticate import NotAccepted
+from chatd.auth.oidc import Provider
 from chatd.auth.throttle import TooManyTries
 from chatd.core import view
 from chatd.core.errors import Refusal
@@ -110,22 +111,33 @@ def offer_of(site: Site) -> dict[str, Any]:
     return {
         "development": parts.development,
         "methods": [] if parts.development else list(parts.keepers.methods),
-        "providers": [],
+        "providers": [] if parts.development else [_shown(each) for each in parts.keepers.providers.values()],
         "name": web.name,
         **{name: value for name, value in optional.items() if value},
     }
 
 
+def _shown(provider: Provider) -> dict[str, str]:
+    client = provider.client
+    return {"id": client.name, "name": client.title, "start": f"/v1/oidc/{client.name}/start"}
+
+
 async def signed_in(site: Site, request: Request, user: User, method: str) -> Response:
     """Begin a session of this user, and answer with its cookie. Raises Unavailable."""
+    secret, seconds = await begin_session(site, request, user, method)
+    response = json_answer(msgspec.json.encode({"user": view.user(user)}))
+    set_cookie(response, request, secret, seconds)
+    return response
+
+
+async def begin_session(site: Site, request: Request, user: User, method: str) -> tuple[str, float]:
+    """Begin a session of this user: its secret, and the seconds until it ends. Raises Unavailable."""
     sessions = site.parts.keepers.sessions
     agent = request.headers.get("user-agent")
     secret, row = await sessions.begin(user, method, agent if agent and agent.isprintable() else None)
     site.parts.keepers.throttle.good(address_of(request))
     log.info("signed in", user=user.id, method=method, session=row.id, address=address_of(request))
-    response = json_answer(msgspec.json.encode({"user": view.user(user)}))
-    set_cookie(response, request, secret, (row.expires_at - site.parts.now()) / 1000)
-    return response
+    return secret, (row.expires_at - site.parts.now()) / 1000
 
 
 async def check_password(site: Site, request: Request, id: str, password: str) -> User:

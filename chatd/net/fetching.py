@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote_plus
 
 import attrs
 import trio
@@ -29,6 +30,8 @@ class Fetched:
 
 
 Fetch = Callable[[str], Awaitable[Fetched]]
+Basic = tuple[str, str]
+PostForm = Callable[[str, Mapping[str, str], Basic | None], Awaitable[Fetched]]
 
 
 async def fetch(url: str) -> Fetched:
@@ -36,12 +39,13 @@ async def fetch(url: str) -> Fetched:
     return await _request("GET", url, form=None)
 
 
-async def post_form(url: str, form: Mapping[str, str]) -> Fetched:
-    """POST a form to an address. Raises FetchError."""
-    return await _request("POST", url, form=form)
+async def post_form(url: str, form: Mapping[str, str], basic: Basic | None) -> Fetched:
+    """POST a form to an address; `basic`: name and password for it (RFC 6749, section 2.3.1). Raises FetchError."""
+    encoded = None if basic is None else (quote_plus(basic[0]), quote_plus(basic[1]))
+    return await _request("POST", url, form=form, basic=encoded)
 
 
-async def _request(method: str, url: str, form: Mapping[str, str] | None) -> Fetched:
+async def _request(method: str, url: str, form: Mapping[str, str] | None, basic: Basic | None = None) -> Fetched:
     import httpx2  # most daemons never ask anybody, and it takes a twentieth of a second
 
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatd"}
@@ -49,7 +53,7 @@ async def _request(method: str, url: str, form: Mapping[str, str] | None) -> Fet
         with trio.fail_after(TIMEOUT_S):
             async with (
                 httpx2.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client,
-                client.stream(method, url, headers=headers, data=form) as response,
+                client.stream(method, url, headers=headers, data=form, auth=basic) as response,
             ):
                 return await _answer(response)
     except (httpx2.HTTPError, httpx2.InvalidURL, trio.TooSlowError, OSError) as error:

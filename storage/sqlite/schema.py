@@ -349,6 +349,35 @@ CREATE INDEX "chatd_uploaded_expiresAt_idx" ON "chatd_uploaded" ("expiresAt")
 """
 
 
+@migrations()
+def m009_identities(db: Database) -> None:
+    """Identities elsewhere, second steps and their recovery codes."""
+    for statement in _IDENTITIES.split(";\n"):
+        db.execute(statement)
+
+
+_IDENTITIES = """
+CREATE TABLE "chatd_identity" (
+    "hash" TEXT NOT NULL PRIMARY KEY,
+    "issuer" TEXT NOT NULL,
+    "subject" TEXT NOT NULL,
+    "userId" TEXT NOT NULL,
+    "createdAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_identity_userId_idx" ON "chatd_identity" ("userId");
+CREATE TABLE "chatd_second_step" (
+    "userId" TEXT NOT NULL PRIMARY KEY,
+    "sealed" TEXT NOT NULL,
+    "lastUsed" INTEGER NOT NULL,
+    "createdAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE "chatd_recovery_code" (
+    "hash" TEXT NOT NULL PRIMARY KEY, "userId" TEXT NOT NULL, "createdAt" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX "chatd_recovery_code_userId_idx" ON "chatd_recovery_code" ("userId")
+"""
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

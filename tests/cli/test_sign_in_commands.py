@@ -10,7 +10,7 @@ from chatd.auth import opaque
 from chatd.cli import main
 from chatd.config import DATABASE_FILE
 from storage.changes import PutRow, PutUser
-from storage.keyed import API_KEY, INVITATION, PASSWORD, SIGNED_IN, SignedIn
+from storage.keyed import API_KEY, INVITATION, LINKED_IDENTITY, PASSWORD, SIGNED_IN, SignedIn
 from storage.sqlite import SqliteStore
 
 
@@ -121,3 +121,35 @@ def test_role_and_state_of_a_user_end_their_sessions(data: Path) -> None:
     chatd(data, "user", "role", "ada", "staff")
     chatd(data, "user", "disable", "bo")
     assert "nobody has signed in" in chatd(data, "session", "list").stderr
+
+
+# -- identities elsewhere --
+
+SERVICE = (
+    '[server]\ndata = "."\npublic_url = "https://chat.example"\n[auth]\nmethods = ["oidc"]\n[auth.oidc.entra]\n'
+    'issuer = "https://id.example"\nclient_id = "c"\nclient_secret = "s"\n'
+)
+
+
+def linked(data: Path) -> list[tuple[str, str, str]]:
+    with closing(SqliteStore(data / DATABASE_FILE, new_epoch=lambda: "new")) as store:
+        rows = store.rows(LINKED_IDENTITY, None, None, after="", limit=10)
+    return [(row.issuer, row.subject, row.user) for row in rows]
+
+
+def test_link_and_unlink_say_who_somebody_elsewhere_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(data)
+    Path("chatd.toml").write_text(SERVICE)
+    done = chatd(data, "user", "link", "bo", "entra", "sub-1")
+    assert (done.exit_code, done.stdout) == (0, "sub-1 of entra signs in as bo from now on\n")
+    assert linked(data) == [("https://id.example", "sub-1", "bo")]
+    taken = chatd(data, "user", "link", "ada", "entra", "sub-1")
+    assert (taken.exit_code, "linked with bo already" in taken.stderr) == (2, True)
+    unknown = chatd(data, "user", "link", "bo", "okta", "sub-1")
+    assert (unknown.exit_code, "no [auth.oidc.okta]" in unknown.stderr) == (2, True)
+    nobody = chatd(data, "user", "link", "nobody", "entra", "sub-2")
+    assert nobody.exit_code == 2
+    gone = chatd(data, "user", "unlink", "bo")
+    assert (gone.stdout, linked(data)) == ("bo is linked with nobody elsewhere any more (1 before)\n", [])
+    with closing(SqliteStore(data / DATABASE_FILE, new_epoch=lambda: "new")) as store:
+        assert store.rows(SIGNED_IN, "user", "bo", after="", limit=10) == [], "their sessions have ended"

@@ -18,7 +18,7 @@ PROXIES = 'a list of addresses or networks like "10.0.0.0/8"'
 DATABASE = '"", "sqlite:///relative.db", "sqlite:////absolute.db" or "mysql://user:password@host/name"'
 NAMES = 'a list of theirs for ours, like "Message=messages" or "Message.content=body"'
 ROLES_OF = 'a list like "PRO=dentist" of patient, dentist, staff and admin'
-METHODS = 'a list of "token", "password", "ticket", "invitation", "nextauth", "better-auth", "jwt"'
+METHODS = 'a list of "token", "password", "ticket", "invitation", "nextauth", "better-auth", "jwt", "oidc"'
 COOKIES = "a list of names of cookies"
 SESSION_COLUMNS = 'a list of theirs for token, user, expires, like "token={}"'.format
 CLAIM = 'the path of a claim, like "sub" or "user.id"'

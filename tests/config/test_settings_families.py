@@ -117,3 +117,40 @@ def test_example_has_every_key_of_a_family() -> None:
 def test_changed_table_waits_for_a_restart() -> None:
     merged = merge(Config(), Config(jwt={"a": Jwt(secret="s" * 32)}))
     assert (merged.config, merged.applied, merged.waiting) == (Config(), [], ["auth.jwt"])
+
+
+OIDC = """
+[server]
+public_url = "https://chat.example"
+[auth]
+methods = ["oidc"]
+[auth.oidc.entra]
+issuer = "https://id.example/t/v2.0"
+client_id = "c"
+client_secret_file = "entra"
+"""
+
+
+def test_identity_service_is_read(tmp_path: Path) -> None:
+    (found,) = loaded(tmp_path, OIDC, CHATD_AUTH_OIDC_ENTRA_TITLE="Microsoft").oidc.values()
+    assert (found.title, found.client_secret_file) == ("Microsoft", str(tmp_path / "entra"))
+
+
+@pytest.mark.parametrize(
+    ("taken", "message"),
+    [
+        ('public_url = "https://chat.example"', "[server] public_url: needed, as the service sends people back to it"),
+        ('issuer = "https://id.example/t/v2.0"', "issuer: needed"),
+        ('client_id = "c"', "client_id: needed"),
+        ('client_secret_file = "entra"', "client_secret_file: needed, or client_secret"),
+    ],
+)
+def test_identity_service_lacks_nothing(taken: str, message: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, OIDC.replace(taken, "")) == f"chatd.toml: [auth.oidc.entra] {message}"
+
+
+def test_issuer_of_an_identity_service_is_by_https(tmp_path: Path) -> None:
+    text = OIDC.replace("https://id", "http://id")
+    message = 'chatd.toml: [auth.oidc.entra] issuer = "http://id.example/t/v2.0": expected an https address'
+    assert refusal(tmp_path, text) == message
+    assert loaded(tmp_path, OIDC.replace("https://id.example", "http://127.0.0.1:8080")).oidc

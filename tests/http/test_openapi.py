@@ -47,6 +47,8 @@ async def test_description_has_every_operation_that_is_served_and_no_other(autoj
         ("GET", "/v1/attachments/{id}"),
         ("GET", "/v1/attachments/{id}/thumbnail"),
         ("POST", "/v1/attachments/{id}/link"),
+        ("GET", "/v1/oidc/{provider}/start"),
+        ("GET", "/v1/oidc/{provider}/callback"),
         ("GET", "/v1/openapi.json"),
     }
     assert not {path for _, path in LATER} & paths.keys()

@@ -1,5 +1,6 @@
 """Requests to other servers, over real sockets: what comes is bounded, and nothing but 200 is an answer."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -62,8 +63,9 @@ async def test_answer_that_says_nothing_of_its_age_has_none(said: str) -> None:
 
 async def test_form_is_posted() -> None:
     async with answering(answer(b"{}")) as (url, came):
-        await post_form(url, {"code": "a&b", "x": "y"})
+        await post_form(url, {"code": "a&b", "x": "y"}, ("chat d", "s:cret"))
     assert came[0].startswith(b"POST / HTTP/1.1\r\n")
+    assert b64encode(b"chat+d:s%3Acret") in came[0]
     assert came[0].endswith(b"\r\n\r\ncode=a%26b&x=y")
 
 

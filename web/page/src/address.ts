@@ -33,6 +33,13 @@ export function takeInvitation(): string | null {
   return code || null;
 }
 
+/** Takes `#sign-in=PROBLEM` out of the address: why somebody came back from an identity service without a session. */
+export function takeSignInProblem(): string | null {
+  const problem = fragment().get("sign-in");
+  if (problem) replaceAddress(location.pathname + location.search);
+  return problem || null;
+}
+
 export function openConversation(): string | null {
   return fragment().get("conversation") || null;
 }

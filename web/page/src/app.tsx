@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useState } from "react";
 import { type Client, createClient, type SessionEnd } from "@chatd/client";
-import { type Development, developmentAddress, developmentUser, takeInvitation } from "./address.js";
+import { type Development, developmentAddress, developmentUser, takeInvitation, takeSignInProblem } from "./address.js";
 import { getMe, getOffer, type Offer, Unreachable } from "./http.js";
 import { leaveNothing, wasSignedOut } from "./leaving.js";
 import { Signed } from "./signed.js";
@@ -19,6 +19,7 @@ type Stage =
   | { readonly at: "signed"; readonly offer: Offer; readonly client: Client };
 
 const invitation = takeInvitation();
+const problem = takeSignInProblem();
 
 export function App() {
   const [stage, setStage] = useState<Stage>({ at: "asking", failed: false });
@@ -85,7 +86,7 @@ async function begin(): Promise<Stage> {
   if (development && fresh) return { at: "signed", offer, client: clientFor(development) };
   const me = invitation || offer.development ? null : await getMe();
   if (me && fresh) return { at: "signed", offer, client: clientFor(null) };
-  return { at: "sign-in", offer, notice: null };
+  return { at: "sign-in", offer, notice: problem && words.notSignedInElsewhere(problem) };
 }
 
 function clientFor(development: Development | null): Client {

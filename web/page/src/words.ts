@@ -31,6 +31,13 @@ export const words = {
   wrongCode: "This code is not right, or no longer valid. Please try again.",
   wrongInvitation: "This invitation is not valid, or has been used. Please ask your clinic for a new one.",
   wrongBirthDate: "This does not match what we know. Please check the date of birth.",
+  /** Why somebody came back from an identity service without a session, by the server's word for it. */
+  notSignedInElsewhere: (problem: string) =>
+    problem === "unavailable"
+      ? "That service can't be reached. Please try again in a moment."
+      : problem === "often"
+        ? "Too many tries. Please wait a minute, then try again."
+        : "You could not be signed in this way. Please ask your clinic to set it up for you.",
   tooOften: (seconds: number) =>
     seconds > 90
       ? `Too many tries. Please wait ${Math.ceil(seconds / 60)} minutes, then try again.`
