@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -163,7 +164,13 @@ def _check_server(config: Config) -> None:
 @click.option("--apply", is_flag=True, help="Do it. Before, make a backup.")
 @click.option("--widen", is_flag=True, help="With --apply: let it make a content longer that is too short for chatd.")
 @click.option("--prisma", is_flag=True, help="Print what to add to schema.prisma instead.")
-def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --prisma: the app's schema.prisma, where fields have other names than their columns (@map).",
+)
+@click.option("--undo", is_flag=True, help="Print what takes chatd's additions away again instead.")
+def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool, schema: Path | None, undo: bool) -> None:
     """Make a web app's MySQL database chatd's, too.
 
     Nothing that the app has is dropped or renamed. Prints the statements that add what chatd needs: the migration.sql
@@ -177,9 +184,13 @@ def adopt(settings: Settings, apply: bool, widen: bool, prisma: bool) -> None:
         if apply:
             _apply(adoption, found, widen=widen)
             return
+        if undo:
+            click.echo(found.undo(), nl=False)
+            return
         for finding in [*found.only("wrong"), *found.only("narrow"), *found.only("note")]:
             say(f"{finding.level}: {finding.table}: {finding.text}", err=True)
-        click.echo(found.fragment() if prisma else found.migration(), nl=False)
+        text = "" if schema is None else schema.read_text(encoding="utf-8")
+        click.echo(found.fragment(text) if prisma else found.migration(), nl=False)
     except (ConfigError, StoreError) as error:
         fail(str(error))
     if found.empty:

@@ -49,6 +49,10 @@ def expressions(layout: Layout, names: Names) -> Mapping[tuple[str, str], str]:
     status = _status(layout, names)
     if status is not None:
         found["Message", "status"] = status
+    parts = [_own(names, "User", name) for name in ("firstName", "lastName") if name in present(layout, names, "User")]
+    if parts:
+        given = _own(names, "User", "name")
+        found["User", "name"] = f"COALESCE(NULLIF({given}, ''), NULLIF(TRIM(CONCAT_WS(' ', {', '.join(parts)})), ''))"
     return found
 
 
@@ -64,6 +68,8 @@ def present(layout: Layout, names: Names, table: str) -> frozenset[str]:
 
 def fits(column: Column, has: ExistingColumn) -> bool:
     """Return True if a column that is there can be what its name says: one that doesn't is left alone."""
+    if column.type.startswith("VARCHAR") and column.type != ID:
+        return has.type.lower().startswith(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
     return has.type.lower().startswith(_KINDS.get(column.type, ("",)))
 
 

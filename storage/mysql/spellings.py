@@ -4,15 +4,32 @@ Only what may be missing is looked for here: where the guess finds nothing, chat
 without. What an app must have is named by its operator (`adoption/hints.py` makes suggestions).
 """
 
+from collections.abc import Mapping
+
 import attrs
 
 from .expressions import expressions, fits
-from .layout import Layout
+from .layout import ExistingColumn, Layout
 from .names import Names
-from .tables import BY_NAME
+from .tables import BY_NAME, Column
 
-USUAL = {
+USUAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "User": {
+        "name": ("name", "fullName", "displayName", "userName", "nickname"),
+        "firstName": ("firstName", "givenName"),
+        "lastName": ("lastName", "familyName", "surname"),
+        "avatarUrl": (
+            "avatarUrl",
+            "image",
+            "avatar",
+            "picture",
+            "photo",
+            "imageUrl",
+            "photoUrl",
+            "profileImage",
+            "profilePicture",
+            "profileImageUrl",
+        ),
         "isActive": ("isActive", "active", "isEnabled", "enabled"),
         "isBlocked": (
             "isBlocked",
@@ -28,6 +45,7 @@ USUAL = {
         "deletedAt": ("deletedAt",),
         "bannedAt": ("bannedAt", "blockedAt", "suspendedAt", "deactivatedAt"),
     },
+    "Conversation": {"title": ("title", "name", "subject", "topic")},
     "ConversationParticipant": {
         "isActive": ("isActive", "active"),
         "deletedAt": ("deletedAt", "removedAt"),
@@ -41,6 +59,11 @@ USUAL = {
     },
 }
 """Logical table -> logical column -> names for it, the likeliest first. Capitals and underscores don't matter."""
+
+
+def _may_hold(column: Column, has: ExistingColumn) -> bool:
+    """Return True if what chatd writes to a column of its own can be NULL there, too."""
+    return has.null or not column.null or column.spare
 
 
 def folded(name: str) -> str:
@@ -64,7 +87,7 @@ def discovered(layout: Layout, names: Names) -> Names:
                 continue
             wanted = BY_NAME[table].column(column)
             theirs = (free[s] for s in map(folded, spellings) if s in free)
-            name = next((name for name in theirs if fits(wanted, there[name])), None)
+            name = next((name for name in theirs if fits(wanted, there[name]) and _may_hold(wanted, there[name])), None)
             if name is not None:
                 found[f"{table}.{column}"] = name
                 del free[folded(name)]

@@ -120,6 +120,8 @@ USER = Table(
         Column("updatedAt", TIME),
         _time("disabledAt"),
         _time("lastSeenAt"),
+        Column("firstName", "VARCHAR(255)", null=True, spare=True),
+        Column("lastName", "VARCHAR(255)", null=True, spare=True),
         *_marks("deletedAt", "bannedAt", "isActive", "isBlocked", "isDeleted"),
         _TOUCHED,
     ),

@@ -16,7 +16,7 @@ from storage.mysql import kept_names, schema
 from storage.mysql.attachments import Files
 from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
-from storage.mysql.layout import read_layout
+from storage.mysql.layout import Layout, read_layout
 from storage.mysql.names import Names
 from storage.mysql.numbers import Disagreement, disagreements
 from storage.mysql.pool import Pool, told
@@ -29,6 +29,7 @@ from . import prisma as adoption_prisma
 from .backfill import MESSAGES_PER_BATCH, Backfill
 from .check import App, Finding, Level, check, check_rows, look, wider
 from .read_state import ReadState
+from .undo import undo
 
 STATEMENT_TIMEOUT_S = 86_400.0
 """Seconds for one statement: a table of many million rows takes its time."""
@@ -58,6 +59,8 @@ class Examined:
     done: tuple[Step, ...]
     kept: bool
     renamed: bool
+    layout: Layout
+    linked: Mapping[tuple[str, str], str]
 
     def only(self, level: Level) -> list[Finding]:
         """Return the findings of one level."""
@@ -67,9 +70,15 @@ class Examined:
         """The statements that add what chatd needs, done or not: SQL for any session."""
         return adoption_prisma.migration(self._all())
 
-    def fragment(self) -> str:
-        """Return the additions as a part of `schema.prisma`."""
-        return adoption_prisma.fragment(self._all(), self.names)
+    def fragment(self, schema: str = "") -> str:
+        """Return the additions as a part of `schema.prisma`, in the words of the app's own, where its text is given."""
+        return adoption_prisma.fragment(self._all(), self.names, schema)
+
+    def undo(self) -> str:
+        """Return the statements that take the additions away again. Raises StoreError where there are none."""
+        if META.name not in self.layout.columns:
+            raise StoreError(f"{self.where}: nothing of chatd's is in it")
+        return undo(self.done, self.layout, self.linked, self.names)
 
     def _all(self) -> tuple[Step, ...]:
         return (*self.done, *(step for step in self.steps if step not in self.done))
@@ -158,6 +167,8 @@ class Adoption:
             tuple(Step(*step) for step in json.loads(meta.get("adoption", "[]"))),
             kept_names.is_kept(db, app.layout, names),
             adopted and kept_names.renamed(db, app.layout, Names.checked(self.names))[1],
+            app.layout,
+            app.linked,
         )
 
     def _take_in(
@@ -248,7 +259,7 @@ def _begin(db: Connection, names: Names, steps: tuple[Step, ...]) -> tuple[Step,
     if first in steps:
         _alter(db, Statement(first.what, first.statement))
     rest = tuple(step for step in steps if step != first)
-    value = json.dumps([attrs.astuple(step) for step in (first, *rest)])
+    value = adoption_prisma.record((first, *rest))
     db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', ("adoption", value))
     db.commit()
     return rest

@@ -1,8 +1,7 @@
 """Check of an app's tables: what they lack for chatd, and what it can't work with."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import attrs
@@ -17,6 +16,8 @@ from storage.mysql.names import Names
 from storage.mysql.rows import Roles
 from storage.mysql.spellings import folded
 from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
+
+from . import hints
 
 ID_LENGTH = 36
 """Characters of the ids that chatd makes."""
@@ -38,7 +39,7 @@ _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 
 THEIRS = {
     "User": {"id", "name", "role", "avatarUrl", "createdAt", "updatedAt", "disabledAt", "lastSeenAt",
-             "deletedAt", "bannedAt", "isActive", "isBlocked", "isDeleted"},
+             "deletedAt", "bannedAt", "isActive", "isBlocked", "isDeleted", "firstName", "lastName"},
     "Conversation": {"id", "title", "createdAt", "updatedAt", "lastMessageAt"},
     "ConversationParticipant": {"id", "conversationId", "userId", "joinedAt", "leftAt", "unreadCount", "isMuted",
                                 "isPinned", "isArchived", "updatedAt", "deliveredAt", "readAt", "deletedAt",
@@ -89,7 +90,7 @@ class App:
     layout: Layout
     begun: bool  # chatd's own columns may be there already
     adopted: bool  # to the end: no table of the app's is chatd's to make
-    linked: frozenset[tuple[str, str]]  # (table, column) of foreign keys, by their names in the database
+    linked: Mapping[tuple[str, str], str]  # (table, column) -> the foreign key on it, by their names in the database
     columns: dict[str, dict[str, _Column]]
     kinds: dict[str, tuple[str, str, str, str]]  # kind of table, engine, row format, collation
 
@@ -119,12 +120,19 @@ def look(db: Connection, names: Names) -> App:
         if actual in logical
     }
     linked = db.run(
-        "SELECT table_name, column_name FROM information_schema.key_column_usage "
+        "SELECT table_name, column_name, constraint_name FROM information_schema.key_column_usage "
         "WHERE table_schema = DATABASE() AND referenced_table_name IS NOT NULL"
     )
     meta = schema.meta_of(db, layout)
     adopted = "epoch" in meta and schema.MADE not in meta
-    return App(layout, "chatd_meta" in layout.columns, adopted, frozenset(map(tuple, linked)), columns, kinds)
+    return App(
+        layout,
+        "chatd_meta" in layout.columns,
+        adopted,
+        {(table, column): key for table, column, key in linked},
+        columns,
+        kinds,
+    )
 
 
 def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
@@ -146,7 +154,7 @@ def check_tables(app: App, names: Names) -> Iterator[Finding]:
     for table in app_tables():
         actual = names.table(table.name)
         if table.name not in app.columns:
-            yield from _absent(app, table, actual)
+            yield from _absent(app, table, actual, names)
             continue
         for text in _unfit_table(app, table):
             yield Finding(actual, "wrong", text)
@@ -155,7 +163,10 @@ def check_tables(app: App, names: Names) -> Iterator[Finding]:
             found = app.columns[table.name].get(name)
             if found is None:
                 if column.required:
-                    yield Finding(actual, "wrong", f"no column {name}; if it has another name, set it in mysql.names")
+                    close = hints.column_for(table.name, column.name, app.columns[table.name], names)
+                    hint = f', like "{table.name}.{column.name}={close}"' if close else ""
+                    text = f"no column {name}; if it has another name, set it in mysql.names{hint}"
+                    yield Finding(actual, "wrong", text)
             elif column.spare and not fits(column, app.layout.columns[actual][name]):
                 pass  # what it says isn't understood, and chatd doesn't need it
             elif column.name in THEIRS[table.name]:
@@ -219,9 +230,8 @@ _ROW_CHECKS: tuple[tuple[str, Level, str, str], ...] = (
 )  # fmt: skip
 
 
-def _absent(app: App, table: Table, actual: str) -> Iterator[Finding]:
+def _absent(app: App, table: Table, actual: str, names: Names) -> Iterator[Finding]:
     """A table that is not there: the app calls it otherwise, or there never was one."""
-    theirs = [name for name in app.layout.columns if not name.startswith(("chatd_", "_"))]
     if app.adopted:
         yield Finding(
             actual, "wrong",
@@ -229,13 +239,16 @@ def _absent(app: App, table: Table, actual: str) -> Iterator[Finding]:
             f'in mysql.names, like "{table.name}=..."',
         )  # fmt: skip
         return
-    folded = {name.casefold(): name for name in theirs}
-    close = difflib.get_close_matches(actual.casefold(), folded, n=1)
-    hint = f'like "{table.name}={folded[close[0]] if close else "..."}"'
+    shape = hints.other_shape(table.name, app.layout, names)
+    if shape is not None and not app.begun:
+        yield Finding(actual, "wrong", shape)
+        return
+    close = hints.table_for(table.name, app.layout, names)
+    hint = f'like "{table.name}={close or "..."}"'
     if table.name == "User":
         yield Finding(actual, "wrong", f"no such table: if it has another name, set it in mysql.names, {hint}")
     elif not app.begun and (close or len(app.columns) > 1):
-        there = folded[close[0]] if close else ", ".join(sorted(app.columns))
+        there = close or ", ".join(sorted(app.columns))
         yield Finding(actual, "wrong", f"no such table, though there is {there}: set its name in mysql.names, {hint}")
 
 
@@ -250,8 +263,9 @@ def _unfit_table(app: App, table: Table) -> Iterator[str]:
         yield f"its row format is {row_format}, whose indexes are too short: ALTER TABLE ... ROW_FORMAT = DYNAMIC"
     if not collation.startswith("utf8mb4_"):
         yield f"its own collation is {collation}, which new columns get: ALTER TABLE ... DEFAULT CHARACTER SET utf8mb4"
-    if sum(column.primary for column in app.columns[table.name].values()) != 1:
-        yield "its primary key is not one column, the id"
+    primary = [name for name, column in app.columns[table.name].items() if column.primary]
+    if len(primary) != 1:
+        yield f"its primary key is not one column, the id, but ({', '.join(primary)})"
 
 
 def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[str]:

@@ -4,6 +4,7 @@ With both in the app's repository Prisma finds no drift. `chatdTouched` bears `O
 and at which it doesn't look.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -35,15 +36,48 @@ _TYPES = {
 
 def migration(steps: tuple[Step, ...]) -> str:
     """SQL for any session of MySQL or MariaDB: without ANSI_QUOTES."""
-    return "".join([_HEAD, *(f"\n{statement.sql.replace(chr(34), '`')};\n" for statement in merged(steps))])
+    statements = [statement.sql.replace('"', "`") for statement in merged(steps)]
+    if statements:
+        # So that chatd knows what was added, whoever ran this; in hexadecimal digits no session reads it otherwise.
+        value = f"CONVERT(X'{record(steps).encode().hex()}' USING utf8mb4)"
+        statements.append(f"INSERT IGNORE INTO `chatd_meta` (`key`, `value`) VALUES ('adoption', {value})")
+    return "".join([_HEAD, *(f"\n{statement};\n" for statement in statements)])
 
 
-def fragment(steps: tuple[Step, ...], names: Names) -> str:
-    """Return the part to add to `schema.prisma`. Fields of chatd alone are hidden from the app's client (`@ignore`)."""
-    return "\n".join(_lines({(step.table, step.part): step.sql for step in steps}, names)) + "\n"
+def record(steps: Iterable[Step]) -> str:
+    """Return what is kept in `chatd_meta` of an adoption."""
+    return json.dumps([attrs.astuple(step) for step in steps])
 
 
-def _lines(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterator[str]:
+def fragment(steps: tuple[Step, ...], names: Names, schema: str = "") -> str:
+    """Return the part to add to `schema.prisma`. Fields of chatd alone are hidden from the app's client (`@ignore`).
+
+    `schema`: the app's own, whose fields may have other names than their columns; else they are taken for the same.
+    """
+    return "\n".join(_lines({(step.table, step.part): step.sql for step in steps}, names, _fields_of(schema))) + "\n"
+
+
+Fields = Mapping[str, Mapping[str, str]]
+"""Table -> column -> the field of the app's model, where its schema was read."""
+
+
+def _fields_of(schema: str) -> Fields:
+    found: dict[str, dict[str, str]] = {}
+    for model, body in _MODEL.findall(schema):
+        table = _TABLE_MAP.search(body)
+        found[table[1] if table else model] = {
+            (column[1] if (column := _FIELD_MAP.search(rest)) else field): field for field, rest in _FIELD.findall(body)
+        }
+    return found
+
+
+_MODEL = re.compile(r"^model (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+_FIELD = re.compile(r"^\s+(\w+)(\s[^\n]*)", re.MULTILINE)
+_TABLE_MAP = re.compile(r'@@map\((?:name: )?"([^"]+)"')
+_FIELD_MAP = re.compile(r'(?<!@)@map\((?:name: )?"([^"]+)"')
+
+
+def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fields) -> Iterator[str]:
     enums: list[str] = []
     for table in (*TABLES, ATTACHMENT):
         actual = names.table(table.name)
@@ -51,7 +85,14 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterato
             yield from _model(table, names, enums)
             continue
         columns = [c for c in table.columns if (actual, f"column {names.column(table.name, c.name)}") in added]
-        indexes = [line for line, part in _indexes(table, names) if (actual, f"index on {part}") in added]
+        own = {column.name for column in columns}
+        theirs = fields.get(actual, {})
+        called = {
+            c.name: c.name if c.name in own else theirs.get(name, name)
+            for c in table.columns
+            if (name := names.column(table.name, c.name))
+        }
+        indexes = [line for line, part in _indexes(table, names, called) if (actual, f"index on {part}") in added]
         content = names.column(table.name, "content")
         wider = added.get((actual, f"longer {content}"))
         made = [back for back in _back(table) if (names.table(back.split()[1].removesuffix("[]")), None) in added]
@@ -61,7 +102,8 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterato
             yield from made
             yield from indexes
             if wider is not None:
-                yield f"// and to its field {content}: {'@db.LongText' if ' LONGTEXT ' in wider else '@db.Text'}"
+                native = "@db.LongText" if " LONGTEXT " in wider else "@db.Text"
+                yield f"// and to its field {called['content']}: {native}"
             yield ""
     yield from enums
 
@@ -131,12 +173,13 @@ def _default(column: Column, type_: str) -> str:
     return default.replace("'", '"') if type_ == "String" else default.strip("'")
 
 
-def _indexes(table: Table, names: Names) -> Iterable[tuple[str, str]]:
-    """Lines, and the columns as a step names them."""
+def _indexes(table: Table, names: Names, called: Mapping[str, str] | None = None) -> Iterable[tuple[str, str]]:
+    """Lines, and the columns as a step names them. `called`: fields that have other names than chatd's columns."""
     for index in table.indexes:
         actual = [names.column(table.name, column) for column in index.columns]
         kind = "unique" if index.unique else "index"
-        line = f'  @@{kind}([{", ".join(index.columns)}], map: "{index_name(table, index, names)}")'
+        fields = ", ".join((called or {}).get(column, column) for column in index.columns)
+        line = f'  @@{kind}([{fields}], map: "{index_name(table, index, names)}")'
         yield line, ", ".join(actual)
 
 

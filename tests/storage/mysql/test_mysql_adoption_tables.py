@@ -96,7 +96,9 @@ def test_the_fragment_in_other_names() -> None:
             '// To the model of the table chat_messages:\n  replyToId String?\n  seq Int? @map("no") @ignore\n'
             in fragment
         )
-        assert '@@unique([conversationId, seq], map: "chat_messages_chat_id_no_key")' in fragment
+        assert '@@unique([chat_id, seq], map: "chat_messages_chat_id_no_key")' in fragment, "as the columns are called"
+        schema = 'model Msg {\n  chat Int @map("chat_id")\n  text String\n  @@map("chat_messages")\n}\n'
+        assert "@@unique([chat, seq]," in adoption_of(app, names=RENAMED).examine().fragment(schema)
 
 
 def test_an_app_without_conversations_gets_their_tables() -> None:
@@ -165,7 +167,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
         (
             message("`createdAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)", "`createdAt` BIGINT NOT NULL"),
             TEXTS,
-            "createdAt is bigint; chatd needs DATETIME(3)",
+            "; chatd needs DATETIME(3), as DateTime makes it",
         ),
         (message("`content` TEXT", "`content` BLOB"), TEXTS, "column content is blob; chatd needs text"),
         (
