@@ -58,7 +58,9 @@ from chatd.http.callers import Callers
 from chatd.http.health import damage, failing
 from chatd.http.site import Site
 from chatd.ids import new_id
+from chatd.logs.counted import WINDOW_S, Counted
 from chatd.metrics import Metrics
+from chatd.net.addresses import source_of
 from chatd.net.fetching import Fetch, PostForm, fetch, post_form
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
@@ -137,6 +139,7 @@ class Daemon:
         self._rng = rng or random.Random()
         self._poller = Poller() if available() else None
         self.shares = Shares()
+        self.lines = Counted(trio.current_time, source_of)
         limits, timeouts = config.limits, config.timeouts
         presence = Presence(self.registry, self.gate, now)
         self.rooms = Rooms(
@@ -251,6 +254,7 @@ class Daemon:
             development=development,
             exposed=exposed,
             shares=self.shares,
+            lines=self.lines,
         )
         gauges.connect(
             self.metrics,
@@ -325,6 +329,7 @@ class Daemon:
     def _background(self) -> Iterator[tuple[str, Job]]:
         yield "presence", self.parts.presence.run
         yield "search index", self._indexer.run
+        yield "log", self._tell_lines
         yield "memory", Trimmer(resident_bytes, trim_malloc).run
         if self._poller is not None:
             yield "socket poller", self._poller.run
@@ -351,6 +356,11 @@ class Daemon:
             memory=self.shares.known,
         )
 
+    async def _tell_lines(self) -> None:
+        while True:
+            await trio.sleep(WINDOW_S)
+            self.lines.tell()
+
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         connection = Connection(
             upgrade.stream,
@@ -367,6 +377,8 @@ class Daemon:
         )
         address = upgrade.client.address
         connection.session.address = address[0] if address else None
-        log.info("connected", session=connection.session.id, address=connection.session.address)
+        connection.logged = self.lines.admit(connection.session.address)
+        if connection.logged:
+            log.info("connected", session=connection.session.id, address=connection.session.address)
         with self.sessions.holding(connection):
             await connection.run(upgrade.head, upgrade.replay)

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {"chatd", "protocol", "storage"}
-PRIVATE = ["pymysql", "sqlite-utils"]
+PRIVATE = ["pymysql", "sqlite-utils", "trio-websocket"]
 """Packages whose private members the daemon uses: any new version may break it."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import structlog
 import trio
 
+from chatd.logs.counted import Seldom
+
 from .problem import plain_answer
 
 log = structlog.get_logger("chatd.listen")
@@ -17,6 +19,9 @@ SEND_BUFFER_BYTES = 262_144
 
 PAUSE_S = 0.1
 """Seconds without accepting, when there are no descriptors left."""
+COMPLAINT_EVERY_S = 60.0
+"""Seconds between two lines about that: it is tried ten times a second."""
+
 RETRY_AFTER_S = 5
 CONNECTIONS_PER_TURN = 8
 
@@ -48,8 +53,16 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket, tuple[str, int]], None]) -> None:
-    """Hand each new connection on, until cancelled; `accepted` raises TooMany where it can't take one."""
+async def accept_from(
+    listener: socket.socket,
+    accepted: Callable[[socket.socket, tuple[str, int]], None],
+    complaint: Seldom | None = None,
+) -> None:
+    """Hand each new connection on, until cancelled; `accepted` raises TooMany where it can't take one.
+
+    `complaint`: of several listeners together, about descriptors that ran out.
+    """
+    complaint = complaint or Seldom(COMPLAINT_EVERY_S, trio.current_time)
     taken = 0  # in this turn
     while True:
         try:
@@ -60,7 +73,7 @@ async def accept_from(listener: socket.socket, accepted: Callable[[socket.socket
             continue
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                log.error("cannot accept", reason=error.strerror)
+                complaint.say(log.error, "cannot accept", reason=error.strerror)
                 await trio.sleep(PAUSE_S)
                 continue
         else:

@@ -12,13 +12,14 @@ import trio
 from starlette.types import ASGIApp
 
 from chatd.config import Config
+from chatd.logs.counted import Counted, Seldom
 
 from . import front, tls
 from .addresses import Addresses
 from .asgi import PEER_GONE, linger, write
 from .bounds import Bounds
 from .head import Head
-from .listen import TooMany, accept_from
+from .listen import COMPLAINT_EVERY_S, TooMany, accept_from
 from .origins import Origins
 from .problem import plain_answer
 from .proxies import Client, Proxies, Scheme
@@ -59,8 +60,10 @@ class Server:
         development: bool,
         exposed: bool,
         shares: Shares,
+        lines: Counted,
     ) -> None:
         self._shares = shares
+        self._lines = lines
         self._app = app
         self._on_upgrade = on_upgrade
         self._bounds = bounds
@@ -107,9 +110,10 @@ class Server:
     ) -> None:
         """Accept until cancelled; the connections live on in `nursery`."""
         self.nursery = nursery
+        complaint = Seldom(COMPLAINT_EVERY_S, trio.current_time)
         async with trio.open_nursery() as accepting:
             for listener in listeners:
-                accepting.start_soon(accept_from, listener, self._accepted)
+                accepting.start_soon(accept_from, listener, self._accepted, complaint)
             task_status.started()
             await trio.sleep_forever()
 
@@ -192,7 +196,8 @@ class Server:
         self._dropped("origin")
         asked = {name: (head.get(name.encode()) or b"").decode("latin-1") for name in ("origin", "host")}
         address = client.address[0] if client.address else None
-        log.warning("handshake refused", reason=refusal, scheme=client.scheme, **asked, address=address)
+        if self._lines.admit(address):
+            log.warning("handshake refused", reason=refusal, scheme=client.scheme, **asked, address=address)
         await self._refuse(upgrade, plain_answer(403, "forbidden", "origin not allowed"))
 
     async def _refuse(self, upgrade: Upgrade, answer: bytes) -> None:

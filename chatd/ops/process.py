@@ -18,8 +18,9 @@ from chatd.config import Config, ConfigError
 from chatd.daemon import Daemon
 from chatd.net import tls
 
-from . import reload
+from . import reload, warnings
 from .dump import dump
+from .finding import Finding
 from .systemd import Notifier
 
 log = structlog.get_logger("chatd.service")
@@ -49,6 +50,7 @@ class Service:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
                 nursery.start_soon(self.notifier.watch, lambda: not self.daemon.gate.stuck(STUCK))
+                nursery.start_soon(warnings.watch, self._look)
                 nursery.start_soon(loop_delay.watch, self.daemon.metrics.loop_delay.observe)
                 nursery.start_soon(self.control.serve, LivePort(self.daemon.parts, self.daemon.tokens))
                 async with trio.open_nursery() as running:
@@ -90,7 +92,11 @@ class Service:
         self.daemon.apply(merged.config, encryption)
         logs.set_level(merged.config.logs.level)
         log.info("settings reloaded", applied=merged.applied, need_restart=merged.waiting)
+        warnings.warn(await warnings.on_thread(self._look))
         self.notifier.ready(f"serving {self.url}")
+
+    def _look(self) -> list[Finding]:
+        return warnings.doubtful(self.daemon.config, self.daemon.parts.now())
 
     @property
     def url(self) -> str:

@@ -1,11 +1,14 @@
 """Accepting: every other task has its turn, and the limit counts what was accepted, served yet or not."""
 
+import errno
 import socket
 from collections.abc import Callable, Iterator
 from typing import cast
 
 import pytest
+import structlog
 import trio
+from trio.testing import MockClock
 
 from chatd.net.listen import CONNECTIONS_PER_TURN, TooMany, accept_from
 
@@ -77,3 +80,15 @@ async def test_accept_flood_beyond_the_limit_leaves_every_other_task_its_turn(
 async def test_accept_flood_of_peers_that_are_gone_leaves_every_other_task_its_turn() -> None:
     turns, accepts = await _turns_and_accepts(gone, lambda sock, peer: None)
     assert (turns, accepts <= 21 * CONNECTIONS_PER_TURN) == (20, True)
+
+
+async def test_accept_without_descriptors_is_logged_once_a_minute(autojump_clock: MockClock) -> None:
+    def exhausted() -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    listener = FloodedListener(exhausted)
+    with structlog.testing.capture_logs() as logged, trio.move_on_after(150):
+        await accept_from(cast(socket.socket, listener), lambda sock, peer: None)
+    assert len(logged) == 3
+    assert sum(line["times"] for line in logged) <= listener.accepts
+    assert logged[1]["times"] > 500

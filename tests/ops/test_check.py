@@ -16,6 +16,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from chatd.config import read
 from chatd.ops import check as checkup
+from chatd.ops import machine
 from chatd.ops.check import check_up
 from chatd.ops.init import set_up
 from storage.changes import OpenDirect, PutUser, SendMessage
@@ -48,7 +49,7 @@ def findings(
 
 
 def test_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkup, "LOW_SPACE", 0)
+    monkeypatch.setattr(machine, "LOW_SPACE", 0)
     found = findings(limits__connections=1)
     assert list(found) == [
         "settings",

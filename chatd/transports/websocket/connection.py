@@ -109,6 +109,7 @@ class Connection:
         self._clean = False
         self._gone = False
         self._log = log.bind(session=self.session.id)
+        self.logged = True  # the owner's word: strangers' connections beyond some are only counted
 
     async def run(self, head: Head, replay: bytes) -> None:
         """Serve until either side ends it. `replay`: what was read of the stream already. Raises nothing."""
@@ -247,7 +248,8 @@ class Connection:
                 self._clean = await self._engine.say_goodbye(closing.code, closing.reason)
         code = int(closing.code) if closing else None
         by_peer = "reset by the peer" if self._gone else "by the peer"
-        self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
+        if self.logged or self.session.user is not None:
+            self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
 
     async def _linger(self) -> None:
         """Let what is queued leave, and read on until the peer ends, a bounded time.
