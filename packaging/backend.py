@@ -3,7 +3,9 @@
 A wheel without the page works, too: the daemon says at `/` what to do.
 """
 
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from setuptools import build_meta
@@ -23,6 +25,7 @@ get_requires_for_build_sdist = get_requires_for_build_wheel
 
 def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:
     """Build the wheel, with the page."""
+    _forget_last_build()
     _ensure_page()
     return build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
 
@@ -31,6 +34,11 @@ def build_sdist(sdist_directory: str, config_settings: Any = None) -> str:
     """Build the source distribution, with the page."""
     _ensure_page()
     return build_meta.build_sdist(sdist_directory, config_settings)
+
+
+def _forget_last_build() -> None:
+    """Remove what setuptools kept of an earlier build: it would pack modules again that are gone by now."""
+    shutil.rmtree(Path("build", "lib"), ignore_errors=True)
 
 
 def _ensure_page() -> None:

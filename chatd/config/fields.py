@@ -26,7 +26,7 @@ class Setting:
     """The description of one setting, beside its name and default.
 
     `type` is msgspec's; `tidy` brings a value of that type to its normal form, or raises ValueError; `beside` makes a
-    value relative to a folder; a `secret` is never shown.
+    value relative to a folder; a `secret` is never shown. `advice`: what is expected, where more can be said of a text.
     """
 
     type: Any
@@ -35,6 +35,7 @@ class Setting:
     tidy: Callable[[Any], object] | None = None
     beside: Callable[[Path, str], str] | None = None
     secret: bool = False
+    advice: Callable[[str], str | None] | None = None
 
 
 def toml(value: object) -> str:
@@ -88,6 +89,25 @@ def _path_beside(folder: Path, value: str) -> str:
 
 
 SQLITE = "sqlite:///"
+
+
+_WRITTEN = {"/": "%2F", "?": "%3F", "#": "%23", " ": "%20", "\t": "%09"}
+
+
+def database_advice(url: str) -> str | None:
+    """Return what to write instead of an address that is none, without what may be secret in it."""
+    if url != url.strip() or url[:1] in ("'", '"') or url[-1:] in ("'", '"'):
+        return "it without quotation marks and spaces around it"
+    found = re.fullmatch(r"mysql://(?:(.*)@)?(.*)", url, re.DOTALL)
+    if found is None:
+        return None
+    inner = [sign for sign in _WRITTEN if sign in (found[1] or "")]
+    if inner:
+        written = ", ".join(f"{'a space' if sign == ' ' else sign} as {_WRITTEN[sign]}" for sign in inner)
+        return f"signs of user and password that mean something in an address to be written otherwise: {written}"
+    if found[1] and any(space in found[2] for space in " \t#"):
+        return "a space behind the host to be written %20, and a # as %23"
+    return None
 
 
 def database_beside(folder: Path, url: str) -> str:

@@ -267,6 +267,8 @@ def _checked(given: _Given) -> object:
     except ValueError as error:  # msgspec's ValidationError is one, too
         shown = "..." if setting.secret else _shown(given.found)
         expects = str(error) if isinstance(error, Unfit) else setting.expects
+        if setting.advice and isinstance(given.value, str):
+            expects = setting.advice(given.value) or expects
         raise ConfigError(f"{given.source} = {shown}: expected {expects}") from error
     return setting.beside(given.folder, value) if setting.beside and given.folder else value
 

@@ -102,7 +102,8 @@ class Storage:
     database: str = text(
         "", r"^(sqlite:///(?!:memory:)[^?#\x00-\x1f]+|mysql://[^/?#\s\x00]+/[^/?#\s\x00]+(\?[^#\s\x00]*)?)?\Z",
         '"", "sqlite:///relative.db", "sqlite:////absolute.db" or "mysql://user:password@host/name"',
-        f"database; empty: the SQLite file {DATABASE_FILE} in the data folder", beside=fields.database_beside
+        f"database; empty: the SQLite file {DATABASE_FILE} in the data folder", beside=fields.database_beside,
+        advice=fields.database_advice
     )  # fmt: skip
     durability: Literal["full", "normal"] = one_of(
         "full", ("full", "normal"), "full: acknowledged messages outlive power loss; normal: only a crash of the daemon"

@@ -68,7 +68,7 @@ class Connection:
             port=address.port,
             unix_socket=address.socket,
             user=address.user,
-            password=address.password,
+            password=address.password.encode(),  # as the server keeps it; PyMySQL would take Latin-1
             database=address.database,
             charset="utf8mb4",
             collation=COLLATION,

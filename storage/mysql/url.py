@@ -4,6 +4,7 @@ Of Prisma's options those that mean something here are understood; any other is 
 that its writer relies on.
 """
 
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,14 +45,19 @@ class Address:
 
 def parse(url: str) -> Address:
     """Raises StoreError: what is wrong, without the password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise StoreError("database: [ and ] belong around an IPv6 address; elsewhere write %5B and %5D") from None
     if not url.startswith(SCHEME):
         raise StoreError("database: not an address like mysql://user:password@host:3306/name")
     try:
         port = PORT if parts.port is None else parts.port
     except ValueError:
         raise StoreError("database: the port after the host is not a number up to 65535") from None
-    database = unquote(parts.path.removeprefix("/"))
+    if re.search(r"%(?![0-9A-Fa-f]{2})", parts.netloc):
+        raise StoreError("database: a % that stands for itself, as in a password, is written %25")
+    database = _plain(parts.path.removeprefix("/"))
     if not parts.hostname or not parts.username or not database or "/" in parts.path[1:]:
         raise StoreError("database: expected mysql://user:password@host:3306/name")
     if parts.fragment:
@@ -60,8 +66,8 @@ def parse(url: str) -> Address:
     return Address(
         host=parts.hostname,
         port=port,
-        user=unquote(parts.username),
-        password=unquote(parts.password or ""),
+        user=_plain(parts.username),
+        password=_plain(parts.password or ""),
         database=database,
         socket=options.get("socket"),
         tls=_tls(options),
@@ -70,6 +76,14 @@ def parse(url: str) -> Address:
         socket_timeout=_seconds(options, "socket_timeout", 20.0),
         pool_timeout=_seconds(options, "pool_timeout", 10.0),
     )
+
+
+def _plain(text: str) -> str:
+    """Return the text without percent-encoding. Raises StoreError where that isn't of UTF-8."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise StoreError("database: its percent-encoding is not of UTF-8, where \u00e4 is %C3%A4") from None
 
 
 def _options(query: str) -> dict[str, str]:

@@ -96,7 +96,11 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine() -> None:
         ("storage.durability = 1", '[storage] durability = 1: expected one of "full", "normal"'),
         ('storage.database = "mysql://h"', f'[storage] database = "mysql://...": expected {DATABASE}'),
         ('storage.database = "postgresql://h/db"', f'[storage] database = "postgresql://...": expected {DATABASE}'),
-        ('storage.database = "mysql://u:p/w@h/db"', f'[storage] database = "mysql://...": expected {DATABASE}'),
+        (
+            'storage.database = "mysql://u:p/w@h/db"',
+            '[storage] database = "mysql://...": expected signs of user and password that mean something in an address '
+            "to be written otherwise: / as %2F",
+        ),
         ('storage.database = "u:p@h"', f'[storage] database = "...": expected {DATABASE}'),
         ('storage.database = "sqlite://"', f'[storage] database = "sqlite://": expected {DATABASE}'),
         ('storage.database = "sqlite:///"', f'[storage] database = "sqlite:///": expected {DATABASE}'),

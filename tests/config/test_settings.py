@@ -492,3 +492,23 @@ def test_nor_do_errors_about_a_file() -> None:
 def test_the_process_is_asked_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATD_SERVER_PORT", "77")
     assert load(None, {}).server.port == 77
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://u:ge#heim@h/d", "to be written otherwise: # as %23"),
+        ("mysql://u:ge/heim@h/d", "to be written otherwise: / as %2F"),
+        ("mysql://u:ge? heim@h/d", "to be written otherwise: ? as %3F, a space as %20"),
+        ("mysql://u:ge#he@im@h/d", "to be written otherwise: # as %23"),
+        ("mysql://u:geheim@h/d e", "a space behind the host to be written %20"),
+        ('"mysql://u:geheim@h/d"', "expected it without quotation marks and spaces around it"),
+        ("'mysql://u:geheim@h/d'", "expected it without quotation marks and spaces around it"),
+        (" mysql://u:geheim@h/d", "expected it without quotation marks and spaces around it"),
+    ],
+)
+def test_database_url_with_signs_that_mean_something_says_how_to_write_them(url: str, words: str) -> None:
+    said = refusal(DATABASE_URL=url)
+    assert words in said
+    assert "heim" not in said
+    assert "ge#" not in said

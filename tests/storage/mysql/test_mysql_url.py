@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 from pathlib import Path
+from urllib.parse import quote
 
 import pymysql
 import pytest
@@ -57,6 +58,9 @@ def test_encryption(accept: str, mode: ssl.VerifyMode) -> None:
         ("mysql://u:geheim@h:99999/d", "the port after the host"),
         ("mysql://u:geheim@h:x/d", "the port after the host"),
         ("mysql://u:geheim@h/d#x", "write it as %23"),
+        ("mysql://u:[geheim@h/d", "elsewhere write %5B and %5D"),
+        ("mysql://u:%geheim@h/d", "a % that stands for itself, as in a password, is written %25"),
+        ("mysql://u:geheim%E4@h/d", "its percent-encoding is not of UTF-8"),
         ("mysql://u:geheim@h/d?ssl=true", "the option ssl is not known here; understood: connection_limit,"),
         ("mysql://u:geheim@h/d?sslidentity=geheim.p12", "the option sslidentity is not known"),
         ("mysql://u:geheim@h/d?sslaccept=maybe", "sslaccept is one of strict, accept_invalid_certs"),
@@ -115,3 +119,19 @@ def test_over_an_encrypted_connection(tmp_path: Path) -> None:
             MysqlStore(server.url(database, f"?sslcert={other}"), new_epoch=lambda: "e")
     finally:
         mariadb.stop(server)
+
+
+@pytest.mark.parametrize("password", ["p\u00e4ss", "\u043f\u0430\u0440\u043e\u043b\u044c \u2603", "'\"\\`$#/?@:%"])
+def test_password_outside_latin_1_signs_in(password: str) -> None:
+    server = mariadb.server()
+    name = server.database()
+    url = f"mysql://chatd_words:{quote(password, safe='')}@127.0.0.1:{parse(server.url(name)).port}/{name}"
+    with server.session(name) as admin:
+        admin.execute("CREATE OR REPLACE USER chatd_words@'127.0.0.1' IDENTIFIED BY %s", (password,))
+        admin.execute(f"GRANT ALL ON {name}.* TO chatd_words@'127.0.0.1'")
+        try:
+            MysqlStore(url, new_epoch=lambda: "e").close()
+            with pytest.raises(StoreError, match="refuses this user and password"):
+                MysqlStore(url.replace(":", ":x", 2).replace("mysql:x", "mysql:"), new_epoch=lambda: "e")
+        finally:
+            admin.execute("DROP USER chatd_words@'127.0.0.1'")
