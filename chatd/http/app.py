@@ -137,7 +137,7 @@ class Application:
         method = request.method
         operation = _operation(method, methods)
         if operation is None:
-            if not methods and request.url.path == WEBSOCKET_PATH:
+            if not methods and request.url.path == WEBSOCKET_PATH and method in ("GET", "HEAD"):
                 return NO_UPGRADE
             if not methods:
                 return failed(404, ErrorCode.NOT_FOUND, "there is nothing at this path")

@@ -16,6 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from chatd.config import Config
 from chatd.http.answers import NO_STORE, json_answer
+from chatd.logs.counted import Counted
+from chatd.net.addresses import source_of
 from chatd.net.asgi import PEER_GONE, linger, write
 from chatd.net.bounds import Bounds
 from chatd.net.problem import plain_answer, problem
@@ -62,6 +64,7 @@ class Standby:
             development=development,
             exposed=exposed,
             shares=Shares(),
+            lines=Counted(trio.current_time, source_of),
         )
         self._server.apply(config, encryption)
 
