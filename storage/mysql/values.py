@@ -30,6 +30,11 @@ def time_literal(at: int | None) -> str:
     return "NULL" if at is None else f"'{time_text(at)}'"
 
 
+def is_date(column: str) -> str:
+    """Return the condition that a time is one of the calendar's, or NULL: neither "0000-00-00" nor "2024-02-31"."""
+    return f"FROM_DAYS(TO_DAYS({column})) <=> DATE({column})"
+
+
 @functools.lru_cache(4096)
 def _time_of(text: bytes) -> int:
     """A DATETIME or TIMESTAMP in ms; 0 for a date that no calendar has ("0000-00-00")."""

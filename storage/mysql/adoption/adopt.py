@@ -152,7 +152,7 @@ class Adoption:
         findings = list(check(db, app, names, Roles(self.roles), body_chars=self.body_chars))
         whole = all(names.table(table.name) in app.layout.columns for table in app_tables())
         if whole and not adopted and not any(f.level == "wrong" for f in findings):
-            findings += check_rows(db, names)
+            findings += check_rows(db, app, names)
         db.roll_back()
         steps = [*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)]
         files = Files.of(app.layout, names)

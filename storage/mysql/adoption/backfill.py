@@ -20,7 +20,7 @@ from storage.mysql.errors import AGAIN, DUPLICATE, Error, code
 from storage.mysql.rows import NEW, Into, new_values
 from storage.mysql.saving import COUNT_ANEW, SPAN, TITLE_TOLD, seat_id, status_statement
 from storage.mysql.tables import TOUCHED
-from storage.mysql.values import time_text
+from storage.mysql.values import is_date, time_text
 from storage.records import pair_of
 
 from .read_state import ReadState
@@ -53,10 +53,12 @@ _LOCK = (
     'SELECT c."id", COALESCE(c."lastSeq", 0) FROM "Conversation" c '
     'WHERE c."rev" IS NULL AND c."id" IN ({}) ORDER BY c."id" FOR UPDATE'
 )
+_DATED = is_date('i."createdAt"')
 _NUMBER = (
     'UPDATE "Message" m JOIN ('
     "SELECT x.one, ROW_NUMBER() OVER (PARTITION BY x.two ORDER BY x.three, x.one) AS place FROM ("
-    'SELECT i."id" AS one, i."conversationId" AS two, i."createdAt" AS three FROM "Message" i '
+    f'SELECT i."id" AS one, i."conversationId" AS two, IF({_DATED}, i."createdAt", NULL) AS three '
+    'FROM "Message" i '
     'WHERE i."conversationId" IN ({}) AND i."seq" IS NULL AND i."senderId" IS NOT NULL '
     "ORDER BY two, three, one LIMIT ?) x"
     ') k ON k.one = m."id" JOIN "Conversation" c ON c."id" = m."conversationId" '

@@ -16,6 +16,7 @@ from storage.mysql.names import Names
 from storage.mysql.rows import Roles
 from storage.mysql.spellings import folded
 from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
+from storage.mysql.values import is_date
 
 from . import hints
 
@@ -191,15 +192,32 @@ def misfit(db: Connection, names: Names) -> str | None:
     return None
 
 
-def check_rows(db: Connection, names: Names) -> Iterator[Finding]:
-    """Yield rows that chatd can't serve; only where `check` found nothing wrong.
+EARLIEST = "1970-01-01"
 
-    It reads every user, conversation and participant once.
+
+def check_rows(db: Connection, app: App, names: Names) -> Iterator[Finding]:
+    """Yield rows that chatd can't serve, or not as they are; only where `check` found nothing wrong.
+
+    It reads every row once or twice.
     """
     for name, level, text, statement in _ROW_CHECKS:
         found = db.one(statement)
         if found is not None and found[0]:
             yield Finding(names.table(name), level, text.format(found[0]))
+    for table in app_tables():
+        there = app.layout.columns[names.table(table.name)]
+        for column in table.columns:
+            name = names.column(table.name, column.name)
+            if column.type != TIME or name not in there:
+                continue
+            valid = is_date(f'"{column.name}"')
+            found = db.one(f'SELECT COUNT(*) FROM "{table.name}" WHERE NOT ({valid})')
+            if found is not None and found[0]:
+                yield Finding(
+                    names.table(table.name),
+                    "note",
+                    f"{found[0]} rows whose {name} is a date that no calendar has: taken for {EARLIEST}",
+                )
 
 
 _PLAIN = "'^[!-~]{1,128}$'"

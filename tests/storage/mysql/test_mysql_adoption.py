@@ -7,7 +7,9 @@ import pytest
 
 from storage.changes import Changed
 from storage.contract import StoreError
+from storage.mysql.store import MysqlStore
 from storage.mysql.tables import app_tables
+from storage.records import Message
 from support import prisma_app
 from support.prisma_app import (
     CONVERSATION,
@@ -376,3 +378,53 @@ def test_a_batch_after_adoption(app: App) -> None:
             page = store.since(c, "ada", 0, limit=1000)
             assert page is not None
             assert len(page.messages) == room.conversation.last_seq
+
+
+# -- dates that no calendar has --
+
+NO_DATES = ("0000-00-00 00:00:00", "2024-02-31 10:00:00", "2024-00-10 00:00:00")
+
+
+def write_no_dates(app: App, conversation: str) -> None:
+    app.run("SET sql_mode = 'ALLOW_INVALID_DATES'")
+    for n, date in enumerate(NO_DATES):
+        app.run(
+            "INSERT INTO `Message` (`id`,`conversationId`,`senderId`,`content`,`createdAt`) VALUES (%s,%s,'ada',%s,%s)",
+            f"{conversation}-{n}", conversation, date, date,
+        )  # fmt: skip
+
+
+def messages(store: MysqlStore, conversation: str) -> list[Message]:
+    page = store.history(conversation, "bo", before=None, after=0, limit=9)
+    assert page is not None
+    return list(page.messages)
+
+
+def test_dates_that_no_calendar_has_are_named_and_adopted_as_the_earliest(app: App) -> None:
+    app.conversation("c1", "ada", "bo")
+    app.say("c1", "ada", "a date")
+    write_no_dates(app, "c1")
+    app.run("UPDATE `Conversation` SET `createdAt` = '0000-00-00', `lastMessageAt` = '2023-02-30'")
+    notes = [finding.text for finding in adoption_of(app).examine().only("note")]
+    for column, rows in ("Message", 3), ("Conversation", 1):
+        assert f"{rows} rows whose createdAt is a date that no calendar has: taken for 1970-01-01" in notes, column
+    adopt(app)
+    with served(app) as store:
+        found = messages(store, "c1")
+        assert [(m.seq, m.body) for m in found] == [*enumerate(NO_DATES, 1), (4, "a date")]
+        assert [m.sent_at for m in found[:3]] == [0, 0, 0]
+        assert found[3].sent_at > 0
+
+
+def test_dates_that_no_calendar_has_written_after_the_adoption_are_taken_in(app: App) -> None:
+    app.conversation("c1", "ada", "bo")
+    adopt(app)
+    write_no_dates(app, "c1")
+    with served(app) as store:
+        while store.ingest(None, app.now):
+            pass
+        assert [(m.seq, m.sent_at) for m in messages(store, "c1")] == [(1, 0), (2, 0), (3, 0)]
+        desk = Desk(store, first=1000)
+        assert isinstance(desk.do(desk.react("c1", "bo", 2))[0], Changed), "chatd may write to such a row"
+        desk.say("c1", "bo", "next")
+        assert [m.body for m in messages(store, "c1")] == [*NO_DATES, "next"]
