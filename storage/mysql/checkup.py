@@ -8,6 +8,7 @@ from storage.contract import StoreError, Unavailable
 
 from .connection import Connection
 from .errors import Error, code
+from .layout import read_layout
 from .names import Names
 from .pool import Pool
 from .store import MysqlStore
@@ -74,7 +75,7 @@ def _server(db: Connection, address: Address) -> Iterator[tuple[Level, str]]:
 
 def _lacking_rights(db: Connection, names: Names) -> Iterator[str]:
     """Yield rights that this user lacks on tables that are there, like "DELETE on chatd_token"."""
-    there = {row[0] for row in db.run("SHOW TABLES")}
+    there = read_layout(db).columns
     for table in TABLES:
         actual = names.table(table.name)
         if actual not in there:

@@ -1,8 +1,46 @@
 """Layout of a database: the columns and indexes that its tables have, as information_schema tells."""
 
+from typing import Any, TypeVar
+
 import attrs
 
 from .connection import Connection
+
+Value = TypeVar("Value")
+
+
+class ByTable(dict[str, Value]):
+    """Values by names of tables, compared as the server compares them.
+
+    `folds`: without regard to capitals, as under `lower_case_table_names` 1 and 2, where the server may tell another
+    spelling than statements have.
+    """
+
+    def __init__(self, *, folds: bool) -> None:
+        super().__init__()
+        self._folds = folds
+        self._spelled: dict[str, str] = {}
+
+    def _key(self, table: str) -> str:
+        return self._spelled.get(table.lower(), table) if self._folds else table
+
+    def __setitem__(self, table: str, value: Value) -> None:
+        self._spelled.setdefault(table.lower(), table)
+        super().__setitem__(self._key(table), value)
+
+    def __getitem__(self, table: str) -> Value:
+        return super().__getitem__(self._key(table))
+
+    def __contains__(self, table: object) -> bool:
+        return isinstance(table, str) and super().__contains__(self._key(table))
+
+    def get(self, table: str, default: Any = None) -> Any:
+        return super().get(self._key(table), default)
+
+
+def folds_tables(db: Connection) -> bool:
+    """Return True if the server compares names of tables without regard to capitals."""
+    return db.one("SELECT @@lower_case_table_names") != (0,)
 
 
 @attrs.frozen
@@ -20,16 +58,17 @@ class ExistingColumn:
 class Layout:
     """The tables of a database, by their names there: columns, and the columns of each index in order."""
 
-    columns: dict[str, dict[str, ExistingColumn]]
-    indexes: dict[str, list[tuple[str, ...]]]
+    columns: ByTable[dict[str, ExistingColumn]]
+    indexes: ByTable[list[tuple[str, ...]]]
 
 
-EMPTY = Layout({}, {})
+EMPTY = Layout(ByTable(folds=False), ByTable(folds=False))
 
 
 def read_layout(db: Connection) -> Layout:
     """Look at the database of the connection."""
-    columns: dict[str, dict[str, ExistingColumn]] = {}
+    folds = folds_tables(db)
+    columns: ByTable[dict[str, ExistingColumn]] = ByTable(folds=folds)
     for table, column, type_, null, default, extra, length, collation in db.run(
         "SELECT table_name, column_name, column_type, is_nullable, column_default, extra, character_maximum_length, "
         "collation_name FROM information_schema.columns WHERE table_schema = DATABASE() "
@@ -38,11 +77,16 @@ def read_layout(db: Connection) -> Layout:
         filled = (
             default is not None or null == "YES" or any(w in extra.lower() for w in ("auto_increment", "generated"))
         )
-        columns.setdefault(table, {})[column] = ExistingColumn(type_, null == "YES", filled, length, collation)
+        if table not in columns:
+            columns[table] = {}
+        columns[table][column] = ExistingColumn(type_, null == "YES", filled, length, collation)
     found: dict[str, dict[str, list[str]]] = {}
     for table, name, column in db.run(
         "SELECT table_name, index_name, column_name FROM information_schema.statistics "
         "WHERE table_schema = DATABASE() AND sub_part IS NULL ORDER BY table_name, index_name, seq_in_index"
     ):
         found.setdefault(table, {}).setdefault(name, []).append(column)
-    return Layout(columns, {table: [tuple(index) for index in found[table].values()] for table in found})
+    indexes: ByTable[list[tuple[str, ...]]] = ByTable(folds=folds)
+    for table, by_name in found.items():
+        indexes[table] = [tuple(index) for index in by_name.values()]
+    return Layout(columns, indexes)

@@ -55,7 +55,8 @@ class Receivers:
 
 def column_of(layout: Layout, names: Names) -> ExistingColumn | None:
     """Return the column that names a message's receiver, if there is one."""
-    return layout.columns.get(names.table("Message"), {}).get(names.column("Message", "receiverId"))
+    columns: dict[str, ExistingColumn] = layout.columns.get(names.table("Message"), {})
+    return columns.get(names.column("Message", "receiverId"))
 
 
 def _other(participants: Mapping[str, Participant], sender: str) -> str | None:

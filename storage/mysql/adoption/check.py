@@ -11,7 +11,7 @@ from storage.mysql.attachments import Files, unfit
 from storage.mysql.column_capacity import enum_values
 from storage.mysql.connection import Connection
 from storage.mysql.expressions import fits, present
-from storage.mysql.layout import Layout, read_layout
+from storage.mysql.layout import ByTable, Layout, folds_tables, read_layout
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
 from storage.mysql.spellings import folded
@@ -99,7 +99,9 @@ class App:
 def look(db: Connection, names: Names) -> App:
     """Read information_schema; nothing is changed."""
     layout = read_layout(db)
-    logical = {names.table(table.name): table for table in app_tables()}
+    logical: ByTable[Table] = ByTable(folds=folds_tables(db))
+    for table in app_tables():
+        logical[names.table(table.name)] = table
     columns: dict[str, dict[str, _Column]] = {}
     for actual, name, *facts, null, key in db.run(
         "SELECT table_name, column_name, data_type, column_type, character_maximum_length, character_octet_length, "
@@ -124,16 +126,13 @@ def look(db: Connection, names: Names) -> App:
         "SELECT table_name, column_name, constraint_name FROM information_schema.key_column_usage "
         "WHERE table_schema = DATABASE() AND referenced_table_name IS NOT NULL"
     )
+    keys = (
+        ((names.table(logical[table].name) if table in logical else table, column), key)
+        for table, column, key in linked
+    )
     meta = schema.meta_of(db, layout)
     adopted = "epoch" in meta and schema.MADE not in meta
-    return App(
-        layout,
-        "chatd_meta" in layout.columns,
-        adopted,
-        {(table, column): key for table, column, key in linked},
-        columns,
-        kinds,
-    )
+    return App(layout, "chatd_meta" in layout.columns, adopted, dict(keys), columns, kinds)
 
 
 def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
