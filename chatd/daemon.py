@@ -22,7 +22,10 @@ import trio
 from chatd.attachments.files import Files
 from chatd.attachments.links import Links
 from chatd.attachments.scan import Scanner
+from chatd.attachments.sweep import EVERY_S as SWEEP_EVERY_S
+from chatd.attachments.sweep import Sweep
 from chatd.attachments.types import DOWNLOADS
+from chatd.attachments.uploads import Uploads
 from chatd.attachments.worker import Worker
 from chatd.auth import elsewhere
 from chatd.auth.chain import development_chain, production_chain
@@ -228,6 +231,7 @@ class Daemon:
                 parts=self.parts,
                 callers=Callers(self.parts, lambda: self.server.origins, keep=keep),
                 files=self.files,
+                uploads=Uploads(self.gate, self.files, now),
                 links=Links(secrets.token_bytes() if tokens is None else tokens.key_for("link to a file")),
                 wait_of_user=lambda user: self._buckets.of(user).take() if self._buckets is not None else 0.0,
                 config=lambda: self.config,
@@ -330,6 +334,7 @@ class Daemon:
         yield "presence", self.parts.presence.run
         yield "search index", self._indexer.run
         yield "log", self._tell_lines
+        yield "files that nobody has", repeating(SWEEP_EVERY_S, Sweep(self.gate, self.files, self.parts.now))
         yield "memory", Trimmer(resident_bytes, trim_malloc).run
         if self._poller is not None:
             yield "socket poller", self._poller.run

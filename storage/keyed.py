@@ -121,7 +121,7 @@ class KeptFile:
 class Upload:
     """A file that comes in piece by piece, by tus. `id`: of its draft; `length`: None while it isn't known.
 
-    `metadata`: as it came.
+    `metadata`: as it came. `attachment`: the file that it has become.
     """
 
     id: str
@@ -130,6 +130,7 @@ class Upload:
     metadata: str
     created_at: int
     expires_at: int
+    attachment: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -74,6 +74,11 @@ class Files:
         self._blobs: Blobs | None = None
         self._turns: dict[str, trio.CapacityLimiter] = {}
 
+    @property
+    def used(self) -> bool:
+        """True if there ever was a file."""
+        return self._folder.exists()
+
     async def blobs(self) -> Blobs:
         """Return the store of files. Raises Refusal (`unavailable`) where its folder can't be used."""
         if self._blobs is None:

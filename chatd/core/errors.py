@@ -47,8 +47,3 @@ def internal() -> Refusal:
 def unavailable() -> Refusal:
     """The store can't answer now. The reason is the operator's business: it is in the log and at /readyz."""
     return Refusal(ErrorCode.UNAVAILABLE, "the server can't save or read messages at the moment; try again")
-
-
-def not_yet() -> Refusal:
-    """A request of the protocol that this version doesn't serve."""
-    return Refusal(ErrorCode.BAD_REQUEST, "not available yet")

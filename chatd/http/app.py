@@ -1,6 +1,7 @@
 """The HTTP application: finds the operation that a request means, and answers by it. Every endpoint is async."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import trio
@@ -23,7 +24,6 @@ from . import (
     downloads,
     health,
     invitations,
-    later,
     metrics,
     oidc,
     openapi,
@@ -31,6 +31,7 @@ from . import (
     sign_in,
     static,
     tickets,
+    uploads,
 )
 from .answers import Failed, failed, refused
 from .operation import SMALL_BODY_S, Operation
@@ -51,7 +52,7 @@ FAMILIES: Final = (
     attachments.operations,
     downloads.operations,
     polling.operations,
-    later.operations,
+    uploads.operations,
 )
 """Each makes the operations of one feature; a new feature is a file and a name here."""
 
@@ -67,6 +68,9 @@ NO_UPGRADE: Final = failed(
     "a proxy in front has to pass `Upgrade` and `Connection` on",
     {"Upgrade": "websocket"},
 )
+
+PATIENCE_S: Final = 30.0
+"""Seconds that a request which waits for its turn waits at most."""
 
 DELAY_S: Final = 1.0
 """Seconds by which an answer to a flood is delayed: its connection, and whoever waits on it, is busy meanwhile."""
@@ -105,19 +109,34 @@ class Application:
         allowed = origin is not None and self._site.origins().allows(head, scope["scheme"])
         if origin is not None and allowed:
             send = cors.readable_by(origin, send)
-        if wait := self._site.wait(scope["client"]):
-            response = await self._delayed(wait)
+        operation = _operation(request.method, methods)
+        if wait := await self._turn(operation, lambda: self._site.wait(scope["client"])):
+            response = await self._delayed(wait, operation)
         elif methods and cors.is_preflight(head):
             response = cors.preflight(methods_of(methods)) if allowed else NOT_ALLOWED
         else:
             response = await self._answer(request, methods)
         self._count(request.method, methods, response.status_code)
+        for name, value in operation.headers.items() if operation is not None else ():
+            response.headers.setdefault(name, value)
         await response(scope, receive, send)
 
-    async def _delayed(self, wait: float) -> Response:
+    async def _turn(self, operation: Operation | None, ask: Callable[[], float]) -> float:
+        """Ask whether the request may be served now: 0, or the seconds until it may. Some wait for their turn."""
+        wait = ask()
+        if operation is not None and operation.waits:
+            until = trio.current_time() + PATIENCE_S
+            while wait and trio.current_time() + wait <= until:
+                await trio.sleep(wait)
+                wait = ask()
+        return wait
+
+    async def _delayed(self, wait: float, operation: Operation | None) -> Response:
         """Answer that there are too many requests; later, so that asking on and on at once is no use."""
         self._site.metrics.drop("rate_limited")
         await trio.sleep(DELAY_S)
+        if operation is not None and operation.waits:
+            return refused(Refusal(ErrorCode.UNAVAILABLE, "too many requests", retry_after=wait))
         return refused(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait))
 
     def _find(self, head: Head) -> tuple[Methods, dict[str, str]]:
@@ -149,8 +168,9 @@ class Application:
             if operation.public:
                 return await operation.run(request)
             caller = await self._site.callers.of(request)
-            if not operation.carries and (wait := self._site.wait_of_user(caller.user_id)):
-                return await self._delayed(wait)
+            ask = partial(self._site.wait_of_user, caller.user_id)
+            if not operation.carries and (wait := await self._turn(operation, ask)):
+                return await self._delayed(wait, operation)
             return await operation.run(request, caller)
         except Failed as error:
             return failed(error.status, error.code, error.message)

@@ -6,8 +6,10 @@ from chatd.net.origins import Origins
 from .bodies import media_type
 
 SAFE = ("GET", "HEAD")
-BODIES = (None, "application/json", "multipart/form-data")
-"""None: there is no body. Forms of other sites can send other types without being asked first."""
+BODIES = (None, "application/json", "multipart/form-data", "application/offset+octet-stream")
+"""None: there is no body; the last is a piece of a file.
+
+Forms of other sites can send other types without being asked first."""
 
 
 def cookie_counts(head: Head, scheme: str, origins: Origins) -> bool:

@@ -6,15 +6,17 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Message, Send
 
+from chatd.attachments import tus
 from chatd.net.head import Head
 
 ALLOWED_HEADERS: Final = (
     "authorization, content-type, x-chatd-user, if-match, if-none-match, range, last-event-id, "
-    "tus-resumable, upload-length, upload-metadata, upload-offset"
+    "if-range, tus-resumable, upload-length, upload-defer-length, upload-metadata, upload-offset, upload-checksum, "
+    "x-http-method-override"
 )
 EXPOSED_HEADERS: Final = (
-    "retry-after, etag, content-range, accept-ranges, location, "
-    "tus-resumable, tus-version, tus-extension, tus-max-size, upload-offset, upload-length, upload-expires"
+    "retry-after, etag, content-range, content-disposition, accept-ranges, attachment-id, "
+    + tus.EXPOSED_HEADERS.lower()
 )
 PREFLIGHT_MAX_AGE_S: Final = 600
 

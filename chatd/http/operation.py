@@ -46,6 +46,10 @@ class Operation:
     answers: Mapping[int, Schema | None] = attrs.field(factory=lambda: {200: None})
     carries: bool = False
     """Carries frames of a session, which count towards their user's rate instead of it."""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    """Headers that each of its answers has, errors included."""
+    waits: bool = False
+    """Too many requests are not refused, but wait for their turn: for clients that give up on a 429."""
     hidden: bool = False
     """Left out of the description."""
     label: str | None = None

@@ -6,6 +6,7 @@ import attrs
 
 from chatd.attachments.files import Files
 from chatd.attachments.links import Links
+from chatd.attachments.uploads import Uploads
 from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.metrics import Metrics
@@ -30,6 +31,7 @@ class Site:
     parts: Parts
     callers: Callers
     files: Files
+    uploads: Uploads
     links: Links
     wait_of_user: Callable[[str], float]
     config: Callable[[], Config]

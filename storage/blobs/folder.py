@@ -91,10 +91,10 @@ class FolderBlobs:
         drafts = blobs = freed = 0
         with _reported("the folder of files can't be swept"):
             for path in self.drafts.iterdir():
-                if path.name not in known_drafts and (size := self._remove_older(path, before)) is not None:
+                if (size := self._remove(path, before, known_drafts)) is not None:
                     drafts, freed = drafts + 1, freed + size
             for path in self.blobs.glob("*/*/*"):
-                if path.name not in known_blobs and (size := self._remove_older(path, before)) is not None:
+                if (size := self._remove(path, before, known_blobs)) is not None:
                     blobs, freed = blobs + 1, freed + size
         return Swept(drafts, blobs, freed)
 
@@ -104,8 +104,14 @@ class FolderBlobs:
             raise BlobNotFound("this file is not kept here (any more)")
         return self.blobs / name[:2] / name[2:4] / name
 
-    def _remove_older(self, path: Path, before: float) -> int | None:
-        """Remove a file last touched before that time and return its size; None if it is younger or gone."""
+    def _remove(self, path: Path, before: float, known: Container[str]) -> int | None:
+        """Remove a file last touched before that time that is not known; return its size. None if it stays or is gone.
+
+        Only of old files it is asked whether they are known.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat(follow_symlinks=False).st_mtime >= before or path.name in known:
+                return None
         # Committing the same content again touches the blob under this lock: it isn't taken from under its new row.
         with self.locked():
             try:

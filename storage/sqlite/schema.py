@@ -378,6 +378,12 @@ CREATE INDEX "chatd_recovery_code_userId_idx" ON "chatd_recovery_code" ("userId"
 """
 
 
+@migrations()
+def m010_finished_uploads(db: Database) -> None:
+    """The file that an upload has become, for who asks again."""
+    db.execute('ALTER TABLE "chatd_upload" ADD COLUMN "attachment" TEXT')
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

@@ -25,6 +25,7 @@ def site(
         "parts": None,  # operations that ask the chat are tested with a daemon
         "callers": None,
         "files": Mock(max_bytes=1_000_000),
+        "uploads": None,
         "links": None,
         "polling": None,
         "wait_of_user": lambda user: 0.0,
