@@ -14,10 +14,12 @@ from .sign_in import (
     LinkIdentity,
     ListApiKeys,
     ListSessions,
+    ResetSecondStep,
     RevokeApiKey,
     RevokeSession,
     RevokeSessions,
     SetPassword,
+    SetSecondStep,
     UnlinkIdentities,
 )
 from .verbs import (
@@ -41,7 +43,7 @@ VERBS: Mapping[str, type[Verb]] = {
     for verb in (
         AddUser, ChangeUser, DisableUser, ListUsers, IssueToken, ListTokens, RevokeOne, RevokeAll,
         SetPassword, Invite, ListSessions, RevokeSession, RevokeSessions, AddApiKey, ListApiKeys, RevokeApiKey,
-        LinkIdentity, UnlinkIdentities,
+        LinkIdentity, UnlinkIdentities, SetSecondStep, ResetSecondStep,
         MessageVersions, NewEpoch,
     )
 }  # fmt: skip

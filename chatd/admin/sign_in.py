@@ -1,4 +1,4 @@
-"""Verbs of sign-in: passwords, invitations, sessions, API keys, identities elsewhere."""
+"""Verbs of sign-in: passwords, invitations, sessions, API keys, identities elsewhere, second steps."""
 
 from typing import Annotated
 
@@ -8,10 +8,22 @@ from msgspec import Meta
 from chatd.auth import opaque
 from chatd.auth.invitations import MAX_LIFETIME_S, draft
 from chatd.auth.linked import link_of
+from chatd.auth.second_step import PURPOSE, recovery_codes
+from chatd.core.accounts import AccountChange
 from protocol.objects import Role
 from protocol.types import Name
-from storage.changes import DeleteRows, PutRow, RowsSaved
-from storage.keyed import API_KEY, LINKED_IDENTITY, SIGNED_IN, ApiKey, Password, SignedIn
+from storage.changes import DeleteRows, PutRow, RowsSaved, TakeRow
+from storage.keyed import (
+    API_KEY,
+    LINKED_IDENTITY,
+    RECOVERY_CODE,
+    SECOND_STEP,
+    SIGNED_IN,
+    ApiKey,
+    Password,
+    SecondStep,
+    SignedIn,
+)
 
 from .verbs import PAGE_ROWS, Answer, Port, Verb, VerbFailed, no_user, sessions_of, time_of
 
@@ -205,3 +217,47 @@ class UnlinkIdentities(Verb):
             [DeleteRows(kind=LINKED_IDENTITY, field="user", value=self.user), sessions_of(self.user)]
         )
         return {"user": self.user, "unlinked": len(gone.rows) if isinstance(gone, RowsSaved) else 0}
+
+
+@attrs.frozen(kw_only=True)
+class SetSecondStep(Verb):
+    """Gives a user a second step, and ends their sessions. `secret`: in base32; it is kept sealed.
+
+    The answer has ten recovery codes, of which only hashes are kept.
+    """
+
+    NAME = "user.totp"
+    user: str
+    secret: Annotated[str, Meta(pattern="^[A-Z2-7]{32}$")]
+    step: int
+
+    async def run(self, port: Port) -> Answer:
+        if await port.read(lambda: port.store.user(self.user)) is None:
+            raise no_user(self.user)
+        sealed = port.tokens().sealer(PURPOSE).seal(self.secret, self.user)
+        codes, rows = recovery_codes(self.user, port.now())
+        step = SecondStep(user=self.user, sealed=sealed, last_used=self.step, created_at=port.now())
+        forget = DeleteRows(kind=RECOVERY_CODE, field="user", value=self.user)
+        kept: list[AccountChange] = [PutRow(row=row) for row in (step, *rows)]
+        await port.commit([forget, *kept, sessions_of(self.user)])
+        return {"user": self.user, "codes": codes}
+
+
+@attrs.frozen(kw_only=True)
+class ResetSecondStep(Verb):
+    """Takes a user's second step and recovery codes away, and ends their sessions."""
+
+    NAME = "user.reset_2fa"
+    user: str
+
+    async def run(self, port: Port) -> Answer:
+        if await port.read(lambda: port.store.user(self.user)) is None:
+            raise no_user(self.user)
+        gone, *_ = await port.commit(
+            [
+                TakeRow(kind=SECOND_STEP, key=self.user),
+                DeleteRows(kind=RECOVERY_CODE, field="user", value=self.user),
+                sessions_of(self.user),
+            ]
+        )
+        return {"user": self.user, "had": isinstance(gone, RowsSaved)}

@@ -12,6 +12,7 @@ from .linked import LinkedIdentities
 from .oidc import Provider
 from .passwords import Passwords
 from .sealing import Sealer
+from .second_step import PURPOSE, SecondSteps
 from .sessions import Sessions
 from .throttle import Throttle
 from .tickets import Tickets
@@ -28,6 +29,7 @@ class Keepers:
     tickets: Tickets
     invitations: Invitations
     throttle: Throttle
+    second_steps: SecondSteps
     linked: LinkedIdentities
     begun: Sealer
     providers: Mapping[str, Provider]
@@ -56,6 +58,7 @@ def keepers(
         tickets=Tickets(gate, accounts, now),
         invitations=Invitations(gate, accounts, now, new_id),
         throttle=Throttle(clock),
+        second_steps=SecondSteps(gate, accounts, now, clock, tokens.sealer(PURPOSE)),
         linked=LinkedIdentities(gate, accounts, now, new_id),
         begun=tokens.sealer("sign-in elsewhere"),
         providers=providers,

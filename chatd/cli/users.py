@@ -10,6 +10,7 @@ from chatd.auth.passwords import WeakPassword, check_new, hashed
 from chatd.config import ConfigError
 from protocol.objects import ROLES, Role
 
+from . import second_step
 from .fail import fail
 from .operate import each_page, operate, print_json, print_table
 from .options import Settings, settings
@@ -133,6 +134,10 @@ def unlink(settings: Settings, id: str) -> None:
     """Forget who the user ID is at identity services; their sessions end."""
     done = operate(settings, UnlinkIdentities(user=id))
     say(f"{id} is linked with nobody elsewhere any more ({done['unlinked']} before)")
+
+
+user.add_command(second_step.set_up)
+user.add_command(second_step.reset)
 
 
 def _password() -> str:

@@ -89,6 +89,10 @@ class Auth:
         'a list like "patient=180d", with s, m, h or d', "how long a session lives after its last use, by role"
     )  # fmt: skip
 
+    second_step: tuple[Role, ...] = roles(
+        (), "roles that need a code of an authenticator app beside the password (chatd user totp)"
+    )
+
     def session_seconds(self) -> dict[str, float]:
         """Return how long sessions live, in s, by role; a role that isn't named has the default."""
         named = [text.partition("=") for text in (*SESSION_LIFETIMES, *self.session_lifetime)]

@@ -30,13 +30,17 @@ RETRY_AFTER_S: Final = 1
 
 
 class Failed(Exception):
-    """An answer that isn't the one that its code has by default, such as 415; raised by endpoints."""
+    """An answer that isn't the one that its code has by default, such as 415; raised by endpoints.
 
-    def __init__(self, status: int, code: ErrorCode, message: str) -> None:
+    `more`: fields of its JSON beside those that all errors have.
+    """
+
+    def __init__(self, status: int, code: ErrorCode, message: str, **more: str) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.more = more
 
 
 def json_answer(body: bytes, status: int = 200) -> Response:
@@ -56,7 +60,10 @@ def refused(refusal: Refusal) -> Response:
     return Response(body, STATUS[refusal.code], headers, JSON)
 
 
-def failed(status: int, code: ErrorCode, message: str, headers: Mapping[str, str] | None = None) -> Response:
+def failed(
+    status: int, code: ErrorCode, message: str, headers: Mapping[str, str] | None = None, **more: str
+) -> Response:
     """Return an error with a status of its own."""
-    body = problem(code, message, temporary=code in TEMPORARY)
-    return Response(body, status, {**NO_STORE, **(headers or {})}, JSON)
+    body = problem(code, message, temporary=code in TEMPORARY, **more)
+    named = {"WWW-Authenticate": "Bearer"} if status == STATUS[ErrorCode.UNAUTHORIZED] else {}
+    return Response(body, status, {**NO_STORE, **named, **(headers or {})}, JSON)

@@ -173,7 +173,7 @@ class Application:
                 return await self._delayed(wait, operation)
             return await operation.run(request, caller)
         except Failed as error:
-            return failed(error.status, error.code, error.message)
+            return failed(error.status, error.code, error.message, None, **error.more)
         except Refusal as refusal:
             return refused(refusal)
         except Unavailable:

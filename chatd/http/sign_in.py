@@ -20,7 +20,7 @@ from storage.changes import DeleteRows
 from storage.keyed import SIGNED_IN
 from storage.records import User
 
-from .answers import NO_STORE, json_answer
+from .answers import NO_STORE, Failed, json_answer
 from .guards import address_of, admit, body_of, from_allowed_page, log, too_many
 from .openapi import reference
 from .operation import Operation
@@ -57,6 +57,7 @@ def operations(site: Site) -> list[Operation]:
             user, method = await _by_token(site, request, given.token)
         elif given.user is not None and given.password is not None:
             user, method = await check_password(site, request, given.user, given.password), "password"
+            await _check_second_step(site, request, user, given.code)
         else:
             raise Refusal(ErrorCode.BAD_REQUEST, "`user` and `password` are needed, or `token`")
         return await signed_in(site, request, user, method)
@@ -164,6 +165,30 @@ async def check_password(site: Site, request: Request, id: str, password: str) -
         raise _unauthorized("user or password is wrong")
     keepers.throttle.succeeded(id, address)
     return user
+
+
+async def _check_second_step(site: Site, request: Request, user: User, code: str | None) -> None:
+    """Ask for a code behind a right password, where a second step is set up. Raises Failed, Refusal, Unavailable."""
+    steps, address = site.parts.keepers.second_steps, address_of(request)
+    row = await steps.of(user.id)
+    if row is None:
+        if user.role in site.config().auth.second_step:
+            log.warning("sign-in refused", reason="no second step is set up: chatd user totp", user=user.id)
+            raise _unauthorized("this account needs a second step: ask whoever runs this server to set it up")
+        return
+    if code is None:
+        raise _needs_code("the code of your authenticator app is needed")
+    try:
+        right = await steps.passes(row, code)
+    except TooManyTries as error:
+        raise too_many(error) from None
+    if not right:
+        log.warning("sign-in refused", reason="wrong code", user=user.id, address=address)
+        raise _needs_code("the code is wrong, or was used before")
+
+
+def _needs_code(message: str) -> Failed:
+    return Failed(401, ErrorCode.UNAUTHORIZED, message, need="code")
 
 
 async def _by_token(site: Site, request: Request, token: str) -> tuple[User, str]:

@@ -17,7 +17,7 @@ SECURITY_HEADERS: Final = (
 )
 
 
-def problem(code: str, message: str, *, temporary: bool = False, **more: int) -> bytes:
+def problem(code: str, message: str, *, temporary: bool = False, **more: int | str) -> bytes:
     """Return the JSON body of an error; `temporary` says that the same request may succeed later."""
     fields = {"code": code, "message": message, "temporary": temporary, **more}
     return json.dumps(fields, separators=(",", ":")).encode()

@@ -21,7 +21,7 @@ LIVE: Final = frozenset(
         *("messages.edit_within", "messages.delete_within"),
         *("web.name", "web.logo", "web.theme", "web.language", "web.sign_in_url", "web.media_origins"),
         *("metrics.token", "limits.free_disk_bytes"),
-        "logs.level",
+        *("auth.second_step", "logs.level"),
     }
 )
 """What takes effect at once; limits and certificates for connections that come from then on."""

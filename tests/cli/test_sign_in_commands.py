@@ -1,16 +1,27 @@
 """The operator's commands of sign-in, on a store that no daemon has open."""
 
+import re
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from chatd.auth import opaque
+from chatd.auth import opaque, totp
 from chatd.cli import main
 from chatd.config import DATABASE_FILE
 from storage.changes import PutRow, PutUser
-from storage.keyed import API_KEY, INVITATION, LINKED_IDENTITY, PASSWORD, SIGNED_IN, SignedIn
+from storage.keyed import (
+    API_KEY,
+    INVITATION,
+    LINKED_IDENTITY,
+    PASSWORD,
+    RECOVERY_CODE,
+    SECOND_STEP,
+    SIGNED_IN,
+    SignedIn,
+)
 from storage.sqlite import SqliteStore
 
 
@@ -153,3 +164,31 @@ def test_link_and_unlink_say_who_somebody_elsewhere_is(data: Path, monkeypatch: 
     assert (gone.stdout, linked(data)) == ("bo is linked with nobody elsewhere any more (1 before)\n", [])
     with closing(SqliteStore(data / DATABASE_FILE, new_epoch=lambda: "new")) as store:
         assert store.rows(SIGNED_IN, "user", "bo", after="", limit=10) == [], "their sessions have ended"
+
+
+# -- second step --
+
+
+def second_step(data: Path) -> tuple[bool, int]:
+    with closing(SqliteStore(data / DATABASE_FILE, new_epoch=lambda: "new")) as store:
+        codes = store.rows(RECOVERY_CODE, "user", "bo", after="", limit=20)
+        return store.row(SECOND_STEP, "bo") is not None, len(codes)
+
+
+def test_totp_is_set_up_with_the_apps_code_and_reset(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = totp.make_secret()
+    monkeypatch.setattr(totp, "make_secret", lambda: secret)
+    wrong = chatd(data, "user", "totp", "bo", given="000000x\n")
+    assert (wrong.exit_code, second_step(data)) == (2, (False, 0))
+    code = totp.code_at(secret, int(time.time()) // 30)
+    done = chatd(data, "user", "totp", "bo", given=f"{code[:3]} {code[3:]}\n")
+    assert done.exit_code == 0, done.output
+    assert secret[:4] in done.stdout
+    assert len(re.findall(r"^  [A-Z2-9]{4}(-[A-Z2-9]{4}){3}$", done.stdout, re.MULTILINE)) == 10
+    assert second_step(data) == (True, 10)
+    with closing(SqliteStore(data / DATABASE_FILE, new_epoch=lambda: "new")) as store:
+        assert store.rows(SIGNED_IN, "user", "bo", after="", limit=10) == []
+    gone = chatd(data, "user", "reset-2fa", "bo")
+    assert (gone.exit_code, second_step(data)) == (0, (False, 0))
+    assert chatd(data, "user", "reset-2fa", "bo").stdout == "bo had no second step\n"
+    assert chatd(data, "user", "reset-2fa", "nobody").exit_code == 2

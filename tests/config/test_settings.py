@@ -60,6 +60,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "auth.session_lifetime": [
         ([wrong], 'a list like "patient=180d", with s, m, h or d') for wrong in ("patient", "nurse=1d", "staff=0h")
     ],
+    "auth.second_step": [(["nurse"], ROLES)],
     "auth.nextauth.secrets": [([PASSWORD, "x" * 1025], "a list of texts of 1 to 1024 characters")],
     "auth.nextauth.secrets_file": [("a\x7fb\n", "the path of a file")],
     "auth.nextauth.cookies": [([wrong], COOKIES) for wrong in ("a b", "a=b", "a;b")],

@@ -16,7 +16,7 @@ export const words = {
   role: "Role",
   password: "Password",
   code: "Code",
-  codeHint: "Enter the code that your authenticator app shows.",
+  codeHint: "Enter the code that your authenticator app shows, or one of your recovery codes.",
   invitation: "Invitation",
   invitationHint: "You have been invited. Confirm who you are to begin.",
   birthDate: "Date of birth",

@@ -35,15 +35,7 @@ export function PasswordForm({ onSignedIn }: { onSignedIn: () => void }) {
         readOnly={first !== null}
       />
       {first && (
-        <Field
-          label={words.code}
-          hint={words.codeHint}
-          name="code"
-          inputMode="numeric"
-          autoComplete="one-time-code"
-          required
-          autoFocus
-        />
+        <Field label={words.code} hint={words.codeHint} name="code" autoComplete="one-time-code" required autoFocus />
       )}
       <Problem text={problem} />
       <button type="submit" className="button primary wide" disabled={busy}>
