@@ -8,7 +8,8 @@ It comes back by itself, resumes where it was, closes gaps, and repeats what was
 message twice.
 """
 
-from .client import Client, connect
+from .client import Client
+from .connecting import connect
 from .link import RequestFailed
 from .mailbox import (
     Closed,

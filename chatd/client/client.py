@@ -6,23 +6,28 @@ import random
 import secrets
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from weakref import WeakSet
 
 import trio
 
 from protocol.codes import CloseCode, ErrorCode
 from protocol.frames import ChangeOk, Frame, HelloOk, Ok, SyncOk
-from protocol.objects import Limits, Message, Role, User
+from protocol.objects import Limits, Message, User
 from protocol.requests import ConversationGet, Hello, MessageSend, Ping, Request, SetTyping, Sync
 
 from .asking import Asking
-from .link import FAILURES, Link, LinkLost, Over, RequestFailed, Target, copy
+from .line import FAILURES, Line, Over
+from .link import Link, LinkLost, RequestFailed, copy
 from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, TypingChanged, UserChanged
+from .polling import PollingLine
 from .replica import Conversation, Effect, Replica
 from .sending import Sending
 from .sign_in import REFUSED, SignInFailed
+from .target import Target
+from .ways import Ways
+from .websocket import WebSocketLine, works
 
 CONNECT = 10.0
 """Seconds for each step of connecting: the network, the handshake, `hello`."""
@@ -32,6 +37,9 @@ ANSWER = 10.0
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
 """Bounds of the wait before coming back, s; the wait itself is anything below (full jitter)."""
+
+PROBE_FIRST, PROBE_MOST = 60.0, 600.0
+"""Bounds of the time between two tries of WebSocket while polling, s; doubled each time."""
 
 STEADY = 30.0
 """Seconds after which a connection was a good one, and the backoff begins anew."""
@@ -57,7 +65,9 @@ class Client(Asking):
         dial: Dial | None,
         ssl_context: ssl.SSLContext | None,
         rng: random.Random,
+        polling: bool,
     ) -> None:
+        self._ways = Ways(allowed=polling)
         self.replica = Replica()
         self._target = Target.of(url)
         self._dial = dial or functools.partial(self._target.dial, ssl_context)
@@ -68,6 +78,7 @@ class Client(Asking):
         self._link: Link | None = None
         self._moved = trio.Event()  # a connection came, or none will any more
         self._closed: Closed | None = None
+        self._reached = self._greeted = False  # of the connection there is
         self._events: WeakSet[Events] = WeakSet()
         self._lanes: dict[str, deque[Sending]] = {}
         self._nursery: trio.Nursery | None = None
@@ -269,9 +280,11 @@ class Client(Asking):
             while True:
                 began = trio.current_time()
                 over = await self._connection()
+                steady = trio.current_time() - began > STEADY
+                over = self._ways.ended(over, reached=self._reached, greeted=self._greeted, steady=steady)
                 if over.fatal or (over.code == CloseCode.TOKEN_EXPIRED and not callable(self._token)):
                     break
-                if trio.current_time() - began > STEADY:
+                if steady:
                     attempt = 0
                 wait = self._backoff(attempt) if over.wait is None else over.wait
                 attempt += 1
@@ -292,29 +305,59 @@ class Client(Asking):
 
     async def _connection(self) -> Over:
         """The life of one connection."""
-        try:
-            with trio.fail_after(CONNECT):
-                stream = await self._dial()
-        except (*FAILURES,) as error:
-            return Over.by(error)
         over: Over | None = None
+        self._reached = self._greeted = False
         try:
             async with trio.open_nursery() as nursery:
-                await self._talk(nursery, stream)
+                if self._ways.polling:
+                    await self._talk(nursery, await self._poll(nursery), None)
+                else:
+                    await self._over_websocket(nursery)
         except* Over as group:
             over = Over.by(group)
         except* FAILURES as group:
             over = over or Over.by(group)
-        finally:
-            await trio.aclose_forcefully(stream)
         assert over is not None
         return over
 
-    async def _talk(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> None:
+    async def _over_websocket(self, nursery: trio.Nursery) -> None:
         with trio.fail_after(CONNECT):
-            link = await Link.over(stream, self._target, nursery, self._take)
+            stream = await self._dial()
+        self._reached = True
+        try:
+            with trio.fail_after(CONNECT):
+                line = await WebSocketLine.over(stream, self._target, nursery)
+            await self._talk(nursery, line, self._fresh_token)
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _poll(self, nursery: trio.Nursery) -> PollingLine:
+        """Open a polled session; each of its requests is signed in. Raises Over, or one of `FAILURES`."""
+        token = await self._fresh_token()
+        headers = {"X-Chatd-User": self._greeting.user or ""} if token is None else {"Authorization": f"Bearer {token}"}
+        self._reached = True
+        with trio.fail_after(CONNECT):
+            line = await PollingLine.open(self._target.netloc, self._dial, headers, nursery)
+        nursery.start_soon(self._probe, line)
+        return line
+
+    async def _probe(self, line: PollingLine) -> None:
+        """Try now and then whether WebSocket works. Raises Over where it does."""
+        pause = PROBE_FIRST
+        while True:
+            await trio.sleep(pause * self._rng.uniform(0.75, 1.25))
+            if await works(self._dial, self._target, CONNECT):
+                self._ways.back()
+                with trio.move_on_after(1):
+                    await line.goodbye()
+                raise Over("WebSocket works again", wait=0, carried=True)
+            pause = min(2 * pause, PROBE_MOST)
+
+    async def _talk(self, nursery: trio.Nursery, line: Line, token: Callable[[], Awaitable[str | None]] | None) -> None:
+        """Greet, and take frames in until the end; `token`: what `hello` shows, None where the line is signed in."""
+        link = Link(line, self._take)
         nursery.start_soon(link.write)
-        nursery.start_soon(self._greet, link, nursery)
+        nursery.start_soon(self._greet, link, nursery, token)
         try:
             await link.read()
         finally:
@@ -328,13 +371,15 @@ class Client(Asking):
         try:
             return await self._token()
         except SignInFailed as error:
-            raise Over(str(error), fatal=error.status in REFUSED) from None
+            raise Over(str(error), fatal=error.status in REFUSED, carried=True) from None
         except (*FAILURES,) as error:
-            raise Over.by(error) from None
+            raise Over(Over.by(error).reason, carried=True) from None
 
-    async def _greet(self, link: Link, nursery: trio.Nursery) -> None:
+    async def _greet(
+        self, link: Link, nursery: trio.Nursery, fetch: Callable[[], Awaitable[str | None]] | None
+    ) -> None:
         revs = dict(itertools.islice(self.replica.revs().items(), self._limits.max_revs))
-        token = await self._fresh_token()
+        token = await fetch() if fetch is not None else None
         greeting = copy(self._greeting, token=token, epoch=self.replica.epoch, revs=revs or None)
         try:
             with trio.fail_after(CONNECT):
@@ -343,13 +388,14 @@ class Client(Asking):
             stale = error.code == ErrorCode.UNAUTHORIZED and not callable(self._token)
             fatal = stale or not error.temporary
             wait = None if error.retry_after is None else error.retry_after + self._backoff(0)
-            raise Over(error.message, wait=wait, fatal=fatal) from None
+            raise Over(error.message, wait=wait, fatal=fatal, carried=True) from None
         except LinkLost:
             return  # the reader says how
         if link.ended.is_set():
             return
         assert isinstance(ok, HelloOk)
         self._link = link
+        self._greeted = True
         self._announce(Connected(ok.user))
         self._wake()
         nursery.start_soon(self._heartbeat, link, ok.heartbeat)
@@ -417,43 +463,3 @@ class Client(Asking):
         if self._link is not None:
             with trio.move_on_after(1):
                 await self._link.goodbye()
-
-
-def connect(
-    url: str,
-    *,
-    user: str | None = None,
-    name: str | None = None,
-    role: Role | None = None,
-    token: Token | None = None,
-    device: str | None = None,
-    dial: Dial | None = None,
-    ssl_context: ssl.SSLContext | None = None,
-    rng: random.Random | None = None,
-) -> AbstractAsyncContextManager[Client]:
-    """A client of the server at `url` (http, https, ws or wss), for the length of an `async with`.
-
-    It is entered at once: requests wait for the connection, and `events` tell of it. Sign in by `user` (development
-    mode) or `token`, which may be a function that fetches a fresh one. `ssl_context`: for certificates that the system
-    doesn't trust. `dial` opens a stream to the server in place of the network. At the end of the block what isn't
-    acknowledged is forgotten (see `Client.unacknowledged`).
-
-    Raises ValueError for a URL of another kind.
-    """
-    greeting = Hello(id=0, user=user, name=name, role=role, device=device)
-    return _connect(Client(url, greeting, token, dial, ssl_context, rng or random.Random()))
-
-
-@asynccontextmanager
-async def _connect(client: Client) -> AsyncIterator[Client]:
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(client._run)
-        try:
-            yield client
-        except Exception as error:  # kept out of the nursery, which would wrap it into a group
-            failure = error
-        await client._goodbye()
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        raise failure

@@ -1,21 +1,16 @@
 """Signing in as people do: a password or a ticket becomes a session, whose secret signs connections in."""
 
-import json
+import functools
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import urlsplit
 
-import h11
 import trio
 
-from .link import Target
-
-Dial = Callable[[], Awaitable[trio.abc.Stream]]
+from .http import Dial, Http
+from .target import Target
 
 TIMEOUT_S = 30.0
-MAX_ANSWER_BYTES = 65_536
-
+COOKIE = "chatd_session="
 
 REFUSED = (400, 401, 403, 404)
 """Statuses after which trying again is no use."""
@@ -56,54 +51,16 @@ class SignIn:
 
     async def __call__(self) -> str:
         """Return the secret of a session that lives."""
+        dial = self._dial or functools.partial(self._target.dial, self._ssl_context)
+        http = Http(self._target.netloc, dial, {"Connection": "close", "Origin": self._origin})
         with trio.fail_after(TIMEOUT_S):
             if self._secret is not None:
-                status, _, _ = await self._ask("GET", "/v1/me", bearer=self._secret)
-                if status == 200:
+                answer = await http.ask("GET", "/v1/me", headers={"Authorization": f"Bearer {self._secret}"})
+                if answer.status == 200:
                     return self._secret
-            status, cookie, answer = await self._ask("POST", "/v1/sign-in", body=self._given)
-        if status != 200 or cookie is None:
-            raise SignInFailed(str(answer.get("message", f"HTTP {status}")), status)
-        self._secret = cookie
-        return cookie
-
-    async def _ask(
-        self, method: str, path: str, *, bearer: str | None = None, body: dict[str, Any] | None = None
-    ) -> tuple[int, str | None, dict[str, Any]]:
-        """Return status, session cookie and JSON of an answer."""
-        data = b"" if body is None else json.dumps(body).encode()
-        headers = [("Host", self._target.netloc), ("Connection", "close"), ("Origin", self._origin)]
-        if body is not None:
-            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
-        if bearer is not None:
-            headers.append(("Authorization", f"Bearer {bearer}"))
-        stream = await (self._dial() if self._dial else self._target.dial(self._ssl_context))
-        async with stream:
-            connection = h11.Connection(h11.CLIENT)
-            sent = [h11.Request(method=method, target=path, headers=headers), h11.Data(data), h11.EndOfMessage()]
-            await stream.send_all(b"".join(connection.send(event) or b"" for event in sent))
-            return await _answer(stream, connection)
-
-
-async def _answer(stream: trio.abc.Stream, connection: h11.Connection) -> tuple[int, str | None, dict[str, Any]]:
-    status, cookie, body = 0, None, b""
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(bytes(await stream.receive_some(MAX_ANSWER_BYTES)))
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-            for name, value in event.headers:
-                if name == b"set-cookie" and value.startswith(b"chatd_session="):
-                    cookie = value.partition(b";")[0].partition(b"=")[2].decode()
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > MAX_ANSWER_BYTES:
-                raise SignInFailed("the answer is too long: is this a chatd?", status)
-        elif isinstance(event, (h11.EndOfMessage, h11.ConnectionClosed)):
-            break
-    try:
-        found = json.loads(body) if body else {}
-    except ValueError:
-        found = {}
-    return status, cookie, found if isinstance(found, dict) else {}
+            answer = await http.ask("POST", "/v1/sign-in", self._given)
+        cookies = [cookie for cookie in answer.cookies if cookie.startswith(COOKIE)]
+        if answer.status != 200 or not cookies:
+            raise SignInFailed(str(answer.json.get("message", f"HTTP {answer.status}")), answer.status)
+        self._secret = cookies[-1].removeprefix(COOKIE).partition(";")[0]
+        return self._secret

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.client import Closed
-from chatd.client.link import Over
+from chatd.client.line import Over
 from chatd.config import Config, Server, Tls, local_url
 from chatd.testing import daemon
 from storage.changes import BeginLineage

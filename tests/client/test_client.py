@@ -24,7 +24,7 @@ from chatd.client import (
     TypingChanged,
 )
 from chatd.client import connect as connect_to
-from chatd.client.link import Target
+from chatd.client.target import Target
 from chatd.core.gate import run_inline
 from chatd.testing import Server, TestClient, daemon
 from storage.memory import MemoryStore
