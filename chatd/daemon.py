@@ -68,10 +68,14 @@ from chatd.net.fetching import Fetch, PostForm, fetch, post_form
 from chatd.net.poller import Poller, available
 from chatd.net.server import Server, Upgrade
 from chatd.net.unfinished import Shares
+from chatd.transports.engineio.engine import Engine
+from chatd.transports.engineio.link import WebSocketLink, Wiring
+from chatd.transports.engineio.settings import EngineSettings
 from chatd.transports.intake import Rates
 from chatd.transports.polling.session import Terms
 from chatd.transports.polling.table import PollingSessions
 from chatd.transports.sessions import Sessions
+from chatd.transports.socketio.chat import Chat
 from chatd.transports.websocket.connection import Connection, Times
 from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.library import LibraryEngine
@@ -226,8 +230,10 @@ class Daemon:
             new_id=new_id,
             run=hash_on,
         )
+        self._socketio = self._make_socketio()
         app = make_app(
             Site(
+                engine=self._socketio,
                 parts=self.parts,
                 callers=Callers(self.parts, lambda: self.server.origins, keep=keep),
                 files=self.files,
@@ -259,6 +265,7 @@ class Daemon:
             exposed=exposed,
             shares=self.shares,
             lines=self.lines,
+            websocket_paths=("/ws", "/", *self._socketio_paths),
         )
         gauges.connect(
             self.metrics,
@@ -366,7 +373,43 @@ class Daemon:
             await trio.sleep(WINDOW_S)
             self.lines.tell()
 
+    def _make_socketio(self) -> Engine | None:
+        """Return the engine for front ends that speak Socket.IO, where they are served."""
+        config = self.config
+        settings = config.socketio
+        self._socketio_paths = frozenset(path + slash for path in settings.paths for slash in ("", "/"))
+        if not settings.enabled:
+            self._socketio_paths = frozenset()
+            return None
+        chat = Chat(
+            self.parts,
+            self.sessions,
+            settings,
+            rates=lambda: self._rates,
+            user_bucket=lambda: self._buckets.of if self._buckets is not None else None,
+            nursery=lambda: self.server.nursery,
+        )
+        times = EngineSettings(
+            ping_interval=config.server.heartbeat,
+            ping_timeout=settings.ping_timeout,
+            write_timeout=config.timeouts.write,
+            close_timeout=config.timeouts.close,
+            handshake_timeout=config.timeouts.handshake,
+            max_payload=config.limits.max_frame_bytes,
+            outbox_bytes=config.limits.outbox_bytes,
+            max_sessions=config.limits.connections,
+        )
+        return Engine(chat, times, nursery=lambda: self.server.nursery)
+
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
+        if self._socketio is not None and upgrade.head.path in self._socketio_paths:
+            make_engine = ENGINES[self.config.server.websocket]
+            limited = self._rates is not None
+            wiring = Wiring(self._cork, self.shares, make_engine, self._poller, limited=limited)
+            address = upgrade.client.address
+            link = WebSocketLink(self._socketio, wiring, upgrade.stream, upgrade.socket)
+            await link.run(upgrade.head, upgrade.replay, address[0] if address else None)
+            return
         connection = Connection(
             upgrade.stream,
             self.parts,

@@ -292,15 +292,18 @@ def status_of(message: Message, participants: Iterable[Participant]) -> Literal[
 
     Those count who came before the message or have read it; without any such it is only sent.
     """
-    counted = [
-        p
-        for p in participants
-        if p.present and p.user != message.sender and (p.from_seq <= message.seq or p.read_seq >= message.seq)
-    ]
+    return status_of_seq(message.seq, message.sender, participants)
+
+
+def status_of_seq(
+    seq: int, sender: str | None, participants: Iterable[Participant]
+) -> Literal["sent", "delivered", "read"]:
+    """Return the state of the message with this seq and sender."""
+    counted = [p for p in participants if p.present and p.user != sender and (p.from_seq <= seq or p.read_seq >= seq)]
     if not counted:
         return "sent"
-    if all(p.read_seq >= message.seq for p in counted):
+    if all(p.read_seq >= seq for p in counted):
         return "read"
-    if all(p.delivered_seq >= message.seq for p in counted):
+    if all(p.delivered_seq >= seq for p in counted):
         return "delivered"
     return "sent"

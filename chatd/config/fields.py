@@ -62,6 +62,10 @@ def number(default: float, low: float, high: float, help_: str) -> Any:
     return field(default, type_, f"a number from {low:.9g} to {high:.9g}", help_)
 
 
+def flag(default: bool, help_: str) -> Any:
+    return field(default, bool, "true or false", help_)
+
+
 def text(default: str, pattern: str, expects: str, help_: str, **more: Any) -> Any:
     return field(default, Annotated[str, msgspec.Meta(pattern=pattern)], expects, help_, **more)
 
@@ -278,3 +282,24 @@ def lifetime(text: str) -> str:
 def seconds_of(text: str) -> int:
     """Return the seconds of a length of time like `12h`."""
     return int(text[:-1]) * _SECONDS[text[-1]]
+
+
+def request_path(text: str) -> str:
+    """A path of the server, without its last slash. Raises ValueError."""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+/?", text):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def namespace(text: str) -> str:
+    """A namespace of Socket.IO. Raises ValueError."""
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", text):
+        raise ValueError(text)
+    return text
+
+
+def event_name(text: str) -> str:
+    """A pair of names of an event, ours=theirs. Raises ValueError."""
+    if not re.fullmatch(r"[a-z_]+=[^\s=\x00-\x1f]{1,100}", text):
+        raise ValueError(text)
+    return text

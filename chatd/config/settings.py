@@ -12,7 +12,7 @@ import attrs
 from protocol.objects import ROLES, Role
 
 from . import fields
-from .fields import SQLITE, ConfigError, Setting, number, one_of, path, roles, text, texts, whole
+from .fields import SQLITE, ConfigError, Setting, flag, number, one_of, path, roles, text, texts, whole
 from .sign_in import BetterAuth, Jwt, NextAuth, Oidc
 
 DATABASE_FILE = "chatd.db"
@@ -247,6 +247,37 @@ class Files:
 
 
 @attrs.frozen(kw_only=True)
+class SocketIo:
+    """Front ends that speak Socket.IO: see docs/socketio.md."""
+
+    enabled: bool = flag(True, "whether they are served at all")
+    paths: tuple[str, ...] = texts(
+        ("/socket.io",), fields.request_path, 'a list of paths like "/api/socket"',
+        "paths that are served, with and without a slash at the end"
+    )  # fmt: skip
+    namespaces: tuple[str, ...] = texts(
+        ("/",), fields.namespace, 'a list of namespaces like "/" or "/chat"', "namespaces that are served"
+    )  # fmt: skip
+    names: tuple[str, ...] = texts(
+        (), fields.event_name, 'a list of ours=theirs, like "new_message=receive_message"',
+        "events that the front end knows by another name"
+    )  # fmt: skip
+    aliases: tuple[str, ...] = texts(
+        (), fields.event_name, 'a list of ours=theirs, like "new_message=receive_message"',
+        "names that events have besides"
+    )  # fmt: skip
+    acknowledgement: Literal["success", "ok", "status"] = one_of(
+        "success", ("success", "ok", "status"), "form of acknowledgements: {success: true}, {ok: true} or {status: ...}"
+    )
+    system_messages: bool = flag(True, "whether they are shown as messages, with senderId null")
+    query: bool = flag(False, "whether credentials may be in the query, where proxies log them")
+    connect_timeout: float = number(45.0, 0.1, 3600, "s, for a client to connect to a namespace")
+    ping_timeout: float = number(20.0, 0.1, 3600, "s, for the answer to a ping")
+    recovery: float = number(120.0, 0, 3600, "s in which a lost connection may be recovered; 0: not at all")
+    recovery_bytes: int = whole(67_108_864, 0, 2**40, "bytes kept for recovery over all connections")
+
+
+@attrs.frozen(kw_only=True)
 class Metrics:
     """Numbers for Prometheus, at /metrics."""
 
@@ -287,6 +318,7 @@ class Config:
     messages: Messages = attrs.field(factory=Messages)
     web: Web = attrs.field(factory=Web)
     files: Files = attrs.field(factory=Files)
+    socketio: SocketIo = attrs.field(factory=SocketIo)
     metrics: Metrics = attrs.field(factory=Metrics)
     logs: Logs = attrs.field(factory=Logs)
 

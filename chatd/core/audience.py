@@ -67,6 +67,10 @@ class Audience:
         self.present = tuple(p.user for p in self._participants.values() if p.present)
         self.crowd = len(self.present) > view.CROWD
 
+    def status_of(self, seq: int, sender: str | None) -> str:
+        """Return the state of a message, from the watermarks of the others."""
+        return records.status_of_seq(seq, sender, self._participants.values())
+
     def is_present(self, user: str) -> bool:
         """Whether the user takes part."""
         row = self._participants.get(user)
@@ -97,6 +101,7 @@ class Audience:
         """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""
         if not run:
             return
+        before = self.last_seq
         self._apply(run[0].seen.outcome, run[-1].seen.outcome, run)
         askers = {step.asker for step in run}
         whole = [step.seen for step in run]
@@ -108,12 +113,12 @@ class Audience:
         shared: Event | None = None
         for user, session in self.sessions():
             if session in askers or user in concerned:
-                self._tell_in_turn(session, user, run)
+                self._tell_in_turn(session, user, run, before)
             elif quiet:
                 self._gather(session, first, last)
             else:
                 if shared is None:
-                    shared = ChangeEvent(self.id, whole, self._participants)
+                    shared = ChangeEvent(self.id, whole, self._participants, before)
                 session.deliver(self.id, first, last, shared)
         for step in run:
             pending = step.pending
@@ -122,7 +127,7 @@ class Audience:
             pending.finish()
         run.clear()
 
-    def _tell_in_turn(self, session: Recipient, user: str, run: Sequence[Step]) -> None:
+    def _tell_in_turn(self, session: Recipient, user: str, run: Sequence[Step], before: int) -> None:
         """The same for one who asked, or whom some of it concerns."""
         others: list[view.Seen] = []
 
@@ -133,7 +138,7 @@ class Audience:
             if all(seen.quiet and user not in seen.concerned for seen in others):
                 self._gather(session, first, last)
             else:
-                event = ChangeEvent(self.id, list(others), self._participants, user)
+                event = ChangeEvent(self.id, list(others), self._participants, before, user)
                 session.deliver(self.id, first, last, event)
             others.clear()
 
@@ -168,7 +173,7 @@ class Audience:
 
     def tell(self, seen: view.Seen, pending: PendingRequest | None) -> None:
         """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
-        outcome = seen.outcome
+        outcome, before = seen.outcome, self.last_seq
         self._apply(outcome, outcome, ())
         asker: object = None
         if pending is not None and pending.wants_ok and pending.caller.ok_is_event:
@@ -184,7 +189,7 @@ class Audience:
             if user in seen.concerned or shared is None:
                 fields = seen.fields_for(user)
                 viewer = user if user in seen.concerned else None
-                event: Event = ChangeEvent(self.id, (seen,), self._participants, viewer, fields)
+                event: Event = ChangeEvent(self.id, (seen,), self._participants, before, viewer, fields)
                 if user not in seen.concerned:
                     shared = fields, event
             else:

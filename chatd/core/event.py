@@ -78,17 +78,18 @@ class ChangeEvent(Event):
     """Neighbouring changes of a conversation as one event, with the outcomes that they came from.
 
     `viewer`: the user whom alone it is for; None: it is for all whom it doesn't concern. `participants`: everyone's
-    rows after it, by user; good only while the event is being told. `fields`: those of the `change`, where they are
-    known already.
+    rows after it, by user; good only while the event is being told. `seq`: the newest message before it. `fields`:
+    those of the `change`, where they are known already.
     """
 
-    __slots__ = ("conversation", "fields", "participants", "seen", "viewer")
+    __slots__ = ("conversation", "fields", "participants", "seen", "seq", "viewer")
 
     def __init__(
         self,
         conversation: str,
         seen: Sequence["view.Seen"],
         participants: Mapping[str, Participant],
+        seq: int,
         viewer: str | None = None,
         fields: Mapping[str, object] | None = None,
     ) -> None:
@@ -96,6 +97,7 @@ class ChangeEvent(Event):
         self.conversation = conversation
         self.seen = seen
         self.participants = participants
+        self.seq = seq
         self.viewer = viewer
         self.fields = fields
 

@@ -25,6 +25,7 @@ class Registry:
     def __init__(self) -> None:
         self._sessions: dict[str, dict[Session, None]] = {}
         self._arriving: dict[str, dict[Session, Arrival]] = {}
+        self._parked: dict[str, dict[Session, None]] = {}
         self.count = 0
 
     def add(self, user: str, session: Session) -> None:
@@ -33,22 +34,42 @@ class Registry:
         self.count += 1
 
     def remove(self, user: str, session: Session) -> bool:
-        """The session is gone; whether it was the user's last."""
+        """The session is gone; whether it was the user's last live one."""
         sessions = self._sessions[user]
+        was_live = self.online(user)
+        self.unpark(user, session)
         del sessions[session]
         self.count -= 1
         if not sessions:
             del self._sessions[user]
-        return not sessions
+        return was_live and not self.online(user)
+
+    def park(self, user: str, session: Session) -> bool:
+        """The session's client is gone and may come back: it receives on, but is not live. Whether it was the last."""
+        self._parked.setdefault(user, {})[session] = None
+        return not self.online(user)
+
+    def unpark(self, user: str, session: Session) -> None:
+        """The session is live again, if it was not."""
+        parked = self._parked.get(user)
+        if parked is not None:
+            parked.pop(session, None)
+            if not parked:
+                del self._parked[user]
+
+    def is_parked(self, session: Session) -> bool:
+        """Whether the session's client is gone and may come back."""
+        return session in self._parked.get(session.user_id, ())
 
     def of(self, user: str) -> tuple[Session, ...]:
-        """The user's live sessions, oldest first."""
+        """The user's sessions, oldest first, those of clients that may come back included."""
         sessions = self._sessions.get(user)
         return tuple(sessions) if sessions else ()
 
     def online(self, user: str) -> bool:
-        """Whether any session of the user lives."""
-        return user in self._sessions
+        """Whether any session of the user is live."""
+        sessions = self._sessions.get(user)
+        return sessions is not None and (not self._parked or len(sessions) > len(self._parked.get(user, ())))
 
     def user_ids(self) -> list[str]:
         """Return the users with a session that lives or signs in."""
@@ -57,7 +78,7 @@ class Registry:
     @property
     def users(self) -> int:
         """Users with a live session."""
-        return len(self._sessions)
+        return len(self._sessions) - sum(not self.online(user) for user in self._parked)
 
     @contextmanager
     def arriving(self, identity: Identity, session: Session) -> Iterator[Arrival]:

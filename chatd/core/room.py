@@ -97,6 +97,7 @@ class Room:
         self._used = self._looked = trio.current_time()
         self._audience = Audience(row, parts.registry)
         self.is_present = self._audience.is_present
+        self.status_of = self._audience.status_of
         self._told = self.published  # everyone has surely been told up to here
 
     @property

@@ -165,6 +165,7 @@ class Seen:
         o = outcome
         self.outcome = o
         self._messages: tuple[objects.Encoded, ...] | None = None
+        self.kept: Any = None  # whatever another dialect keeps of it
         plain = not (o.entered or o.left or o.titled or o.memberships)
         if crowd or not plain:  # not the hot path
             self.plain = plain

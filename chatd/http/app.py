@@ -29,6 +29,7 @@ from . import (
     openapi,
     polling,
     sign_in,
+    socketio,
     static,
     tickets,
     uploads,
@@ -53,6 +54,7 @@ FAMILIES: Final = (
     downloads.operations,
     polling.operations,
     uploads.operations,
+    socketio.operations,
 )
 """Each makes the operations of one feature; a new feature is a file and a name here."""
 
@@ -110,7 +112,8 @@ class Application:
         if origin is not None and allowed:
             send = cors.readable_by(origin, send)
         operation = _operation(request.method, methods)
-        if wait := await self._turn(operation, lambda: self._site.wait(scope["client"])):
+        metered = operation is None or operation.is_metered(head)
+        if metered and (wait := await self._turn(operation, lambda: self._site.wait(scope["client"]))):
             response = await self._delayed(wait, operation)
         elif methods and cors.is_preflight(head):
             response = cors.preflight(methods_of(methods)) if allowed else NOT_ALLOWED

@@ -7,6 +7,7 @@ import attrs
 from starlette.responses import Response
 
 from chatd.net.bounds import Bounds
+from chatd.net.head import Head
 
 Schema = Mapping[str, Any]
 """A JSON Schema; it may refer to `#/components/schemas/NAME` of the protocol's objects."""
@@ -54,3 +55,5 @@ class Operation:
     """Left out of the description."""
     label: str | None = None
     """Its name in metrics; None: its path."""
+    is_metered: Callable[[Head], bool] = lambda head: True
+    """Whether a request counts to the rate of its address."""

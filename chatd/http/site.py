@@ -11,6 +11,7 @@ from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.metrics import Metrics
 from chatd.net.origins import Origins
+from chatd.transports.engineio.engine import Engine
 from chatd.transports.polling.table import PollingSessions
 
 from .callers import Callers
@@ -41,3 +42,5 @@ class Site:
     notes: Callable[[], list[str]]
     polling: PollingSessions
     metrics: Metrics
+    engine: Engine | None = None
+    """Of Socket.IO, where it is served."""

@@ -3,7 +3,7 @@
 import math
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 import attrs
@@ -61,9 +61,11 @@ class Server:
         exposed: bool,
         shares: Shares,
         lines: Counted,
+        websocket_paths: Collection[str] = ("/ws", "/"),
     ) -> None:
         self._shares = shares
         self._lines = lines
+        self._websocket_paths = websocket_paths
         self._app = app
         self._on_upgrade = on_upgrade
         self._bounds = bounds
@@ -170,6 +172,7 @@ class Server:
             stream,
             self._app,
             on_websocket,
+            websocket_paths=self._websocket_paths,
             head_timeout=timeouts.handshake,
             keep_alive=timeouts.keep_alive,
             write_timeout=timeouts.write,

@@ -11,7 +11,7 @@ import trio
 from protocol.codes import CloseCode
 from protocol.frames import Frame, GoingAway
 
-TRANSPORTS: Final = ("websocket", "polling", "sse")
+TRANSPORTS: Final = ("websocket", "polling", "sse", "socketio")
 """All there are, for metrics that show those without a session, too."""
 
 

@@ -12,7 +12,7 @@ from chatd.config.layers import BORROWED
 ROOT = Path(__file__).parents[2]
 DATABASE = '"", "sqlite:///relative.db", "sqlite:////absolute.db" or "mysql://user:password@host/name"'
 ROLES = '"patient", "dentist", "staff", "admin"'
-TABLES = "server, tls, auth, storage, mysql, limits, timeouts, policy, messages, web, files, metrics, logs"
+TABLES = "server, tls, auth, storage, mysql, limits, timeouts, policy, messages, web, files, socketio, metrics, logs"
 
 
 @pytest.fixture(autouse=True)

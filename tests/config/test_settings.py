@@ -136,6 +136,24 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
         for wrong in ("javascript:alert(1)", "/sign-in", "https://", "https://a b", "https://a.example\n")
     ],
     "web.media_origins": [(["*"], ORIGINS), (["https://a.example/x"], ORIGINS)],
+    "socketio.enabled": [("yes", "true or false")],
+    "socketio.paths": [
+        (wrong, 'a list of paths like "/api/socket"')
+        for wrong in (["socket.io"], ["/"], ["/a b"], ["/a?x=1"], ["/a//b"])
+    ],
+    "socketio.namespaces": [(["chat"], 'a list of namespaces like "/" or "/chat"')],
+    "socketio.names": [
+        (wrong, 'a list of ours=theirs, like "new_message=receive_message"')
+        for wrong in (["new_message"], ["=x"], ["new_message="], ["a b=c"])
+    ],
+    "socketio.aliases": [(["new_message"], 'a list of ours=theirs, like "new_message=receive_message"')],
+    "socketio.acknowledgement": [("okay", 'one of "success", "ok", "status"')],
+    "socketio.system_messages": [("no", "true or false")],
+    "socketio.query": [("on", "true or false")],
+    "socketio.connect_timeout": [("soon", "a number from 0.1 to 3600")],
+    "socketio.ping_timeout": [("soon", "a number from 0.1 to 3600")],
+    "socketio.recovery": [("long", "a number from 0 to 3600")],
+    "socketio.recovery_bytes": [("much", "an integer from 0 to 1099511627776")],
     "metrics.token": [("a secret with spaces", "16 to 512 printable characters without space")],
     "logs.level": [("INFO", 'one of "debug", "info", "warning", "error"')],
     "files.downloads": [([wrong], 'a list of "dicom", "docx" and "zip"') for wrong in ("DICOM", "exe")],

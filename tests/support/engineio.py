@@ -12,6 +12,7 @@ import trio_websocket
 from trio.testing import memory_stream_pair
 
 Serve = Callable[[trio.abc.Stream], Coroutine[Any, Any, None]]
+Dial = Callable[[], trio.abc.Stream]
 Headers = dict[str, str]
 
 
@@ -32,19 +33,23 @@ class Response:
         return self.text.split("\x1e")
 
 
+def dialling(serve: Serve, nursery: trio.Nursery) -> Dial:
+    """Return what opens connections to a server."""
+
+    def connect() -> trio.abc.Stream:
+        ours, theirs = memory_stream_pair()
+        nursery.start_soon(serve, theirs)
+        return ours
+
+    return connect
+
+
 class Wire:
     """Makes requests and WebSockets to one server; each request has a connection of its own."""
 
-    def __init__(self, serve: Serve, nursery: trio.Nursery, path: str = "/socket.io/") -> None:
-        self._serve = serve
-        self._nursery = nursery
+    def __init__(self, connect: Dial, path: str = "/socket.io/") -> None:
+        self.connect = connect
         self.path = path
-
-    def connect(self) -> trio.abc.Stream:
-        """Open a connection."""
-        ours, theirs = memory_stream_pair()
-        self._nursery.start_soon(self._serve, theirs)
-        return ours
 
     async def ask(
         self, method: str, target: str, body: bytes = b"", headers: Headers | None = None, stream: Any = None

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chatd.core.identity import NOTHING
+from chatd.core.identity import NOTHING, Carried
 from chatd.core.outbox import Cork
 from chatd.net import front
 from chatd.net.bounds import Bounds
@@ -65,7 +65,7 @@ class EchoEngine:
     def owner(self, head: Head) -> bytes:
         return b""
 
-    def open(self, session: EngineSession, head: Head, address: str | None) -> Receiver:
+    def open(self, session: EngineSession, head: Head, address: str | None, shown: Carried | None) -> Receiver:
         return Echo(session)
 
 
@@ -111,7 +111,7 @@ class EchoSocketIo:
     def owner(self, head: Head) -> bytes:
         return b""
 
-    def open(self, session: EngineSession, head: Head, address: str | None) -> Receiver:
+    def open(self, session: EngineSession, head: Head, address: str | None, shown: Carried | None) -> Receiver:
         def find(name: str) -> Namespace | None:
             return EchoNamespace() if name in NAMESPACES else None
 

@@ -6,6 +6,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from chatd.core.identity import NOTHING, Carried
 from chatd.net.head import Head
 
 from .engine import Engine
@@ -17,13 +18,16 @@ TEXT: Final = "text/plain; charset=UTF-8"
 NEVER_KEPT: Final = {"Cache-Control": "no-store"}
 
 
-async def answer(engine: Engine, request: Request) -> Response:
-    """Answer a request of any method. The request's state has its head, as in `net/asgi.py`."""
+async def answer(engine: Engine, request: Request, shown: Carried = NOTHING) -> Response:
+    """Answer a request of any method. `shown`: the credentials that count in it.
+
+    The request's state has its head, as in `net/asgi.py`.
+    """
     head: Head = request.state.head
     client = request.scope["client"]
     try:
         if request.method == "GET":
-            body = await engine.get(head, client[0] if client else None, lambda: _gone(request))
+            body = await engine.get(head, client[0] if client else None, shown, lambda: _gone(request))
             return Response(body, media_type=TEXT, headers=NEVER_KEPT)
         if request.method == "POST":
             return Response(await engine.post(head, await request.body()), media_type="text/html", headers=NEVER_KEPT)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from chatd.core.identity import Carried
 from chatd.net.head import Head
 
 from .session import EngineSession
@@ -31,9 +32,12 @@ class Application(Protocol):
     """What is served on an engine."""
 
     def owner(self, head: Head) -> bytes:
-        """Return what the session's requests must all show, a digest of their credentials; b"" for nothing."""
+        """Return a digest of the credentials that a request shows; b"" where it shows none."""
         ...
 
-    def open(self, session: EngineSession, head: Head, address: str | None) -> Receiver:
-        """Take a new session. Raises settings.BadRequest to refuse it."""
+    def open(self, session: EngineSession, head: Head, address: str | None, shown: Carried | None) -> Receiver:
+        """Take a new session. Raises settings.BadRequest to refuse it.
+
+        `shown`: the credentials that count of a poll; None: it begins by a WebSocket's handshake.
+        """
         ...

@@ -9,6 +9,7 @@ import attrs
 import structlog
 import trio
 
+from chatd.core.identity import Carried
 from chatd.net.head import Head
 
 from .application import Application, Receiver
@@ -20,6 +21,7 @@ from .settings import (
     EngineSettings,
     bad_method,
     bad_request,
+    overloaded,
     unknown_session,
     unknown_transport,
     unsupported_version,
@@ -93,7 +95,7 @@ class Engine:
         return len(self._sessions)
 
     def knows(self, head: Head) -> bool:
-        """Whether the request belongs to a session that is there, and shows what that session's requests must."""
+        """Whether the request belongs to a session that is there, and shows nobody else's credentials."""
         try:
             asked = self.asked(head)
             return asked.sid is not None and self.find(asked.sid, head) is not None
@@ -116,18 +118,19 @@ class Engine:
     def find(self, sid: str, head: Head) -> Live:
         """Return the session of this id. Raises BadRequest, also where another's credentials are shown."""
         live = self._sessions.get(sid)
-        if live is None or not secrets.compare_digest(live.owner, self.application.owner(head)):
+        owner = self.application.owner(head)
+        if live is None or (owner and live.owner and not secrets.compare_digest(live.owner, owner)):
             raise unknown_session()
         live.session.tick()  # a timer that is due may not have had its turn
         return live
 
     # -- polling --
 
-    async def get(self, head: Head, address: str | None, gone: Callable[[], Awaitable[None]]) -> bytes:
+    async def get(self, head: Head, address: str | None, shown: Carried, gone: Callable[[], Awaitable[None]]) -> bytes:
         """Answer a GET: the first opens a session. `gone` waits until the client leaves. Raises BadRequest."""
         asked = self._polling(head)
         if asked.sid is None:
-            return self.begin(head, address, POLLING)[1]
+            return self.begin(head, address, shown, POLLING)[1]
         live = self.find(asked.sid, head)
         if live.session.transport != POLLING:
             raise bad_request()
@@ -181,13 +184,13 @@ class Engine:
 
     # -- sessions --
 
-    def begin(self, head: Head, address: str | None, transport: str) -> tuple[Live, bytes]:
+    def begin(self, head: Head, address: str | None, shown: Carried | None, transport: str) -> tuple[Live, bytes]:
         """Open a session; return it and its first packet. Raises BadRequest."""
         nursery = self._nursery()
-        if nursery is None:
-            raise bad_request()
+        if nursery is None or nursery.cancel_scope.cancel_called or len(self._sessions) >= self.settings.max_sessions:
+            raise overloaded()
         session = EngineSession(secrets.token_urlsafe(SID_BYTES), self.settings, clock=trio.current_time)
-        receiver = self.application.open(session, head, address)
+        receiver = self.application.open(session, head, address, shown)
         live = Live(session, receiver, self.application.owner(head))
         session.on_close = lambda reason: self._closed(live, reason)
         self._sessions[session.sid] = live

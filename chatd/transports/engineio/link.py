@@ -164,7 +164,7 @@ class WebSocketLink:
 
     async def _read_from_start(self, head: Head, address: str | None) -> None:
         try:
-            self._live, packet = self._engine.begin(head, address, WEBSOCKET)
+            self._live, packet = self._engine.begin(head, address, None, WEBSOCKET)
         except BadRequest:
             return
         self._live.session.attach(self)
@@ -277,8 +277,3 @@ class WebSocketLink:
         ours = group.split(PEERS_DOING)[1]
         if ours is not None:
             log.error("connection failed", exc_info=ours)
-
-
-def link_of(session: EngineSession) -> WebSocketLink | None:
-    """Return the session's WebSocket, if it goes by one."""
-    return session.link if isinstance(session.link, WebSocketLink) else None

@@ -34,6 +34,10 @@ class Link(Protocol):
         """Wait until nothing waits to leave."""
         ...
 
+    def trust(self) -> None:
+        """Take from its client, who is signed in, what the settings allow."""
+        ...
+
     def end(self, reason: str) -> None:
         """Close it, after what waits to leave; never waits."""
         ...
@@ -58,7 +62,8 @@ class EngineSession:
         self._closed_by_client = False
         self.on_output: Callable[[], None] = lambda: None
         self.on_close: Callable[[str], None] = lambda reason: None
-        self.on_drained: Callable[[], None] = lambda: None
+        self.trusted = False
+        self._listeners: list[tuple[Callable[[], None], Callable[[], None], Callable[[], None]]] = []
         self.busy = False
         """Somebody reads nothing for the moment, because what came is being served: silence says nothing."""
         self._clock = clock
@@ -79,6 +84,20 @@ class EngineSession:
             "maxPayload": settings.max_payload,
         }
         return Kind.OPEN.value.encode() + msgspec.json.encode(fields)
+
+    def subscribe(self, *, drained: Callable[[], None], pinged: Callable[[], None], ponged: Callable[[], None]) -> None:
+        """Call these whenever nothing waits any more, a ping was sent, and its answer came."""
+        self._listeners.append((drained, pinged, ponged))
+
+    def trust(self) -> None:
+        """The client is signed in: its WebSocket, now or later, may send more."""
+        self.trusted = True
+        if self.link is not None:
+            self.link.trust()
+
+    def _tell_drained(self) -> None:
+        for drained, _, _ in self._listeners:
+            drained()
 
     # -- what leaves --
 
@@ -129,7 +148,7 @@ class EngineSession:
             if counts:
                 self._counted -= len(payload)
         if parts and not self._queue:
-            self.on_drained()
+            self._tell_drained()
         return SEPARATOR.join(parts)
 
     def answer(self) -> bytes | None:
@@ -149,6 +168,8 @@ class EngineSession:
         if kind is Kind.PONG:
             self._pong_by = float("inf")
             self._ping_at = self._clock() + self.settings.ping_interval
+            for _, _, ponged in self._listeners:
+                ponged()
         elif kind is Kind.CLOSE:
             self.close("transport close", by_client=True)
         else:
@@ -174,6 +195,8 @@ class EngineSession:
             self._pong_by = self._ping_at + self.settings.ping_timeout
             self._ping_at = float("inf")
             self.push(PING, counts=False)
+            for _, pinged, _ in self._listeners:
+                pinged()
 
     # -- the upgrade --
 
@@ -204,8 +227,10 @@ class EngineSession:
         self._counted = 0
         for payload, counts in waiting:
             self.link.push(payload, counts=counts)
+        if self.trusted:
+            self.link.trust()
         self.on_output()
-        self.on_drained()
+        self._tell_drained()
 
     def attach(self, link: Link) -> None:
         """Let the session, which begins by a WebSocket, go by this one."""
@@ -226,5 +251,5 @@ class EngineSession:
                 link.end(reason)
         self.probing = None
         self.on_output()
-        self.on_drained()
+        self._tell_drained()
         self.on_close(reason)

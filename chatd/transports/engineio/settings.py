@@ -22,6 +22,7 @@ class EngineSettings:
     handshake_timeout: float = 5.0
     max_payload: int = 1_000_000
     outbox_bytes: int = 1_048_576
+    max_sessions: int = 10_000
 
 
 class BadRequest(Exception):
@@ -65,6 +66,11 @@ def bad_request() -> BadRequest:
 def forbidden() -> BadRequest:
     """Return the refusal of a page of another origin."""
     return BadRequest(4, "Forbidden", status=403)
+
+
+def overloaded() -> BadRequest:
+    """Return the refusal of a session more than there may be, or of one while the server goes down."""
+    return BadRequest(3, "Bad request", status=503)
 
 
 def unsupported_version() -> BadRequest:

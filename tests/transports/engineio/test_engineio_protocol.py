@@ -11,7 +11,7 @@ import trio_websocket
 from trio.testing import MockClock
 
 from chatd.daemon import ENGINES
-from support.engineio import Wire
+from support.engineio import Wire, dialling
 from support.socketio_echo import SETTINGS, EchoServer
 
 KEYS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
@@ -21,7 +21,7 @@ KEYS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
 async def echo(engine: str = "own") -> AsyncIterator[Wire]:
     async with trio.open_nursery() as nursery:
         server = EchoServer(nursery, ENGINES[engine])
-        yield Wire(server.serve, nursery, "/engine.io/")
+        yield Wire(dialling(server.serve, nursery), "/engine.io/")
         nursery.cancel_scope.cancel()
 
 

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.daemon import ENGINES
-from support.engineio import Socket, Wire
+from support.engineio import Socket, Wire, dialling
 from support.socketio_echo import EchoServer
 
 
@@ -16,7 +16,7 @@ from support.socketio_echo import EchoServer
 async def wire(request: pytest.FixtureRequest, autojump_clock: MockClock) -> AsyncIterator[Wire]:
     async with trio.open_nursery() as nursery:
         server = EchoServer(nursery, ENGINES[request.param])
-        yield Wire(server.serve, nursery, "/socket.io/")
+        yield Wire(dialling(server.serve, nursery), "/socket.io/")
         nursery.cancel_scope.cancel()
 
 

@@ -1,0 +1,90 @@
+"""What a daemon calls its events on Socket.IO, and the form of its acknowledgements: by setting."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from protocol.frames import Error
+
+from .packets import Kind, head_of, text_packet
+
+SERVER_EVENTS: Final = (
+    "conversation_created", "new_message", "message_updated", "message_status", "user_typing", "online_users",
+    "user_online", "user_offline", "user_joined", "user_left", "error",
+)  # fmt: skip
+"""Events of the server, by the names that they have unless a setting says otherwise."""
+
+OFFSET_CHARS: Final = 20
+"""Of the place that an event has among all others; every event ends with one, where connections may be recovered."""
+
+
+def pairs_of(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that a setting's `ours=theirs` gives to each of ours."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        ours, _, theirs = text.partition("=")
+        found.setdefault(ours, []).append(theirs)
+    return found
+
+
+@attrs.define
+class Places:
+    """Numbers events, over all sessions. `prefix`: different for each start of the daemon, None: no numbers."""
+
+    prefix: str | None
+    _last: int = 0
+
+    def next(self) -> str | None:
+        """Return the next place."""
+        if self.prefix is None:
+            return None
+        self._last += 1
+        return f"{self.prefix}{self._last:0{OFFSET_CHARS - len(self.prefix)}x}"
+
+
+class Words:
+    """Names and forms. `names`: instead of ours; `aliases`: besides them; `form`: success, ok or status."""
+
+    def __init__(self, names: Iterable[str], aliases: Iterable[str], form: str, places: Places) -> None:
+        renamed, besides = pairs_of(names), pairs_of(aliases)
+        self._emitted = {name: tuple(renamed.get(name, [name]) + besides.get(name, [])) for name in SERVER_EVENTS}
+        self._ours = {
+            theirs: ours
+            for pairs in (renamed, besides)
+            for ours, all in pairs.items()
+            for theirs in all
+            if ours not in SERVER_EVENTS
+        }
+        self._form = form
+        self.places = places
+
+    def heard(self, event: str) -> str:
+        """Return our name of a client's event."""
+        return self._ours.get(event, event)
+
+    def emit(self, namespace: str, event: str, data: Any) -> list[bytes]:
+        """Return the packets of an event, one for each of its names."""
+        return [self._emit(namespace, name, data) for name in self._emitted[event]]
+
+    def _emit(self, namespace: str, name: str, data: Any) -> bytes:
+        place = self.places.next()
+        return text_packet(head_of(Kind.EVENT, namespace), [name, data] if place is None else [name, data, place])
+
+    def ack(self, namespace: str, id: int, fields: Mapping[str, Any]) -> bytes:
+        """Return the acknowledgement of something done."""
+        done: dict[str, Any] = {"status": "success"} if self._form == "status" else {self._form: True}
+        return text_packet(head_of(Kind.ACK, namespace, id), [done | dict(fields)])
+
+    def nack(self, namespace: str, id: int, error: Error) -> bytes:
+        """Return the acknowledgement of something refused."""
+        failed: dict[str, Any] = {"status": "error"} if self._form == "status" else {self._form: False}
+        return text_packet(head_of(Kind.ACK, namespace, id), [failed | {"error": error_of(error)}])
+
+
+def error_of(error: Error) -> dict[str, Any]:
+    """Return an error as clients see it."""
+    shown: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.retry_after is not None:
+        shown["retryAfter"] = error.retry_after
+    return shown
