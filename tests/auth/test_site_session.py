@@ -1,11 +1,7 @@
 """Sessions that a site keeps in a table: its cookie lets in, and its sign-out ends the connection."""
 
-import hmac
 import json
-from base64 import b64encode
-from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 import trio
@@ -18,11 +14,10 @@ from chatd.testing.harness import START
 from storage.changes import SetDisabled
 from support.clinics import SITE, Clinic, clinic
 from support.site_stores import SiteStore
-from support.site_tokens import SECRET, site_token
+from support.site_tokens import BETTER_TOKEN, SECRET, better_auth_cookie, site_token
 
 DAY_MS = 86_400_000
 NEXTAUTH_TOKEN = "3f1c7a52-0b0e-4f1c-9a3e-aabbccddeeff"
-BETTER_TOKEN = "VyLq0GKpQpXkJtB2zY3aH4sD5fG6jK7l"
 SETTINGS = {
     "auth": Auth(methods=("password", "nextauth", "better-auth")),
     "nextauth": NextAuth(sessions="database"),
@@ -30,15 +25,9 @@ SETTINGS = {
 }
 
 
-def signed(token: str, secret: str = SECRET) -> str:
-    """The value of Better Auth's cookie."""
-    signature = b64encode(hmac.digest(secret.encode(), token.encode(), sha256)).decode()
-    return quote(f"{token}.{signature}", safe="")
-
-
 COOKIES = {
     "nextauth": ("Session", NEXTAUTH_TOKEN, f"authjs.session-token={NEXTAUTH_TOKEN}"),
-    "better-auth": ("session", BETTER_TOKEN, f"better-auth.session_token={signed(BETTER_TOKEN)}"),
+    "better-auth": ("session", BETTER_TOKEN, f"better-auth.session_token={better_auth_cookie(BETTER_TOKEN)}"),
 }
 
 
@@ -141,17 +130,20 @@ WRONG: dict[str, tuple[str, int]] = {
     "encrypted token": (f"authjs.session-token={site_token()}", 4501),
     "whole and chunk": (f"authjs.session-token={NEXTAUTH_TOKEN}; authjs.session-token.0=a", 4501),
     "unsigned": (f"better-auth.session_token={BETTER_TOKEN}", 4501),
-    "signed by another": (f"better-auth.session_token={signed(BETTER_TOKEN, 'another')}", 4501),
+    "signed by another": (f"better-auth.session_token={better_auth_cookie(BETTER_TOKEN, 'another')}", 4501),
     "signature of another token": (
-        f"better-auth.session_token={BETTER_TOKEN}.{signed('x' * 32).partition('.')[2]}",
+        f"better-auth.session_token={BETTER_TOKEN}.{better_auth_cookie('x' * 32).partition('.')[2]}",
         4501,
     ),
-    "signature cut short": (f"better-auth.session_token={signed(BETTER_TOKEN)[:-6]}", 4501),
-    "signature twice": (f"better-auth.session_token={signed(BETTER_TOKEN)}.{signed('x')}", 4501),
-    "signed, without a row": (f"better-auth.session_token={signed('x' * 32)}", 4501),
+    "signature cut short": (f"better-auth.session_token={better_auth_cookie(BETTER_TOKEN)[:-6]}", 4501),
+    "signature twice": (
+        f"better-auth.session_token={better_auth_cookie(BETTER_TOKEN)}.{better_auth_cookie('x')}",
+        4501,
+    ),
+    "signed, without a row": (f"better-auth.session_token={better_auth_cookie('x' * 32)}", 4501),
     "huge": ("better-auth.session_token=" + "x" * 5000, 4501),
-    "cookie of another name": (f"other.session_token={signed(BETTER_TOKEN)}", 4501),
-    "cache": (f"better-auth.session_data={signed(BETTER_TOKEN)}", 4501),
+    "cookie of another name": (f"other.session_token={better_auth_cookie(BETTER_TOKEN)}", 4501),
+    "cache": (f"better-auth.session_data={better_auth_cookie(BETTER_TOKEN)}", 4501),
 }
 
 

@@ -1,7 +1,11 @@
 """Session tokens as sites make them, written apart from the code that opens them: right ones, and wrong ones."""
 
+import hmac
 import json
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -15,6 +19,7 @@ SECRET = "the secret of a site, 0123456789"
 AUTHJS, SECURE_AUTHJS = "authjs.session-token", "__Secure-authjs.session-token"
 NEXTAUTH, SECURE_NEXTAUTH = "next-auth.session-token", "__Secure-next-auth.session-token"
 NOW = START // 1000
+BETTER_TOKEN = "VyLq0GKpQpXkJtB2zY3aH4sD5fG6jK7l"
 
 
 def claims(**more: Any) -> dict[str, Any]:
@@ -42,3 +47,9 @@ def site_token(
     registry = JWERegistry(algorithms=["dir", enc, "DEF"], strict_check_header=False)
     head = {"alg": "dir", "enc": enc, **(header or {})}
     return jwe.encrypt_compact(head, text, OctKey.import_key(raw), registry=registry)
+
+
+def better_auth_cookie(token: str, secret: str = SECRET) -> str:
+    """The value of Better Auth's cookie."""
+    signature = b64encode(hmac.digest(secret.encode(), token.encode(), sha256)).decode()
+    return quote(f"{token}.{signature}", safe="")
