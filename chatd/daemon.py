@@ -39,6 +39,8 @@ from chatd.auth.tokens import Tokens
 from chatd.auth.upkeep import EVERY_S as UPKEEP_EVERY_S
 from chatd.auth.upkeep import Upkeep
 from chatd.background import disk
+from chatd.background.checkpoints import EVERY_S as CHECKPOINT_EVERY_S
+from chatd.background.checkpoints import Checkpoints
 from chatd.background.indexer import Indexer
 from chatd.background.memory import Trimmer, resident_bytes, trim_malloc
 from chatd.background.supervise import Job, Jobs, repeating
@@ -81,7 +83,7 @@ from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.library import LibraryEngine
 from chatd.transports.websocket.own import OwnEngine
 from protocol.objects import Limits
-from storage.contract import SharedStore, Store
+from storage.contract import LoggedStore, SharedStore, Store
 
 log = structlog.get_logger("chatd.daemon")
 
@@ -347,6 +349,8 @@ class Daemon:
             yield "socket poller", self._poller.run
         if self._external_writes is not None:
             yield "external writes", self._external_writes.run
+        if isinstance(self.gate.store, LoggedStore):
+            yield "checkpoints", repeating(CHECKPOINT_EVERY_S, Checkpoints(self.gate, self.gate.store))
         if not self.parts.development:
             upkeep = Upkeep(self.gate, self.registry, self.keepers.sessions, self.parts.now)
             yield "sign-in upkeep", repeating(UPKEEP_EVERY_S, upkeep)

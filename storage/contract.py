@@ -281,6 +281,18 @@ class Store(CommitStore, AccountStore, ChatStore, SearchStore, Protocol):
 
 
 @runtime_checkable
+class LoggedStore(Store, Protocol):
+    """Store with a log that is copied into a file from time to time, unless another program reads there."""
+
+    def checkpoint(self) -> int:
+        """Copy what can be copied of a log that has grown beyond its limit. Return its bytes where that isn't all.
+
+        0: all was copied, or it is within its limit. Writes like `commit`, and raises Unavailable like it.
+        """
+        ...
+
+
+@runtime_checkable
 class SharedStore(Store, Protocol):
     """Store with external writers: other daemons, and an app that knows nothing of revs.
 

@@ -36,6 +36,9 @@ CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 8_000
 """Pages in the log before they are copied into the file (32 MiB): a page that changed often is copied once."""
 
+LOG_LIMIT_BYTES = 2 * CHECKPOINT_PAGES * 4096
+"""Bytes that the log keeps once it was copied; one that grew beyond, as while another program read, is cut to that."""
+
 _OUT_OF_SPACE = 13  # SQLITE_FULL
 _BUSY = 5  # SQLITE_BUSY
 _NOT_WRITTEN = 778  # SQLITE_IOERR_WRITE: a quota, say; nothing was synced, so nothing is in doubt
@@ -138,10 +141,30 @@ class SqliteFile:
             connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def checkpoint(self) -> int:
+        size = self._log_bytes()
+        if size <= LOG_LIMIT_BYTES:
+            return 0
+        with self._lock:
+            self._require_writer()
+            assert self._writer is not None
+            try:
+                (_, pages, copied) = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except sqlite3.Error as error:
+                raise Unavailable(_why(error)) from error
+        return size if copied < pages else 0
+
+    def _log_bytes(self) -> int:
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
 
     def repair(self) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.changes import OpenDirect
 from storage.contract import Unavailable
-from storage.sqlite import SqliteStore
+from storage.sqlite import SqliteStore, file
 from support.sqlite_files import IOERR_FSYNC, IOERR_READ, FailingConnection, bodies, failure, make, other_process
 from support.stores import Desk, sqlite_file, sqlite_single
 
@@ -36,6 +36,30 @@ def single(tmp_path: Path) -> Iterator[SqliteStore]:
     assert isinstance(store, SqliteStore)
     with contextlib.closing(store):
         yield store
+
+
+# -- the log --
+
+
+def test_log_that_a_reader_let_grow_is_cut_once_it_has_gone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(file, "LOG_LIMIT_BYTES", 200_000)
+    log = path.with_name(path.name + "-wal")
+    with contextlib.closing(make(path)) as store:
+        desk = Desk(store)
+        c = desk.chat("ada", "ben")
+        with other_process(path) as other:
+            other.execute("BEGIN")
+            other.execute('SELECT COUNT(*) FROM "Message"').fetchone()
+            while log.stat().st_size < 1_000_000:
+                desk.say(c, "ada", "x" * 5000)
+            assert store.checkpoint() == log.stat().st_size, "blocked"
+            other.execute("ROLLBACK")
+            assert store.checkpoint() == 0, "all was copied"
+        desk.say(c, "ada", "it begins anew")
+        desk.say(c, "ada", "and ends with its limit")
+        assert log.stat().st_size <= 200_000
+        assert store.checkpoint() == 0
 
 
 # -- what other programs write --
