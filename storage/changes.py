@@ -82,7 +82,8 @@ class SetTitle:
 class AddParticipant:
     """Brings `other` into a group, or back, with a system message of id `message`.
 
-    `limit`: the most participants that are present then.
+    `limit`: the most participants that are present then. `reachable`: whether `other` exists within the user's reach;
+    of one who isn't nothing is said but that, and only to those who may add.
     """
 
     conversation: str
@@ -92,6 +93,7 @@ class AddParticipant:
     at: int
     by: Relations
     limit: int
+    reachable: bool = True
 
 
 @attrs.frozen(slots=False, kw_only=True)

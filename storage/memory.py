@@ -27,6 +27,7 @@ from storage.records import (
     Summary,
     SummaryPage,
     User,
+    with_placeholders,
 )
 from storage.rules.unit import Unit
 from storage.search import fold, matches
@@ -135,6 +136,9 @@ class MemoryStore:
     def users(self, ids: Collection[str]) -> dict[str, User]:
         return {id: self._users[id] for id in ids if id in self._users}
 
+    def _people(self, ids: Collection[str]) -> dict[str, User]:
+        return with_placeholders(self._users, ids)
+
     def list_users(
         self, *, roles: Collection[str], but: str, query: str | None, after: tuple[Any, ...] | None, limit: int
     ) -> tuple[list[User], tuple[Any, ...] | None]:
@@ -200,7 +204,7 @@ class MemoryStore:
             if after is not None:
                 found = [s for s in found if self.key_of(s) < after]
             page = tuple(found[: page_length(len(s.room.participants) for s in found[:limit])])
-            users = self.users({p.user for s in page for p in s.room.participants})
+            users = self._people({p.user for s in page for p in s.room.participants})
             return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(page) else None)
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
@@ -208,7 +212,7 @@ class MemoryStore:
             summary = self._summary(conversation, user)
             if summary is None:
                 return None
-            return summary, self.users([p.user for p in summary.room.participants])
+            return summary, self._people([p.user for p in summary.room.participants])
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
@@ -265,7 +269,7 @@ class MemoryStore:
                 participants=participants,
                 messages=messages,
                 membership=membership_of(row, room.conversation.last_seq, self._unread),
-                users=self.users([p.user for p in participants]),
+                users=self._people([p.user for p in participants]),
             )
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:

@@ -1,6 +1,6 @@
 """Records of a store, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import attrs
@@ -280,6 +280,15 @@ def copy_with(record: Record, **changes: Any) -> Record:
     if len(values) != len(record.__dict__):
         raise TypeError(f"{type(record).__name__} has no {', '.join(changes.keys() - record.__dict__.keys())}")
     return copied
+
+
+def with_placeholders(users: Mapping[str, User], ids: Iterable[str]) -> dict[str, User]:
+    """Return the users of these ids. One whose row is gone is listed with a placeholder, as disabled."""
+    return {id: users[id] if id in users else User(id=id, name=GONE_NAME, role="patient", disabled_at=0) for id in ids}
+
+
+GONE_NAME = "Deleted user"
+"""Name of a user whose row is gone."""
 
 
 def pair_of(a: str, b: str) -> str:

@@ -28,8 +28,21 @@ KILL_TIMEOUT_S = 5
 """Seconds for the server to end a connection that it was told to end."""
 
 PACKET_CHARS = 1_000_000
-"""Characters in one packet of several statements, roughly, and in the rows of one INSERT: the server's
-`max_allowed_packet` may be no more than 4 MiB."""
+"""Characters in one packet of several statements, roughly, and in the rows of one INSERT; fewer where the server's
+`max_allowed_packet` is below MIN_PACKET_BYTES."""
+
+MIN_PACKET_BYTES = 4 * 1024 * 1024
+
+_SETTINGS = {
+    "completion_type": "'NO_CHAIN'",
+    "foreign_key_checks": "1",
+    "sql_auto_is_null": "0",
+    "sql_big_selects": "1",
+    "sql_safe_updates": "0",
+    "sql_select_limit": "18446744073709551615",
+    "unique_checks": "1",
+}
+"""Settings of the session that a server may have otherwise, and that would change what statements do."""
 
 # Rows of an app's with dates that no calendar has must not fail statements that copy or touch them.
 _MODES = "STRICT_TRANS_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
@@ -62,6 +75,7 @@ class Connection:
         self.names = names
         self._waiting: list[tuple[str, Rows]] = []
         self._length = 0  # characters
+        self.packet_chars = PACKET_CHARS
         self._raw: Any = Link(
             host=address.host,
             port=address.port,
@@ -77,7 +91,8 @@ class Connection:
             ssl=address.tls,
             init_command=(
                 f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}, "
-                f"lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}"
+                f"lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}, "
+                + ", ".join(f"{name} = {value}" for name, value in _SETTINGS.items())
             ),
             client_flag=CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             autocommit=not writer,
@@ -86,7 +101,9 @@ class Connection:
         try:
             # A reader's moment is its transaction's; a writer's, once it has locked, each statement's.
             level = "READ COMMITTED" if writer else "REPEATABLE READ"
-            self.run(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+            self.run(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}, READ WRITE")
+            ((packet,),) = self.run("SELECT @@max_allowed_packet")
+            self.packet_chars = min(PACKET_CHARS, int(packet) // 4 - 1000)  # a character is four bytes at most
             self.name = f"chatd_{secrets.token_hex(12)}" if writer else None
             if self.name is not None:
                 self.run("SELECT GET_LOCK(?, 0)", (self.name,))
@@ -119,7 +136,7 @@ class Connection:
         return self._ask_text(statement % tuple([LITERALS[type(value)](value) for value in values]))
 
     def _ask_text(self, text: str) -> Rows:
-        if self._length + len(text) > PACKET_CHARS:
+        if self._length + len(text) > self.packet_chars:
             self.flush()
         rows = Rows(self)
         self._waiting.append((text, rows))

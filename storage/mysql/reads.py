@@ -29,6 +29,7 @@ from storage.records import (
     Summary,
     SummaryPage,
     User,
+    with_placeholders,
 )
 from storage.site_sessions import SiteSession, SiteTable
 
@@ -160,7 +161,8 @@ class Reads:
             ids = found[: page_length(sizes[id] for id in found[:limit])]
             rooms = rows.rooms(db, ids)
             page = self._summaries(db, [rooms[id] for id in ids], user)
-            users = self._users(db, {p.user for room in rooms.values() for p in room.participants})
+            people = {p.user for room in rooms.values() for p in room.participants}
+            users = with_placeholders(self._users(db, people), people)
         return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(ids) else None)
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
@@ -168,7 +170,8 @@ class Reads:
             room = _room_of(db, conversation, user)
             if room is None:
                 return None
-            return self._summaries(db, [room], user)[0], self._users(db, [p.user for p in room.participants])
+            people = [p.user for p in room.participants]
+            return self._summaries(db, [room], user)[0], with_placeholders(self._users(db, people), people)
 
     def _summaries(self, db: Connection, shown: list[Room], user: str) -> tuple[Summary, ...]:
         keys = [(room.conversation.id, room.conversation.last_seq) for room in shown]
@@ -287,13 +290,14 @@ class Reads:
             new = db.run(_NEW_SINCE, (conversation, last, limit + 1))
             found = [*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)]
             through, participants, messages = cut(room, rev, found, limit)
+            people = [p.user for p in participants]
             return Since(
                 room=room,
                 through=through,
                 participants=participants,
                 messages=tuple(with_files(db, messages, self._files)),
                 membership=_memberships(db, [room], user)[0],
-                users=self._users(db, [p.user for p in participants]),
+                users=with_placeholders(self._users(db, people), people),
             )
 
 

@@ -10,7 +10,7 @@ from storage import sql
 from storage.columns import quoted
 from storage.records import Message, Participant, Room, User, copy_with
 
-from .connection import PACKET_CHARS, Connection, Row
+from .connection import Connection, Row
 from .tables import BY_NAME, TIME, TOUCHED
 from .values import LITERALS, time_literal
 
@@ -86,7 +86,7 @@ class Into:
             for place in self.times:
                 values[place] = time_literal(row[place])
             text = self.mark % tuple(values)
-            if written and (len(written) == VALUES_PER_STATEMENT or length + len(text) > PACKET_CHARS):
+            if written and (len(written) == VALUES_PER_STATEMENT or length + len(text) > db.packet_chars):
                 db.ask_written(self.statement, written)
                 written, length = [], 0
             written.append(text)

@@ -21,7 +21,7 @@ from . import refill, schema
 from .adoption.check import misfit
 from .attachments import Files
 from .column_capacity import ColumnCapacity, is_coarse
-from .connection import Connection
+from .connection import MIN_PACKET_BYTES, Connection
 from .counting import Counts
 from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost, is_unreachable, named
 from .expressions import present
@@ -147,8 +147,13 @@ class MysqlStore(Reads):
             self._try_out(db)
 
     def _check_settings(self, db: Connection) -> None:
-        found = db.one("SELECT @@innodb_flush_log_at_trx_commit, @@version")
+        found = db.one("SELECT @@innodb_flush_log_at_trx_commit, @@max_allowed_packet")
         assert found is not None
+        if int(found[1]) < MIN_PACKET_BYTES:
+            self.warnings.append(
+                f"max_allowed_packet is {found[1]}: batches are split for it, and what is longer is refused by the "
+                f"server; set it to {MIN_PACKET_BYTES} or more"
+            )
         if int(found[0]) != 1:
             self.warnings.append(
                 f"innodb_flush_log_at_trx_commit is {found[0]}: acknowledged messages may be lost with the server's "

@@ -82,6 +82,8 @@ def add(unit: Unit, change: AddParticipant) -> Answer:
     before = _group(unit, change)
     if isinstance(before, Refused):
         return before, ()
+    if not change.reachable:
+        return NO_USER, ()
     rows = unit.participants[before.id]
     known = rows.get(change.other)
     if known is not None and known.present:

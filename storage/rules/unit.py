@@ -7,7 +7,7 @@ import attrs
 
 from storage.changes import Changed, Outcome, Refused
 from storage.keyed import KeptFile
-from storage.records import Conversation, Message, Participant, User, copy_with
+from storage.records import Conversation, Message, Participant, User, copy_with, with_placeholders
 
 from .token_rows import TokenRows
 
@@ -94,7 +94,7 @@ class Unit:
 
     def named(self, rows: Sequence[Participant]) -> tuple[User, ...]:
         """The users of these participants."""
-        return tuple(self.users[row.user] for row in rows if row.user in self.users)
+        return tuple(with_placeholders(self.users, [row.user for row in rows]).values())
 
     def name(self, user: str) -> str:
         known = self.users.get(user)

@@ -29,6 +29,7 @@ from storage.records import (
     Summary,
     SummaryPage,
     User,
+    with_placeholders,
 )
 from storage.rules.unit import Unit
 from storage.search import fold
@@ -244,7 +245,7 @@ class SqliteStore(SqliteFile):
             ids = found[: page_length(sizes[id] for id in found[:limit])]
             rooms = statements.rooms(db, ids)
             page = tuple(statements.summary(db, rooms[id], user, self._messages) for id in ids)
-            users = statements.users(db, {p.user for room in rooms.values() for p in room.participants})
+            users = _people(db, {p.user for room in rooms.values() for p in room.participants})
         return SummaryPage(page, users, self.key_of(page[-1]) if len(found) > len(ids) else None)
 
     def summary(self, conversation: str, user: str) -> tuple[Summary, dict[str, User]] | None:
@@ -252,9 +253,7 @@ class SqliteStore(SqliteFile):
             room = statements.rooms(db, [conversation]).get(conversation)
             if room is None or not room.present(user):
                 return None
-            return statements.summary(db, room, user, self._messages), statements.users(
-                db, [p.user for p in room.participants]
-            )
+            return statements.summary(db, room, user, self._messages), _people(db, [p.user for p in room.participants])
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
@@ -305,7 +304,7 @@ class SqliteStore(SqliteFile):
                 participants=participants,
                 messages=tuple(statements.with_files(db, list(messages))),
                 membership=statements.membership(db, room, user),
-                users=statements.users(db, [p.user for p in participants]),
+                users=_people(db, [p.user for p in participants]),
             )
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
@@ -334,3 +333,7 @@ class SqliteStore(SqliteFile):
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
         with self._reading() as db:
             return list(map(sql.version, db.execute(sql.VERSIONS, (conversation, seq)).fetchall()))
+
+
+def _people(db: Connection, ids: Collection[str]) -> dict[str, User]:
+    return with_placeholders(statements.users(db, ids), ids)

@@ -38,6 +38,21 @@ async def answer(client: TestClient, type: str, **fields: Any) -> Frame:
 # -- who may be brought in --
 
 
+@pytest.mark.parametrize("other", ["nobody", "pat-2", "den-1", "den-2"])
+async def test_add_by_somebody_who_may_not_says_nothing_of_the_one_to_be_added(
+    other: str, autojump_clock: MockClock
+) -> None:
+    """Unknown, unreachable, there already, or good to be added: the answer is the same."""
+    async with clinic() as c:
+        clients, conversation = await team(c)
+        c.store.commit([PutUser("pat-2", "Eve", "patient", 0)])
+        wanted = {"code": "forbidden", "message": "only the group's owner may do that", "temporary": False}
+        answered = await answer(clients["pat-1"], "conversation.add", conversation=conversation, user=other)
+        assert answered == {"type": "error", "re": None, **wanted}
+        answered = await answer(clients["den-2"], "conversation.add", conversation=conversation, user=other)
+        assert answered["message"] == "no such conversation"
+
+
 @pytest.mark.parametrize("other", ["nobody", "pat-2", "shut"])
 async def test_unknown_unreachable_and_disabled_are_the_same_to_the_letter(
     other: str, autojump_clock: MockClock

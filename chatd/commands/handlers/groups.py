@@ -50,8 +50,7 @@ def update(context: Context[ConversationUpdate]) -> SetTitle:
 async def add(context: Context[ConversationAdd]) -> AddParticipant:
     """Bring somebody in, or back."""
     r, parts = context.request, context.parts
-    if not await _reachable(context, [r.user]):
-        raise not_found("user")
+    reachable = await _reachable(context, [r.user])
     limit = parts.limits.max_participants
     return AddParticipant(
         conversation=r.conversation,
@@ -61,6 +60,7 @@ async def add(context: Context[ConversationAdd]) -> AddParticipant:
         at=parts.now(),
         by=context.by,
         limit=limit,
+        reachable=reachable,
     )
 
 

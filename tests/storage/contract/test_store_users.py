@@ -1,14 +1,20 @@
 """People, on every store: made, changed, seen, listed by name."""
 
+import contextlib
 from typing import Any
 
 import attrs
 import pytest
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from storage.changes import UserSaved
 from storage.contract import Store
+from storage.memory import MemoryStore
+from storage.mysql.store import MysqlStore
 from storage.records import User
 from storage.search import fold
+from storage.sqlite import SqliteStore
+from support import mariadb
 from support.stores import Desk, disable
 
 STAFF = ("dentist", "staff", "admin")
@@ -161,3 +167,39 @@ def test_the_disabled_are_not_listed(store: Store) -> None:
     user = store.user("3")
     assert user is not None
     assert user.disabled_at == 1
+
+
+# -- users whose rows are gone --
+
+
+def lose(store: Store, user: str) -> None:
+    """As where an app deletes a row, and no key forbids it."""
+    if isinstance(store, MemoryStore):
+        del store._users[user]
+    elif isinstance(store, SqliteStore):
+        with contextlib.closing(sqlite3.connect(store.path)) as db, db:
+            db.execute('DELETE FROM "User" WHERE "id" = ?', (user,))
+    else:
+        assert isinstance(store, MysqlStore)
+        with mariadb.server().session(store.database) as cursor:
+            cursor.execute("SET foreign_key_checks = 0")
+            cursor.execute("DELETE FROM User WHERE id = %s", (user,))
+
+
+def test_participant_without_a_row_is_listed_with_a_placeholder(desk: Desk, store: Store) -> None:
+    group = desk.group("ada", "ben", "cleo")
+    desk.say(group, "ben", "hello")
+    lose(store, "ben")
+    placeholder = User(id="ben", name="Deleted user", role="patient", disabled_at=0)
+    found = store.summary(group, "ada")
+    assert found is not None
+    page = store.summaries("ada", archived=False, after=None, limit=5)
+    since = store.since(group, "ada", 0, limit=100)
+    assert since is not None
+    for users in found[1], page.users, since.users:
+        assert users["ben"] == placeholder
+        assert users["ada"] == User(id="ada", name="ada", role="patient")
+    desk.people("dan")
+    added = desk.changed(desk.add(group, "ada", "dan"))
+    assert placeholder in added.users
+    assert store.user("ben") is None, "there is none to sign in, or to be added"

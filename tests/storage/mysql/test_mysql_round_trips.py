@@ -136,7 +136,7 @@ def test_a_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk)
     c = desk.chat("ada", "ben")
     statement = mock.Mock(return_value=())
     into = Into.of("Message", '"id", "content"')
-    db = mock.Mock(ask_written=statement)
+    db = mock.Mock(ask_written=statement, packet_chars=PACKET_CHARS)
     into.write(db, [(str(n), "x" * (PACKET_CHARS // 4)) for n in range(6)])
     assert [len(call.args[1]) for call in statement.call_args_list] == [3, 3]
     statement.reset_mock()
