@@ -10,8 +10,8 @@ export const WHOLE_BYTES = 4_194_304;
 /** What one request of a large file carries: after a lost connection at most this goes again. */
 const PART_BYTES = 8_388_608;
 const TUS = { "Tus-Resumable": "1.0.0" };
-/** Where the last answer of a tus upload says which attachment it became. */
-const ATTACHMENT_HEADER = "Chatd-Attachment";
+/** Where the last answer to a tus upload, and each HEAD after it, says which attachment it became. */
+const ATTACHMENT_HEADER = "Attachment-Id";
 
 export interface Outgoing {
   readonly blob: Blob;
@@ -53,6 +53,7 @@ async function whole(file: Outgoing, duties: UploadDuties, events: UploadEvents)
 
 class TusUpload {
   private location: string | null;
+  private attachment: Id | null = null;
 
   constructor(
     private readonly file: Outgoing,
@@ -65,9 +66,8 @@ class TusUpload {
   async run(): Promise<Id> {
     const { size } = this.file.blob;
     let offset = await this.offset();
-    let answer: TransferAnswer;
-    do {
-      answer = await this.part(offset);
+    while (this.attachment === null) {
+      const answer = await this.part(offset);
       if (answer.status === 409 || answer.status === 423) {
         offset = await this.offset();
         continue;
@@ -75,10 +75,10 @@ class TusUpload {
       if (answer.status !== 204) throw refusalOf(answer);
       offset = Number(answer.header("Upload-Offset"));
       this.events.onProgress(offset);
-    } while (offset < size);
-    const id = answer.header(ATTACHMENT_HEADER);
-    if (id === null) throw internal("the upload ended without an attachment");
-    return id;
+      this.attachment = answer.header(ATTACHMENT_HEADER);
+      if (offset >= size && this.attachment === null) throw internal("the upload ended without an attachment");
+    }
+    return this.attachment;
   }
 
   /** How much the server has; 0 of an upload that begins. */
@@ -88,11 +88,12 @@ class TusUpload {
       if (answer.status === 200) {
         const offset = Number(answer.header("Upload-Offset"));
         this.events.onProgress(offset);
-        if (offset < this.file.blob.size) return offset;
+        this.attachment = answer.header(ATTACHMENT_HEADER);
+        if (this.attachment !== null || offset < this.file.blob.size) return offset;
       } else if (answer.status >= 500) {
         throw refusalOf(answer);
       }
-      this.at(null); // gone, expired, or complete without our having heard of it
+      this.at(null); // gone or expired
     }
     await this.create();
     return 0;

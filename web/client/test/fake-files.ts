@@ -29,6 +29,8 @@ export class FakeFiles {
   refuse: (name: string) => Refusal | null = () => null;
   /** Connections of PATCH that are cut after so many bytes. */
   cuts: number[] = [];
+  /** The answer to the last part of an upload is lost. */
+  swallow = false;
   readonly uploads = new Map<string, Upload>();
 
   readonly transfer = async (request: TransferRequest): Promise<TransferAnswer> => {
@@ -60,7 +62,10 @@ export class FakeFiles {
   private async part(path: string, { method, headers, body }: TransferRequest): Promise<TransferAnswer> {
     const upload = this.uploads.get(path);
     if (!upload || headers["Tus-Resumable"] !== "1.0.0") return answer(404, {});
-    if (method === "HEAD") return answer(200, { "Upload-Offset": String(size(upload)) });
+    if (method === "HEAD") {
+      const id: Record<string, string> = upload.id === null ? {} : { "Attachment-Id": upload.id };
+      return answer(200, { "Upload-Offset": String(size(upload)), ...id });
+    }
     if (Number(headers["Upload-Offset"]) !== size(upload)) return answer(409, {});
     const bytes = new Uint8Array(await (body as Blob).arrayBuffer());
     const cut = this.cuts.shift();
@@ -69,7 +74,8 @@ export class FakeFiles {
     const offset = String(size(upload));
     if (size(upload) < upload.length) return answer(204, { "Upload-Offset": offset });
     upload.id ??= this.arrive(atob(/filename (\S+?)(,|$)/.exec(upload.metadata)?.[1] ?? ""));
-    return answer(204, { "Upload-Offset": offset, "Chatd-Attachment": upload.id });
+    if (this.swallow) throw new Error("the answer is lost");
+    return answer(204, { "Upload-Offset": offset, "Attachment-Id": upload.id });
   }
 
   private arrive(name: string): string {

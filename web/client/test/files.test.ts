@@ -233,6 +233,16 @@ describe("a large file", () => {
     expect(again.client.staged.getSnapshot().get(C)?.[0]?.state).toBe("ready");
   });
 
+  it("is there once where the answer to its last part was lost", async () => {
+    const { client, files, staged } = await world();
+    files.swallow = true;
+    client.attach(C, photo(large), "scan.pdf");
+    await pass(100);
+    files.swallow = false;
+    await pass(60_000);
+    expect([staged(), files.arrived]).toEqual([["scan.pdf ready"], ["scan.pdf"]]);
+  });
+
   it("begins anew where the server has forgotten it", async () => {
     const { client, files, staged } = await world();
     files.cuts = [10];

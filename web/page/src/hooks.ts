@@ -1,5 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
-import type { Client, Draft, Readable } from "@chatd/client";
+import type { Client, Draft, Readable, StagedFile } from "@chatd/client";
 
 /** The value now; renders anew when it changes. */
 export function useReadable<T>(readable: Readable<T>): T {
@@ -9,6 +9,13 @@ export function useReadable<T>(readable: Readable<T>): T {
 /** The draft of one conversation; those of others render nothing anew. */
 export function useDraft({ drafts }: Client, conversation: string): Draft | null {
   return useSyncExternalStore(drafts.subscribe, () => drafts.getSnapshot()?.get(conversation) ?? null);
+}
+
+const NO_FILES: readonly StagedFile[] = [];
+
+/** Files beside the draft of one conversation. */
+export function useStaged({ staged }: Client, conversation: string): readonly StagedFile[] {
+  return useSyncExternalStore(staged.subscribe, () => staged.getSnapshot().get(conversation) ?? NO_FILES);
 }
 
 const NARROW = "(max-width: 759px)";

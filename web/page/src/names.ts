@@ -22,7 +22,12 @@ export function titleOf(conversation: Described, users: ReadonlyMap<string, User
 export function lineOf(message: Message): string {
   if (message.deleted_at) return words.deleted;
   if (message.body) return message.body.replace(/\s+/g, " ").slice(0, 200);
-  return message.attachments.map(({ name }) => name).join(", ");
+  return namesOf(message.attachments);
+}
+
+/** Files in one line. */
+export function namesOf(files: readonly { readonly name: string }[]): string {
+  return files.map(({ name }) => name).join(", ");
 }
 
 export function isPresent({ left_at: leftAt }: { readonly left_at?: string | null }): boolean {

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { OutboxItem } from "@chatd/client";
 import { useChat } from "./context.js";
+import { namesOf } from "./names.js";
 import { Dialog } from "./ui/dialog.js";
 import { Icon } from "./ui/icons.js";
 import { words } from "./words.js";
@@ -41,9 +42,9 @@ export function SignOutButton() {
         >
           <p>{words.unsentText}</p>
           <ul className="unsent">
-            {unsent.map(({ key, body }) => (
+            {unsent.map(({ key, body, files }) => (
               <li key={key} dir="auto">
-                {body}
+                {[body, namesOf(files)].filter(Boolean).join(" ")}
               </li>
             ))}
           </ul>

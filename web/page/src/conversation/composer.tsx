@@ -4,6 +4,9 @@ import { type FormEvent, type RefObject, useEffect, useLayoutEffect } from "reac
 import type { TimelineItem } from "@chatd/client";
 import { personOf, useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
+import { AttachButtons } from "../files/attach-button.js";
+import type { Attaching } from "../files/attaching.js";
+import { StagedFiles } from "../files/staged-files.js";
 import { lineOf } from "../names.js";
 import { Icon } from "../ui/icons.js";
 import { words } from "../words.js";
@@ -15,6 +18,7 @@ export function Composer({
   id,
   items,
   editing,
+  attaching,
   onSent,
   onEdited,
 }: {
@@ -25,14 +29,19 @@ export function Composer({
   items: readonly TimelineItem[];
   /** The message that is edited. */
   editing: TimelineItem | null;
+  attaching: Attaching;
 } & WritingDuties) {
   const { client } = useChat();
-  const writing = useWriting(id, editing, { onSent, onEdited });
+  const writing = useWriting(id, editing, attaching.staged, { onSent, onEdited });
   const { value, replyTo, excess } = writing;
   useFocus(field, editing?.key ?? null);
   const submit = (event?: FormEvent) => {
     event?.preventDefault();
     writing.submit();
+    field.current?.focus();
+  };
+  const attach = (files: readonly File[]) => {
+    attaching.add(files);
     field.current?.focus();
   };
   return (
@@ -44,7 +53,9 @@ export function Composer({
           {words.tooLong(excess.length, excess.limit)}
         </p>
       )}
+      {!editing && <StagedFiles attaching={attaching} />}
       <div className="composer-line">
+        {!editing && <AttachButtons onFiles={attach} />}
         <MessageField
           field={field}
           value={value}
@@ -54,11 +65,12 @@ export function Composer({
           onLeave={() => {
             client.stopTyping(id);
           }}
+          onFiles={editing ? null : attaching.add}
         />
         <button
           type="submit"
           className="button primary send"
-          disabled={value.trim() === "" || excess !== null}
+          disabled={!writing.ready}
           onMouseDown={(event) => {
             event.preventDefault(); // the keyboard of a phone stays open
           }}

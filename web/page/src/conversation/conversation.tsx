@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { ChatError, type ConversationSnapshot, type TimelineItem } from "@chatd/client";
 import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
+import { useAttaching, useDrop } from "../files/attaching.js";
 import { useReadable } from "../hooks.js";
 import { isPresent } from "../names.js";
 import { words } from "../words.js";
@@ -44,9 +45,12 @@ export function Conversation({
   });
 
   const removed = snapshot.state === "gone" || (snapshot.me !== null && !isPresent(snapshot.me));
+  const attaching = useAttaching(id);
+  const drop = useDrop(removed || editing ? null : attaching.add);
   return (
     <main
       className="conversation"
+      {...drop.handlers}
       onKeyDown={(event) => {
         if (event.key === "Escape") setEscapes(escapes + 1);
       }}
@@ -75,6 +79,7 @@ export function Conversation({
           id={id}
           items={snapshot.items}
           editing={editing}
+          attaching={attaching}
           onSent={() => {
             setSends(sends + 1);
           }}
@@ -84,6 +89,7 @@ export function Conversation({
         />
       )}
       {menu}
+      {drop.over && <p className="drop-here">{words.dropFiles}</p>}
     </main>
   );
 }

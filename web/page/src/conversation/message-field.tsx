@@ -1,6 +1,7 @@
 /** The field where messages are typed: Enter sends, unless an input method has it. */
 
 import { type KeyboardEvent, type RefObject, useEffect, useRef } from "react";
+import { pastedFiles } from "../files/pasted.js";
 import { words } from "../words.js";
 
 export function MessageField({
@@ -10,6 +11,7 @@ export function MessageField({
   onSubmit,
   onEscape,
   onLeave,
+  onFiles,
 }: {
   field: RefObject<HTMLTextAreaElement | null>;
   value: string;
@@ -18,6 +20,8 @@ export function MessageField({
   /** Null: Esc is for what is around. */
   onEscape: (() => void) | null;
   onLeave: () => void;
+  /** Null: none can be attached. */
+  onFiles: ((files: readonly File[]) => void) | null;
 }) {
   const composing = useRef(false);
   useGrowing(field, value);
@@ -54,6 +58,12 @@ export function MessageField({
         composing.current = false;
       }}
       onKeyDown={pressed}
+      onPaste={(event) => {
+        const files = onFiles ? pastedFiles(event.clipboardData, Date.now()) : [];
+        if (files.length === 0) return;
+        event.preventDefault();
+        onFiles?.(files);
+      }}
     />
   );
 }

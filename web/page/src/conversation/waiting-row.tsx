@@ -1,6 +1,7 @@
 import { memo } from "react";
 import type { OutboxItem } from "@chatd/client";
 import { useChat } from "../context.js";
+import { WaitingFiles } from "../files/staged-files.js";
 import { useReadable } from "../hooks.js";
 import { timeOf } from "../times.js";
 import { words } from "../words.js";
@@ -21,6 +22,7 @@ export const WaitingRow = memo(function WaitingRow({ item, first }: { item: Outb
       <span className="hidden">{words.ownName(user?.name ?? "")} </span>
       <div className="bubble-line">
         <div className="bubble">
+          <WaitingFiles files={item.files} />
           <div className="bubble-text">
             {item.body && <Body text={item.body} />}
             <span className="meta">

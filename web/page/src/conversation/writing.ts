@@ -1,7 +1,7 @@
 /** The text of the composer: a draft of its conversation, or an edit of an old message. */
 
 import { useState } from "react";
-import { ChatError, type Client, type TimelineItem } from "@chatd/client";
+import { ChatError, type Client, type StagedFile, type TimelineItem } from "@chatd/client";
 import { useChat } from "../context.js";
 import { useDraft, useReadable } from "../hooks.js";
 import { words } from "../words.js";
@@ -14,6 +14,8 @@ export interface Writing {
   readonly replyTo: number | null;
   /** Where the text has too many characters: how many, and how many may be. */
   readonly excess: { readonly length: number; readonly limit: number } | null;
+  /** Whether there is something that can be sent or saved. */
+  readonly ready: boolean;
   readonly change: (text: string) => void;
   /** Ends an edit or a reply. */
   readonly cancel: () => void;
@@ -28,7 +30,12 @@ export interface WritingDuties {
 }
 
 /** `id`: what is typed here goes to that conversation, whatever is on screen when. */
-export function useWriting(id: string, item: TimelineItem | null, { onSent, onEdited }: WritingDuties): Writing {
+export function useWriting(
+  id: string,
+  item: TimelineItem | null,
+  staged: readonly StagedFile[],
+  { onSent, onEdited }: WritingDuties,
+): Writing {
   const { client, tell } = useChat();
   const draft = useDraft(client, id);
   const edit = useEdited(item);
@@ -37,6 +44,9 @@ export function useWriting(id: string, item: TimelineItem | null, { onSent, onEd
   const replyTo = draft?.replyTo ?? null;
   const value = item ? edit.text : text;
   const excess = excessOf(value, limits?.max_body_chars ?? DEFAULT_MAX_CHARS);
+
+  const refused = !item && staged.some(({ state }) => state === "failed");
+  const ready = excess === null && !refused && (value.trim() !== "" || (!item && staged.length > 0));
 
   const change = (next: string) => {
     if (item) {
@@ -53,7 +63,7 @@ export function useWriting(id: string, item: TimelineItem | null, { onSent, onEd
     else if (replyTo !== null) client.setDraft(id, text, null);
   };
   const submit = () => {
-    if (value.trim() === "" || excess) return;
+    if (!ready) return;
     if (!item) {
       client.send(id, text.trim(), { replyTo });
       onSent();
@@ -65,7 +75,7 @@ export function useWriting(id: string, item: TimelineItem | null, { onSent, onEd
       tell(error instanceof ChatError && error.code === "forbidden" ? words.notAllowed : words.actionFailed);
     });
   };
-  return { value, replyTo: item ? null : replyTo, excess, change, cancel, submit };
+  return { value, replyTo: item ? null : replyTo, excess, ready, change, cancel, submit };
 }
 
 function useEdited(item: TimelineItem | null) {

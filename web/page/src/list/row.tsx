@@ -2,8 +2,8 @@ import { memo, useId } from "react";
 import type { ConversationListItem } from "@chatd/client";
 import { addressOf } from "../address.js";
 import { personOf, useChat } from "../context.js";
-import { useDraft, useReadable } from "../hooks.js";
-import { lineOf, otherOf, titleOf } from "../names.js";
+import { useDraft, useReadable, useStaged } from "../hooks.js";
+import { lineOf, namesOf, otherOf, titleOf } from "../names.js";
 import { fullTime, shortTime } from "../times.js";
 import { Avatar } from "../ui/avatar.js";
 import { Icon } from "../ui/icons.js";
@@ -109,16 +109,18 @@ function LastLine({ item, me, current }: { item: ConversationListItem; me: strin
   const { client } = useChat();
   const users = useReadable(client.users);
   const draft = useDraft(client, item.id);
+  const staged = useStaged(client, item.id);
   if (item.typing.length > 0) return <span className="row-line typing">{words.typing}</span>;
-  if (draft?.text.trim() && !current) {
+  const drafted = draft?.text.trim() ? draft.text.slice(0, 200) : namesOf(staged);
+  if (drafted && !current) {
     return (
       <span className="row-line draft">
-        <span className="draft-word">{words.draft}</span> <bdi>{draft.text.slice(0, 200)}</bdi>
+        <span className="draft-word">{words.draft}</span> <bdi>{drafted}</bdi>
       </span>
     );
   }
   const { lastOutbox, lastMessage } = item;
-  if (lastOutbox) return <Line who={words.you} text={lastOutbox.body} />;
+  if (lastOutbox) return <Line who={words.you} text={lastOutbox.body || namesOf(lastOutbox.files)} />;
   if (!lastMessage) return <span className="row-line">&nbsp;</span>;
   const { message, own } = lastMessage;
   const group = item.info.kind === "group" && message.sender != null && message.sender !== me;

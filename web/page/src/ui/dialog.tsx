@@ -5,12 +5,17 @@ import { type ReactNode, useEffect, useId, useRef } from "react";
 export function Dialog({
   title,
   role = "dialog",
+  className = "",
   onClose,
+  onArrow,
   children,
 }: {
   title: string;
   role?: "dialog" | "alertdialog";
+  className?: string;
   onClose: () => void;
+  /** Left (-1) or right (1) was pressed. */
+  onArrow?: ((by: -1 | 1) => void) | undefined;
   children: ReactNode;
 }) {
   const element = useRef<HTMLDialogElement>(null);
@@ -30,7 +35,7 @@ export function Dialog({
     <dialog
       ref={element}
       role={role}
-      className="dialog"
+      className={`dialog ${className}`}
       aria-labelledby={heading}
       onCancel={(event) => {
         event.preventDefault();
@@ -41,6 +46,8 @@ export function Dialog({
       }}
       onKeyDown={(event) => {
         event.stopPropagation(); // what is behind it hears nothing
+        if (event.key === "ArrowLeft") onArrow?.(-1);
+        if (event.key === "ArrowRight") onArrow?.(1);
       }}
     >
       <div className="dialog-body">

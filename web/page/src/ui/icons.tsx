@@ -17,6 +17,9 @@ const PATHS = {
   reply: "M9 7L4 12l5 5M4 12h9c4 0 6 2 7 6",
   chat: "M5 5h14a2 2 0 012 2v8a2 2 0 01-2 2h-7l-5 4v-4H5a2 2 0 01-2-2V7a2 2 0 012-2z",
   archive: "M4 5h16v4H4zM6 9v10h12V9M10 13h4",
+  attach: "M20 11l-8.5 8.5a5 5 0 01-7-7L13 4a3.3 3.3 0 015 5l-8.5 8.5a1.7 1.7 0 01-2.4-2.4L15 7",
+  camera: "M4 8h3l2-3h6l2 3h3v11H4zM12 16.5a3.5 3.5 0 100-7 3.5 3.5 0 000 7z",
+  file: "M6 3h8l4 4v14H6zM14 3v4h4",
 } as const;
 
 export function Icon({ name, size = 20 }: { name: keyof typeof PATHS; size?: number }) {

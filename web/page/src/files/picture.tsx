@@ -1,0 +1,35 @@
+import type { Attachment } from "@chatd/client";
+import { words } from "../words.js";
+import { useFileUrl } from "./file-url.js";
+import { boxOf } from "./kinds.js";
+
+const MOST_PX = 320;
+/** Where the server knows no size. */
+const UNKNOWN = { width: 240, height: 180 };
+
+/** A small picture in a box that is there before it; a press shows it large. */
+export function Picture({
+  file,
+  onPress,
+  onFail,
+}: {
+  file: Attachment;
+  onPress: (id: string) => void;
+  onFail: () => void;
+}) {
+  const { id, name } = file;
+  const url = useFileUrl(file, "thumbnail");
+  const box = boxOf(file, MOST_PX) ?? UNKNOWN;
+  return (
+    <button
+      type="button"
+      className="picture"
+      aria-label={words.showPicture(name)}
+      onClick={() => {
+        onPress(id);
+      }}
+    >
+      <img src={url ?? undefined} alt="" {...box} decoding="async" draggable={false} onError={onFail} />
+    </button>
+  );
+}
