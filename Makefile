@@ -47,7 +47,7 @@ test-page: $(VENV)/.dev $(PAGE)
 	else test "$$CHATD_TEST_STRICT" != 1 && echo "skipped: the journey of two people, there is no $(CHROMIUM) (apt install chromium)"; fi
 
 test-web: $(VENV)/.dev $(PAGE) ## every behaviour of the page in headless Chromium, its size, lint and types of web/
-	@for script in lint types size; do $(BIN)/python packaging/web.py run $$script || exit 1; done
+	@for script in lint types size packages; do $(BIN)/python packaging/web.py run $$script || exit 1; done
 	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run e2e
 
 measure-web: $(VENV)/.dev $(PAGE) ## how fast the page feels, in headless Chromium, beside its goals

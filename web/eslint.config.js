@@ -4,7 +4,7 @@ import globals from "globals";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/node_modules/", "client/src/protocol.gen.ts"] },
+  { ignores: ["**/node_modules/", "**/dist/", "client/src/protocol.gen.ts"] },
   js.configs.recommended,
   {
     files: ["**/*.ts", "**/*.tsx"],
@@ -17,7 +17,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["page/**/*.tsx", "page/**/*.ts"],
+    files: ["{page,react}/**/*.{ts,tsx}"],
     plugins: { "react-hooks": hooks },
     rules: {
       "react-hooks/rules-of-hooks": "error",

@@ -1,5 +1,11 @@
+import { defaultClientConditions, defaultServerConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { include: ["client/test/**/*.test.ts", "page/test/**/*.test.{ts,tsx}"], passWithNoTests: true },
+  resolve: { conditions: ["source", ...defaultClientConditions] },
+  ssr: { resolve: { conditions: ["source", ...defaultServerConditions] } },
+  test: {
+    include: ["client/test/**/*.test.ts", "{page,react}/test/**/*.test.{ts,tsx}"],
+    passWithNoTests: true,
+  },
 });

@@ -1,4 +1,4 @@
-import { defineConfig } from "vite";
+import { defaultClientConditions, defineConfig } from "vite";
 
 const daemon = process.env.CHATD_URL ?? "http://127.0.0.1:8000";
 
@@ -10,6 +10,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the policy of the page allows no data: addresses
     modulePreload: { polyfill: false },
   },
+  resolve: { conditions: ["source", ...defaultClientConditions] },
   server: {
     proxy: {
       "/ws": { target: daemon, ws: true },

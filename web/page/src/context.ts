@@ -7,6 +7,8 @@ export interface Chat {
   readonly brand: { readonly name: string; readonly logoUrl: string | null };
   /** Shows a conversation, around one of its messages where a seq is given; null: the list. */
   readonly show: (conversation: string | null, seq?: number) => void;
+  /** A part of another page, which sees to sign-out, notifications and its own title. */
+  readonly embedded: boolean;
   /** Says something to the user in passing, a failed action say. */
   readonly tell: (text: string) => void;
 }

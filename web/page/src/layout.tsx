@@ -1,24 +1,24 @@
 /** Wide: the list beside the conversation. Narrow: one of the two. */
 
-import { useEffect } from "react";
 import { ConnectionLine } from "./connection-line.js";
 import { useChat } from "./context.js";
 import { Conversation } from "./conversation/conversation.js";
-import { useNarrow, useReadable } from "./hooks.js";
+import { useReadable } from "./hooks.js";
 import { Side } from "./list/side.js";
 import type { Shown } from "./signed.js";
 import { Icon } from "./ui/icons.js";
 import { words } from "./words.js";
 
-export function Layout({ shown, waitingFor }: { shown: Shown | null; waitingFor: string | null }) {
-  const { client, brand } = useChat();
-  const narrow = useNarrow();
-  const { unread } = useReadable(client.conversations);
-  const name = brand.name || "Chat";
-  useEffect(() => {
-    document.title = unread > 0 ? `(${unread}) ${name}` : name;
-  }, [unread, name]);
-
+export function Layout({
+  shown,
+  waitingFor,
+  narrow,
+}: {
+  shown: Shown | null;
+  waitingFor: string | null;
+  /** One pane at a time. */
+  narrow: boolean;
+}) {
   const one = narrow ? (shown || waitingFor ? " shows-conversation" : " shows-list") : "";
   return (
     <div className={`layout${one}`}>

@@ -6,7 +6,7 @@ import { addressOf, openConversation, wantedPerson } from "./address.js";
 import { Alerts } from "./alerts/alerts.js";
 import { Announcer } from "./alerts/announcer.js";
 import { type Chat, ChatContext } from "./context.js";
-import { useReadable } from "./hooks.js";
+import { useNarrow, useReadable } from "./hooks.js";
 import type { Offer } from "./http.js";
 import { Layout } from "./layout.js";
 import { Passing } from "./ui/passing.js";
@@ -28,6 +28,7 @@ export function Signed({
   onEnded: (end: SessionEnd, offer: Offer) => void;
 }) {
   const { ended } = useReadable(client.connection);
+  const narrow = useNarrow();
   const [shown, setShown] = useState<Shown | null>(() => shownBy(openConversation()));
   const [passing, setPassing] = useState<{ readonly text: string } | null>(null);
   const shownNow = useRef(shown);
@@ -76,23 +77,34 @@ export function Signed({
       client,
       brand: { name: offer.name, logoUrl: offer.logo_url ?? null },
       show,
+      embedded: false,
       tell: (text) => {
         setPassing({ text });
       },
     }),
     [client, offer, show],
   );
+  useTitle(client, offer.name);
   const [wanted] = useState(() => (openConversation() === null ? wantedPerson() : null));
   const waitingFor = useWantedPerson(chat, wanted, offer.development);
 
   return (
-    <ChatContext value={chat}>
-      <Layout shown={shown} waitingFor={shown ? null : waitingFor} />
+    <ChatContext.Provider value={chat}>
+      <Layout shown={shown} waitingFor={shown ? null : waitingFor} narrow={narrow} />
       <Announcer shown={shown?.conversation ?? null} />
       <Alerts shown={shown?.conversation ?? null} />
       <Passing said={passing} />
-    </ChatContext>
+    </ChatContext.Provider>
   );
+}
+
+/** The tab says how many messages are unread. */
+function useTitle(client: Client, brand: string): void {
+  const { unread } = useReadable(client.conversations);
+  const name = brand || "Chat";
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) ${name}` : name;
+  }, [unread, name]);
 }
 
 function shownBy(conversation: string | null): Shown | null {

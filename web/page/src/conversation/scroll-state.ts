@@ -1,6 +1,7 @@
 /** What the history's scrolling has to remember from one event to the next, and nothing is drawn from. */
 
 import type { ConversationSnapshot, SeenWatch } from "@chatd/client";
+import { nothingFocused, placeOf } from "../ui/focus.js";
 import type { Anchor } from "./anchor.js";
 import type { Slice } from "./slice.js";
 
@@ -45,7 +46,7 @@ export function missedOf({ items, lastSeq, view }: ConversationSnapshot, bottomS
 
 /** A focus never falls to nothing because its row went: the row nearest to it has it then. */
 export function keepFocus(view: HTMLElement, focused: ScrollState["focused"]): void {
-  if (!focused || focused.element.isConnected || document.activeElement !== document.body) return;
+  if (!focused || focused.element.isConnected || !nothingFocused(placeOf(view))) return;
   const rows = [...view.querySelectorAll<HTMLElement>("article[data-seq]")];
   const next = rows.find(({ dataset }) => Number(dataset["seq"]) >= focused.seq) ?? rows.at(-1);
   next?.focus({ preventScroll: true });

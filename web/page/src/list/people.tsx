@@ -5,6 +5,7 @@ import { ChatError, type User } from "@chatd/client";
 import { useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
 import { Avatar } from "../ui/avatar.js";
+import { placeOf } from "../ui/focus.js";
 import { Icon } from "../ui/icons.js";
 import { nextItem } from "../ui/menu.js";
 import { words } from "../words.js";
@@ -25,7 +26,7 @@ export function People({
   const list = useId();
   const options = found ?? [];
   const active = options[at];
-  const pressed = (event: KeyboardEvent) => {
+  const pressed = (event: KeyboardEvent<HTMLElement>) => {
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
     const to = event.key === "Home" || event.key === "End" ? null : nextItem(event.key, at, options.length);
     if (event.key === "Enter") {
@@ -34,7 +35,7 @@ export function People({
     } else if (to !== null && event.key.startsWith("Arrow") && !/Left|Right/.test(event.key)) {
       event.preventDefault();
       setAt(to);
-      document.getElementById(`${list}-${to}`)?.scrollIntoView({ block: "nearest" });
+      placeOf(event.currentTarget).getElementById(`${list}-${to}`)?.scrollIntoView({ block: "nearest" });
     }
   };
   return (

@@ -14,7 +14,7 @@ import { NewGroup } from "./new-group.js";
 import { SearchResults } from "./search-results.js";
 
 export function Side({ shown, alone }: { shown: string | null; alone: boolean }) {
-  const { client, brand } = useChat();
+  const { client, brand, embedded } = useChat();
   const { user } = useReadable(client.connection);
   const [query, setQuery] = useState("");
   const [dialog, setDialog] = useState<"conversation" | "group" | null>(null);
@@ -36,8 +36,8 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
             {user?.name ?? " "}
           </p>
         </div>
-        <NotificationsButton />
-        <SignOutButton />
+        {!embedded && <NotificationsButton />}
+        {!embedded && <SignOutButton />}
       </Head>
       <div className="side-tools" role="search">
         <div className="search">

@@ -1,6 +1,7 @@
 /** A native modal dialog: the browser keeps the focus inside, and gives it back. */
 
 import { type ReactNode, useEffect, useId, useRef } from "react";
+import { focusedIn, placeOf } from "./focus.js";
 
 export function Dialog({
   title,
@@ -22,13 +23,15 @@ export function Dialog({
   const heading = useId();
   useEffect(() => {
     const dialog = element.current;
-    const before = document.activeElement;
-    dialog?.showModal();
+    if (!dialog) return;
+    const place = placeOf(dialog);
+    const before = focusedIn(place);
+    dialog.showModal();
     return () => {
-      dialog?.close();
+      dialog.close();
       // Where what had the focus is gone, the composer is the next best place; never nothing.
       if (before instanceof HTMLElement && before.isConnected && before !== document.body) before.focus();
-      else document.querySelector<HTMLElement>("[data-composer]")?.focus();
+      else place.querySelector<HTMLElement>("[data-composer]")?.focus();
     };
   }, []);
   return (

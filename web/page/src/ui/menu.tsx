@@ -1,6 +1,7 @@
 /** A menu beside what opened it: a native popover, so that Esc and a press elsewhere close it. */
 
 import { type KeyboardEvent, type ReactNode, useEffect, useLayoutEffect, useRef } from "react";
+import { focusedIn, nothingFocused, placeOf } from "./focus.js";
 
 const GAP_PX = 4;
 
@@ -24,6 +25,7 @@ export function Menu({
   useLayoutEffect(() => {
     const menu = element.current;
     if (!menu) return;
+    const around = placeOf(menu);
     menu.showPopover();
     place(menu, trigger.getBoundingClientRect());
     itemsOf(menu)[0]?.focus();
@@ -48,7 +50,7 @@ export function Menu({
       menu.removeEventListener("toggle", toggled);
       window.removeEventListener("resize", scrolled);
       if (menu.matches(":popover-open")) menu.hidePopover();
-      const within = menu.contains(document.activeElement) || document.activeElement === document.body;
+      const within = nothingFocused(around) || menu.contains(focusedIn(around));
       if (within && trigger.isConnected) trigger.focus();
     };
   }, [trigger]);
@@ -56,7 +58,7 @@ export function Menu({
   const move = (event: KeyboardEvent) => {
     event.stopPropagation();
     const items = itemsOf(element.current);
-    const at = items.indexOf(document.activeElement as HTMLElement);
+    const at = items.findIndex((item) => item === focusedIn(placeOf(item)));
     const to = nextItem(event.key, at, items.length);
     if (event.key === "Tab" || event.key === "Escape") {
       event.preventDefault();

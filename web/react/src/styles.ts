@@ -1,0 +1,32 @@
+/** The page's own style sheet, made to fit into a shadow root of another page. */
+
+import page from "../../page/src/styles/index.css?inline";
+
+// Nothing of the host page comes in but what it sets on `.chatd`, and nothing goes out.
+const SHELL = `
+@layer shell, page;
+@layer shell {
+  :host { display: block; height: 100%; }
+  .shell { all: initial; display: block; color-scheme: light dark; container: chat / inline-size; }
+}
+.shell, .layout { height: 100%; }
+`;
+
+/** Where the page goes by the window's width, a part of a page goes by its own. */
+export function embedded(css: string): string {
+  return css
+    .replace(/@media \(max-width:\s*(\d+px)\)/g, "@container chat (max-width: $1)")
+    .replace(/:root\b/g, ":host")
+    .replace(/(^|[\s,{}])(?:html|body|#root)(?=[\s,{])/g, "$1.shell");
+}
+
+let sheet: CSSStyleSheet | null = null;
+
+/** Returns the one sheet of all shadow roots; made by script, as a strict Content-Security-Policy allows. */
+export function styleSheet(): CSSStyleSheet {
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(SHELL + embedded(page));
+  }
+  return sheet;
+}
