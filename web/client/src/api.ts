@@ -44,7 +44,7 @@ export interface ClientOptions {
    * of it. Default: true, but false for development users, so that two of them can talk in two tabs.
    */
   readonly oneUser?: boolean;
-  /** Default: a WebSocket to `url`. */
+  /** Default: a WebSocket to `url`, and long polling where the network breaks that. */
   readonly transport?: Transport;
   /** Clock, timers, random numbers, storage, page events: for tests. Default: the browser's. */
   readonly environment?: Partial<Environment>;

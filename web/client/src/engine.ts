@@ -19,6 +19,8 @@ import { Receipts } from "./receipts.js";
 import { type Effect, type Frame, Replica } from "./replica.js";
 import { LastUser, wipe } from "./session.js";
 import { Tabs, type TabMessage } from "./tabs.js";
+import { fallingBack } from "./fallback.js";
+import { pollingTransport } from "./polling.js";
 import { socketUrl, webSocketTransport } from "./transport.js";
 import { upload } from "./upload.js";
 import { Views } from "./views.js";
@@ -379,7 +381,14 @@ export class Engine {
 
   private makeConnection(): Connection {
     const { signIn, options } = this;
-    const transport = options.transport ?? webSocketTransport(() => socketUrl(this.server));
+    const polling = pollingTransport({
+      env: this.env,
+      server: this.origin,
+      credentials: () => this.authorize(),
+      refusalIsFinal: signIn.kind !== "development",
+    });
+    const webSocket = webSocketTransport(() => socketUrl(this.server));
+    const transport = options.transport ?? fallingBack(this.env, webSocket, polling);
     return new Connection(this.env, this.clock, transport, signIn, options.device, {
       held: () => {
         const revs = [...this.replica.revs()].slice(0, this.connection.limits?.max_revs ?? MAX_REVS);
