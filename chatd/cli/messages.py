@@ -4,7 +4,7 @@ import click
 
 from chatd.admin.verbs import MessageVersions
 
-from .chat.terminal import printable
+from .chat.texts import printable
 from .operate import each_page, print_json
 from .options import Settings, settings
 from .say import say

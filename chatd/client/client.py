@@ -6,7 +6,7 @@ import random
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -18,6 +18,7 @@ from protocol.objects import Limits, Message, User
 from protocol.requests import ConversationGet, Hello, MessageSend, Ping, Request, SetTyping, Sync
 
 from .asking import Asking
+from .files import Files
 from .line import FAILURES, Line, Over
 from .link import Link, LinkLost, RequestFailed, copy
 from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, TypingChanged, UserChanged
@@ -55,7 +56,7 @@ Token = str | Callable[[], Awaitable[str]]
 
 
 class Client(Asking):
-    """A client, made by `connect`. `replica`: the copy of the conversations; only to be read."""
+    """A client, made by `connect`. `replica`: the copy of the conversations; only to be read. `files`: up and down."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Client(Asking):
         self._greeting = greeting
         self._token = token
         self._rng = rng
+        self.files = Files(self._target.netloc, self._dial, self._signed)
         self._limits = Limits()
         self._link: Link | None = None
         self._moved = trio.Event()  # a connection came, or none will any more
@@ -126,14 +128,27 @@ class Client(Asking):
                 continue
 
     def post(
-        self, conversation: str, body: str, *, reply_to: int | None = None, client_id: str | None = None
+        self,
+        conversation: str,
+        body: str,
+        *,
+        reply_to: int | None = None,
+        client_id: str | None = None,
+        attachments: Sequence[str] = (),
     ) -> Sending:
-        """Send a message without waiting: in order, now or as soon as there is a connection. Raises Closed."""
+        """Send a message without waiting: in order, now or as soon as there is a connection. Raises Closed.
+
+        `attachments`: ids of `files.upload`.
+        """
         if self._closed is not None:
             raise self._closed.again()
         assert self._nursery is not None
         request = MessageSend(
-            conversation=conversation, client_id=client_id or secrets.token_hex(16), body=body, reply_to=reply_to
+            conversation=conversation,
+            client_id=client_id or secrets.token_hex(16),
+            body=body,
+            reply_to=reply_to,
+            attachments=list(attachments) or None,
         )
         sending = Sending(request)
         lane = self._lanes.get(conversation)
@@ -145,13 +160,21 @@ class Client(Asking):
         return sending
 
     async def send(
-        self, conversation: str, body: str, *, reply_to: int | None = None, client_id: str | None = None
+        self,
+        conversation: str,
+        body: str,
+        *,
+        reply_to: int | None = None,
+        client_id: str | None = None,
+        attachments: Sequence[str] = (),
     ) -> Message:
         """Send a message, and wait until it is kept for good; who stops waiting doesn't stop the message.
 
         Raises RequestFailed (it was refused), Closed.
         """
-        return await self.post(conversation, body, reply_to=reply_to, client_id=client_id).acknowledged()
+        return await self.post(
+            conversation, body, reply_to=reply_to, client_id=client_id, attachments=attachments
+        ).acknowledged()
 
     def unacknowledged(self) -> tuple[Sending, ...]:
         """The messages still on their way, oldest first within a conversation."""
@@ -333,8 +356,7 @@ class Client(Asking):
 
     async def _poll(self, nursery: trio.Nursery) -> PollingLine:
         """Open a polled session; each of its requests is signed in. Raises Over, or one of `FAILURES`."""
-        token = await self._fresh_token()
-        headers = {"X-Chatd-User": self._greeting.user or ""} if token is None else {"Authorization": f"Bearer {token}"}
+        headers = await self._signed()
         self._reached = True
         with trio.fail_after(CONNECT):
             line = await PollingLine.open(self._target.netloc, self._dial, headers, nursery)
@@ -363,6 +385,11 @@ class Client(Asking):
         finally:
             self._link = None
             self._typed.clear()
+
+    async def _signed(self) -> dict[str, str]:
+        """Return the headers that sign a request of HTTP in. Raises Over."""
+        token = await self._fresh_token()
+        return {"X-Chatd-User": self._greeting.user or ""} if token is None else {"Authorization": f"Bearer {token}"}
 
     async def _fresh_token(self) -> str | None:
         """Return the token, fetched where it is fetched. Raises Over."""

@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.cli.chat.terminal import preview, printable, read_lines
+from chatd.cli.chat.terminal import preview, read_lines
+from chatd.cli.chat.texts import printable
 from chatd.client import Closed
 from chatd.testing import TestClient, daemon
 from storage.memory import MemoryStore

@@ -10,10 +10,10 @@ import re
 import signal
 import ssl
 import sys
-import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
+from pathlib import Path
 
 import attrs
 import trio
@@ -35,8 +35,11 @@ from chatd.client import (
 )
 from chatd.client.replica import Status
 from protocol.codes import ErrorCode
-from protocol.objects import Attachment, Message, Role
+from protocol.objects import Message, Role
 from protocol.times import from_rfc3339
+
+from .files import SAVE, SEND, Transfers, draw, source
+from .texts import printable
 
 HISTORY = 20
 """Messages shown at the beginning, and after a long absence."""
@@ -51,14 +54,17 @@ PREVIEW = 40
 """Characters of a message that tell which one is meant."""
 
 COMMAND = re.compile(r"/[A-Za-z]+")
-"""Lines that are no messages: one word behind a slash."""
+"""Lines that are no messages: one word behind a slash; and those of files."""
 
-HELP = "/quit or Ctrl-D ends; //word sends /word; every other line is a message"
+ESCAPED = re.compile(rf"/(?:{COMMAND.pattern}|{SEND.pattern}|{SAVE.pattern})")
+"""Messages that would be no messages without the slash in front."""
+
+HELP = (
+    "/quit or Ctrl-D ends; /file PATH sends a file, /save N saves the file [N] here; //word sends /word; "
+    "every other line is a message"
+)
 
 TICKS: dict[Status, str] = {"sent": "✓ sent", "delivered": "✓✓ delivered", "read": "✓✓ read"}
-
-BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing, and could make a line look like another."""
 
 
 class CannotChat(Exception):
@@ -109,7 +115,8 @@ async def _main(connection: AbstractAsyncContextManager[Client], server: str, ot
                 async with connection as client:
                     typed, lines = trio.open_memory_channel[str](0)
                     nursery.start_soon(read_lines, sys.stdin.fileno(), typed)
-                    chat = Chat(client, other, server, write, echo=not sys.stdin.isatty(), awaits=awaits)
+                    echo = not sys.stdin.isatty()
+                    chat = Chat(client, other, server, write, echo=echo, awaits=awaits, draw=draw)
                     await chat.run(lines)
                 nursery.cancel_scope.cancel()
     except* (Closed, RequestFailed, _Gone) as group:
@@ -149,18 +156,6 @@ async def read_lines(fd: int, typed: trio.MemorySendChannel[str]) -> None:
                     await typed.send(clean)
 
 
-def printable(text: str, indent: str = "\n    ") -> str:
-    """A text without what a terminal obeys; its further lines are indented, so that none passes for another message."""
-    kept = []
-    for character in text.replace("\r\n", "\n").replace("\t", " "):
-        category = unicodedata.category(character)
-        if character == "\n" or category in ("Zl", "Zp"):
-            kept.append(indent)
-        elif category not in ("Cc", "Cs") and character not in BIDI:
-            kept.append(character)
-    return "".join(kept)
-
-
 def clock(text: str) -> str:
     """A time of the wire as the local time of day, with the date unless that is today's."""
     at = datetime.fromtimestamp(from_rfc3339(text) / 1000).astimezone()
@@ -171,8 +166,8 @@ def clock(text: str) -> str:
 class Chat:
     """A conversation on its way to the screen and back.
 
-    `echo`: show what is typed, too, as no terminal does it. `awaits`: somebody who doesn't exist is waited for. `lost`:
-    messages that were typed, and not kept.
+    `echo`: show what is typed, too, as no terminal does it. `awaits`: somebody who doesn't exist is waited for. `draw`:
+    shows how far a file is. `lost`: messages that were typed, and not kept.
     """
 
     client: Client
@@ -181,6 +176,7 @@ class Chat:
     write: Callable[[str], None]
     echo: bool
     awaits: bool = True
+    draw: Callable[[str], None] = lambda text: None
     lost: int = 0
     _conversation: str | None = None
     _found: trio.Event = attrs.Factory(trio.Event)
@@ -194,6 +190,7 @@ class Chat:
     _met: bool = False  # there was a connection
     _online: bool | None = None  # what was said of the other
     _said: dict[int, Message] = attrs.Factory(dict)  # messages as they were when they were last spoken of
+    _files: Transfers = attrs.Factory(lambda chat: Transfers(chat.client, chat._note, chat.draw), takes_self=True)
 
     async def run(self, lines: trio.MemoryReceiveChannel[str]) -> None:
         """Chat until the end of `lines`. Raises Closed and RequestFailed, in a group."""
@@ -206,7 +203,7 @@ class Chat:
 
     async def _run(self, lines: trio.MemoryReceiveChannel[str]) -> None:
         async with trio.open_nursery() as nursery:
-            typed, to_send = trio.open_memory_channel[str](UNDERWAY)
+            typed, to_send = trio.open_memory_channel[str | Path](UNDERWAY)
             nursery.start_soon(self._listen, nursery)
             nursery.start_soon(self._send, to_send, nursery.cancel_scope)
             nursery.start_soon(self._find)
@@ -216,11 +213,18 @@ class Chat:
                     if line == "/quit":
                         nursery.cancel_scope.cancel()
                         break
+                    if found := SAVE.fullmatch(line):
+                        nursery.start_soon(self._files.save, int(found[1]))
+                        continue
+                    if found := SEND.fullmatch(line):
+                        self._unsent += 1
+                        await typed.send(source(found[1]))
+                        continue
                     if COMMAND.fullmatch(line):
                         self._note(HELP if line == "/help" else f"there is no {line}; {HELP}")
                         continue
                     self._unsent += 1
-                    await typed.send(line[1:] if COMMAND.fullmatch(line[1:]) else line)
+                    await typed.send(line[1:] if ESCAPED.fullmatch(line) else line)
 
     # -- what leaves --
 
@@ -256,20 +260,31 @@ class Chat:
             self._show(held, status=True)
         self._found.set()
 
-    async def _send(self, lines: trio.MemoryReceiveChannel[str], end: trio.CancelScope) -> None:
+    async def _send(self, lines: trio.MemoryReceiveChannel[str | Path], end: trio.CancelScope) -> None:
         places = trio.Semaphore(UNDERWAY)
         async with trio.open_nursery() as underway, lines:
             async for line in lines:
                 await places.acquire()
                 await self._found.wait()
+                body, files = (line, []) if isinstance(line, str) else ("", await self._upload(line))
+                if not body and not files:
+                    places.release()
+                    continue
                 assert self._conversation is not None
-                sending = self.client.post(self._conversation, line)
+                sending = self.client.post(self._conversation, body, attachments=files)
                 self._typed.add(sending.client_id)
                 underway.start_soon(self._settle, sending, places)
         with trio.move_on_after(RETRY_S):  # it is kept; what is still to be shown hardly matters
             while self._typed:
                 await self._drawn.wait()
         end.cancel()
+
+    async def _upload(self, file: Path) -> list[str]:
+        id = await self._files.upload(file)
+        if id is None:
+            self._unsent -= 1
+            self.lost += 1
+        return [] if id is None else [id]
 
     async def _settle(self, sending: Sending, places: trio.Semaphore) -> None:
         try:
@@ -398,7 +413,7 @@ class Chat:
             self._note(f"{self._name(message.sender)} edited: {printable(message.body)}")
         for file in message.attachments:
             if before is not None and file not in before.attachments:
-                self._note(f"{self._name(message.sender)} added {_file(file)}")
+                self._note(f"{self._name(message.sender)} added {self._files.shown(file)}")
         now, then = _reactions(message), _reactions(before) if before is not None else []
         for user, emoji in [each for each in now if each not in then]:
             self._note(f"{self._name(user)} reacted {printable(emoji, ' ')} to: {preview(message.body)}")
@@ -416,7 +431,7 @@ class Chat:
             return f"{clock(message.sent_at)} {self._name(message.sender)}: (deleted)"
         edited = " (edited)" if message.edited_at is not None else ""
         emoji = "".join(f" {printable(r.emoji, ' ')}{r.count if r.count > 1 else ''}" for r in message.reactions)
-        parts = [printable(message.body), *map(_file, message.attachments)]
+        parts = [printable(message.body), *map(self._files.shown, message.attachments)]
         line = f"{clock(message.sent_at)} {self._name(message.sender)}: {' '.join(filter(None, parts))}{edited}"
         return f"{line}  [{emoji.strip()}]" if emoji else line
 
@@ -434,10 +449,6 @@ class Chat:
             return "(chat)"
         known = self.client.replica.users.get(user)
         return printable(known.name if known else user, " ")
-
-
-def _file(attachment: Attachment) -> str:
-    return f"<{printable(attachment.name, ' ')}: {printable(attachment.url, ' ')}>"
 
 
 def _reactions(message: Message) -> list[tuple[str, str]]:
