@@ -223,6 +223,9 @@ class Web:
         "", r"^(https?://[^\s\x00-\x1f\x7f]{1,2000})?\Z", "an http or https address",
         "where people without a session sign in; empty: on the page itself"
     )  # fmt: skip
+    lock_after: float = number(
+        5.0, 0, 1440, "minutes without input after which a staff member's screen asks for its PIN; 0: never"
+    )
     media_origins: tuple[str, ...] = texts(
         (), fields.origin, 'a list of origins like "https://www.example.org", without paths or *',
         "other sites that pictures and recordings of the page may come from"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from chatd.auth.authenticate import NotAccepted
 from chatd.auth.oidc import Provider
 from chatd.auth.throttle import TooManyTries
+from chatd.config import Web
 from chatd.core import view
 from chatd.core.errors import Refusal
 from chatd.core.identity import Carried, Offer
@@ -104,17 +105,19 @@ def operations(site: Site) -> list[Operation]:
 def offer_of(site: Site) -> dict[str, Any]:
     """Return what `GET /v1/sign-in` says."""
     web, parts = site.config().web, site.parts
-    optional = {
+    optional: dict[str, Any] = {
         "sign_in_url": web.sign_in_url,
         "logo_url": "/logo" if web.logo else "",
         "language": web.language,
     }
+    if web.lock_after != Web().lock_after:  # the page knows the default
+        optional["lock_after"] = web.lock_after
     return {
         "development": parts.development,
         "methods": [] if parts.development else list(parts.keepers.methods),
         "providers": [] if parts.development else [_shown(each) for each in parts.keepers.providers.values()],
         "name": web.name,
-        **{name: value for name, value in optional.items() if value},
+        **{name: value for name, value in optional.items() if value != ""},
     }
 
 

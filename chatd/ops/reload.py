@@ -19,7 +19,15 @@ LIVE: Final = frozenset(
         *("limits.user_requests_per_second", "limits.user_request_burst"),
         *("policy.patient", "policy.dentist", "policy.staff", "policy.admin"),
         *("messages.edit_within", "messages.delete_within"),
-        *("web.name", "web.logo", "web.theme", "web.language", "web.sign_in_url", "web.media_origins"),
+        *(
+            "web.name",
+            "web.logo",
+            "web.theme",
+            "web.language",
+            "web.sign_in_url",
+            "web.media_origins",
+            "web.lock_after",
+        ),
         *("metrics.token", "limits.free_disk_bytes"),
         *("auth.second_step", "logs.level"),
     }

@@ -135,6 +135,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
         (wrong, "an http or https address")
         for wrong in ("javascript:alert(1)", "/sign-in", "https://", "https://a b", "https://a.example\n")
     ],
+    "web.lock_after": [("5m", NUMBER(0, 1440))],
     "web.media_origins": [(["*"], ORIGINS), (["https://a.example/x"], ORIGINS)],
     "socketio.enabled": [("yes", "true or false")],
     "socketio.paths": [

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.auth.sessions import TOUCHED_EVERY_MS
-from chatd.config import Auth
+from chatd.config import Auth, Web
 from chatd.testing import Refused
 from storage.changes import PutUser, SetDisabled
 from storage.keyed import SIGNED_IN
@@ -395,6 +395,12 @@ async def test_offer_says_what_is_on(autojump_clock: MockClock) -> None:
         assert (await c.ask("POST", "/v1/sign-in", {"user": "pat-1", "password": PASSWORD})).status == 401
         assert (await c.ask("POST", "/v1/sign-in", {"token": c.server.token("pat-1")})).status == 401
         assert (await c.ask("POST", "/v1/sign-in", {"token": await ticket_for(c, "pat-1")})).status == 200
+
+
+async def test_offer_says_when_a_screen_locks_where_that_is_not_the_default(autojump_clock: MockClock) -> None:
+    for minutes, said in ((5.0, None), (0.0, 0.0), (1.5, 1.5)):
+        async with clinic(web=Web(lock_after=minutes)) as c:
+            assert json.loads((await c.ask("GET", "/v1/sign-in")).body).get("lock_after") == said
 
 
 async def test_nothing_secret_is_in_log_store_or_metrics(

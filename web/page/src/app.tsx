@@ -5,6 +5,7 @@ import { type Client, createClient, type SessionEnd } from "@chatd/client";
 import { type Development, developmentAddress, developmentUser, takeInvitation, takeSignInProblem } from "./address.js";
 import { getMe, getOffer, type Offer, Unreachable } from "./http.js";
 import { leaveNothing, wasSignedOut } from "./leaving.js";
+import { signedInAnew } from "./lock/pin.js";
 import { Signed } from "./signed.js";
 import { SignInPage } from "./signin/sign-in-page.js";
 import { words } from "./words.js";
@@ -70,6 +71,7 @@ export function App() {
         invitation={invitation}
         notice={stage.notice}
         onSignedIn={(development) => {
+          signedInAnew();
           if (development) history.replaceState(null, "", developmentAddress(development));
           setStage({ at: "signed", offer: stage.offer, client: clientFor(development) });
         }}

@@ -10,6 +10,8 @@ export interface Offer {
   readonly name: string;
   readonly logo_url?: string | null;
   readonly language?: string | null;
+  /** Minutes without input after which a screen locks itself; 0: never. */
+  readonly lock_after?: number;
 }
 
 export interface Refusal {

@@ -1,10 +1,13 @@
 /** What a sign-out leaves behind: nothing. */
 
+import { forgetPin } from "./lock/pin.js";
+
 const SIGNED_OUT = "chatd.signed-out";
 
 /** After the client has emptied its storage: the rest. A new document follows, so that memory goes too. */
 export function leaveNothing(): void {
   sessionStorage.clear();
+  forgetPin();
   sessionStorage.setItem(SIGNED_OUT, "1");
   history.replaceState(null, "", "/");
 }

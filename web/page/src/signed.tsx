@@ -9,8 +9,13 @@ import { type Chat, ChatContext } from "./context.js";
 import { useNarrow, useReadable } from "./hooks.js";
 import type { Offer } from "./http.js";
 import { Layout } from "./layout.js";
+import { LockContext } from "./lock/context.js";
+import { LockScreen } from "./lock/lock-screen.js";
+import { useLock } from "./lock/use-lock.js";
 import { Passing } from "./ui/passing.js";
 import { useWantedPerson } from "./wanted-person.js";
+
+const LOCK_AFTER_MINUTES = 5;
 
 export interface Shown {
   readonly conversation: string;
@@ -27,11 +32,11 @@ export function Signed({
   offer: Offer;
   onEnded: (end: SessionEnd, offer: Offer) => void;
 }) {
-  const { ended } = useReadable(client.connection);
+  const { ended, user } = useReadable(client.connection);
+  const lock = useLock(user, 60 * (offer.lock_after ?? LOCK_AFTER_MINUTES));
   const narrow = useNarrow();
-  const [shown, setShown] = useState<Shown | null>(() => shownBy(openConversation()));
+  const { shown, show } = useShown();
   const [passing, setPassing] = useState<{ readonly text: string } | null>(null);
-  const shownNow = useRef(shown);
 
   useEffect(() => {
     client.start();
@@ -43,6 +48,43 @@ export function Signed({
   useEffect(() => {
     if (ended) onEnded(ended, offer);
   }, [ended, offer, onEnded]);
+
+  const chat = useMemo<Chat>(
+    () => ({
+      client,
+      brand: { name: offer.name, logoUrl: offer.logo_url ?? null },
+      show,
+      embedded: false,
+      tell: (text) => {
+        setPassing({ text });
+      },
+    }),
+    [client, offer, show],
+  );
+  useTitle(client, offer.name, lock.locked);
+  const [wanted] = useState(() => (openConversation() === null ? wantedPerson() : null));
+  const waitingFor = useWantedPerson(chat, wanted, offer.development);
+
+  return (
+    <ChatContext.Provider value={chat}>
+      {lock.locked ? (
+        <LockScreen name={user?.name ?? null} onUnlocked={lock.changed} />
+      ) : (
+        <LockContext.Provider value={lock}>
+          <Layout shown={shown} waitingFor={shown ? null : waitingFor} narrow={narrow} />
+          <Announcer shown={shown?.conversation ?? null} />
+          <Alerts shown={shown?.conversation ?? null} />
+          <Passing said={passing} />
+        </LockContext.Provider>
+      )}
+    </ChatContext.Provider>
+  );
+}
+
+/** The conversation that is open, by the address; Back and Forward move between them. */
+function useShown() {
+  const [shown, setShown] = useState<Shown | null>(() => shownBy(openConversation()));
+  const shownNow = useRef(shown);
 
   useEffect(() => {
     const moved = () => {
@@ -72,39 +114,16 @@ export function Signed({
     setShown(conversation === null ? null : { conversation, target: seq === undefined ? null : { seq } });
   }, []);
 
-  const chat = useMemo<Chat>(
-    () => ({
-      client,
-      brand: { name: offer.name, logoUrl: offer.logo_url ?? null },
-      show,
-      embedded: false,
-      tell: (text) => {
-        setPassing({ text });
-      },
-    }),
-    [client, offer, show],
-  );
-  useTitle(client, offer.name);
-  const [wanted] = useState(() => (openConversation() === null ? wantedPerson() : null));
-  const waitingFor = useWantedPerson(chat, wanted, offer.development);
-
-  return (
-    <ChatContext.Provider value={chat}>
-      <Layout shown={shown} waitingFor={shown ? null : waitingFor} narrow={narrow} />
-      <Announcer shown={shown?.conversation ?? null} />
-      <Alerts shown={shown?.conversation ?? null} />
-      <Passing said={passing} />
-    </ChatContext.Provider>
-  );
+  return { shown, show };
 }
 
-/** The tab says how many messages are unread. */
-function useTitle(client: Client, brand: string): void {
+/** The tab says how many messages are unread, but while the screen is locked. */
+function useTitle(client: Client, brand: string, locked: boolean): void {
   const { unread } = useReadable(client.conversations);
   const name = brand || "Chat";
   useEffect(() => {
-    document.title = unread > 0 ? `(${unread}) ${name}` : name;
-  }, [unread, name]);
+    document.title = unread > 0 && !locked ? `(${unread}) ${name}` : name;
+  }, [unread, name, locked]);
 }
 
 function shownBy(conversation: string | null): Shown | null {

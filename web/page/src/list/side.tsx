@@ -5,6 +5,7 @@ import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
 import { NotificationsButton } from "../alerts/notifications-button.js";
+import { LockButton } from "../lock/lock-button.js";
 import { SignOutButton } from "../sign-out.js";
 import { Icon } from "../ui/icons.js";
 import { words } from "../words.js";
@@ -37,6 +38,7 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
           </p>
         </div>
         {!embedded && <NotificationsButton />}
+        <LockButton />
         {!embedded && <SignOutButton />}
       </Head>
       <div className="side-tools" role="search">
