@@ -37,6 +37,7 @@ from .verbs import (
     Verb,
     VerbFailed,
 )
+from .who import Who
 
 VERBS: Mapping[str, type[Verb]] = {
     verb.NAME: verb
@@ -44,7 +45,7 @@ VERBS: Mapping[str, type[Verb]] = {
         AddUser, ChangeUser, DisableUser, ListUsers, IssueToken, ListTokens, RevokeOne, RevokeAll,
         SetPassword, Invite, ListSessions, RevokeSession, RevokeSessions, AddApiKey, ListApiKeys, RevokeApiKey,
         LinkIdentity, UnlinkIdentities, SetSecondStep, ResetSecondStep,
-        MessageVersions, NewEpoch,
+        MessageVersions, NewEpoch, Who,
     )
 }  # fmt: skip
 

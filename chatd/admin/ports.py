@@ -13,6 +13,7 @@ from chatd.auth.tokens import Tokens
 from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.core.accounts import AccountChange
+from chatd.core.registry import Registry
 from storage.changes import Outcome
 from storage.contract import Store
 
@@ -31,6 +32,10 @@ class LivePort:
     @property
     def store(self) -> Store:
         return self.parts.store
+
+    @property
+    def registry(self) -> Registry:
+        return self.parts.registry
 
     async def commit(self, changes: Sequence[AccountChange]) -> list[Outcome]:
         return await self.parts.accounts.commit(changes)

@@ -17,6 +17,7 @@ COMMANDS = {
     "session": "sessions.session",
     "apikey": "api_keys.apikey",
     "message": "messages.message",
+    "who": "who.who",
     "db": "db.db",
     "chat": "chat.command.chat",
     "bench": "bench.bench",

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 import trio
 
+from chatd.logs import debugging
 from protocol.frames import Change
 from storage import records
 from storage.changes import Changed, SendMessage
@@ -29,6 +30,9 @@ GATHER_S, MAX_GATHER_S = 1.0, 30.0
 Twice as long each time that nothing else was told in between: what a message costs must not depend on how its receipts
 are spread.
 """
+
+MAX_LOGGED = 20
+"""Users whom a line of the log names."""
 
 
 class Step:
@@ -225,4 +229,12 @@ class Audience:
                 self._participants[p.user] = p
             if last.entered or last.left:
                 self._count_present()
-        self._log.debug("delivered", rev=last.rev, changes=last.rev - first.from_rev)
+        if debugging():
+            away = [user for user in self.present if not self._registry.online(user)]
+            self._log.debug(
+                "delivered",
+                rev=last.rev,
+                changes=last.rev - first.from_rev,
+                reached=len(self.present) - len(away),
+                away=away[:MAX_LOGGED],
+            )

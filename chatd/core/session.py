@@ -39,6 +39,7 @@ class Session(Order):
         self.bound_to: str | None = None  # the user who alone may sign in, where requests that carry it are signed in
         self.identity: Identity | None = None  # of who signed in; the connection ends with its credential
         self.focus: str | None = None
+        self.came_by: Callable[[], str] = lambda: "websocket"
         self.typing_in: set[str] = set()  # conversations whose rooms must hear when this connection is lost
         self._user: User | None = None
         self._feeder = Feeder(self, self, gate)

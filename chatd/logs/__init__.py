@@ -91,6 +91,11 @@ def set_level(level: Literal["debug", "info", "warning", "error"]) -> None:
     _least = _SEVERITY[level]
 
 
+def debugging() -> bool:
+    """Whether debugging lines are wanted: for those whose fields cost something."""
+    return not _least
+
+
 class _Logger(structlog.make_filtering_bound_logger("debug")):  # type: ignore[misc]  # made at run time
     """Says at once that a debugging line is not wanted: there is one for each batch of each conversation."""
 

@@ -54,6 +54,7 @@ WITHOUT_NAMES = {
     "db adopt",
     "user passwd",
     "attachment-worker",
+    "who",
 }
 """Commands that print nothing of the store, or ask a server that is not this store's."""
 

@@ -93,6 +93,7 @@ class PollingSession:
         self._terms = terms
         self.sink = NumberedSink(limit=terms.kept_bytes, on_cut=self._on_cut, settled=SETTLED_BYTES)
         self.session = Session(parts.new_id(), self.sink, NativeJson(), gate=parts.gate, stop=self.stop)
+        self.session.came_by = lambda: self.transport
         self.session.carried, self.session.bound_to, self.session.address = carried, user, address
         self._intake = Intake(parts, self.session, rates=terms.rates, user_bucket=terms.user_bucket)
         self._input = NumberedInput()

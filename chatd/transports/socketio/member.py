@@ -109,6 +109,7 @@ class ChatMember:
         recovers = bool(shared.recovery.seconds)
         self.wire = Wire(place.session, Log(shared.recovery.budget) if recovers else None)
         self.session = Session(parts.new_id(), self.wire, dialect, gate=parts.gate, stop=self.stop)
+        self.session.came_by = lambda: f"socketio over {self.place.session.transport}"
         self.session.address = place.address
         self.session.carried = place.carried
         self.ended = trio.Event()
@@ -249,6 +250,7 @@ class ChatMember:
 
     def fail(self, id: int | None, error: Error) -> None:
         """Refuse an event: by its acknowledgement or, where it asks for none, by `error`."""
+        self._log.debug("refused", user=self.user_id, code=error.code)
         self.wire.push(self.failure(id, error))
 
     def failure(self, id: int | None, error: Error) -> bytes:
