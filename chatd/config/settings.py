@@ -137,6 +137,9 @@ class Mysql:
         "who is a message's receiver in a group, where the app has such a column: empty: nobody, and where it may not "
         "be NULL groups are forbidden; sender: who wrote it"
     )  # fmt: skip
+    write_attachments: bool = fields.flag(
+        False, "write files that are sent through chatd to the app's table of files as well; needs server.public_url"
+    )
     poll: float = number(1.0, 0.1, 3600, "s between two looks for what the app, or another daemon, wrote")
 
 

@@ -59,6 +59,7 @@ def open_store(
             warnings.append("this SQLite is too old for several connections: reads and writes share one")
         return store, warnings
     try:
+        from storage.mysql.app_files import Sites
         from storage.mysql.store import MysqlStore
     except ModuleNotFoundError:
         raise StoreError(_NO_DRIVER) from None
@@ -72,6 +73,9 @@ def open_store(
         new=new,
         constants=_pairs(config.mysql.constants),
         receiver_in_groups=config.mysql.receiver_in_groups,
+        sites=Sites(
+            app=config.server.app_url, own=config.server.public_url, write_files=config.mysql.write_attachments
+        ),
     )
     return server, server.warnings
 

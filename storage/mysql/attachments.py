@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import attrs
 
-from storage.files import add_files, may_have_files
-from storage.keyed import KEPT_FILE, row_of, select
+from storage.files import PATH, add_files, may_have_files
+from storage.keyed import KEPT_FILE, KeptFile, row_of, select
 from storage.records import Attachment, Message
 
 from . import rows
@@ -69,12 +69,16 @@ _SHOWN = ("messageId", "id", "url", "name", "type", "size", "width", "height", "
 
 @attrs.frozen
 class Files:
-    """A table that can be used. `columns`: those that were found, ours -> theirs. `ready`: new rows can be told."""
+    """A table that can be used. `columns`: those that were found, ours -> theirs. `ready`: new rows can be told.
+
+    `site`: the address of the app's site, where its relative addresses are paths.
+    """
 
     table: str
     columns: Mapping[str, str]
     touched: str
     ready: bool
+    site: str = ""
 
     @classmethod
     def of(cls, layout: Layout, names: Names) -> "Files | None":
@@ -106,7 +110,7 @@ class Files:
             return found
         files: defaultdict[str, list[Attachment]] = defaultdict(list)
         for message, *row in rows.many(db, self._select, ids):
-            file = shown(row)
+            file = shown(row, self.site)
             if file is not None and len(files[message]) < MAX_FILES_SHOWN:
                 files[message].append(file)
         return [attrs.evolve(m, attachments=tuple(files[m.id])) if files.get(m.id) else m for m in found]
@@ -180,7 +184,14 @@ def with_files(db: Connection, messages: Iterable[Message], files: Files | None)
     if files is not None:
         found = files.put(db, found)
     own = [row_of(KEPT_FILE, row) for row in kept]
-    return add_files(found, own) if own else found
+    return add_files([_without(m, own) for m in found], own) if own else found
+
+
+def _without(message: Message, own: Collection[KeptFile]) -> Message:
+    """The message without the app's rows of files that chatd keeps itself (`app_files.py`)."""
+    ends = tuple(PATH + file.id for file in own)
+    others = tuple(file for file in message.attachments if not file.url.endswith(ends))
+    return message if len(others) == len(message.attachments) else attrs.evolve(message, attachments=others)
 
 
 def unfit(layout: Layout, names: Names) -> str | None:
@@ -206,7 +217,7 @@ def _found(there: Mapping[str, ExistingColumn], names: Names) -> Iterator[tuple[
         given = names.given.get(f"{ATTACHMENT.name}.{ours}")
         theirs = [given] if given is not None else [folded[s] for s in map(_folded, spellings) if s in folded]
         for name in theirs:
-            if name in there and _kind(there[name]) in _KINDS.get(ours, (_kind(there[name]),)):
+            if name in there and column_kind(there[name]) in _KINDS.get(ours, (column_kind(there[name]),)):
                 yield ours, name
                 break
 
@@ -215,12 +226,15 @@ def _folded(name: str) -> str:
     return name.replace("_", "").casefold()
 
 
-def _kind(has: ExistingColumn) -> str:
+def column_kind(has: ExistingColumn) -> str:
     return re.split(r"[( ]", has.type.lower())[0]
 
 
-def shown(row: Row | list[Any]) -> Attachment | None:
-    """From the values of the columns but the first; None for a file without an address that a browser may follow."""
+def shown(row: Row | list[Any], site: str = "") -> Attachment | None:
+    """From the values of the columns but the first; None for a file without an address that a browser may follow.
+
+    `site`: the app's, in front of addresses that are paths there.
+    """
     id, url, name, type_, size, width, height, thumbnail = row
     id = str(id)
     if not _is_address(url) or not _ID.fullmatch(id):
@@ -233,11 +247,15 @@ def shown(row: Row | list[Any]) -> Attachment | None:
         name=name,
         type=type_,
         size=max(0, int(size or 0)),
-        url=url,
+        url=_whole(url, site),
         width=int(width or 0) or None,
         height=int(height or 0) or None,
-        thumbnail_url=thumbnail if _is_address(thumbnail) else None,
+        thumbnail_url=_whole(thumbnail, site) if _is_address(thumbnail) else None,
     )
+
+
+def _whole(address: str, site: str) -> str:
+    return site + address if address.startswith("/") else address
 
 
 def _end_of(url: str) -> str:

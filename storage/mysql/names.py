@@ -55,7 +55,7 @@ class Names:
         for where, value in (constants or {}).items():
             table, _, column = where.partition(".")
             known = BY_NAME.get(table)
-            if known is None or known.own or known is ATTACHMENT or not _NAME.fullmatch(column):
+            if known is None or known.own or not _NAME.fullmatch(column):
                 raise StoreError(f"mysql.constants: {where}: expected a column like Message.type")
             written.setdefault(table, {})[column] = LITERALS[str](value).replace("%", "%%")
         return cls(dict(given), written)

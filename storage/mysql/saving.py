@@ -17,6 +17,7 @@ from storage.records import Message
 from storage.rules.unit import Unit
 
 from . import rows
+from .app_files import AppFiles
 from .connection import Connection
 from .loading import Loaded
 from .receivers import Receivers
@@ -99,7 +100,8 @@ def seat_id(conversation: str, user: str) -> str:
 
 class Saver:
     """Writes units. `spare`: which of the app's spare columns are there, by table. `constants`: what is written to
-    columns that only the app has a word for. `receivers`: for an app whose messages name one."""
+    columns that only the app has a word for. `receivers`: for an app whose messages name one. `app_files`: for one that
+    is to have files, too."""
 
     def __init__(
         self,
@@ -108,8 +110,10 @@ class Saver:
         *,
         constants: Mapping[str, Mapping[str, str]] | None = None,
         receivers: Receivers | None = None,
+        app_files: AppFiles | None = None,
     ) -> None:
         self._roles = roles
+        self._app_files = app_files
         self._receivers = receivers
         always = constants or {}
         room, seat, message = (always.get(name, {}) for name in ("Conversation", "ConversationParticipant", "Message"))
@@ -188,9 +192,19 @@ class Saver:
         self._save_unread(db, loaded, at)
         self._save_status(db, loaded, at)
         _save_tokens(db, unit)
-        _save_files(db, unit)
+        self._save_files(db, unit, at)
         if unit.new_epoch is not None:
             db.run(sql.SET_EPOCH, (unit.new_epoch,))
+
+    def _save_files(self, db: Connection, unit: Unit, at: int) -> None:
+        for id in unit.sent_files:
+            file = unit.files[id]
+            db.run(_SEND_FILE, (file.conversation, file.message, file.place, id))
+        rows.for_each(db, _DROP_FILES, unit.dropped_files)
+        if self._app_files is not None and unit.sent_files:
+            self._app_files.send(db, (unit.files[id] for id in unit.sent_files), at)
+        if self._app_files is not None and unit.dropped_files:
+            self._app_files.drop(db, unit)
 
     def _save_users(self, db: Connection, loaded: Loaded) -> None:
         unit, roles = loaded.unit, self._roles
@@ -350,13 +364,6 @@ def _passed(loaded: Loaded) -> Iterator[tuple[str, int, int]]:
         for old, new in (before.delivered_seq, now.delivered_seq), (before.read_seq, now.read_seq):
             if new > old:
                 yield key[0], old, new
-
-
-def _save_files(db: Connection, unit: Unit) -> None:
-    for id in unit.sent_files:
-        file = unit.files[id]
-        db.run(_SEND_FILE, (file.conversation, file.message, file.place, id))
-    rows.for_each(db, _DROP_FILES, unit.dropped_files)
 
 
 def _save_tokens(db: Connection, unit: Unit) -> None:

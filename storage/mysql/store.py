@@ -19,6 +19,7 @@ from storage.keyed import SqlRows
 
 from . import refill, schema
 from .adoption.check import misfit
+from .app_files import NO_SITES, AppFiles, Sites
 from .attachments import Files
 from .column_capacity import ColumnCapacity, is_coarse
 from .connection import MIN_PACKET_BYTES, Connection
@@ -79,6 +80,7 @@ class MysqlStore(Reads):
         new: bool = True,
         constants: Mapping[str, str] | None = None,
         receiver_in_groups: InGroups = "",
+        sites: Sites = NO_SITES,
     ) -> None:
         address = parse(url)
         self.address = str(address)
@@ -88,6 +90,7 @@ class MysqlStore(Reads):
         self.warnings: list[str] = []
         self._names = Names.checked(names or {}, constants)
         self._receiver_in_groups: InGroups = receiver_in_groups
+        self._sites = sites
         if address.connections is not None:
             readers = max(1, min(readers, address.connections - 1))
         self._lock = threading.RLock()  # of the writer
@@ -136,7 +139,13 @@ class MysqlStore(Reads):
             self._files = self._usable_files(layout)
             spare = {table.name: present(layout, self._names, table.name) for table in app_tables()}
             self._receivers = Receivers.of(layout, self._names, self._receiver_in_groups)
-            self._saver = Saver(self._roles, spare, constants=self._names.constants, receivers=self._receivers)
+            self._saver = Saver(
+                self._roles,
+                spare,
+                constants=self._names.constants,
+                receivers=self._receivers,
+                app_files=self._written_files(layout),
+            )
             self._coarse = is_coarse(layout, self._names)
             self._capacity = ColumnCapacity.of(layout, self._names, self._roles)
             users = layout.columns[self._names.table("User")]
@@ -167,7 +176,21 @@ class MysqlStore(Reads):
                 f"messages are shown without what is in the table {files.table}, until `chatd db upgrade` has been run"
             )
             return None
-        return files
+        return None if files is None else attrs.evolve(files, site=self._sites.app)
+
+    def _written_files(self, layout: Layout) -> AppFiles | None:
+        """Return what writes to the app's table of files, where that is set and can be."""
+        if not self._sites.write_files:
+            return None
+        found: AppFiles | str = "files are not written to the app's table: there is none of use"
+        if not self._sites.own:
+            found = "files are not written to the app's table: set server.public_url, which their addresses begin with"
+        elif self._files is not None:
+            found = AppFiles.of(layout, self._names, self._files, self._sites.own)
+        if isinstance(found, str):
+            self.warnings.append(found)
+            return None
+        return found
 
     def repair(self) -> None:
         with self._lock:

@@ -88,6 +88,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     ],
     "mysql.receiver_in_groups": [("everybody", 'one of "", "sender"')],
     "storage.files": [("a\nb", "the path of a folder")],
+    "mysql.write_attachments": [("sometimes", "true or false")],
     "mysql.names": [([wrong], NAMES) for wrong in ("Message", "Message=a b", "Message.a.b=c", "=x", "Message=`x`")],
     "mysql.poll": [("always", NUMBER(0.1, 3600))],
     "mysql.roles": [([wrong], ROLES_OF) for wrong in ("PRO", "PRO=doctor", "=dentist", "PRO=dentist=x")],
