@@ -61,7 +61,8 @@ class Feeder:
         self._session = session
         self._gate = gate
         self._jobs: deque[Job] = deque()
-        self._changed = trio.Event()
+        self._changed = trio.Event()  # there is a job
+        self._room = trio.Event()  # for another job
 
     def feed(self, revs: Mapping[str, int], standings: Mapping[str, Standing] | None = None, re: Any = None) -> None:
         """Put the client behind in these: at least one event for each will come, then the `ok`."""
@@ -73,7 +74,7 @@ class Feeder:
     async def place(self) -> None:
         """Wait until another job may be added."""
         while len(self._jobs) >= MAX_JOBS:
-            await self._changed.wait()
+            await self._room.wait()
 
     async def run(self) -> None:
         """Feed, until cancelled."""
@@ -88,8 +89,8 @@ class Feeder:
                 await trio.sleep(RETRY_S)
                 continue
             self._jobs.popleft()
-            changed, self._changed = self._changed, trio.Event()
-            changed.set()
+            self._room.set()
+            self._room = trio.Event()
 
     async def _do(self, job: Job) -> None:
         order = self._order
