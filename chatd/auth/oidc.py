@@ -105,7 +105,7 @@ class Provider:
         self._now = now
         self._metadata: Metadata | None = None
         self._read_at = 0.0
-        self.keys = KeySource(client.name, client.issuer, self._fetch_keys)
+        self.keys = KeySource(client.name, client.issuer, self.fetch_keys)
 
     async def begin(self, redirect: str) -> tuple[str, Begun]:
         """Return where the browser is to go, and what it is to keep. Raises Unavailable.
@@ -220,7 +220,8 @@ class Provider:
                     raise Unavailable("the identity service does not answer") from None
         return self._metadata
 
-    async def _fetch_keys(self, _issuer: str) -> Fetched:
+    async def fetch_keys(self, _issuer: str) -> Fetched:
+        """Fetch the service's keys. Raises FetchError."""
         try:
             return await self._fetch((await self._described()).keys)
         except Unavailable as error:

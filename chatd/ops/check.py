@@ -2,33 +2,17 @@
 
 import errno
 import fcntl
-import os
 from collections.abc import Iterator
 
-from chatd.auth import elsewhere, secret
+from chatd.auth import secret
 from chatd.config import Config, Loaded, settings_of
 from chatd.net.listen import listen
 from storage.sqlite.access import objection
 
 from . import lock, machine
 from .check_database import database
+from .check_sign_in import sign_in
 from .finding import Finding, exposed, listening_place
-
-WEB_APP_SIGN_INS = {
-    "Auth.js": ("AUTH_SECRET", "NEXTAUTH_SECRET"),
-    "Better Auth": ("BETTER_AUTH_SECRET",),
-    "Clerk": ("CLERK_SECRET_KEY",),
-    "Supabase": ("SUPABASE_JWT_SECRET", "SUPABASE_SERVICE_ROLE_KEY"),
-    "Auth0": ("AUTH0_SECRET",),
-}
-"""Environment variables by which a web app's sign-in shows, by its name."""
-
-METHODS_OF = {
-    "Auth.js": "nextauth",
-    "Better Auth": "better-auth",
-    **dict.fromkeys(("Clerk", "Supabase", "Auth0"), "jwt"),
-}
-"""Ways to sign in that take such an app's sessions or tokens as they are, by its name."""
 
 
 def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
@@ -38,7 +22,7 @@ def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
         ("settings", _settings(loaded)),
         ("data folder", _data_folder(settings)),
         ("secret", _secret(settings)),
-        ("sign-in", _sign_in(settings)),
+        ("sign-in", sign_in(settings)),
         ("database", database(loaded, now)),
         ("disk", machine.space(settings)),
         ("tls", machine.certificate(settings, now)),
@@ -93,40 +77,6 @@ def _secret(settings: Config) -> Iterator[Finding]:
         yield Finding("wrong", "secret", str(error))
     else:
         yield Finding("ok", "secret", where)
-
-
-def _sign_in(settings: Config) -> Iterator[Finding]:
-    yield Finding("ok", "sign-in", ", ".join(settings.auth.methods) or "by nothing: nobody can sign in")
-    yield from _site_sign_in(settings)
-    for service, names in WEB_APP_SIGN_INS.items():
-        if METHODS_OF.get(service) in settings.auth.methods:
-            continue
-        if found := [name for name in names if os.environ.get(name)]:
-            text = f"{found[0]} is set: an app here signs people in with {service}; so that they needn't do it twice, "
-            if "ticket" in settings.auth.methods:
-                text += "its backend asks for tickets with a key (chatd apikey add NAME; docs/sign-in.md)"
-            else:
-                text += 'let auth.methods hold "ticket"'
-            if service in METHODS_OF:
-                text += f'; or let it hold "{METHODS_OF[service]}", which takes what it gives people as it is'
-            yield Finding("ok", "sign-in", text)
-
-
-def _site_sign_in(settings: Config) -> Iterator[Finding]:
-    """Whether the sessions of a site beside chatd can be told."""
-    for method in ("nextauth", "better-auth"):
-        if not elsewhere.needs_secret(settings, method):
-            continue
-        try:
-            secrets = elsewhere.secrets_of(settings, method)
-        except secret.BadSecret as error:
-            yield Finding("wrong", method, str(error))
-            continue
-        if min(map(len, secrets)) < elsewhere.STRONG_CHARS:
-            text = f"a secret of the site has fewer than {elsewhere.STRONG_CHARS} characters: who guesses it is anybody"
-            yield Finding("warning", method, f"{text}; make one with `openssl rand -base64 33`, for the site and here")
-        else:
-            yield Finding("ok", method, f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
 
 
 def _port(loaded: Loaded) -> Iterator[Finding]:

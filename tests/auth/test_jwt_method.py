@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -16,6 +17,7 @@ from chatd.testing import Refused
 from storage.changes import PutUser, RevokeTokens, SetDisabled
 from storage.memory import MemoryStore
 from support.clinics import PEOPLE, SITE, Clinic
+from support.foreign import TOKEN, WRONG
 from support.issuers import AUDIENCE, ISSUER, NOW, SHARED_SECRET, Web, claims, key_set, shared, token
 
 KEYS = f"{ISSUER}/keys"
@@ -88,9 +90,7 @@ async def test_own_tokens_do_not_count_where_they_are_off(autojump_clock: MockCl
 
 
 async def test_cookie_of_a_service_counts_where_it_is_named(autojump_clock: MockClock) -> None:
-    from attrs import evolve
-
-    async with clinic(clinic=evolve(TABLE, cookie="__session")) as c:
+    async with clinic(clinic=attrs.evolve(TABLE, cookie="__session")) as c:
         answer = await c.ask("GET", "/v1/me", Cookie=f"x=y; __session={token()}")
         assert answer.status == 200
         client = await c.server.connect(headers={"Origin": SITE, "Cookie": f"__session={token()}"})
@@ -113,6 +113,19 @@ async def test_connection_ends_with_its_token_and_a_fresh_one_renews_it(autojump
         await client.ask("ping")
         assert (await client.closed()).code == 4011
         assert await refused(c, token(claims(exp=NOW + 60))) == ("unauthorized", 4011)
+
+
+async def test_each_wrong_token_gets_the_same_code_on_the_wire(autojump_clock: MockClock) -> None:
+    web = Web(**{KEYS: key_set()})
+    strict = attrs.evolve(TABLE, authorized_parties=("web",), require=("sid",))
+    async with clinic(web, methods=("token", "jwt"), clinic=strict) as c:
+        assert (await me(c, TOKEN))[0] == 200
+        for name, text in WRONG.items():
+            if not text.isascii() or not text.isprintable() or " " in text or len(text) > 8000:
+                continue  # no header can have it
+            assert await me(c, text) == (401, "unauthorized"), name
+            assert await refused(c, text) == ("unauthorized", 4501), name
+        assert len(web.asked) <= 3, "only an unknown key has keys fetched, once a minute"
 
 
 # -- who is known, and as what --

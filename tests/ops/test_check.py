@@ -15,8 +15,7 @@ from cryptography import x509
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from chatd.config import read
-from chatd.ops import check as checkup
-from chatd.ops import machine
+from chatd.ops import check_sign_in, machine
 from chatd.ops.check import check_up
 from chatd.ops.init import set_up
 from storage.changes import OpenDirect, PutUser, SendMessage
@@ -33,7 +32,7 @@ NOW = time.time_ns() // 1_000_000
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a daemon needs, in the working directory."""
     monkeypatch.chdir(tmp_path)
-    for name in (name for names in checkup.WEB_APP_SIGN_INS.values() for name in names):
+    for name in (name for names in check_sign_in.WEB_APP_SIGN_INS.values() for name in names):
         monkeypatch.delenv(name, raising=False)
     for _ in set_up(Path(), {"server.port": "0"}):
         pass
@@ -143,7 +142,8 @@ def test_the_secret_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "service"), [(name, service) for service, names in checkup.WEB_APP_SIGN_INS.items() for name in names]
+    ("name", "service"),
+    [(name, service) for service, names in check_sign_in.WEB_APP_SIGN_INS.items() for name in names],
 )
 def test_the_sign_in_of_a_web_app_is_seen(name: str, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "a-secret-that-nobody-sees")
