@@ -19,8 +19,8 @@ forward; a lower one is `Unchanged`.
 change's `by` (else `forbidden`). Each leaves a system message; making a group leaves none. Newcomers have nothing
 unread; who comes back has what they missed, and is a member, whatever they were. The same title, somebody who is there
 already, and the removal of one who has gone move nothing; one who never was in is `not_found`, as is an unknown user.
-When the last owner goes, the one who came in first of those present (by `joined_at`, then by id) is owner with the same
-change. A message brings nobody back to a group.
+When the last owner goes, the one who came in first of those present (by `from_seq`, then `joined_at`, then id) is owner
+with the same change. A message brings nobody back to a group.
 
 **Changed messages.** Their senders edit and delete them, those whom `by` lets delete others' too; the system's are
 `forbidden` to all, and a seq that isn't there is `not_found`. The limits of time bind who acts as the sender. A
@@ -200,7 +200,7 @@ class ChatStore(Protocol):
         ...
 
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
-        """Return a page of the user's conversations: pinned first, then by newest message or creation.
+        """Return a page of the user's conversations: pinned first, then by newest message or creation, as committed.
 
         It has fewer than `limit` where they have more than MAX_LISTED participants together.
         """

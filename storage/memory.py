@@ -58,6 +58,7 @@ class MemoryStore:
         self._tokens: dict[str, IssuedToken] = {}
         self._cut_offs: dict[str, int] = {}
         self._keyed = MemoryRows()
+        self._newest = -1  # activity
         self._receipts: dict[tuple[str, str, str], list[tuple[int, int]]] = {}  # -> (seq, at), ascending
 
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
@@ -65,6 +66,7 @@ class MemoryStore:
             keyed, changes = apart(self._keyed, changes)
             keys = keys_of(changes)
             unit = Unit()
+            unit.begin(self._newest)
             unit.pairs = {pair: self._pairs[pair] for pair in keys.pairs if pair in self._pairs}
             unit.created = {key: self._created[key] for key in keys.created if key in self._created}
             for conversation in keys.conversations.union(unit.pairs.values(), unit.created.values()):
@@ -86,6 +88,7 @@ class MemoryStore:
             unit.files = {id: file for id, file in files.items() if file is not None}
             outcomes, moved = apply_all(unit, changes)
             self._save(unit)
+            self._newest = unit.newest
             return together(finish(unit, outcomes, moved, self._unread), keyed)
 
     def _save(self, unit: Unit) -> None:
@@ -216,7 +219,7 @@ class MemoryStore:
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
-        return int(summary.membership.pinned), c.active_at, c.id
+        return int(summary.membership.pinned), c.listed_by, c.id
 
     def history(
         self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int

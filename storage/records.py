@@ -43,7 +43,11 @@ class Credentials:
 
 @attrs.frozen(slots=False, kw_only=True)
 class Conversation:
-    """A conversation's own row. `pair`: the sorted user ids of a direct one, joined by a space."""
+    """A conversation's own row. `pair`: the sorted user ids of a direct one, joined by a space.
+
+    `activity`: number of the commit that brought its newest message, else its beginning; where the clock is right, that
+    commit's time. None: written by an app alone.
+    """
 
     id: str
     kind: Literal["direct", "group"]
@@ -53,11 +57,17 @@ class Conversation:
     last_message_at: int | None
     last_seq: int
     rev: int
+    activity: int | None = attrs.field(default=None, eq=False)
 
     @property
     def active_at(self) -> int:
-        """Time of the newest message, else of the beginning: lists are ordered by it."""
+        """Time of the newest message, else of the beginning."""
         return self.created_at if self.last_message_at is None else self.last_message_at
+
+    @property
+    def listed_by(self) -> int:
+        """Number by which lists are ordered, the highest first."""
+        return self.active_at if self.activity is None else self.activity
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -245,8 +255,8 @@ ScanPosition = tuple[int, str, int, str]
 class Scan:
     """External writes that a scan found: conversations with their revs, and users as they are now.
 
-    `next`: the place from where to look the next time. `waiting`: there are rows to be ingested. `retitled`: the
-    conversations whose own row is to be ingested.
+    `newest`: the highest activity of these conversations. `next`: the place from where to look the next time.
+    `waiting`: there are rows to be ingested. `retitled`: the conversations whose own row is to be ingested.
     """
 
     next: ScanPosition
@@ -254,6 +264,7 @@ class Scan:
     users: tuple[User, ...]
     waiting: bool
     retitled: tuple[str, ...] = ()
+    newest: int = 0
 
 
 @attrs.frozen(slots=False)

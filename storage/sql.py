@@ -20,6 +20,7 @@ _CONVERSATION = Columns(
         "lastMessageAt": "last_message_at",
         "lastSeq": "last_seq",
         "rev": "rev",
+        "chatdActivity": "activity",
     },
 )
 _PARTICIPANT = Columns(
@@ -168,10 +169,10 @@ VERSIONS = (
     'SELECT "seq", "rev", "content", "at" FROM "chatd_version" WHERE "conversationId" = ? AND "seq" = ? ORDER BY "rev"'
 )
 SUMMARIES = (
-    'SELECT c."id", p."isPinned", COALESCE(c."lastMessageAt", c."createdAt") AS "activity" '
+    'SELECT c."id", p."isPinned", {activity} AS "activity" '
     'FROM "ConversationParticipant" p JOIN "Conversation" c ON c."id" = p."conversationId" '
     'WHERE {mine} AND p."leftAt" IS NULL AND p."isArchived" = ? '
-    'AND (p."isPinned", COALESCE(c."lastMessageAt", c."createdAt"), c."id") < (?, ?, ?) '
+    'AND (p."isPinned", {activity}, c."id") < (?, ?, ?) '
     'ORDER BY p."isPinned" DESC, "activity" DESC, c."id" DESC LIMIT ?'
 )
 SIZES = 'SELECT "conversationId", COUNT(*) FROM "ConversationParticipant" WHERE "conversationId"'

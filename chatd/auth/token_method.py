@@ -7,7 +7,7 @@ from chatd.core.identity import Identity, Offer
 from storage.records import Credentials, User
 
 from .authenticate import Kind, NotAccepted
-from .tokens import BadToken, Tokens
+from .tokens import AHEAD, LEEWAY, BadToken, Tokens
 
 
 class TokenAuthenticator:
@@ -40,10 +40,15 @@ class TokenAuthenticator:
         )
 
     async def admit(self, identity: Identity, offer: Offer) -> User:  # noqa: ARG002
-        """Look the user and the token's id up. Raises NotAccepted, Unavailable."""
+        """Look the user and the token's id up. Raises NotAccepted, Unavailable.
+
+        A token that was issued in the future counts where this store knows it: the clock was set back since.
+        """
         store, jti = self._gate.store, identity.credential_id
         assert jti is not None
         found = await self._gate.read(lambda: store.credentials(identity.user, jti))
+        if found.token is None and identity.authenticated_at > self._now() + LEEWAY * 1000:
+            raise NotAccepted(AHEAD, reason="`iat` is in the future")
         refusal = refusal_of(identity, found)
         if refusal is not None:
             raise NotAccepted(f"the token is not accepted: {refusal}", reason=refusal)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import attrs
+import trio
 
 from chatd.core.gate import Gate
 from chatd.core.registry import Registry
@@ -26,6 +27,7 @@ class Upkeep:
         self._registry = registry
         self._sessions = sessions
         self._now = now
+        self._ahead = now() - round(trio.current_time() * 1000)  # ms of the clock before the time that always goes on
 
     async def __call__(self) -> None:
         """Do it once. Raises Unavailable."""
@@ -40,5 +42,10 @@ class Upkeep:
                 continue
             row = await self._sessions.touch(row, user.role)
             connection.identity = attrs.evolve(identity, expires_at=row.expires_at)
-        before = self._now() - FORGOTTEN_AFTER_MS
+        now = self._now()
+        ahead = now - round(trio.current_time() * 1000)
+        self._ahead = min(self._ahead, ahead)
+        if ahead - self._ahead > FORGOTTEN_AFTER_MS:
+            return  # the clock jumped, perhaps to a wrong time: what seems to have expired is left alone
+        before = now - FORGOTTEN_AFTER_MS
         await self._gate.commit([ForgetRows(kind=kind, before=before) for kind in KINDS if kind.expires is not None])

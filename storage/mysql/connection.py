@@ -102,8 +102,9 @@ class Connection:
             # A reader's moment is its transaction's; a writer's, once it has locked, each statement's.
             level = "READ COMMITTED" if writer else "REPEATABLE READ"
             self.run(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}, READ WRITE")
-            ((packet,),) = self.run("SELECT @@max_allowed_packet")
-            self.packet_chars = min(PACKET_CHARS, int(packet) // 4 - 1000)  # a character is four bytes at most
+            if writer:
+                ((packet,),) = self.run("SELECT @@max_allowed_packet")
+                self.packet_chars = min(PACKET_CHARS, int(packet) // 4 - 1000)  # a character is four bytes at most
             self.name = f"chatd_{secrets.token_hex(12)}" if writer else None
             if self.name is not None:
                 self.run("SELECT GET_LOCK(?, 0)", (self.name,))

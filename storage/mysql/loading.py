@@ -49,6 +49,7 @@ def load(
     make_user: Callable[[Row], User],
     *,
     resent: bool,
+    newest: int,
     files: Files | None = None,
 ) -> Loaded:
     """Lock the conversations, in the order of their ids, and what else changes; read the rest.
@@ -56,10 +57,13 @@ def load(
     `resent`: messages may be there already under their client_id. Else they are taken for new, and if one isn't, the
     unique key refuses it: a look-up of every message costs a sixth of a batch, and hardly ever finds any.
 
+    `newest`: the highest activity that is known.
+
     The locks come first, so all that follows is as the last transaction that held them left it.
     """
     keys = keys_of(changes)
     unit = Unit()
+    unit.begin(newest)
     unit.pairs = dict(rows.many(db, _PAIRS, keys.pairs))
     unit.created = {(row[0], row[1].decode()): row[2] for row in rows.by_pair(db, _GROUPS, keys.created)}
     wanted = sorted(keys.conversations.union(unit.pairs.values(), unit.created.values()))

@@ -44,10 +44,14 @@ from .pool import Pool
 from .rows import Roles
 from .searching import MINE
 from .user_list import list_users
-from .values import time_text
 
 # Of the app's rows only those that were ingested.
-_SUMMARIES = fill(sql.SUMMARIES, mine=MINE)
+_ACTIVITY = (  # 0 for a date that no calendar has
+    "COALESCE(c.\"chatdActivity\", TIMESTAMPDIFF(MICROSECOND, '1970-01-01', "
+    'COALESCE(c."lastMessageAt", c."createdAt")) DIV 1000, 0)'
+)
+NEWEST = f'SELECT MAX({_ACTIVITY}) FROM "Conversation" c'
+_SUMMARIES = fill(sql.SUMMARIES, mine=MINE, activity=_ACTIVITY)
 _MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=MINE, present='o."leftAt" IS NULL AND o."rev" IS NOT NULL')
 _RECEIPT_TIMES = fill(sql.RECEIPT_TIMES, counted='p."conversationId" = ? AND p."rev" IS NOT NULL')
 _HISTORY_AFTER = fill(sql.HISTORY_AFTER, message=sql.READ_MESSAGE)
@@ -82,6 +86,7 @@ class Reads:
     def __init__(self, pool: Pool, roles: Roles) -> None:
         self._pool = pool
         self._roles = roles
+        self._newest = -1  # activity of any conversation, as far as this daemon knows
         self._files: Files | None = None  # of the app's, where it has such a table
         self._make_user = rows.user_of(roles)
         self._deletions = Deletions()
@@ -154,7 +159,7 @@ class Reads:
 
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
         pinned, activity, last = after or (2, 0, "")  # above every row: isPinned is 0 or 1
-        values = (user, user, int(archived), pinned, time_text(activity), last, limit + 1)
+        values = (user, user, int(archived), pinned, activity, last, limit + 1)
         with self._pool.reading() as db:
             found = [row[0] for row in db.run(_SUMMARIES, values)]
             sizes: dict[str, int] = dict(rows.many(db, _SIZES, found[:limit]))
@@ -185,7 +190,7 @@ class Reads:
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
-        return int(summary.membership.pinned), c.active_at, c.id
+        return int(summary.membership.pinned), c.listed_by, c.id
 
     def memberships(self, user: str) -> list[tuple[str, int, frozenset[str]]]:
         found: dict[tuple[str, int], list[str]] = {}
@@ -251,7 +256,9 @@ class Reads:
 
     def scan(self, since: ScanPosition | None) -> Scan:
         with self._pool.reading() as db:
-            return scan.scan(db, since, self._make_user, self._files)
+            found = scan.scan(db, since, self._make_user, self._files)
+        self._newest = max(self._newest, found.newest)  # others' clocks may be ahead
+        return found
 
     def missing_users(self, ids: Collection[str]) -> list[str]:
         wanted = set(ids)

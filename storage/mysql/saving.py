@@ -125,7 +125,7 @@ class Saver:
             "Conversation",
             f'{sql.CONVERSATION}, "updatedAt"',
             also=room,
-            update=new_values("title", "lastMessageAt", "lastSeq", "rev", "updatedAt"),
+            update=new_values("title", "lastMessageAt", "lastSeq", "rev", "chatdActivity", "updatedAt"),
         )
         self._dated_seats = "updatedAt" in spare.get("ConversationParticipant", ())
         self._dated_messages = "updatedAt" in spare.get("Message", ())

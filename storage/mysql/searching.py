@@ -1,7 +1,7 @@
 """Search without an index: the user's messages are read through, the newest first, so many in one call.
 
-Messages have no number here over all conversations; a search goes by the time they were sent, and within a
-millisecond by seq.
+Messages have no number here over all conversations; a search goes by the time they were sent, and the hits of one
+conversation in one answer are in the order of their seqs, whatever the clock did.
 """
 
 from collections.abc import Sequence
@@ -54,12 +54,22 @@ def find(
         for message in window:
             if matches(message.body, words):
                 if len(found) == limit:
-                    return Hits(tuple(found), found[-1].place)
+                    return Hits(_by_seq(found), found[-1].place)
                 found.append(Hit(_place(message), message))
         if len(window) < MESSAGES_PER_STATEMENT:
-            return Hits(tuple(found), None)
+            return Hits(_by_seq(found), None)
         place = _place(window[-1])
-    return Hits(tuple(found), place)
+    return Hits(_by_seq(found), place)
+
+
+def _by_seq(found: Sequence[Hit]) -> tuple[Hit, ...]:
+    """Put the hits of each conversation in the order of their numbers, where a clock was set back between them."""
+    messages: dict[str, list[Message]] = {}
+    for hit in found:
+        messages.setdefault(hit.message.conversation, []).append(hit.message)
+    for some in messages.values():
+        some.sort(key=lambda message: message.seq)
+    return tuple(Hit(hit.place, messages[hit.message.conversation].pop()) for hit in found)
 
 
 def _place(message: Message) -> int:

@@ -33,7 +33,7 @@ from .layout import Layout, read_layout
 from .loading import Loaded, load
 from .names import Names
 from .pool import Pool, told
-from .reads import Reads
+from .reads import NEWEST, Reads
 from .receivers import InGroups, Receivers
 from .rows import Roles
 from .saving import Saver
@@ -135,6 +135,8 @@ class MysqlStore(Reads):
                 raise StoreError("it was not made ready to the end: run `chatd db upgrade`")
             self.epoch = meta["epoch"]
             self.development = meta["development"] == "1"
+            ((newest,),) = db.run(NEWEST)
+            self._newest = -1 if newest is None else int(newest)
             self._check_settings(db)
             self._files = self._usable_files(layout)
             spare = {table.name: present(layout, self._names, table.name) for table in app_tables()}
@@ -225,6 +227,7 @@ class MysqlStore(Reads):
             changes = [_on_a_second(change) for change in changes]
         with self._lock:
             loaded, outcomes = self._in_transaction(lambda db: self._carry_out(db, changes), _first_message)
+            self._newest = max(self._newest, loaded.unit.newest)
             if loaded.unit.new_epoch is not None:
                 self.epoch = loaded.unit.new_epoch
             return outcomes
@@ -291,7 +294,7 @@ class MysqlStore(Reads):
         keyed, changes = apart(SqlRows(db.run, lock=" FOR UPDATE", replace="REPLACE INTO"), changes)
         resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
-        loaded = load(db, changes, self._make_user, resent=resent, files=self._files)
+        loaded = load(db, changes, self._make_user, resent=resent, newest=self._newest, files=self._files)
         hindered = {
             place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
         }
@@ -299,7 +302,7 @@ class MysqlStore(Reads):
         outcomes, moved = apply_all(loaded.unit, allowed)
         if not resent and any(map(_is_refused_send, allowed, outcomes)):
             # What is there already is not refused for the rest that it says.
-            loaded = load(db, changes, self._make_user, resent=True, files=self._files)
+            loaded = load(db, changes, self._make_user, resent=True, newest=self._newest, files=self._files)
             outcomes, moved = apply_all(loaded.unit, allowed)
         unit = loaded.unit
         self._saver.save(db, loaded, max((at for c in changes if (at := getattr(c, "at", None))), default=0))

@@ -142,6 +142,7 @@ CONVERSATION = Table(
         Column("rev", _COUNT, null=True),  # NULL: the app made it, and chatd has not taken it in yet
         _exact("creatorId", null=True),
         _CLIENT_ID,
+        Column("chatdActivity", "BIGINT", null=True),  # NULL: the time of the newest message says where it is listed
         Column("chatdTitle", "VARBINARY(32)", null=True),  # of the title that was told: another one is the app's doing
         _TOUCHED,
     ),

@@ -25,6 +25,7 @@ def open_direct(unit: Unit, change: OpenDirect) -> Answer:
             last_message_at=None,
             last_seq=0,
             rev=0,
+            activity=unit.activity(change.at),
         )
         unit.pairs[pair] = before.id
         unit.participants[before.id] = {}

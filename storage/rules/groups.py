@@ -16,7 +16,19 @@ from storage.changes import (
 from storage.records import Conversation, Participant
 
 from .rule import Keys, Rule, Rules
-from .unit import NO_USER, NOT_FOUND, Answer, Unit, brought_back, moved_on, newcomer, told, with_everyone
+from .unit import (
+    NO_USER,
+    NOT_FOUND,
+    Answer,
+    Unit,
+    brought_back,
+    moved_on,
+    newcomer,
+    time_after,
+    told,
+    with_everyone,
+    with_message,
+)
 
 
 def create(unit: Unit, change: CreateGroup) -> Answer:
@@ -45,6 +57,7 @@ def create(unit: Unit, change: CreateGroup) -> Answer:
         last_message_at=None,
         last_seq=0,
         rev=0,
+        activity=unit.activity(change.at),
     )
     after = moved_on(before)
     unit.participants[after.id] = {}
@@ -64,13 +77,14 @@ def set_title(unit: Unit, change: SetTitle) -> Answer:
         return before, ()
     if change.title == before.title:
         return Unchanged(room=before), ()
-    after = attrs.evolve(moved_on(before, message_at=change.at), title=change.title)
+    at = time_after(before, change.at)
+    after = attrs.evolve(with_message(before, at, unit.activity(change.at)), title=change.title)
     unit.put_conversation(after)
     message = told(
         unit,
         after,
         change.message,
-        change.at,
+        at,
         f'{unit.name(change.user)} changed the title to "{change.title}".',
         {"event": "title", "by": change.user, "title": change.title},
     )
@@ -92,7 +106,8 @@ def add(unit: Unit, change: AddParticipant) -> Answer:
         return NO_USER, ()
     if sum(row.present for row in rows.values()) >= change.limit:
         return Refused("conflict", f"a conversation has at most {change.limit} participants"), ()
-    after = moved_on(before, message_at=change.at)
+    at = time_after(before, change.at)
+    after = with_message(before, at, unit.activity(change.at))
     if known is None:
         row = newcomer(unit, before, after, change.other, "member", change.at)
     else:
@@ -102,7 +117,7 @@ def add(unit: Unit, change: AddParticipant) -> Answer:
         unit,
         after,
         change.message,
-        change.at,
+        at,
         f"{unit.name(change.user)} added {unit.name(change.other)}.",
         {"event": "added", "by": change.user, "user": change.other},
     )
@@ -145,13 +160,14 @@ def _group(unit: Unit, change: GroupChange) -> Conversation | Refused:
 
 
 def _part(unit: Unit, before: Conversation, row: Participant, by: str, message: str, at: int) -> Changed:
-    after = moved_on(before, message_at=at)
+    said_at = time_after(before, at)
+    after = with_message(before, said_at, unit.activity(at))
     gone = attrs.evolve(row, left_at=at, rev=after.rev)
     unit.put_participant(gone)
     touched = [gone]
     left_behind = [p for p in unit.participants[after.id].values() if p.present]
     if row.role == "owner" and left_behind and not any(p.role == "owner" for p in left_behind):
-        successor = min(left_behind, key=lambda p: (p.joined_at, p.user))
+        successor = min(left_behind, key=lambda p: (p.from_seq, p.joined_at, p.user))
         successor = attrs.evolve(successor, role="owner", rev=after.rev)
         unit.put_participant(successor)
         touched.append(successor)
@@ -162,7 +178,7 @@ def _part(unit: Unit, before: Conversation, row: Participant, by: str, message: 
     else:
         body = f"{unit.name(by)} removed {unit.name(row.user)}."
         data = {"event": "removed", "by": by, "user": row.user}
-    told_of = told(unit, after, message, at, body, data)
+    told_of = told(unit, after, message, said_at, body, data)
     return Changed(
         room=after,
         from_rev=before.rev,

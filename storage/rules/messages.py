@@ -8,7 +8,7 @@ from storage.files import attachment_of, waits_for
 from storage.records import Attachment, Conversation, Message, Participant, Reaction
 
 from .rule import Keys, Rule, Rules
-from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, with_everyone
+from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, time_after, with_everyone, with_message
 
 MAX_EMOJIS = 20
 """Most different emojis on one message."""
@@ -35,7 +35,8 @@ def send(unit: Unit, change: SendMessage) -> Answer:
         if len(waiting) < len(change.attachments):
             return _NO_FILE, ()
         files = _take_files(unit, change)
-    after = moved_on(before, message_at=at)
+    at = time_after(before, at)
+    after = with_message(before, at, unit.activity(change.at))
     message = Message(
         conversation=after.id,
         seq=after.last_seq,

@@ -47,6 +47,19 @@ class Unit:
     dropped_files: list[str] = attrs.Factory(list)
     receipts: list[tuple[str, str, str, int, int]] = attrs.Factory(list)  # conversation, user, kind, seq, at
     new_epoch: str | None = None
+    newest: int = -1  # activity of any conversation, as of this transaction's beginning, then of its own changes
+    began: int = -1  # `newest` of the beginning
+
+    def begin(self, newest: int) -> None:
+        """Note the highest activity that an earlier commit gave."""
+        self.newest = self.began = newest
+
+    def activity(self, at: int) -> int:
+        """Return the number of this commit: the time, or one more than any before where the clock was set back."""
+        number = at if at > self.began else self.began + 1
+        if number > self.newest:
+            self.newest = number
+        return number
 
     def put_participant(self, row: Participant) -> None:
         self.participants[row.conversation][row.user] = row
@@ -101,12 +114,26 @@ class Unit:
         return known.name if known else user
 
 
-def moved_on(conversation: Conversation, *, message_at: int | None = None) -> Conversation:
-    """Return the conversation one rev on, and one message on where `message_at` is given."""
+def moved_on(conversation: Conversation) -> Conversation:
+    """Return the conversation one rev on."""
+    return copy_with(conversation, rev=conversation.rev + 1)
+
+
+def with_message(conversation: Conversation, at: int, activity: int | None) -> Conversation:
+    """Return the conversation one rev and one message on, which was sent at `at`."""
     c = conversation
-    if message_at is None:
-        return copy_with(c, rev=c.rev + 1)
-    return copy_with(c, last_message_at=message_at, last_seq=c.last_seq + 1, rev=c.rev + 1)
+    return copy_with(c, last_message_at=at, last_seq=c.last_seq + 1, rev=c.rev + 1, activity=activity)
+
+
+MAX_STEP_BACK_MS = 2 * 3_600_000
+"""Ms by which a clock may be set back, as at the end of summer time, without a message that seems older than the one
+before it. Beyond, the time before was wrong."""
+
+
+def time_after(conversation: Conversation, at: int) -> int:
+    """Return the time of a message that is sent at `at`: not before the newest message's, if the clock was set back."""
+    last = conversation.last_message_at
+    return last if last is not None and at < last <= at + MAX_STEP_BACK_MS else at
 
 
 def newcomer(unit: Unit, before: Conversation, after: Conversation, user: str, role: Any, at: int) -> Participant:

@@ -384,6 +384,13 @@ def m010_finished_uploads(db: Database) -> None:
     db.execute('ALTER TABLE "chatd_upload" ADD COLUMN "attachment" TEXT')
 
 
+@migrations()
+def m011_activity(db: Database) -> None:
+    """The number of the commit that brought a conversation's newest message: lists are ordered by it."""
+    db.execute('ALTER TABLE "Conversation" ADD COLUMN "chatdActivity" INTEGER')
+    db.execute('UPDATE "Conversation" SET "chatdActivity" = COALESCE("lastMessageAt", "createdAt")')
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

@@ -55,7 +55,8 @@ def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
 
 
 UPSERT_CONVERSATION = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
-    f'"{column}" = excluded."{column}"' for column in ("title", "updatedAt", "lastMessageAt", "lastSeq", "rev")
+    f'"{column}" = excluded."{column}"'
+    for column in ("title", "updatedAt", "lastMessageAt", "lastSeq", "rev", "chatdActivity")
 )
 UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' + ", ".join(
     f'"{column}" = excluded."{column}"' for column in sql.PARTICIPANT_VALUES
@@ -76,7 +77,7 @@ UPSERT_MESSAGE = ' ON CONFLICT ("id") DO UPDATE SET ' + ", ".join(
     for column in ("content", "editedAt", "deletedAt", "changedRev", "reactions", "checksum")
 )
 _MINE = 'p."userId" = ?'
-SUMMARIES = fill(sql.SUMMARIES, mine=_MINE)
+SUMMARIES = fill(sql.SUMMARIES, mine=_MINE, activity='c."chatdActivity"')
 MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=_MINE, present='o."leftAt" IS NULL')
 RECEIPT_TIMES = fill(sql.RECEIPT_TIMES, counted='p."conversationId" = ?')
 

@@ -71,6 +71,8 @@ class SqliteStore(SqliteFile):
             new=new,
             upgrade=upgrade,
         )
+        with self._reading() as db:
+            (self._newest,) = db.execute('SELECT COALESCE(MAX("chatdActivity"), -1) FROM "Conversation"').fetchone()
 
     def _forget(self) -> None:
         self._cache.clear()
@@ -97,6 +99,7 @@ class SqliteStore(SqliteFile):
     def _load(self, db: Connection, changes: Sequence[Change]) -> Unit:
         keys = keys_of(changes)
         unit = Unit()
+        unit.begin(self._newest)
         known = statements.many(db, 'SELECT "pairKey", "id" FROM "Conversation" WHERE "pairKey"', keys.pairs)
         unit.pairs = dict(known)
         for row in statements.by_pair(db, sql.GROUP_MADE, keys.created):
@@ -164,6 +167,7 @@ class SqliteStore(SqliteFile):
 
     def _keep(self, unit: Unit) -> None:
         """After a commit: what was written needn't be read for the next one."""
+        self._newest = unit.newest
         if self._cache.rows > CACHED_ROWS:
             self._cache.clear()
         for id in (*unit.changed_conversations, *(id for id, _ in unit.changed_participants)):
@@ -257,7 +261,7 @@ class SqliteStore(SqliteFile):
 
     def key_of(self, summary: Summary) -> tuple[Any, ...]:
         c = summary.room.conversation
-        return int(summary.membership.pinned), c.active_at, c.id
+        return int(summary.membership.pinned), c.listed_by, c.id
 
     def history(
         self, conversation: str, user: str, *, before: int | None, after: int | None, limit: int

@@ -21,7 +21,7 @@ from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import Conversation, Participant, pair_of
 from storage.rules.receipts import receipt
-from storage.rules.unit import Unit, moved_on
+from storage.rules.unit import Unit, moved_on, with_message
 
 from .scan import ROWS_PER_INGEST, PendingRows, missing
 
@@ -235,14 +235,15 @@ class Ingest:
         """A group keeps an owner while anybody is in it."""
         present = [row for row in self._unit.participants[room.id].values() if row.present]
         if room.kind == "group" and present and not any(row.role == "owner" for row in present):
-            heir = min(present, key=lambda row: (row.joined_at, row.user))
+            heir = min(present, key=lambda row: (row.from_seq, row.joined_at, row.user))
             self._unit.put_participant(attrs.evolve(heir, role="owner", rev=room.rev))
 
     def _number(self, post: Post) -> int:
         """Number the message, and return its seq."""
         unit = self._unit
         room = unit.conversations[post.conversation]
-        room = moved_on(room, message_at=max(post.at, room.last_message_at or 0))
+        at = max(post.at, room.last_message_at or 0)
+        room = with_message(room, at, None if room.activity is None else max(at, room.activity))
         unit.put_conversation(room)
         self._numbered.append((post.id, room.last_seq, room.rev))
         for row in list(unit.participants[room.id].values()):

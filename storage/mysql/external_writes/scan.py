@@ -35,7 +35,10 @@ _NOW = (
     f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL) OR {{files}}'
 )
 _SINCE = f'"{TOUCHED}" >= ? AND ("{TOUCHED}" > ? OR "id" > ?) ORDER BY "{TOUCHED}", "id" LIMIT ?'
-_ROOMS = f'SELECT "{TOUCHED}", "id", "rev", {RETITLED} FROM "Conversation" c WHERE "rev" IS NOT NULL AND {_SINCE}'
+_ROOMS = (
+    f'SELECT "{TOUCHED}", "id", "rev", {RETITLED}, COALESCE("chatdActivity", 0) FROM "Conversation" c '
+    f'WHERE "rev" IS NOT NULL AND {_SINCE}'
+)
 _RETITLED = f'SELECT c."id" FROM "Conversation" c WHERE c."rev" IS NOT NULL AND {RETITLED} LIMIT ?'
 _USERS = f'SELECT "{TOUCHED}", {sql.USER} FROM "User" WHERE {_SINCE}'
 
@@ -76,10 +79,11 @@ def scan(
     users, next_user = _page(db, _USERS, since[2:], now)
     return Scan(
         next=(*next_room, *next_user),
-        conversations={id: rev for _, id, rev, _ in rooms},
+        conversations={id: rev for _, id, rev, *_ in rooms},
         users=tuple(make_user(row[1:]) for row in users),
         waiting=bool(waiting),
-        retitled=tuple(id for _, id, _, retitled in rooms if retitled),
+        retitled=tuple(id for _, id, _, retitled, _ in rooms if retitled),
+        newest=max((activity for *_, activity in rooms), default=0),
     )
 
 

@@ -78,7 +78,7 @@ def test_the_list_at_the_beginning_of_time(store: Store) -> None:
     old = desk.chat("ada", "ben")
     new = desk.chat("ada", "cleo")
     desk.do(attrs.evolve(desk.send(new, "ada"), at=0))
-    assert listed(store, "ada") == listed(store, "ada", limit=1) == [old, new]
+    assert listed(store, "ada") == listed(store, "ada", limit=1) == [new, old]
 
 
 def test_a_summary_has_all_that_a_list_shows(desk: Desk, store: Store) -> None:
