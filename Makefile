@@ -12,11 +12,11 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve page test test-page test-peers test-web measure-web screenshots lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
+.PHONY: serve page test test-page test-peers test-web measure-web screenshots example lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
 
 # The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
 PAGE := chatd/http/page/index.html
-SOURCES := $(shell find web -type d -name node_modules -prune -o -type f -print 2>/dev/null | grep -v '^web/screenshots')
+SOURCES := $(shell find web -type d \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null | grep -v '^web/screenshots')
 $(PAGE): $(SOURCES) | $(VENV)/.made
 	@echo "Building the chat page ..."
 	@$(BIN)/python packaging/web.py build && touch $@ || echo "The page could not be built; http://.../ says what to do" >&2
@@ -37,8 +37,8 @@ test: $(VENV)/.dev $(PAGE) ## all tests but the soak; protocol and storage are c
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
 	@$(if $(ARGS),,$(MAKE) -s test-page)
 
-test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers (part of `make test`, too)
-	@$(BIN)/python -m pytest -n 0 tests/peers $(ARGS)
+test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers; the example app in two browsers
+	@$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/peers $(ARGS)
 
 # Unit tests of client and page, and one journey of two people in a real browser, where there is one.
 test-page: $(VENV)/.dev $(PAGE)
@@ -52,6 +52,10 @@ test-web: $(VENV)/.dev $(PAGE) ## every behaviour of the page in headless Chromi
 
 measure-web: $(VENV)/.dev $(PAGE) ## how fast the page feels, in headless Chromium, beside its goals
 	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run measure
+
+example: $(VENV)/.made ## packs @chatd/client and @chatd/react for examples/nextjs
+	@mkdir -p examples/nextjs/vendor
+	@$(BIN)/python packaging/web.py run packages $(CURDIR)/examples/nextjs/vendor
 
 screenshots: $(VENV)/.dev $(PAGE) ## web/screenshots: every state of the page, light, dark and on a phone
 	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run screenshots

@@ -37,9 +37,9 @@ def node() -> str:
     return found
 
 
-def answer_of(script: str, **wanted: Any) -> Any:
+def answer_of(script: str, *, within_s: float = 60, **wanted: Any) -> Any:
     """The answer of a script in tests/peers to this, as JSON."""
-    return json.loads(_run((node(), script), stdin=json.dumps(wanted), timeout=60))
+    return json.loads(_run((node(), script), stdin=json.dumps(wanted), timeout=within_s))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-// Builds the packages, and fails where npm would get anything but the build, its types and source map, README and package.json.
+// Builds the packages (into a folder that is named: as npm would have them), and fails where npm would get anything but the build, its types and source map, README and package.json.
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -15,6 +15,7 @@ for (const name of ["client", "react"]) {
   const paths = files.map(({ path }) => path);
   const missing = NEEDED.filter((path) => !paths.includes(path));
   const strange = paths.filter((path) => !ALLOWED.test(path));
+  if (process.argv[2]) run("pack", "-w", `@chatd/${name}`, "--pack-destination", process.argv[2]);
   console.log(`@chatd/${name}: ${paths.length} files, ${size} bytes`);
   for (const path of missing) console.error(`@chatd/${name} lacks ${path}`);
   for (const path of strange) console.error(`@chatd/${name} has ${path}, which is none of its users' business`);

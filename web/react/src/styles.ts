@@ -9,13 +9,14 @@ const SHELL = `
   :host { display: block; height: 100%; }
   .shell { all: initial; display: block; color-scheme: light dark; container: chat / inline-size; }
 }
-.shell, .layout { height: 100%; }
+.shell { height: 100%; position: relative; overflow: clip; }
 `;
 
-/** Where the page goes by the window's width, a part of a page goes by its own. */
+/** Where the page goes by the window's size, a part of a page goes by its own. */
 export function embedded(css: string): string {
   return css
     .replace(/@media \(max-width:\s*(\d+px)\)/g, "@container chat (max-width: $1)")
+    .replace(/(^|[\s;{])height:\s*100dvh/g, "$1height: 100%")
     .replace(/:root\b/g, ":host")
     .replace(/(^|[\s,{}])(?:html|body|#root)(?=[\s,{])/g, "$1.shell");
 }

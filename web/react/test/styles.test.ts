@@ -8,5 +8,8 @@ it("keeps the page's rules inside the shadow root, and goes by the width of the 
     "@media (prefers-color-scheme: dark) { :host { --x: 1 } }",
   );
   expect(embedded("@media (max-width: 759px) { .side {} }")).toBe("@container chat (max-width: 759px) { .side {} }");
+  expect(embedded(".layout { height: 100dvh } .dialog { max-height: calc(100dvh - 32px) }")).toBe(
+    ".layout { height: 100% } .dialog { max-height: calc(100dvh - 32px) }",
+  );
   expect(embedded(".dialog-body { } .message-body{}")).toBe(".dialog-body { } .message-body{}");
 });
