@@ -173,3 +173,42 @@ async def test_session_ends_with_the_token_that_hello_showed(autojump_clock: Moc
         told = await session.poll(1)
         assert (told.closed, told.json["code"], told.json["temporary"]) == (4011, "unauthorized", True)
         assert trio.current_time() == 20
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "1.5", "9" * 40, "2"])
+async def test_last_event_id_that_was_never_sent_is_refused(given: str, autojump_clock: MockClock) -> None:
+    async with testing.daemon() as server, polled(server) as session:
+        for accept in ("text/event-stream", "application/json"):
+            told = await session.poll(0, **{"Last-Event-ID": given, "Accept": accept})
+            assert (told.status, told.json["code"]) == (400, "bad_request")
+        assert (await session.poll(0)).status == 200
+
+
+async def test_polls_that_come_again_and_again_leave_nothing_behind(autojump_clock: MockClock) -> None:
+    async with testing.daemon() as server, polled(server) as session:
+        before = trio.lowlevel.current_statistics().tasks_living
+        async with trio.open_nursery() as nursery:
+            for _ in range(200):
+                nursery.start_soon(session.poll, 1)
+        await wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living <= before
+        assert (await session.say(frame("ping", id=2))).status == 202
+
+
+async def test_frames_in_many_requests_at_once_are_each_taken_once(autojump_clock: MockClock) -> None:
+    seed = 7
+    print(f"seed {seed}")
+    rng = Random(seed)
+    pings = [frame("ping", id=id) for id in range(2, 42)]
+    async with testing.daemon() as server, polled(server) as session:
+
+        async def send() -> None:
+            first = rng.randrange(40)
+            await session.frames(first + 2, *pings[first : first + rng.randrange(1, 8)])
+
+        while (await session.frames(42)).status == 409:  # until none is missing any more
+            async with trio.open_nursery() as nursery:
+                for _ in range(10):
+                    nursery.start_soon(send)
+        await wait_all_tasks_blocked()
+        assert [event["re"] for event in (await session.poll(1)).events.values()] == list(range(2, 42))
