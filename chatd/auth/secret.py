@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chatd.config import Config
+from storage.sqlite.access import objection
 
 SHORTEST = 32
 """Bytes that a secret has at least: what HS256 asks for (RFC 7518, section 3.2)."""
@@ -51,7 +52,8 @@ def read_private(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BadSecret(f"{path}: the secret cannot be read: {error.strerror}") from None
+        why = objection(path) or f"{path}: {error.strerror}"
+        raise BadSecret(f"the secret cannot be read: {why}") from None
 
 
 def make(path: Path) -> bool:

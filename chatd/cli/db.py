@@ -15,6 +15,7 @@ from chatd.ops import open_store as database
 from chatd.ops import reach
 from chatd.ops.lock import Held
 from storage.contract import Store, StoreError, Unavailable
+from storage.sqlite.access import require_folder
 from storage.sqlite.inspection import inspect
 from storage.sqlite.verify import verify
 
@@ -56,6 +57,7 @@ def upgrade(settings: Settings, dev: bool, new: bool) -> None:
             _upgrade_server(config, development=dev)
             return
         path = config.database_path()
+        require_folder(path.parent)
         there = path.exists()
         pending = inspect(path).pending if there else ()
         with reach.opened(loaded, new=new, upgrade=True) as store:
@@ -119,6 +121,7 @@ def check(settings: Settings) -> None:
             _check_server(config)
             return
         path = config.database_path()
+        require_folder(path.parent)
         if not path.exists():
             fail(f"there is no database {path}: look at --data")
         for finding in verify(path):

@@ -14,6 +14,12 @@ from protocol.decode import Malformed
 MAX_FRAME = 1024 * 1024
 """Bytes that a frame from the server may have."""
 
+OUT_OF_TIME = frozenset({9, 10})
+"""OpenSSL's codes of a certificate that is not yet, or no longer, valid."""
+
+UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
+"""OpenSSL's codes of a certificate that nobody vouches for who is trusted here."""
+
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
 """OpenSSL's reasons where the peer speaks something else than TLS."""
 
@@ -61,7 +67,8 @@ class Over(Exception):
         if isinstance(error, trio.TooSlowError):
             return cls("the server doesn't answer")
         if isinstance(error, ssl.SSLCertVerificationError):
-            return cls(f"the server's certificate is not trusted here: {error.verify_message}", cause=error)
+            clock = ", or this machine's clock is wrong" if error.verify_code in OUT_OF_TIME else ""
+            return cls(f"the server's certificate is not trusted here: {error.verify_message}{clock}", cause=error)
         if isinstance(error, ssl.SSLError):
             plain = error.reason in NO_TLS
             return cls("it answers without TLS: is its address http://?" if plain else str(error), cause=error)

@@ -93,8 +93,13 @@ def load(file: Path | None, overrides: Mapping[str, object]) -> Config:
 
 
 def default_file() -> Path | None:
-    """The file of the working directory, if there is one."""
-    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+    """Return the file of the working directory, if there is one. Raises ConfigError where that is closed to us."""
+    try:
+        return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+    except OSError as error:  # as of root's folder, under sudo
+        raise ConfigError(
+            f"./{DEFAULT_FILE}: cannot be looked for: {error.strerror}: give --config, or change to another folder"
+        ) from None
 
 
 def read(file: Path | None, overrides: Mapping[str, object], environment: Mapping[str, str]) -> Loaded:

@@ -59,7 +59,7 @@ def _data_folder(settings: Config) -> Iterator[Finding]:
         yield Finding("warning", "data folder", f"{path}: not there yet; chatd init makes it")
     elif not path.is_dir():
         yield Finding("wrong", "data folder", f"{path}: is not a folder")
-    elif why := objection(path):
+    elif why := objection(path) or objection(path / lock.NAME):
         yield Finding("wrong", "data folder", why)
     elif wrong := list(exposed("data folder", path, f"chmod 700 {path}")):
         yield from wrong

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from chatd.config import DEFAULT_FILE, Loaded
 from storage.contract import StoreError
+from storage.sqlite.access import require_folder
 
 OWN = (
     "chatd.db", "chatd.db-wal", "chatd.db-shm", "chatd.lock", "chatd.toml", "control.sock", "secret", "files",
@@ -22,6 +23,8 @@ def may_make(loaded: Loaded, *, development: bool) -> bool:
     if not config.database_is_file():
         return development
     path, folder = config.database_path(), config.data_path()
+    for each in (folder, path.parent):
+        require_folder(each)
     if path.exists():
         return development  # an empty file is what a full disk, or a copy that failed, leaves
     if folder.is_dir() and path.parent == folder and (foreign := _foreign(folder)):

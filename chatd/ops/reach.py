@@ -14,6 +14,7 @@ from chatd.admin.ports import DirectPort
 from chatd.admin.verbs import Answer, Verb, VerbFailed
 from chatd.config import Config, Loaded
 from storage.contract import Store, StoreError, Unavailable
+from storage.sqlite.access import require_folder
 
 from .first_start import may_make
 from .lock import Held, Lock, not_taken
@@ -55,6 +56,11 @@ def opened(loaded: Loaded, *, new: bool = False, upgrade: bool = False) -> Itera
     """The store, for this process alone. `new`, `upgrade`: as for `open_store`. Raises Held and VerbFailed."""
     config = loaded.config
     file = config.database_path() if config.database_is_file() else None
+    try:
+        for folder in (config.data_path(), *([file.parent] if file is not None else [])):
+            require_folder(folder)
+    except StoreError as error:
+        raise VerbFailed(str(error)) from None
     if file is not None and not (new or file.exists()):
         raise VerbFailed(f"there is no database {file}: look at --data, or make one with `chatd init`")
     try:

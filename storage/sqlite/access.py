@@ -20,25 +20,37 @@ def files_of(path: Path) -> list[Path]:
     return [file for file in every if file.exists()]
 
 
-def require_access(path: Path) -> None:
-    """Raise StoreError, for people, where this user can't read and write a file of the store, or its folder."""
-    folder = path.parent
+def require_folder(folder: Path) -> None:
+    """Raise StoreError, for people, where this user can't work in the folder. One that isn't there may be made."""
+    if why := objection(folder):
+        raise StoreError(why)
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: is not a folder, and cannot hold the database")
+
+
+def require_access(path: Path) -> None:
+    """Raise StoreError, for people, where this user can't read and write a file of the store, or its folder."""
+    require_folder(path.parent)
     if path.is_dir():
         raise StoreError(f"{path}: is a folder, not a database")
-    for each in (folder, *files_of(path)):
+    for each in files_of(path):
         if why := objection(each):
             raise StoreError(why)
 
 
 def objection(path: Path) -> str | None:
     """Return why this user can't read and write what is at `path`, for people; None where it can, or nothing is."""
-    folder = path.is_dir()
-    if not path.exists() or _may(path, os.R_OK | os.W_OK | (os.X_OK if folder else 0)):
+    asking = _user(os.geteuid())
+    try:
+        seen = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    seen = path.stat()
-    mode, owner, asking = stat.S_IMODE(seen.st_mode), _user(seen.st_uid), _user(os.geteuid())
+    except OSError as error:  # a folder above it that is closed to us
+        return f"{path}: the user {asking} may not look there: {error.strerror}"
+    folder = stat.S_ISDIR(seen.st_mode)
+    if _may(path, os.R_OK | os.W_OK | (os.X_OK if folder else 0)):
+        return None
+    mode, owner = stat.S_IMODE(seen.st_mode), _user(seen.st_uid)
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         mend = "its file system is mounted read-only"
     elif seen.st_uid != os.geteuid():

@@ -19,7 +19,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.contract import StoreError, Unavailable
 from storage.search import fold
 
-from .access import mend_side_files, require_access
+from .access import mend_side_files, require_access, require_folder
 from .inspection import inspect, refusal
 from .schema import migrate
 from .search import prepare
@@ -87,8 +87,9 @@ class SqliteFile:
         for _ in range(self._places):
             self._readers.put(None)
         try:
+            require_folder(path.parent)
             mend_side_files(path)
-            require_access(path)  # the folder's, too, before anything is made in it
+            require_access(path)
             self._make_file(new=new)
             found = inspect(path)
             if why := refusal(found, new=new, upgrade=upgrade):

@@ -23,7 +23,7 @@ from support.terminals import terminal, window
 
 
 def copy_of(store: MemoryStore) -> MemoryStore:
-    made = MemoryStore(epoch="copied", development=True)
+    made = MemoryStore(epoch=store.epoch, development=True)
     lock = type(threading.Lock()), type(threading.RLock())
     for name, value in vars(store).items():
         if not isinstance(value, lock):
@@ -31,7 +31,10 @@ def copy_of(store: MemoryStore) -> MemoryStore:
     return made
 
 
-async def test_restored_backup_is_shown_at_once_though_its_numbers_are_lower(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("new_epoch", [True, False])
+async def test_restored_backup_is_shown_at_once_though_its_numbers_are_lower(
+    new_epoch: bool, autojump_clock: MockClock
+) -> None:
     store = MemoryStore(epoch="a", development=True)
     async with daemon(store=store) as first:
         bo = await first.connect("den-1", role="dentist", name="Bo")
@@ -40,7 +43,8 @@ async def test_restored_backup_is_shown_at_once_though_its_numbers_are_lower(aut
         for n in (1, 2):
             await bo.ask("message.send", conversation=conversation, client_id=f"b-{n}", body=f"n{n}.")
         restored = copy_of(store)
-        restored.commit([BeginLineage("b")])
+        if new_epoch:
+            restored.commit([BeginLineage("b")])
         for n in (3, 4, 5):
             await bo.ask("message.send", conversation=conversation, client_id=f"b-{n}", body=f"lost{n}.")
         async with terminal(first, "pat-1", "den-1") as ada, daemon(store=restored) as second:
@@ -111,6 +115,15 @@ def test_address_of_the_settings_is_one_to_connect_to(config: Config, url: str) 
 )
 def test_network_error_is_told_in_words(error: OSError, words: str) -> None:
     assert Over.by(error).reason == words
+
+
+def test_certificate_out_of_time_hints_at_the_clock() -> None:
+    for code, hinted in ((9, True), (10, True), (18, False), (62, False)):
+        error = ssl.SSLCertVerificationError(1, "[SSL] verify failed")
+        error.verify_code, error.verify_message = code, "it is so"
+        reason = Over.by(error).reason
+        assert reason.startswith("the server's certificate is not trusted here: it is so")
+        assert reason.endswith("this machine's clock is wrong") == hinted
 
 
 async def test_address_where_nobody_listens_and_name_that_is_unknown_are_told_in_words() -> None:

@@ -1,6 +1,7 @@
 """Where a new database may be made, and where one that is missing is a loss; and which commands change a version."""
 
 import os
+import pwd
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from storage.contract import StoreError
 from storage.sqlite import SqliteStore
 from storage.sqlite.inspection import inspect
 from support.process import run, running
+from support.users import NOBODY, as_another, reachable_folder
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +181,40 @@ def test_older_file_is_upgraded_by_the_command_for_it(tmp_path: Path) -> None:
     path = older_file()
     assert "upgraded (m004_search" in run("db", "upgrade", cwd=tmp_path).stdout
     assert inspect(path).pending == ()
+
+
+# -- files of another user --
+
+
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "0"), ("user", "list"), ("check", "--port", "0"), ("db", "upgrade")]
+)
+@pytest.mark.parametrize("closed", ["chatd.db", "chatd.lock", ".", ".."])
+def test_folder_or_file_of_another_user_is_named_by_each_command(
+    words: tuple[str, ...], closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = pwd.getpwuid(NOBODY).pw_name
+    with reachable_folder() as here, reachable_folder() as above:
+        data = above / "data"
+        with as_another():
+            SqliteStore(data / "chatd.db", new_epoch=lambda: "e").close()
+            (data / "chatd.lock").touch()
+        foreign = (data / closed).resolve()
+        os.chown(foreign, 0, 0)
+        foreign.chmod(0o700 if foreign.is_dir() else 0o600)
+        somebodys_folder()
+        chatd(*words, "--data", "data")  # loads what that user could not load from here
+        with as_another():
+            blind = chatd(*words, "--data", str(data))
+            monkeypatch.chdir(here)
+            done = chatd(*words, "--data", str(data))
+        monkeypatch.chdir("/")
+    assert (blind.exit_code, "./chatd.toml: cannot be looked for: Permission denied" in blind.stderr) == (2, True)
+    assert done.exit_code == (1 if words[0] == "check" else 2)
+    assert "Traceback" not in done.output
+    if closed == "..":  # nothing can be seen of what is in it
+        assert f"the user {name} may not look there: Permission denied" in done.output
+    else:
+        what = "folder" if closed == "." else "file"
+        assert f"{foreign}: the user {name} may not read and write this {what} (mode 0" in done.output
+        assert "owner root" in done.output

@@ -85,9 +85,9 @@ def chat(
 
 def _server_of(settings: Settings) -> str:
     """Return the address of the daemon that the settings file describes, for this machine."""
-    if settings.file is None and default_file() is None:
-        return DEFAULT_SERVER  # variables like PORT alone are as likely another program's
     try:
+        if settings.file is None and default_file() is None:
+            return DEFAULT_SERVER  # variables like PORT alone are as likely another program's
         config = settings.load()
     except ConfigError as error:
         fail(str(error))

@@ -33,6 +33,7 @@ from chatd.client import (
     TypingChanged,
     connect,
 )
+from chatd.client.line import UNKNOWN_ISSUER
 from chatd.client.replica import Status
 from protocol.codes import ErrorCode
 from protocol.objects import Message, Role
@@ -246,7 +247,7 @@ class Chat:
                     waiting = True
                     self._note(f"there is no {self.other} yet; waiting for {self.other} to appear ...")
                 await trio.sleep(error.retry_after or RETRY_S)
-        if self._epoch not in (None, self.client.replica.epoch):
+        if self._epoch is not None and (self._epoch != self.client.replica.epoch or self._went_back(conversation)):
             self._note("the server went back to a backup; what follows is what it has now")
         self._epoch = self.client.replica.epoch
         self._note(f"you talk to {self._name(self.other)}; /quit ends, /help lists what else there is")
@@ -334,7 +335,7 @@ class Chat:
                     self._note(f"no connection to {self.server} ({printable(event.reason, ' ')}), trying again ...")
                 self._offline = True
             case ConversationChanged(conversation=self._conversation):
-                if event.dropped or self.client.replica.epoch != self._epoch:
+                if event.dropped or self._is_another_history():
                     self._conversation = None
                     self._found = trio.Event()
                     nursery.start_soon(self._find)
@@ -351,9 +352,17 @@ class Chat:
         """Raise Closed where TLS failed before there ever was a connection: trying again won't mend that."""
         if self._met or not isinstance(event.cause, ssl.SSLError):
             return
-        untrusted = isinstance(event.cause, ssl.SSLCertVerificationError)
+        untrusted = getattr(event.cause, "verify_code", None) in UNKNOWN_ISSUER
         hint = "; for one of your own making give --ca FILE, with it or its issuer's" if untrusted else ""
         raise Closed(f"{event.reason}{hint}")
+
+    def _is_another_history(self) -> bool:
+        """Return True if what is on the screen is not what the server has: a backup was restored."""
+        return self.client.replica.epoch != self._epoch or self._went_back(self._conversation)
+
+    def _went_back(self, conversation: str | None) -> bool:
+        held = self.client.conversation(conversation or "")
+        return held is not None and held.last_seq < self._shown
 
     async def _update(self, event: ConversationChanged) -> None:
         held = self.client.conversation(event.conversation)
