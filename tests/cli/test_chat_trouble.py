@@ -200,5 +200,5 @@ def test_chat_with_a_token_of_another_server_says_so(tmp_path: Path) -> None:
             )
 
     done = trio.run(talk)
-    assert (done.returncode, done.stdout) == (2, "-- not sent: 1 message\n")
+    assert done.returncode == 2
     assert done.stderr.endswith(": the token was not issued by this server\n")
