@@ -54,7 +54,7 @@ def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[]
     config = loaded.config
     notifier = Notifier.from_environment()
     if development:
-        _check_development(config, exposed=exposed)
+        _check_development(loaded, exposed=exposed)
     try:
         encryption = tls.load(config.tls)
     except tls.BadCertificate as error:
@@ -162,15 +162,15 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _check_development(config: Config, *, exposed: bool) -> None:
+def _check_development(loaded: Loaded, *, exposed: bool) -> None:
     for variable in ("NODE_ENV", "CHATD_ENV"):
         if os.environ.get(variable, "").strip().lower() == "production":
             raise CannotServe(f"--dev: refused, as {variable} says production; unset it, or start without --dev")
     if exposed:
         log.warning("development mode is open to other machines: anybody who reaches this port can be anyone")
-    elif not _is_loopback(config.server.host):
+    elif not _is_loopback(loaded.config.server.host):
         raise CannotServe(
-            f"--dev: host {config.server.host} is not this machine's loopback; "
+            f"--dev: {listening_place(loaded)}: not this machine's loopback; "
             "use --host 127.0.0.1, or --dev-expose where everybody on the network may read everything"
         )
 

@@ -84,6 +84,8 @@ def test_host_of_the_environment_is_named_as_such() -> None:
     done = run("serve", "--port", "0", cwd=Path.cwd(), env=env)
     assert done.returncode == 2
     assert "192.0.2.1 port 0 (the host is from the variable HOSTNAME): this machine has no such address" in done.stderr
+    dev = run("serve", "--dev", "--port", "0", cwd=Path.cwd(), env=env).stderr
+    assert "--dev: 192.0.2.1 port 0 (the host is from the variable HOSTNAME): not this machine's loopback" in dev
     assert "(the host is from the variable HOSTNAME)" in run("check", "--port", "0", cwd=Path.cwd(), env=env).stdout
 
 
