@@ -70,7 +70,7 @@ def store_of_a_real_clinic(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (unwritable_folder, ["cannot be locked for this daemon", "/data"]),
+        (unwritable_folder, ["/data: ", "folder"]),
         (database_that_is_none, ["data/chatd.db", "cannot be read as the database"]),
         (newer_schema, ["data/chatd.db", "newer version", "m999_telepathy"]),
         (store_of_a_real_clinic, ["data/chatd.db", "not made in development mode"]),
