@@ -1,7 +1,5 @@
 // axe-core finds nothing on any screen, and the whole flow works by keyboard alone.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { test } from "node:test";
 import {
   ADA,
@@ -18,24 +16,9 @@ import {
   visitor,
   write,
 } from "./harness.mjs";
+import { axe } from "./axe.mjs";
 
 const world = setUp();
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-
-async function axe(page, screen) {
-  await page.waitForTimeout(300); // transitions and late effects
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(
-    (values) => window.axe.run(document, { runOnly: { type: "tag", values } }),
-    TAGS,
-  );
-  const found = violations.map(
-    ({ id, nodes }) =>
-      `${screen}: ${id}: ${nodes.map(({ target, html }) => `${target} ${html.slice(0, 160)}`).join("; ")}`,
-  );
-  assert.deepEqual(found, []);
-}
 
 for (const [look, options] of [
   ["light", { colorScheme: "light" }],

@@ -10,7 +10,9 @@ const WRITE_EVERY_MS = 300;
 
 /** What was typed and not sent, by conversation; kept in storage, the same in all tabs. */
 export class Drafts {
-  readonly all = new Store<ReadonlyMap<Id, Draft> | null>(() => (this.ready ? new Map(this.drafts) : null));
+  readonly all = new Store<ReadonlyMap<Id, Draft> | null>(() =>
+    this.ready || this.drafts.size ? new Map(this.drafts) : null,
+  );
   private readonly drafts = new Map<Id, Draft>();
   private readonly unwritten = new Set<Id>();
   private user: Id | null = null;

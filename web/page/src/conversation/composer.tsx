@@ -40,6 +40,10 @@ export function Composer({
     writing.submit();
     field.current?.focus();
   };
+  // The button that had the focus is gone; a phone's keyboard stays away.
+  const refocus = () => {
+    if (matchMedia("(hover: hover)").matches) field.current?.focus();
+  };
   const attach = (files: readonly File[]) => {
     attaching.add(files);
     field.current?.focus();
@@ -53,9 +57,8 @@ export function Composer({
           {words.tooLong(excess.length, excess.limit)}
         </p>
       )}
-      {!editing && <StagedFiles attaching={attaching} />}
+      {!editing && <StagedFiles attaching={attaching} onLess={refocus} />}
       <div className="composer-line">
-        {!editing && <AttachButtons onFiles={attach} />}
         <MessageField
           field={field}
           value={value}
@@ -67,6 +70,7 @@ export function Composer({
           }}
           onFiles={editing ? null : attaching.add}
         />
+        {!editing && <AttachButtons onFiles={attach} />}
         <button
           type="submit"
           className="button primary send"

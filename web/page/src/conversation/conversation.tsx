@@ -1,7 +1,7 @@
 /** One conversation: who it is with, what was said, what is about to be said. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { ChatError, type ConversationSnapshot, type TimelineItem } from "@chatd/client";
+import { ChatError, type ConversationSnapshot, type OutboxItem, type TimelineItem } from "@chatd/client";
 import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
 import { useAttaching, useDrop } from "../files/attaching.js";
@@ -14,6 +14,7 @@ import { History } from "./history.js";
 import type { MessageDuties } from "./message.js";
 import { MessageMenu } from "./message-menu.js";
 import { TypingLine } from "./typing-line.js";
+import { WaitingRow } from "./waiting-row.js";
 
 export function Conversation({
   id,
@@ -67,7 +68,7 @@ export function Conversation({
           onLeave={focusComposer}
         />
       ) : (
-        <NoHistory removed={removed} problem={problem} />
+        <NoHistory removed={removed} problem={problem} outbox={snapshot.outbox} />
       )}
       <div className="foot">
         <TypingLine snapshot={snapshot} />
@@ -157,7 +158,27 @@ function useMenu(
   return { menu, openMenu };
 }
 
-function NoHistory({ removed, problem }: { removed: boolean; problem: boolean }) {
+/** Not loaded yet, or not the user's any more; what they have just written is to be seen all the same. */
+function NoHistory({
+  removed,
+  problem,
+  outbox,
+}: {
+  removed: boolean;
+  problem: boolean;
+  outbox: readonly OutboxItem[];
+}) {
+  if (!removed && outbox.length > 0) {
+    return (
+      <div className="history grow" role="log" aria-label={words.messages} aria-live="off">
+        <div className="history-content">
+          {outbox.map((item) => (
+            <WaitingRow key={item.key} item={item} first />
+          ))}
+        </div>
+      </div>
+    );
+  }
   if (!removed) return <div className="centred grow">{problem && <p className="quiet">{words.loadFailed}</p>}</div>;
   return (
     <div className="centred grow">

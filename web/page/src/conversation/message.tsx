@@ -89,7 +89,7 @@ function SystemRow({ item, current }: { item: TimelineItem; current: boolean }) 
   );
 }
 
-function Bubble({ item, quoted, users, duties }: MessageProps) {
+function Bubble({ item, quoted, current, users, duties }: MessageProps) {
   const { message, own, status } = item;
   const at = Date.parse(message.sent_at);
   const deleted = message.deleted_at != null;
@@ -98,7 +98,7 @@ function Bubble({ item, quoted, users, duties }: MessageProps) {
       {message.reply_to != null && !deleted && (
         <Quote seq={message.reply_to} quoted={quoted} users={users} onPress={duties.jumpTo} />
       )}
-      {message.attachments.length > 0 && <Attachments attachments={message.attachments} />}
+      {message.attachments.length > 0 && <Attachments attachments={message.attachments} focusable={current} />}
       <div className="bubble-text">
         {deleted ? <div className="body">{words.deleted}</div> : message.body && <Body text={message.body} />}
         <span className="meta">

@@ -7,6 +7,7 @@ import { useDraft, useReadable } from "../hooks.js";
 import { words } from "../words.js";
 
 const DEFAULT_MAX_CHARS = 10_000;
+const NO_FILES: readonly StagedFile[] = [];
 
 export interface Writing {
   readonly value: string;
@@ -43,10 +44,10 @@ export function useWriting(
   const text = draft?.text ?? "";
   const replyTo = draft?.replyTo ?? null;
   const value = item ? edit.text : text;
-  const excess = excessOf(value, limits?.max_body_chars ?? DEFAULT_MAX_CHARS);
+  const limit = limits?.max_body_chars ?? DEFAULT_MAX_CHARS;
+  const excess = excessOf(value, limit);
 
-  const refused = !item && staged.some(({ state }) => state === "failed");
-  const ready = excess === null && !refused && (value.trim() !== "" || (!item && staged.length > 0));
+  const ready = isReady(value, item ? NO_FILES : staged, limit);
 
   const change = (next: string) => {
     if (item) {
@@ -63,12 +64,11 @@ export function useWriting(
     else if (replyTo !== null) client.setDraft(id, text, null);
   };
   const submit = () => {
-    if (!ready) return;
     if (!item) {
-      client.send(id, text.trim(), { replyTo });
-      onSent();
+      if (sendDraft(client, id, limit)) onSent();
       return;
     }
+    if (!ready) return;
     edit.forget();
     onEdited();
     save(client, item, value.trim()).catch((error: unknown) => {
@@ -94,6 +94,20 @@ function useEdited(item: TimelineItem | null) {
 
 async function save(client: Client, { message, seq }: TimelineItem, body: string): Promise<void> {
   if (body !== message.body) await client.edit(message.conversation, seq, body);
+}
+
+/** Sends the draft as it is now, not as it was last drawn: two presses in a row send it once. */
+function sendDraft(client: Client, id: string, limit: number): boolean {
+  const draft = client.drafts.getSnapshot()?.get(id);
+  const text = draft?.text.trim() ?? "";
+  if (!isReady(text, client.staged.getSnapshot().get(id) ?? NO_FILES, limit)) return false;
+  client.send(id, text, { replyTo: draft?.replyTo ?? null });
+  return true;
+}
+
+function isReady(text: string, files: readonly StagedFile[], limit: number): boolean {
+  const refused = files.some(({ state }) => state === "failed");
+  return excessOf(text, limit) === null && !refused && (text.trim() !== "" || files.length > 0);
 }
 
 function excessOf(value: string, limit: number): Writing["excess"] {

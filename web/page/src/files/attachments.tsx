@@ -8,7 +8,14 @@ import { Lightbox } from "./lightbox.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 
-export function Attachments({ attachments }: { attachments: readonly Attachment[] }) {
+export function Attachments({
+  attachments,
+  focusable,
+}: {
+  attachments: readonly Attachment[];
+  /** The message is the tab stop of the history, and so are its files. */
+  focusable: boolean;
+}) {
   const [shown, setShown] = useState<string | null>(null);
   const pictures = attachments.filter((file) => kindOf(file) === "picture");
   const at = pictures.findIndex(({ id }) => id === shown);
@@ -16,7 +23,7 @@ export function Attachments({ attachments }: { attachments: readonly Attachment[
     <ul className="attachments">
       {attachments.map((file) => (
         <li key={file.id}>
-          <Shown file={file} onPress={setShown} />
+          <Shown file={file} tab={focusable ? 0 : -1} onPress={setShown} />
         </li>
       ))}
       {at >= 0 && (
@@ -37,18 +44,18 @@ export function Attachments({ attachments }: { attachments: readonly Attachment[
 
 /** A file never changes: what plays goes on, whatever becomes of the message around it. */
 const Shown = memo(
-  function Shown({ file, onPress }: { file: Attachment; onPress: (id: string) => void }) {
+  function Shown({ file, tab, onPress }: { file: Attachment; tab: 0 | -1; onPress: (id: string) => void }) {
     const [failed, setFailed] = useState(false);
     const kind = kindOf(file);
     const fail = () => {
       setFailed(true);
     };
-    if (failed) return <Card file={file} kind={kind} />;
-    if (kind === "picture") return <Picture file={file} onPress={onPress} onFail={fail} />;
+    if (failed) return <Card file={file} kind={kind} tab={tab} />;
+    if (kind === "picture") return <Picture file={file} tab={tab} onPress={onPress} onFail={fail} />;
     if ((kind === "video" || kind === "audio") && !cannotPlay(kind, file.type)) {
-      return <Player file={file} kind={kind} onFail={fail} />;
+      return <Player file={file} kind={kind} tab={tab} onFail={fail} />;
     }
-    return <Card file={file} kind={kind} />;
+    return <Card file={file} kind={kind} tab={tab} />;
   },
-  (before, after) => before.file.id === after.file.id,
+  (before, after) => before.file.id === after.file.id && before.tab === after.tab,
 );

@@ -10,10 +10,12 @@ const UNKNOWN = { width: 240, height: 180 };
 /** A small picture in a box that is there before it; a press shows it large. */
 export function Picture({
   file,
+  tab,
   onPress,
   onFail,
 }: {
   file: Attachment;
+  tab: 0 | -1;
   onPress: (id: string) => void;
   onFail: () => void;
 }) {
@@ -24,6 +26,7 @@ export function Picture({
     <button
       type="button"
       className="picture"
+      tabIndex={tab}
       aria-label={words.showPicture(name)}
       onClick={() => {
         onPress(id);

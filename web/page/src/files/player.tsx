@@ -10,7 +10,17 @@ const LINK_AGE_MS = 280_000;
 const UNKNOWN = { width: 320, height: 180 };
 
 /** The browser's own player; nothing plays by itself, and what this browser can't decode says so. */
-export function Player({ file, kind, onFail }: { file: Attachment; kind: "video" | "audio"; onFail: () => void }) {
+export function Player({
+  file,
+  kind,
+  tab,
+  onFail,
+}: {
+  file: Attachment;
+  kind: "video" | "audio";
+  tab: 0 | -1;
+  onFail: () => void;
+}) {
   const [round, setRound] = useState(0);
   const [began] = useState(() => Date.now());
   const url = useFileUrl(file, "whole", { round });
@@ -21,6 +31,7 @@ export function Player({ file, kind, onFail }: { file: Attachment; kind: "video"
   const common = {
     src: url ?? undefined,
     controls: true,
+    tabIndex: tab,
     preload: "metadata",
     "aria-label": words.playOf(file.name),
     onError: failed,

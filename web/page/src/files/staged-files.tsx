@@ -9,7 +9,14 @@ import { isPicture } from "./kinds.js";
 import { sizeOf } from "./size.js";
 
 /** Beside the draft: each can be taken away. */
-export function StagedFiles({ attaching: { staged, refused, remove, dismiss } }: { attaching: Attaching }) {
+export function StagedFiles({
+  attaching: { staged, refused, remove, dismiss },
+  onLess,
+}: {
+  attaching: Attaching;
+  /** One was taken away. */
+  onLess: () => void;
+}) {
   if (staged.length + refused.length === 0) return null;
   return (
     <ul className="staged" aria-label={words.attachedFiles}>
@@ -19,6 +26,7 @@ export function StagedFiles({ attaching: { staged, refused, remove, dismiss } }:
           file={file}
           onRemove={() => {
             remove(file.key);
+            onLess();
           }}
         />
       ))}
@@ -34,6 +42,7 @@ export function StagedFiles({ attaching: { staged, refused, remove, dismiss } }:
             label={words.dismiss}
             onPress={() => {
               dismiss(key);
+              onLess();
             }}
           />
         </li>
