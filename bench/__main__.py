@@ -12,7 +12,7 @@ import msgspec
 from bench import report, servers
 from bench.machine import inspect
 from bench.report import Measured
-from bench.socketio import Pairs
+from bench.socketio import ChatClient, Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
 from chatd.bench.peer import Address, Lost
@@ -29,11 +29,20 @@ WARM_UP_S = 1.5
 @click.option("--seconds", default=4.0, show_default=True, type=click.FloatRange(min=0.1), help="Length of a turn.")
 @click.option("--turns", default=5, show_default=True, type=click.IntRange(min=1), help="Turns for each server.")
 @click.option("--receipts", is_flag=True, help="Also chatd with receivers that report each message delivered.")
+@click.option("--socketio", is_flag=True, help="Also chatd with clients that speak Socket.IO, as the relay's do.")
 @click.option("--disk", default=".", type=click.Path(exists=True, file_okay=False), help="Folder for chatd's data (.)")
 @click.option("--json", "file", type=click.Path(dir_okay=False), help="Also write all numbers to this file.")
 @click.option("--smoke", is_flag=True, help="One turn of at most a second: shows that everything runs, not how fast.")
 def main(
-    pairs: int, window: int, seconds: float, turns: int, receipts: bool, disk: str, file: str | None, smoke: bool
+    pairs: int,
+    window: int,
+    seconds: float,
+    turns: int,
+    receipts: bool,
+    socketio: bool,
+    disk: str,
+    file: str | None,
+    smoke: bool,
 ) -> None:
     """Measure chatd against a Socket.IO relay that stores nothing."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end with this program
@@ -52,6 +61,8 @@ def main(
             raise click.ClickException(str(error)) from None
         if receipts:
             columns[report.RECEIPTS] = columns[report.CHATD]
+        if socketio:
+            columns[report.SOCKETIO] = columns[report.CHATD]
 
         machine = inspect(folder, with_relay=report.RELAY in columns)
         click.echo("\n".join(report.surroundings(machine)))
@@ -92,7 +103,13 @@ def main(
 def loaded(column: str, server: Server, workload: Workload) -> Measured:
     """Load a server for one turn."""
     address = Address.of(server.url)
-    crowd: Crowd = Pairs(address, workload) if column == report.RELAY else Conversations(address, workload, by_name)
+    crowd: Crowd
+    if column == report.RELAY:
+        crowd = Pairs(address, workload)
+    elif column == report.SOCKETIO:
+        crowd = Pairs(address, workload, ChatClient)
+    else:
+        crowd = Conversations(address, workload, by_name)
     job = Job(server=server.url, private=True, workload=workload, pid=server.pid)
     try:
         figures = run(job, crowd, lambda _: None)

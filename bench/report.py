@@ -8,7 +8,7 @@ import attrs
 from bench.machine import Machine
 from chatd.bench.figures import Figures
 
-RELAY, CHATD, RECEIPTS = "relay", "chatd", "chatd+receipts"
+RELAY, CHATD, RECEIPTS, SOCKETIO = "relay", "chatd", "chatd+receipts", "chatd+socketio"
 
 
 @attrs.frozen(kw_only=True)

@@ -1,6 +1,7 @@
-"""Connections of a load that speak Socket.IO 4, as `relay/server.mjs` does."""
+"""Connections of a load that speak Socket.IO 4: to `relay/server.mjs`, and with the same load to chatd."""
 
 import json
+import secrets
 from typing import Any
 
 import msgspec
@@ -25,6 +26,14 @@ class Client(Talker):
         self._body = body
         self.conversation = ""
 
+    def who(self) -> dict[str, str]:
+        """Return what says who it is."""
+        return {"user": self.user}
+
+    def is_message(self, event: bytes) -> bool:
+        """Whether an event is a message; nothing else comes from the relay."""
+        return bool(event)
+
     async def open(self, other: str) -> None:
         """Find or make the conversation with another user."""
         (reply,) = json.loads(await self.ask({"with": other}))
@@ -38,8 +47,8 @@ class Client(Talker):
         return _emit(number, "open", fields)
 
     def receive(self, payload: bytes) -> None:
-        if payload.startswith(b"42"):  # an event: a message, which the relay sends to its sender, too
-            self.load.delivered += self._receives
+        if payload.startswith(b"42"):  # an event: a message, which its sender gets, too
+            self.load.delivered += self._receives and self.is_message(payload)
         elif payload.startswith(b"43"):  # an acknowledgement
             data = payload.index(b"[")
             number = int(payload[2:data])
@@ -50,7 +59,7 @@ class Client(Talker):
         elif payload.startswith(b"2"):  # a ping
             self.push(frame(b"3"))
         elif payload.startswith(b"0"):  # the transport is open
-            self.push(frame(b"40" + msgspec.json.encode({"user": self.user})))
+            self.push(frame(b"40" + msgspec.json.encode(self.who())))
         elif payload.startswith(b"40"):
             self.answer(HELLO, payload)
         else:
@@ -61,19 +70,45 @@ def _emit(number: int, event: str, data: dict[str, Any]) -> bytes:
     return frame(b"42%d" % number + msgspec.json.encode((event, data)))
 
 
-class Pairs:
-    """The load of the relay: the `Crowd` of its pairs. There is nothing to check: it numbers nothing, keeps nothing."""
+class ChatClient(Client):
+    """The same towards chatd, in the words of docs/socketio.md."""
 
-    def __init__(self, address: Address, workload: Workload) -> None:
+    run = secrets.token_hex(4)  # a client id counts for good, over all runs
+
+    def who(self) -> dict[str, str]:
+        return {"userId": self.user, "role": "staff"}
+
+    def is_message(self, event: bytes) -> bool:
+        return event.startswith(b'42["new_message"')
+
+    async def open(self, other: str) -> None:
+        (reply,) = json.loads(await self.ask({"targetUserId": other}))
+        self.conversation = reply["conversationId"]
+        type(self).run = secrets.token_hex(4)
+
+    def message(self, number: int) -> bytes:
+        client_id = f"{self.run}.{self.user}.{number}"
+        fields = {"conversationId": self.conversation, "clientId": client_id, "content": self._body}
+        return _emit(number, "send_message", fields)
+
+    def request(self, number: int, fields: dict[str, Any]) -> bytes:
+        return _emit(number, "create_conversation", fields)
+
+
+class Pairs:
+    """The load of Socket.IO servers: the `Crowd` of pairs. There is nothing to check: the relay keeps nothing."""
+
+    def __init__(self, address: Address, workload: Workload, client: type[Client] = Client) -> None:
         self._address = address
         self._workload = workload
+        self._client = client
 
     async def gather(self, load: Load, wires: Wires) -> list[Talker]:
         body = text_of(self._workload.body_bytes)
         senders: list[Talker] = []
         for pair in range(self._workload.conversations):
-            sender = Client(load, f"p{pair}a", receives=False, body=body)
-            receiver = Client(load, f"p{pair}b", receives=True, body=body)
+            sender = self._client(load, f"p{pair}a", receives=False, body=body)
+            receiver = self._client(load, f"p{pair}b", receives=True, body=body)
             for client in (receiver, sender):
                 await connect(self._address, PATH, client, wires)
                 await client.reply_to(HELLO)

@@ -33,6 +33,9 @@ class Kind(StrEnum):
     NOOP = "6"
 
 
+_KINDS: Final = {kind.value: kind for kind in Kind}  # a third of the cost of asking the enum
+
+
 class BrokenPacket(ValueError):
     """Bytes that are no packet, or a payload that is none: the session ends."""
 
@@ -46,10 +49,10 @@ def decode(packet: str | bytes) -> tuple[Kind, str | bytes]:
     """Return the kind and the data of a packet from a WebSocket: bytes are a binary message. Raises BrokenPacket."""
     if isinstance(packet, bytes):
         return Kind.MESSAGE, packet
-    try:
-        return Kind(packet[:1]), packet[1:]
-    except ValueError:
-        raise BrokenPacket("an unknown kind of packet") from None
+    kind = _KINDS.get(packet[:1])
+    if kind is None:
+        raise BrokenPacket("an unknown kind of packet")
+    return kind, packet[1:]
 
 
 def decode_payload(body: bytes) -> list[tuple[Kind, str | bytes]]:
@@ -87,6 +90,8 @@ def split(payload: bytes) -> Sequence[bytes]:
 @lru_cache(maxsize=1)  # a message to many is framed once: they get it one after the other
 def frames(payload: bytes) -> bytes:
     """Return a payload of ours as WebSocket frames, one for each packet."""
+    if SEPARATOR not in payload and not payload.startswith(BINARY):
+        return text_frame(payload)
     return b"".join(_frames(payload))
 
 

@@ -66,7 +66,7 @@ class SocketIoDialect:
     def sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, seen: view.Seen) -> bytes:  # noqa: ARG002
         """Return the acknowledgement of a message that was sent."""
         asked = self.asked.pop(re, None)
-        return b"" if asked is None else asked.sent(self._encoded(seen, 0, ()))
+        return b"" if asked is None else asked.sent(self._encoded(seen, 0, (), is_new=True))
 
     def error(self, error: Error) -> bytes:
         """Return the event that tells of a failure where no acknowledgement was asked."""
@@ -106,21 +106,22 @@ class SocketIoDialect:
         everyone = event.participants.values()
         for place, message in enumerate(o.messages):
             if message.sender is not None or self.system:
-                name = "new_message" if message.seq > event.seq else "message_updated"
-                yield from self.emit(name, self._encoded(seen, place, everyone))
+                is_new = message.seq > event.seq
+                name = "new_message" if is_new else "message_updated"
+                yield from self.emit(name, self._encoded(seen, place, everyone, is_new=is_new))
         senders = {message.sender for message in o.messages}
         for row in seen.listed_for(viewer):
             if row.user not in senders and row.user not in o.entered and row.user not in o.left:
                 yield from self._status(row)
 
-    def _encoded(self, seen: view.Seen, place: int, everyone: Any) -> msgspec.Raw:
+    def _encoded(self, seen: view.Seen, place: int, everyone: Any, *, is_new: bool) -> msgspec.Raw:
         """Return a message of an outcome as JSON, made once for the event and the acknowledgement."""
         kept = seen.kept
         if kept is None:
             kept = seen.kept = {}
         found: msgspec.Raw | None = kept.get(place)
         if found is None:
-            shown = objects.message(seen.outcome.messages[place], everyone, self.ids)
+            shown = objects.message(seen.outcome.messages[place], everyone, self.ids, is_new=is_new)
             found = kept[place] = msgspec.Raw(msgspec.json.encode(shown))
         return found
 

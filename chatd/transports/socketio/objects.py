@@ -41,8 +41,10 @@ def time(ms: int | None) -> str | None:
     return None if ms is None else to_rfc3339(ms)
 
 
-def message(m: records.Message, participants: Iterable[records.Participant], ids: MessageIds) -> dict[str, Any]:
-    """Return a message, with its status as its sender would see it."""
+def message(
+    m: records.Message, participants: Iterable[records.Participant], ids: MessageIds, *, is_new: bool = False
+) -> dict[str, Any]:
+    """Return a message, with its status as its sender would see it; nobody has got one that is new."""
     ids.note(m)
     shown: dict[str, Any] = {
         "id": m.id,
@@ -50,9 +52,9 @@ def message(m: records.Message, participants: Iterable[records.Participant], ids
         "senderId": m.sender,
         "content": m.body,
         "clientId": None if (m.client_id or OWN_CLIENT_ID).startswith(OWN_CLIENT_ID) else m.client_id,
-        "replyToId": ids.of(m.conversation, m.reply_to),
-        "attachments": [attachment(a) for a in m.attachments],
-        "status": records.status_of(m, participants).upper(),
+        "replyToId": None if m.reply_to is None else ids.of(m.conversation, m.reply_to),
+        "attachments": [attachment(a) for a in m.attachments] if m.attachments else (),
+        "status": "SENT" if is_new else records.status_of(m, participants).upper(),
         "seq": m.seq,
         "createdAt": to_rfc3339(m.sent_at),
     }

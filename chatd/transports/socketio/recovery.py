@@ -49,10 +49,10 @@ class Log:
         """Keep a payload's packets; where they are too many, the oldest go."""
         if self.closed:
             return
-        for packet in payload.split(SEPARATOR):
-            self._packets.append(packet)
-            self._size += len(packet)
-            self._budget.held += len(packet)
+        self._packets.extend((payload,) if SEPARATOR not in payload else payload.split(SEPARATOR))
+        size = len(payload) - payload.count(SEPARATOR)
+        self._size += size
+        self._budget.held += size
         while self._packets and (self._size > LOG_BYTES or self._budget.held > self._budget.limit):
             self._drop()
             self._whole = False

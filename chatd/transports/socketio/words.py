@@ -57,6 +57,8 @@ class Words:
             if ours not in SERVER_EVENTS
         }
         self._form = form
+        self._done: dict[str, Any] = {"status": "success"} if form == "status" else {form: True}
+        self._heads: dict[str, bytes] = {}
         self.places = places
 
     def heard(self, event: str) -> str:
@@ -68,13 +70,15 @@ class Words:
         return [self._emit(namespace, name, data) for name in self._emitted[event]]
 
     def _emit(self, namespace: str, name: str, data: Any) -> bytes:
+        head = self._heads.get(namespace)
+        if head is None:
+            head = self._heads[namespace] = head_of(Kind.EVENT, namespace)
         place = self.places.next()
-        return text_packet(head_of(Kind.EVENT, namespace), [name, data] if place is None else [name, data, place])
+        return text_packet(head, (name, data) if place is None else (name, data, place))
 
     def ack(self, namespace: str, id: int, fields: Mapping[str, Any]) -> bytes:
         """Return the acknowledgement of something done."""
-        done: dict[str, Any] = {"status": "success"} if self._form == "status" else {self._form: True}
-        return text_packet(head_of(Kind.ACK, namespace, id), [done | dict(fields)])
+        return text_packet(head_of(Kind.ACK, namespace, id), ({**self._done, **fields},))
 
     def nack(self, namespace: str, id: int, error: Error) -> bytes:
         """Return the acknowledgement of something refused."""
