@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import attrs
 import msgspec
 import structlog
 
@@ -23,12 +22,14 @@ Fields = dict[str, Any]
 Serve = Callable[[ChatMember, Data], Awaitable[Fields]]
 
 
-@attrs.frozen
 class Sending:
     """A message under way, whose acknowledgement has this id, if any."""
 
-    member: ChatMember
-    ack: int | None
+    __slots__ = ("ack", "member")
+
+    def __init__(self, member: ChatMember, ack: int | None) -> None:
+        self.member = member
+        self.ack = ack
 
     def sent(self, message: msgspec.Raw) -> bytes:
         """Return the acknowledgement of a message that is new."""
@@ -172,15 +173,7 @@ class Events(Handle):
 
     def _read(self, member: ChatMember, packet: Packet) -> tuple[str, Data]:
         """Return our name of the event, and its first argument. Raises Refused."""
-        event, *arguments = packet.data
-        if _has_bytes(packet.data):
+        data = packet.data
+        if packet.is_binary:
             raise bad("binary data is not taken in events; upload files over HTTP")
-        return member.dialect.words.heard(str(event)), arguments[0] if arguments else None
-
-
-def _has_bytes(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_bytes, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_bytes, value))
-    return isinstance(value, bytes)
+        return member.dialect.words.heard(str(data[0])), data[1] if len(data) > 1 else None

@@ -47,12 +47,16 @@ RESERVED: Final = frozenset(
 
 @attrs.frozen(slots=False)  # made at half the cost
 class Packet:
-    """One packet. `data`: of an event its name and arguments, of an ack its arguments; `id`: of the ack, if wanted."""
+    """One packet. `data`: of an event its name and arguments, of an ack its arguments; `id`: of the ack, if wanted.
+
+    `is_binary`: it came with attachments, which are in the data.
+    """
 
     kind: Kind
     namespace: str = "/"
     data: Any = None
     id: int | None = None
+    is_binary: bool = attrs.field(default=False, eq=False)
 
 
 @attrs.frozen
@@ -68,7 +72,7 @@ class Incomplete:
         data = _filled(self.packet.data, attachments, used)
         if len(used) != self.attachments:
             raise BrokenPacket("an attachment has no place")
-        return attrs.evolve(self.packet, data=data)
+        return attrs.evolve(self.packet, data=data, is_binary=True)
 
 
 def decode(text: str) -> Packet | Incomplete:
