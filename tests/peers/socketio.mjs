@@ -36,6 +36,10 @@ async function ask(socket, { event, data, timeout, way = "ack" }) {
           error ? reject(error) : resolve({ values }),
         ),
       );
+    case "retried": // with the option `retries` an acknowledgement says first whether it was given up
+      return new Promise((resolve, reject) =>
+        socket.emit(event, data, (error, value) => (error ? reject(error) : resolve(value))),
+      );
     default:
       return new Promise((resolve) => socket.emit(event, data, resolve));
   }
