@@ -27,9 +27,11 @@ from typing import Any
 
 import attrs
 import trio
-import trio_websocket
 from trio.testing import wait_all_tasks_blocked
 
+from chatd.client.line import LineEnded
+from chatd.client.target import Target
+from chatd.client.websocket import WebSocketLine
 from chatd.testing.harness import Server
 from protocol.decode import decode_frame
 from protocol.types import is_id
@@ -93,28 +95,20 @@ class Peer:
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Read until the connection ends."""
-        self._stream = stream = self._server.dial()
+        self._stream = self._server.dial()
         async with trio.open_nursery() as nursery:
-            self._websocket = await trio_websocket.wrap_client_stream(
-                nursery,
-                stream,  # type: ignore[arg-type]  # any stream does
-                "localhost",
-                "/ws",
-                max_message_size=2**20,
-            )
+            self._line = await WebSocketLine.over(self._stream, Target.of("http://localhost"), nursery)
             task_status.started()
             try:
                 while True:
-                    text = await self._websocket.get_message()
-                    assert isinstance(text, str)
-                    self.take(text)
-            except trio_websocket.ConnectionClosed as closed:
-                self.code = closed.reason.code if closed.reason else None
+                    self.take(await self._line.receive())
+            except LineEnded as ended:
+                self.code = ended.code
 
     async def say(self, text: str) -> None:
         """Send a text frame."""
         self.note(text)
-        await self._websocket.send_message(text)
+        await self._line.send(text)
 
     async def vanish(self) -> None:
         """As when a cable is pulled."""
