@@ -16,7 +16,7 @@ UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mar
 
 # The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
 PAGE := chatd/http/page/index.html
-SOURCES := $(shell find web -type d \( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null | grep -v '^web/screenshots')
+SOURCES := $(shell find web -type d \( -name node_modules -o -name dist -o -name api \) -prune -o -type f -print 2>/dev/null | grep -v '^web/screenshots')
 $(PAGE): $(SOURCES) | $(VENV)/.made
 	@echo "Building the chat page ..."
 	@$(BIN)/python packaging/web.py build && touch $@ || echo "The page could not be built; http://.../ says what to do" >&2
@@ -47,7 +47,7 @@ test-page: $(VENV)/.dev $(PAGE)
 	else test "$$CHATD_TEST_STRICT" != 1 && echo "skipped: the journey of two people, there is no $(CHROMIUM) (apt install chromium)"; fi
 
 test-web: $(VENV)/.dev $(PAGE) ## every behaviour of the page in headless Chromium, its size, lint and types of web/
-	@for script in lint types size packages; do $(BIN)/python packaging/web.py run $$script || exit 1; done
+	@for script in lint types size packages api; do $(BIN)/python packaging/web.py run $$script || exit 1; done
 	@CHROMIUM=$(CHROMIUM) $(BIN)/python packaging/web.py run e2e
 
 measure-web: $(VENV)/.dev $(PAGE) ## how fast the page feels, in headless Chromium, beside its goals

@@ -4,7 +4,7 @@ import globals from "globals";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/node_modules/", "**/dist/", "client/src/protocol.gen.ts"] },
+  { ignores: ["**/node_modules/", "**/dist/", "api/", "client/src/protocol.gen.ts"] },
   js.configs.recommended,
   {
     files: ["**/*.ts", "**/*.tsx"],
