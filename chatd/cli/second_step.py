@@ -19,7 +19,9 @@ from .say import say
 @click.argument("id")
 @settings("data", "database")
 def set_up(settings: Settings, id: str) -> None:
-    """Have the user ID sign in by password and a code of an authenticator app. Their sessions end.
+    """Ask the user ID for a code of an app behind the password.
+
+    The app is one for authentication; the user's sessions end.
 
     Shows a QR code for the app, asks for the code that it shows then (at a terminal, else as the first line of standard
     input), and prints ten recovery codes, each good once in place of a code.
@@ -47,7 +49,10 @@ def set_up(settings: Settings, id: str) -> None:
 @click.argument("id")
 @settings("data", "database")
 def reset(settings: Settings, id: str) -> None:
-    """Take the second step of the user ID away, who has lost the app and the recovery codes. Their sessions end."""
+    """Take the second step away from the user ID.
+
+    For somebody who has lost the app and the recovery codes. Their sessions end.
+    """
     if operate(settings, ResetSecondStep(user=id))["had"]:
         say(f"{id} signs in by password alone; to set it up again: {settings.next('user', 'totp', id)}")
     else:

@@ -112,7 +112,7 @@ def passwd(settings: Settings, id: str) -> None:
 @click.argument("subject")
 @settings("data", "database")
 def link(settings: Settings, id: str, provider: str, subject: str) -> None:
-    """Let somebody whom an identity service knows sign in as the user ID.
+    """Let somebody of an identity service sign in as the user ID.
 
     PROVIDER is the name of a table [auth.oidc.NAME], SUBJECT what the service calls them (`sub`); both are in the log
     line of a sign-in that was refused.
@@ -131,7 +131,10 @@ def link(settings: Settings, id: str, provider: str, subject: str) -> None:
 @click.argument("id")
 @settings("data", "database")
 def unlink(settings: Settings, id: str) -> None:
-    """Forget who the user ID is at identity services; their sessions end."""
+    """Forget who the user ID is at identity services.
+
+    Their sessions end.
+    """
     done = operate(settings, UnlinkIdentities(user=id))
     say(f"{id} is linked with nobody elsewhere any more ({done['unlinked']} before)")
 

@@ -15,7 +15,10 @@ from .users import AS_JSON
 @AS_JSON
 @settings("data", "database")
 def who(settings: Settings, conversation: str | None, transport: str | None, as_json: bool) -> None:
-    """List who is connected to the daemon that runs, by what, and what they have on screen."""
+    """List who is connected to the daemon that runs.
+
+    By what, and what they have on screen.
+    """
     found = each_page(
         settings,
         "connections",
