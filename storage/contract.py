@@ -306,8 +306,11 @@ class SharedStore(Store, Protocol):
         """
         ...
 
-    def has_pending(self, conversation: str) -> bool:
-        """Return True if something of the conversation is to be ingested: its row, people, messages, deletions."""
+    def has_pending(self, conversation: str, user: str | None = None) -> bool:
+        """Return True if something of the conversation is to be ingested: its row, people, messages, deletions.
+
+        `user`: who asks. For one without a place in it the answer is False, after as much work as where there is none.
+        """
         ...
 
     def shrunk(self, watched: Collection[str]) -> list[str]:

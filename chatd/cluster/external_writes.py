@@ -60,15 +60,18 @@ class ExternalWrites:
             moves = await self._scan()
         await self._tell(moves.conversations)
         for conversation in list(self._orphaned)[:ORPHANED_PER_LOOK]:
-            await self.look_up(conversation)
+            await self.look_up(conversation, None)
             del self._orphaned[conversation]
         self._next = moves.next
         self._forget()
 
-    async def look_up(self, conversation: str) -> bool:
-        """Take in what the app wrote of one conversation, if it did: whether there was any. Raises Unavailable."""
+    async def look_up(self, conversation: str, user: str | None) -> bool:
+        """Take in what the app wrote of one conversation, if it did: whether there was any. Raises Unavailable.
+
+        `user`: who asks for it, None where nobody does.
+        """
         store, gate = self._store, self._parts.gate
-        if not await gate.read(lambda: store.has_pending(conversation)):
+        if not await gate.read(lambda: store.has_pending(conversation, user)):
             return False
         await self._take_in(conversation)
         found = await gate.read(lambda: store.rooms([conversation]))

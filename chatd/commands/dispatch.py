@@ -145,7 +145,7 @@ async def _run(context: Context[Any]) -> None:
         if refused.code is not ErrorCode.NOT_FOUND or conversation is None:
             raise
         refusal = refused
-    if not await context.parts.rooms.look_up(conversation):
+    if not await context.parts.rooms.look_up(conversation, context.user.id):
         raise refusal
     await run(context)
 

@@ -38,8 +38,11 @@ def key_of(change: Begin) -> Key:
 class Watcher(Protocol):
     """Somebody who follows which conversations have a room: whoever reads what other programs write to the store."""
 
-    async def look_up(self, conversation: str) -> bool:
-        """Take in what other programs wrote to this conversation: whether there was any. Raises Unavailable."""
+    async def look_up(self, conversation: str, user: str | None) -> bool:
+        """Take in what other programs wrote to this conversation: whether there was any. Raises Unavailable.
+
+        `user`: who asks for it, None where nobody does.
+        """
         ...
 
     def loading(self, row: records.Room) -> None:
@@ -80,9 +83,12 @@ class Rooms:
         """Have `watcher` asked for and told of the conversations that are loaded."""
         self._watchers.append(watcher)
 
-    async def look_up(self, conversation: str) -> bool:
-        """Ask the watchers for writes of other programs to this conversation: whether there were any."""
-        found = [await watcher.look_up(conversation) for watcher in self._watchers]
+    async def look_up(self, conversation: str, user: str) -> bool:
+        """Ask the watchers for writes of other programs to a conversation: whether there were any. `user`: who asks.
+
+        For whoever has no place in it nothing is looked for.
+        """
+        found = [await watcher.look_up(conversation, user) for watcher in self._watchers]
         return any(found)
 
     def loaded(self, conversation: str) -> Room | None:
@@ -182,7 +188,7 @@ class Rooms:
             return room
         done = self._loading[conversation] = trio.Event()
         try:
-            await self.look_up(conversation)
+            await self.look_up(conversation, user)
             row = await self._parts.gate.read(lambda: self._parts.gate.store.room(conversation))
         finally:
             del self._loading[conversation]

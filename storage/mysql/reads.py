@@ -60,6 +60,9 @@ _NEW_SINCE = fill(sql.NEW_SINCE, message=sql.READ_MESSAGE)
 _SIZES = f'{sql.SIZES} IN ({{}}) GROUP BY "conversationId"'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
 
+_TAKES_PART = (
+    f'SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = ? AND {MINE} AND p."leftAt" IS NULL LIMIT 1'
+)
 _USER_IDS = 'SELECT "id" FROM "User" WHERE "id" IN ({})'
 _IS_THERE = 'SELECT 1 FROM "Message" WHERE "deletedAt" IS NULL AND "id" IN ({})'
 
@@ -269,9 +272,9 @@ class Reads:
         with self._pool.reading() as db:
             return self._deletions.look(db, watched)
 
-    def has_pending(self, conversation: str) -> bool:
+    def has_pending(self, conversation: str, user: str | None = None) -> bool:
         with self._pool.reading() as db:
-            return scan.has_pending(db, conversation, self._files)
+            return scan.has_pending(db, conversation, self._files, user=user)
 
     # -- catching up --
 
@@ -309,7 +312,12 @@ class Reads:
 
 
 def _room_of(db: Connection, conversation: str, user: str) -> Room | None:
-    """The conversation, where the user takes part."""
+    """The conversation, where the user takes part.
+
+    Whether it is foreign or there is none takes the same statement: nobody can tell one from the other by its time.
+    """
+    if db.one(_TAKES_PART, (conversation, user, user)) is None:
+        return None
     room = rows.rooms(db, [conversation]).get(conversation)
     return room if room is not None and room.present(user) else None
 

@@ -174,8 +174,9 @@ SEATS = (
 
 def rooms(db: Connection, ids: Collection[str]) -> dict[str, Room]:
     """Return the conversations that exist, with all their participants, by id."""
-    found = list(map(sql.conversation, many(db, ROOMS, ids)))
+    rows, seated = many(db, ROOMS, ids), many(db, SEATS, ids)  # together: one round trip, also where there is none
+    found = list(map(sql.conversation, rows))
     seats: dict[str, list[Participant]] = {}
-    for row in many(db, SEATS, [c.id for c in found]):
+    for row in seated:
         seats.setdefault(row[0], []).append(sql.participant(row))
     return {c.id: Room(c, tuple(seats.get(c.id, ()))) for c in found}

@@ -70,7 +70,7 @@ class AppStore(WatchedStore):
             retitled=tuple(self.retitled),
         )
 
-    def has_pending(self, conversation: str) -> bool:
+    def has_pending(self, conversation: str, user: str | None = None) -> bool:
         return conversation in self.retitled or any(id == conversation for id, _ in self.written)
 
     def shrunk(self, watched: Collection[str]) -> list[str]:

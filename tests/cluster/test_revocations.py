@@ -26,7 +26,7 @@ class TwoDaemons(MemoryStore):
     def scan(self, since: ScanPosition | None) -> Scan:
         return Scan(next=(0, "", 0, ""), conversations={}, users=(), waiting=False)
 
-    def has_pending(self, conversation: str) -> bool:
+    def has_pending(self, conversation: str, user: str | None = None) -> bool:
         return False
 
     def ingest(self, conversation: str | None, at: int) -> bool:

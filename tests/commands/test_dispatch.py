@@ -153,7 +153,7 @@ async def test_conversation_that_is_not_found_is_looked_for_once_more(
         looked, ran = list[str](), list[int]()
         there = False
 
-        async def look_up(conversation: str) -> bool:
+        async def look_up(conversation: str, user: str) -> bool:
             looked.append(conversation)
             return there
 

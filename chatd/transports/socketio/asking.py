@@ -99,7 +99,7 @@ def _sending(member: ChatMember, fields: dict[str, Any], ack: int | None, reply_
 async def stored_message(member: ChatMember, fields: dict[str, Any]) -> dict[str, Any]:
     """Take in a message that the app has stored: everybody is told of it as of any other. Raises Refused."""
     conversation, id = conversation_of(fields), fields["id"]
-    await member.parts.rooms.look_up(conversation)
+    await member.parts.rooms.look_up(conversation, member.user_id)
     page = await history(member, conversation, None, member.parts.limits.max_page)
     for message in page.messages:
         if message.id == id and message.sender == member.user_id:

@@ -59,6 +59,10 @@ _STATE = (
     'AND m."senderId" IS NOT NULL), {files} '
     'FROM "Conversation" c WHERE c."id" = ?'
 )
+_HAS_SEAT = (
+    'SELECT 1 FROM "ConversationParticipant" WHERE "conversationId" = ? AND "userId" = ? '
+    'AND CAST("userId" AS BINARY) = CAST(? AS BINARY) LIMIT 1'
+)
 _COUNT = 'SELECT COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
 _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND "seq" BETWEEN ? AND ?'
 
@@ -94,8 +98,10 @@ def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> t
     return rows, (now - OVERLAP_MS, "") if len(rows) < MAX_SCANNED else (rows[-1][0], rows[-1][1])
 
 
-def has_pending(db: Connection, conversation: str, files: Files | None = None) -> bool:
+def has_pending(db: Connection, conversation: str, files: Files | None = None, *, user: str | None = None) -> bool:
     """Check as `SharedStore.has_pending` promises."""
+    if user is not None and db.one(_HAS_SEAT, (conversation, user, user)) is None:
+        return False
     state = db.one(fill(_STATE, files="FALSE" if files is None else files.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
         return False

@@ -1,8 +1,10 @@
 """How often a store waits for the server, and what goes there together."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pymysql
@@ -11,7 +13,8 @@ import pytest
 from storage.changes import Changed, Refused, Unchanged
 from storage.mysql.connection import PACKET_CHARS
 from storage.mysql.rows import Into
-from storage.mysql.store import BATCHES_LOOKED_UP, MysqlStore
+from storage.mysql.store import BATCHES_LOOKED_UP, READERS, MysqlStore
+from support import mariadb
 from support.round_trips import counted
 from support.stores import Desk, mysql
 
@@ -143,3 +146,57 @@ def test_a_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk)
     into.write(db, [(str(n), "x") for n in range(2001)])
     assert [len(call.args[1]) for call in statement.call_args_list] == [1000, 1000, 1]
     assert [m.seq for m in desk.say(c, "ada", *["é" * 10_000] * 120)] == list(range(1, 121))
+
+
+# -- what is nobody's business --
+
+
+@contextlib.contextmanager
+def statements() -> Iterator[list[str]]:
+    """What goes to the server, without the values."""
+    found: list[str] = []
+    raw: Any = pymysql.connections.Connection
+    execute = raw._execute_command
+
+    def note(self: Any, command: int, statement: Any) -> None:
+        text = statement.decode() if isinstance(statement, bytes) else str(statement)
+        found.append(re.sub("'[^']*'|[0-9]+", "?", text))
+        execute(self, command, statement)
+
+    with mock.patch.object(raw, "_execute_command", note):
+        yield found
+
+
+ASKED: dict[str, Callable[[MysqlStore, str], object]] = {
+    "summary": lambda store, c: store.summary(c, "eve"),
+    "history": lambda store, c: store.history(c, "eve", before=None, after=None, limit=50),
+    "since": lambda store, c: store.since(c, "eve", 1, limit=50),
+    "search": lambda store, c: store.search("eve", ("one",), conversation=c, before=None, limit=50),
+    "room": lambda store, c: store.room(c),
+    "has_pending": lambda store, c: store.has_pending(c, "eve"),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_foreign_conversation_takes_the_statements_of_an_absent_one(store: MysqlStore, desk: Desk, asked: str) -> None:
+    desk.people("eve")
+    foreign = desk.chat("ada", "ben")
+    desk.say(foreign, "ada", "one", "two")
+    for _ in range(READERS):  # each connects once
+        store.user("eve")
+    sent: dict[str, list[str]] = {}
+    for conversation in foreign, "absent":
+        with statements() as sent[conversation]:
+            assert (ASKED[asked](store, conversation) or None) is None or asked == "room"
+    assert sent[foreign] == sent["absent"] != []
+
+
+def test_foreign_conversation_that_the_app_wrote_to_is_not_looked_into(store: MysqlStore, desk: Desk) -> None:
+    desk.people("eve")
+    foreign = desk.chat("ada", "ben")
+    desk.say(foreign, "ada", "one")
+    with mariadb.server().session(store.database) as cursor:
+        cursor.execute("DELETE FROM Message WHERE conversationId = %s", (foreign,))
+    assert store.has_pending(foreign)
+    assert store.has_pending(foreign, "ada")
+    assert not store.has_pending(foreign, "eve")
