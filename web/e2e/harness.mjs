@@ -11,16 +11,16 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const CHATD = process.env.CHATD ?? (existsSync(`${ROOT}.venv/bin/chatd`) ? `${ROOT}.venv/bin/chatd` : "chatd");
+export const CHATD = process.env.CHATD ?? (existsSync(`${ROOT}.venv/bin/chatd`) ? `${ROOT}.venv/bin/chatd` : "chatd");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 20_000;
 
 /** `chatd serve` in a folder of its own; killed and started again on the same port and data. */
 export class Daemon {
-  constructor({ flags = ["--dev"] } = {}) {
+  constructor({ flags = ["--dev"], port = 0 } = {}) {
     this.folder = mkdtempSync(join(tmpdir(), "chatd-e2e-"));
     this.flags = flags;
-    this.port = 0;
+    this.port = port;
   }
 
   get url() {
