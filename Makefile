@@ -12,7 +12,7 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve page test test-page test-peers test-web measure-web screenshots example lint format types check bench bench-mysql attack instructions profile binary lock soak clean help
+.PHONY: serve page test test-page test-peers test-web measure-web screenshots example lint format types check bench bench-mysql bench-files attack instructions profile binary lock soak clean help
 
 # The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
 PAGE := chatd/http/page/index.html
@@ -87,6 +87,9 @@ instructions: $(VENV)/.dev ## count the instructions that a message takes (needs
 
 profile: $(VENV)/.dev ## flame.svg: where the daemon's time goes under load
 	@$(BIN)/python -m bench.profile $(ARGS)
+
+bench-files: $(VENV)/.dev ## what 1 GB of uploads costs those who chat meanwhile
+	@$(BIN)/python -m bench.files
 
 attack: $(VENV)/.dev ## flood a daemon, and see what a normal client notices (ARGS="--only pings")
 	@$(BIN)/python -m bench.attack $(ARGS)

@@ -11,6 +11,7 @@ from storage.sqlite.access import objection
 
 from . import lock, machine
 from .check_database import database
+from .check_files import files
 from .check_sign_in import sign_in
 from .finding import Finding, exposed, listening_place
 
@@ -24,6 +25,7 @@ def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
         ("secret", _secret(settings)),
         ("sign-in", sign_in(settings)),
         ("database", database(loaded, now)),
+        ("files", files(settings)),
         ("disk", machine.space(settings)),
         ("tls", machine.certificate(settings, now)),
         ("open files", machine.open_files(settings)),

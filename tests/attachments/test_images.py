@@ -10,7 +10,7 @@ from chatd.attachments import images
 from chatd.attachments.metadata.errors import TooManyPixels
 from chatd.attachments.types import AVIF, GIF, HEIC, JPEG, PNG, WEBP, FileType
 from support import pictures
-from support.pictures import CANARY
+from support.pictures import CANARY, SHOWN, corners
 
 LARGE = (1000, 700)
 
@@ -35,21 +35,6 @@ class Processed:
         return Image.open(io.BytesIO(self.thumbnail))
 
 
-def corners(image: Image.Image) -> str:
-    """The colours of the quarters: top left, top right, bottom left, bottom right."""
-    names = {(True, False, False): "r", (False, True, False): "g", (False, False, True): "b", (True, True, True): "w"}
-    seen = image.convert("RGB")
-    across, down = seen.size
-    found = ""
-    for y in (down // 8, down * 7 // 8):
-        for x in (across // 8, across * 7 // 8):
-            pixel = seen.getpixel((x, y))
-            assert isinstance(pixel, tuple)
-            red, green, blue = pixel[:3]
-            found += names[red > 128, green > 128, blue > 128]
-    return found
-
-
 def tables(jpeg: bytes) -> dict[int, list[int]]:
     """The quantisation tables of a JPEG."""
     with Image.open(io.BytesIO(jpeg)) as image:
@@ -61,10 +46,6 @@ def sent(type: FileType, orientation: int, size: tuple[int, int] = pictures.SIZE
     if type is PNG:
         return pictures.png("RGB", orientation, size)
     return {JPEG: pictures.jpeg, WEBP: pictures.webp, AVIF: pictures.avif}[type](orientation, size)
-
-
-SHOWN = {1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg", 7: "wgbr", 8: "gwrb"}
-"""What a viewer that obeys the orientation shows of red, green, blue and white."""
 
 
 @pytest.mark.parametrize("type", [JPEG, PNG, WEBP], ids=lambda type: type.mime)

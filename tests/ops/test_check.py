@@ -57,6 +57,7 @@ def test_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
         "sign-in",
         "database",
         "clock",
+        "files",
         "disk",
         "tls",
         "open files",

@@ -201,3 +201,22 @@ def webm(codec: bytes = b"A_OPUS") -> bytes:
 
 def pdf() -> bytes:
     return b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+
+
+SHOWN = {1: "rgbw", 2: "grwb", 3: "wbgr", 4: "bwrg", 5: "rbgw", 6: "brwg", 7: "wgbr", 8: "gwrb"}
+"""What a viewer that obeys the orientation shows of red, green, blue and white."""
+
+
+def corners(image: Image.Image) -> str:
+    """The colours of the quarters: top left, top right, bottom left, bottom right."""
+    names = {(True, False, False): "r", (False, True, False): "g", (False, False, True): "b", (True, True, True): "w"}
+    seen = image.convert("RGB")
+    across, down = seen.size
+    found = ""
+    for y in (down // 8, down * 7 // 8):
+        for x in (across // 8, across * 7 // 8):
+            pixel = seen.getpixel((x, y))
+            assert isinstance(pixel, tuple)
+            red, green, blue = pixel[:3]
+            found += names[red > 128, green > 128, blue > 128]
+    return found
