@@ -125,6 +125,21 @@ test("the newest is followed at the bottom; further up it stays, and the button 
   await until(async () => (await distanceFromBottom(page)) <= 1);
 });
 
+test("whoever is taken to an older message in the same moment as something is drawn stays there", async () => {
+  const { daemon } = world;
+  const conversation = await filled(daemon, 50);
+  const page = await openAsBo(world, conversation);
+  await article(page, "Line 50.").waitFor();
+  await until(async () => (await distanceFromBottom(page)) < 2);
+  await log(page).evaluate((view) => {
+    const row = view.querySelector("article");
+    row.scrollIntoView({ block: "center" });
+    row.focus({ preventScroll: true }); // draws the tab stop anew
+  });
+  await page.waitForTimeout(500);
+  assert.ok((await distanceFromBottom(page)) > 300);
+});
+
 test("the place is kept across a switch and a reload; what was read elsewhere opens at the newest", async () => {
   const { daemon } = world;
   const conversation = await filled(daemon, 80, { prefix: "Place" });

@@ -16,6 +16,7 @@ import {
   visitor,
   write,
 } from "./harness.mjs";
+import { file, input, photo, sample, sendFile, staged } from "./samples.mjs";
 
 const TARGET = fileURLToPath(new URL("../screenshots/", import.meta.url));
 const LOOKS = {
@@ -252,6 +253,60 @@ const STATES = {
   zoom: async ({ dentist }) => {
     const page = await inConversation(await dentist(), "Ada Lovelace");
     await page.setViewportSize({ width: 600, height: 400 }); // what 200 % leaves of 1200 x 800
+    return page;
+  },
+  "upload-running": async ({ dentist }) => {
+    const page = await dentist();
+    await page.route(/\/v1\/attachments$/, () => undefined);
+    await inConversation(page, "Yusuf");
+    await input(page).setInputFiles([photo("x-ray left.jpg"), photo("x-ray right.jpg")]);
+    await composer(page).fill("Both sides, from this morning.");
+    await staged(page).getByText("Uploading").first().waitFor();
+    return page;
+  },
+  "upload-failed": async ({ dentist }) => {
+    const page = await inConversation(await dentist(), "Yusuf");
+    await input(page).setInputFiles([photo(), file("scan.jpg", "image/jpeg", Buffer.from("<html>"))]);
+    await page.getByText("couldn't be accepted").waitFor();
+    return page;
+  },
+  "upload-refused": async ({ dentist }) => {
+    const page = await inConversation(await dentist(), "Yusuf");
+    await input(page).setInputFiles([
+      file("film of my whole holiday.mp4", "video/mp4", Buffer.alloc(34_000_000)),
+      file("invoice.html", "text/html", Buffer.from("x")),
+    ]);
+    await page.getByText("too large").waitFor();
+    return page;
+  },
+  "upload-waiting": async ({ dentist }) => {
+    const page = await inConversation(await dentist(), "Yusuf");
+    await page.context().setOffline(true);
+    await input(page).setInputFiles([photo(), file("plan.pdf", "application/pdf", sample("pdf()"))]);
+    await staged(page).filter({ hasText: "plan.pdf" }).waitFor();
+    await page.keyboard.press("Escape");
+    await composer(page).fill("The plan, and how it looks now.");
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.getByRole("status").getByText("offline").waitFor();
+    return page;
+  },
+  files: async ({ dentist, daemon }) => {
+    const id = await daemon.say("den-2", "den-1", ["Three of them:"]);
+    for (const each of [
+      photo("tooth.jpg", "6, size=(640, 480)"),
+      file("treatment plan for the next two years.pdf", "application/pdf", sample("pdf()")),
+      file("voice.ogg", "audio/ogg", sample("ogg()")),
+    ]) {
+      await sendFile(daemon, "den-2", id, each);
+    }
+    const page = await inConversation(await dentist(), "Dr. Maria Ay");
+    await page.getByRole("button", { name: "Show picture" }).first().waitFor();
+    return page;
+  },
+  lightbox: async ({ dentist, daemon }) => {
+    const page = await STATES.files({ dentist, daemon });
+    await page.getByRole("button", { name: "Show picture" }).first().click();
+    await page.getByRole("dialog").getByRole("img").waitFor();
     return page;
   },
   offline: async ({ dentist }) => {

@@ -38,7 +38,10 @@ export class Anchor {
 
   /** After any change of content or size. */
   restore(): void {
-    if (this.following && this.atNewest) this.view.scrollTop = this.view.scrollHeight;
+    // Moved up by a script or by focus, and the event that says so is still to come.
+    const movedUp = this.view.scrollTop < this.lastTop - 1 && this.distanceFromBottom > BOTTOM_PX;
+    if (this.following && movedUp) this.following = false;
+    else if (this.following && this.atNewest) this.view.scrollTop = this.view.scrollHeight;
     else if (this.held) this.putBack(this.held);
     this.remember();
   }
