@@ -70,7 +70,9 @@ test("pictures that load late move nothing: their boxes are there before them", 
   const held = new Promise((resolve) => (release = resolve));
   const page = await openAsBo(world, conversation, {
     prepare: async (each) => {
-      await each.route(/\/thumbnail/, (route) => held.then(() => route.continue()));
+      await each.route(/\/v1\/attachments\//, (route) =>
+        route.request().resourceType() === "image" ? held.then(() => route.continue()) : route.continue(),
+      );
       await each.addInitScript(() => {
         window.shifts = 0;
         new PerformanceObserver((list) => {
@@ -90,6 +92,9 @@ test("pictures that load late move nothing: their boxes are there before them", 
       const row = rows.find((each) => each.getBoundingClientRect().bottom > top.top + top.height / 3);
       return { seq: row.dataset.seq, top: row.getBoundingClientRect().top };
     });
+  const loaded = () =>
+    page.evaluate(() => [...document.querySelectorAll(".picture img")].filter((each) => each.naturalWidth > 0).length);
+  assert.equal(await loaded(), 0);
   const before = await eye();
   await page.evaluate(() => (window.shifts = 0));
   release();
@@ -171,9 +176,9 @@ test("what is too large, empty, too much or of another kind is refused in words 
   try {
     const large = join(folder, "x-ray.jpg");
     closeSync(openSync(large, "w"));
-    truncateSync(large, 34_000_000);
+    truncateSync(large, 34 * 1_048_576);
     await input(page).setInputFiles(large);
-    await staged(page).getByText("This file is too large (34 MB). The limit here is 26 MB.").waitFor();
+    await staged(page).getByText("This file is too large (34 MB). The limit here is 25 MB.").waitFor();
     await staged(page).getByRole("button", { name: "Dismiss" }).click();
     assert.equal(await staged(page).count(), 0);
   } finally {

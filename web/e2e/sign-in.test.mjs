@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { article, composer, DESKTOP, setUp, visitor, write } from "./harness.mjs";
+import { article, composer, DESKTOP, setUp, until, visitor, write } from "./harness.mjs";
+import { file, input, photo, sample } from "./samples.mjs";
 
 const world = setUp({ flags: [] });
 const PASSWORD = "correct horse battery staple";
@@ -56,6 +57,28 @@ test("a patient signs in by an invitation and a date of birth; the code leaves t
   await form.getByLabel("Date of birth").fill("1953-04-30");
   await form.getByRole("button", { name: "Continue" }).click();
   await page.getByText("No conversations yet").first().waitFor();
+});
+
+test("by the cookie alone a photo goes up, is shown, and a PDF opens where it is", async () => {
+  const { browser, daemon } = world;
+  const page = await visitor(browser, `${daemon.url}/?with=pat-1`);
+  await signIn(page, "den-1");
+  await composer(page).waitFor();
+  await input(page).setInputFiles([photo(), file("plan.pdf", "application/pdf", sample("pdf()"))]);
+  await composer(page).fill("from the chair");
+  await page.getByRole("button", { name: "Send" }).click();
+  const sent = article(page, "from the chair");
+  await sent.getByText("Sent", { exact: true }).waitFor();
+  const picture = sent.getByRole("button", { name: "Show picture tooth.jpg" }).locator("img");
+  await until(() => picture.evaluate(({ naturalWidth }) => naturalWidth > 0));
+  assert.match(
+    await picture.evaluate(({ src }) => new URL(src).pathname + new URL(src).search),
+    /^\/v1\/attachments\/[^?]+$/,
+  );
+  const status = await sent
+    .getByRole("link", { name: "plan.pdf", exact: true })
+    .evaluate(async ({ href }) => (await fetch(href)).status);
+  assert.equal(status, 200);
 });
 
 test("a session that is revoked ends in words, and the draft is there after signing in again", async () => {

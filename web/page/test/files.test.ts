@@ -4,7 +4,8 @@ import { boxOf, kindOf } from "../src/files/kinds.js";
 import { pastedFiles } from "../src/files/pasted.js";
 import { sizeOf } from "../src/files/size.js";
 
-const limits = { bytes: 25_000_000, files: 10 };
+const MB = 1_048_576;
+const limits = { bytes: 25 * MB, files: 10 };
 const NOON = new Date(2026, 10, 12, 12, 5, 9).getTime();
 
 describe("refusalOf", () => {
@@ -17,8 +18,8 @@ describe("refusalOf", () => {
   });
 
   it("refuses in words what is too large, too much, empty, or of another kind", () => {
-    expect(why("x.jpg", 34_000_000)).toBe("This file is too large (34 MB). The limit here is 25 MB.");
-    expect(why("x.jpg", 25_000_000)).toBeNull();
+    expect(why("x.jpg", 34 * MB)).toBe("This file is too large (34 MB). The limit here is 25 MB.");
+    expect(why("x.jpg", 25 * MB)).toBeNull();
     expect(why("x.jpg", 0)).toBe("This file is empty.");
     expect(why("x.jpg", 10, 10)).toBe("A message has at most 10 files.");
     for (const name of ["a.html", "b.SVG", "c.exe", "photo.jpg.js"]) expect(why(name)).toMatch(/kind/);
@@ -64,6 +65,6 @@ describe("a file's kind, box and size", () => {
   });
 
   it("is said as people say it", () => {
-    expect([999, 830_400, 1_240_000, 34_000_000].map(sizeOf)).toEqual(["999 B", "830 kB", "1.2 MB", "34 MB"]);
+    expect([999, 850_000, 1_300_000, 34 * MB].map(sizeOf)).toEqual(["999 B", "830 kB", "1.2 MB", "34 MB"]);
   });
 });

@@ -1,7 +1,9 @@
-/** "34 MB", "1.2 MB", "830 kB" */
+const KILO = 1_024;
+
+/** "34 MB", "1.2 MB", "830 kB", as file managers count them. */
 export function sizeOf(bytes: number): string {
-  if (bytes < 1_000) return `${bytes} B`;
-  if (bytes < 1_000_000) return `${Math.round(bytes / 1_000)} kB`;
-  const mega = bytes / 1_000_000;
+  if (bytes < KILO) return `${bytes} B`;
+  if (bytes < KILO * KILO) return `${Math.round(bytes / KILO)} kB`;
+  const mega = bytes / KILO / KILO;
   return `${mega < 10 ? mega.toFixed(1) : Math.round(mega)} MB`;
 }

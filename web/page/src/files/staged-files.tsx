@@ -116,6 +116,7 @@ function stateText({ state, size, error }: StagedFile, share: number): string {
 /** The picture itself, where it is one that the browser can show. */
 function Preview({ file: { blob, type, name } }: { file: StagedFile }) {
   const [url, setUrl] = useState<string | null>(null);
+  const [broken, setBroken] = useState(false);
   const picture = isPicture(type);
   useEffect(() => {
     if (!picture) return;
@@ -127,7 +128,17 @@ function Preview({ file: { blob, type, name } }: { file: StagedFile }) {
   }, [blob, picture]);
   return (
     <span className="staged-picture">
-      {picture && url !== null ? <img src={url} alt={name} /> : <Icon name="file" />}
+      {picture && url !== null && !broken ? (
+        <img
+          src={url}
+          alt={name}
+          onError={() => {
+            setBroken(true);
+          }}
+        />
+      ) : (
+        <Icon name="file" />
+      )}
     </span>
   );
 }
