@@ -140,6 +140,10 @@ class Mysql:
     write_attachments: bool = fields.flag(
         False, "write files that are sent through chatd to the app's table of files as well; needs server.public_url"
     )
+    ids: Literal["", "uuid", "cuid"] = one_of(
+        "", ("", "uuid", "cuid"),
+        "form of the ids that chatd makes, where the app checks it; empty: UUIDs, or cuids where a column is too short"
+    )  # fmt: skip
     poll: float = number(1.0, 0.1, 3600, "s between two looks for what the app, or another daemon, wrote")
 
 

@@ -76,6 +76,7 @@ def open_store(
         sites=Sites(
             app=config.server.app_url, own=config.server.public_url, write_files=config.mysql.write_attachments
         ),
+        ids=config.mysql.ids,
     )
     return server, server.warnings
 
@@ -112,6 +113,7 @@ def adoption(config: Config) -> "Adoption":
         names=_pairs(config.mysql.names),
         roles=_pairs(config.mysql.roles),
         constants=_pairs(config.mysql.constants),
+        ids=config.mysql.ids,
         body_chars=config.limits.max_body_chars,
     )
 

@@ -45,7 +45,7 @@ _SETTINGS = {
 """Settings of the session that a server may have otherwise, and that would change what statements do."""
 
 # Rows of an app's with dates that no calendar has must not fail statements that copy or touch them.
-_MODES = "STRICT_TRANS_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
+MODES = "STRICT_TRANS_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
 
 Row = tuple[Any, ...]
 
@@ -72,7 +72,7 @@ class Connection:
     """
 
     def __init__(self, address: Address, names: Names, *, writer: bool, timeout_s: float | None) -> None:
-        self.names = names
+        self._names = names
         self._waiting: list[tuple[str, Rows]] = []
         self._length = 0  # characters
         self.packet_chars = PACKET_CHARS
@@ -90,7 +90,7 @@ class Connection:
             write_timeout=timeout_s,
             ssl=address.tls,
             init_command=(
-                f"SET time_zone = '+00:00', sql_mode = '{_MODES}', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}, "
+                f"SET time_zone = '+00:00', sql_mode = '{MODES}', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}, "
                 f"lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}, "
                 + ", ".join(f"{name} = {value}" for name, value in _SETTINGS.items())
             ),
@@ -112,6 +112,17 @@ class Connection:
         except BaseException:
             self.close()
             raise
+        self.names = names
+
+    @property
+    def names(self) -> Names:
+        """The names of tables and columns."""
+        return self._names
+
+    @names.setter
+    def names(self, names: Names) -> None:
+        self._names = names
+        self._raw.numbers = names.numbers
 
     def run(self, statement: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Execute a statement with logical names and question marks: its rows."""

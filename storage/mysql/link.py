@@ -39,7 +39,8 @@ class _Result(MySQLResult):
 
     def _get_descriptions(self) -> None:
         payload = self.connection.payload
-        self._values = [value_of(payload()) for _ in range(self.field_count)]
+        numbers = self.connection.numbers
+        self._values = [value_of(payload(), numbers) for _ in range(self.field_count)]
         payload()  # the end of the descriptions
 
     def _read_rowdata_packet(self) -> None:
@@ -120,6 +121,9 @@ class Link(pymysql.connections.Connection):
     server, as Python looks before each call whether there is something to read, and loses the interpreter's lock each
     time.
     """
+
+    numbers: frozenset[tuple[str, str]] = frozenset()
+    """(table, column) of numbers that are read as text."""
 
     _sock: Any
     _rfile: Any

@@ -30,11 +30,13 @@ class Names:
 
     `constants`: logical table -> column of the app's that chatd knows nothing of -> the SQL that is written there.
     `reads`: (logical table, column) -> the SQL that is read in its place, with `{}` for an alias.
+    `numbers`: (table, column), by their names in the database, of ids that are numbers there.
     """
 
     given: Mapping[str, str] = attrs.Factory(dict)
     constants: Mapping[str, Mapping[str, str]] = attrs.Factory(dict)
     reads: Mapping[tuple[str, str], str] = attrs.Factory(dict)
+    numbers: frozenset[tuple[str, str]] = frozenset()
     _known: dict[str, str] = attrs.field(factory=dict, init=False, repr=False, eq=False)
 
     @classmethod

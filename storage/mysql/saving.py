@@ -4,9 +4,9 @@ For the app `unreadCount` is counted up with each message, counted anew where so
 messages moves with the others' watermarks.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from operator import itemgetter
 
 import attrs
@@ -22,6 +22,7 @@ from .connection import Connection
 from .loading import Loaded
 from .receivers import Receivers
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
+from .seats import Seats
 from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
 from .values import time_text
 
@@ -92,12 +93,6 @@ _SEAT_MARKS = {
 """The app's own marks, where somebody comes back."""
 
 
-def seat_id(conversation: str, user: str) -> str:
-    """The id of a participant's row that chatd makes, in the shape of Prisma's cuid: the same in every daemon."""
-    digest = hashlib.sha256(f"{conversation} {user}".encode()).hexdigest()
-    return f"c{digest[:24]}"
-
-
 class Saver:
     """Writes units. `spare`: which of the app's spare columns are there, by table. `constants`: what is written to
     columns that only the app has a word for. `receivers`: for an app whose messages name one. `app_files`: for one that
@@ -111,7 +106,9 @@ class Saver:
         constants: Mapping[str, Mapping[str, str]] | None = None,
         receivers: Receivers | None = None,
         app_files: AppFiles | None = None,
+        seats: Seats | None = None,
     ) -> None:
+        self._keys = seats or Seats()
         self._roles = roles
         self._app_files = app_files
         self._receivers = receivers
@@ -129,36 +126,24 @@ class Saver:
         )
         self._dated_seats = "updatedAt" in spare.get("ConversationParticipant", ())
         self._dated_messages = "updatedAt" in spare.get("Message", ())
-        seat_columns = f'"id", {sql.PARTICIPANT}' + (', "updatedAt"' if self._dated_seats else "")
         taken = [column.strip('"') for column in sql.PARTICIPANT.split(", ")[2:]]
+        seat_columns = ["id", "conversationId", "userId", *taken, *(["updatedAt"] * self._dated_seats)]
         dated = {"updatedAt": 'GREATEST("updatedAt", VALUES("updatedAt"))'} if self._dated_seats else {}
         marks = {name: sql for name, sql in _SEAT_MARKS.items() if name in spare.get("ConversationParticipant", ())}
-        self._seats = Into.of(
-            "ConversationParticipant",
-            seat_columns,
-            also={**seat, **NEW},
-            # The first assignment goes by the marks, before they are written.
-            update={
-                "leftAt": _LEFT_AT,
-                **new_values(*(c for c in taken if c != "leftAt")),
-                **marks,
-                **dated,
-                **UNTOUCHED,
-            },
+        # The first assignment goes by the marks, before they are written.
+        written = new_values(*(column for column in taken if column != "leftAt"))
+        update = {"leftAt": _LEFT_AT, **written, **marks, **dated, **UNTOUCHED}
+        self._seats = self._keys.into(seat_columns, partial(Into.of, also={**seat, **NEW}, update=update))
+        more = {column: f'"{column}" + VALUES("{column}")' for column in ("chatdUnread", "unreadCount")}
+        self._counts = self._keys.into(
+            ["id", "conversationId", "userId", "chatdUnread", "unreadCount", *(["updatedAt"] * self._dated_seats)],
+            partial(Into.of, also=seat, update={**more, **UNTOUCHED}),
         )
-        self._counts = Into.of(
-            "ConversationParticipant",
-            '"id", "conversationId", "userId", "chatdUnread", "unreadCount"'
-            + (', "updatedAt"' if self._dated_seats else ""),
-            also=seat,
-            update={column: f'"{column}" + VALUES("{column}")' for column in ("chatdUnread", "unreadCount")}
-            | UNTOUCHED,
-        )
-        more = (', "updatedAt"' if self._dated_messages else "") + (', "receiverId"' if receivers else "")
-        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{more}', also={**message, **NEW})
-        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + more, also={**_SAME, **message, **NEW})
+        spares = (', "updatedAt"' if self._dated_messages else "") + (', "receiverId"' if receivers else "")
+        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{spares}', also={**message, **NEW})
+        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + spares, also={**_SAME, **message, **NEW})
         self._marked = "isDeleted" in spare.get("Message", ())
-        more_changed = more + (', "isDeleted"' if self._marked else "")
+        more_changed = spares + (', "isDeleted"' if self._marked else "")
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions", *(["isDeleted"] * self._marked)]
         self._changes = Into.of(
             "Message",
@@ -186,6 +171,7 @@ class Saver:
         self._rooms.write(db, (row for row in rooms if row[0] in loaded.rooms))
         rows.for_each(db, TITLE_TOLD, _retitled(loaded))
         self._save_seats(db, loaded, at)
+        self._keys.learn(db, loaded.seats, unit.changed_participants)
         self._save_messages(db, unit, at)
         _VERSIONS.write(db, unit.versions)
         _RECEIPTS.write(db, unit.receipts)
@@ -234,21 +220,20 @@ class Saver:
             some = seen[start : start + 50]
             values = [value for id in some for value in (id, time_text(unit.users[id].last_seen_at))]
             db.ask_many(
-                f'UPDATE "User" SET "lastSeenAt" = CASE "id" {{}} END, "{TOUCHED}" = "{TOUCHED}" '
+                f'UPDATE "User" SET "lastSeenAt" = CASE CAST("id" AS BINARY) {{}} END, "{TOUCHED}" = "{TOUCHED}" '
                 f'WHERE "id" IN ({", ".join("?" * len(some))})',
                 "WHEN ? THEN ?", len(some), (*values, *some), between=" ",
             )  # fmt: skip
 
     def _save_seats(self, db: Connection, loaded: Loaded, at: int) -> None:
-        dated = (at,) if self._dated_seats else ()
+        dated, people = (at,) if self._dated_seats else (), loaded.unit.participants
         self._seats.write(
             db,
             (
-                (loaded.seats.get(key) or seat_id(*key), *sql.participant_row(loaded.unit.participants[key[0]][key[1]]),
-                 *dated)
+                (loaded.seats.get(key) or self._keys.new(key), *sql.participant_row(people[key[0]][key[1]]), *dated)
                 for key in loaded.unit.changed_participants
             ),
-        )  # fmt: skip
+        )
 
     def _save_messages(self, db: Connection, unit: Unit, at: int) -> None:
         texts: list[Message] = []
@@ -295,9 +280,9 @@ class Saver:
                     more[conversation, row.user] += number
         dated = (at,) if self._dated_seats else ()
         self._counts.write(
-            db, ((loaded.seats.get(key) or seat_id(*key), *key, n, n, *dated) for key, n in sorted(more.items()))
+            db, ((loaded.seats.get(key) or self._keys.new(key), *key, n, n, *dated) for key, n in sorted(more.items()))
         )
-        rows.for_each(db, COUNT_ANEW, sorted(loaded.seats.get(key) or seat_id(*key) for key in anew))
+        rows.for_each(db, COUNT_ANEW, sorted(loaded.seats.get(key) or str(self._keys.new(key)) for key in anew))
 
     def _save_status(self, db: Connection, loaded: Loaded, at: int) -> None:
         """Update the status of messages that watermarks passed, or that somebody no longer has to read."""

@@ -9,8 +9,10 @@ from storage.contract import StoreError
 
 from .attachments import Files
 from .connection import Connection
+from .ids import is_number
 from .layout import EMPTY, Layout, read_layout
 from .names import Names
+from .seats import PAIR_ID, pair_definition
 from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
 UPGRADE = "chatd_upgrade"
@@ -58,11 +60,16 @@ def missing_of_files(layout: Layout, names: Names) -> Iterator[Step]:
 
 def _lacks(table: Table, actual: str, layout: Layout, names: Names) -> Iterator[Step]:
     there = layout.columns[actual]
+    if names.column(table.name, "id") == PAIR_ID:
+        if PAIR_ID not in there:
+            yield Step(actual, f"column {PAIR_ID}", f"ADD COLUMN {pair_definition(names)}")
+        if not any(index[0] == PAIR_ID for index in layout.indexes.get(actual, ())):
+            yield Step(actual, f"index on {PAIR_ID}", f"ADD {_index(table, Index(('id',)), names)}")
     for column in table.columns:
         name = names.column(table.name, column.name)
         if name not in there and not column.spare and not column.required:
             null = column.null or column.default is None  # there may be rows already
-            definition = _definition(attrs.evolve(column, null=null), name)
+            definition = _definition(attrs.evolve(_typed(table, column, layout, names), null=null), name)
             yield Step(actual, f"column {name}", f"ADD COLUMN {definition}")
     for index in table.indexes:
         wanted = tuple(names.column(table.name, column) for column in index.columns)
@@ -99,9 +106,10 @@ def creation(table: Table, names: Names, layout: Layout = EMPTY) -> str:
         name, other = names.column(table.name, column.name), targets.get(column.name, "")
         there = layout.columns.get(names.table(other), {}).get(names.column(other, "id"))
         if there is not None:
-            parts.append(f'"{name}" {there.type} COLLATE {there.collation} NOT NULL')
+            collation = "" if there.collation is None else f" COLLATE {there.collation}"
+            parts.append(f'"{name}" {there.type}{collation} NOT NULL')
         elif not column.spare:
-            parts.append(_definition(column, name))
+            parts.append(_definition(_typed(table, column, layout, names), name))
     parts.append(f"PRIMARY KEY ({_list(table, table.primary, names)})")
     parts += [_index(table, index, names) for index in table.indexes]
     actual = names.table(table.name)
@@ -115,6 +123,18 @@ def creation(table: Table, names: Names, layout: Layout = EMPTY) -> str:
         f'CREATE TABLE "{actual}" ({", ".join(parts)}) ENGINE = InnoDB ROW_FORMAT = DYNAMIC '
         f"DEFAULT CHARACTER SET utf8mb4 COLLATE {COLLATION}"
     )
+
+
+def _typed(table: Table, column: Column, layout: Layout, names: Names) -> Column:
+    """Return the column as it holds the app's ids where those are numbers, so that they are compared as such."""
+    target = "Message" if column.name == "replyToId" else _HOLDS.get(column.name) if table.name in _LINKED else None
+    has = layout.columns.get(names.table(target or ""), {}).get(names.column(target or "", "id"))
+    return column if has is None or not is_number(has.type) else attrs.evolve(column, type=has.type, bytewise=False)
+
+
+_LINKED = ("chatd_changed", "chatd_gone", "chatd_version", "chatd_receipt", "chatd_cut_off")
+_HOLDS = {"conversationId": "Conversation", "userId": "User"}
+"""Of chatd's own tables those whose rows are looked up by the app's, and the tables that their ids are of."""
 
 
 def _definition(column: Column, name: str) -> str:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 import attrs
 
 from .expressions import expressions, fits
+from .ids import numbers
 from .layout import ExistingColumn, Layout
 from .names import Names
+from .seats import PAIR_ID
 from .tables import BY_NAME, Column
 
 USUAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -61,6 +63,18 @@ USUAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Logical table -> logical column -> names for it, the likeliest first. Capitals and underscores don't matter."""
 
 
+def _is_paired(layout: Layout, names: Names) -> bool:
+    """Return True if participants have no id, and the pair of conversation and user is a key."""
+    actual = names.table("ConversationParticipant")
+    pair = {names.column("ConversationParticipant", column) for column in ("conversationId", "userId")}
+    there = layout.columns.get(actual, {})
+    return (
+        names.column("ConversationParticipant", "id") not in there
+        and pair <= there.keys()
+        and any(len(index) == len(pair) and set(index) == pair for index in layout.indexes.get(actual, ()))
+    )
+
+
 def _may_hold(column: Column, has: ExistingColumn) -> bool:
     """Return True if what chatd writes to a column of its own can be NULL there, too."""
     return has.null or not column.null or column.spare
@@ -91,5 +105,7 @@ def discovered(layout: Layout, names: Names) -> Names:
             if name is not None:
                 found[f"{table}.{column}"] = name
                 del free[folded(name)]
+    if "ConversationParticipant.id" not in names.given and _is_paired(layout, names):
+        found["ConversationParticipant.id"] = PAIR_ID
     names = names.with_given(found)
-    return attrs.evolve(names, reads=expressions(layout, names))
+    return attrs.evolve(names, reads=expressions(layout, names), numbers=numbers(layout, names))

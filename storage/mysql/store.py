@@ -28,6 +28,7 @@ from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost,
 from .expressions import present
 from .external_writes import scan
 from .external_writes.ingest import Ingest
+from .ids import Form, RowIds, is_number
 from .kept_names import settled
 from .layout import Layout, read_layout
 from .loading import Loaded, load
@@ -37,6 +38,7 @@ from .reads import NEWEST, Reads
 from .receivers import InGroups, Receivers
 from .rows import Roles
 from .saving import Saver
+from .seats import Seats
 from .tables import TOUCHED, app_tables
 from .url import parse
 
@@ -63,7 +65,8 @@ class MysqlStore(Reads):
 
     `new`: an empty database is filled with tables; an app's own are to be adopted first. `new_epoch` names a new
     store's lineage; `development` marks a new one. `names`, `roles`: what the app calls tables, columns and roles.
-    `constants`: what is written to columns that only the app has a word for; `receiver_in_groups`: who is to stand in
+    `constants`: what is written to columns that only the app has a word for; `ids`: the form of new ids;
+    `receiver_in_groups`: who is to stand in
     that column of the app's in a group.
     Raises StoreError where the database can't be used.
     """
@@ -81,6 +84,7 @@ class MysqlStore(Reads):
         constants: Mapping[str, str] | None = None,
         receiver_in_groups: InGroups = "",
         sites: Sites = NO_SITES,
+        ids: Form = "",
     ) -> None:
         address = parse(url)
         self.address = str(address)
@@ -91,6 +95,7 @@ class MysqlStore(Reads):
         self._names = Names.checked(names or {}, constants)
         self._receiver_in_groups: InGroups = receiver_in_groups
         self._sites = sites
+        self._form: Form = ids
         if address.connections is not None:
             readers = max(1, min(readers, address.connections - 1))
         self._lock = threading.RLock()  # of the writer
@@ -126,7 +131,7 @@ class MysqlStore(Reads):
             if "epoch" not in meta and schema.MADE not in meta:
                 raise StoreError(schema.NOT_ADOPTED)
             self._names = self._pool.names = db.names = settled(db, layout, self._names)
-            wrong = misfit(db, self._names)
+            wrong = misfit(db, self._names, self._form)
             if wrong is not None:
                 raise StoreError(wrong)
             for step in schema.missing(layout, self._names):
@@ -147,7 +152,11 @@ class MysqlStore(Reads):
                 constants=self._names.constants,
                 receivers=self._receivers,
                 app_files=self._written_files(layout),
+                seats=Seats.of(layout, self._names, self._form),
             )
+            users_id = layout.columns[self._names.table("User")][self._names.column("User", "id")]
+            self._users_counted = is_number(users_id.type)
+            self._ids = RowIds.of(layout, self._names, self._form)
             self._coarse = is_coarse(layout, self._names)
             self._capacity = ColumnCapacity.of(layout, self._names, self._roles)
             users = layout.columns[self._names.table("User")]
@@ -199,7 +208,7 @@ class MysqlStore(Reads):
             db = self._require_writer()
             try:
                 self._try_out(db)
-                wrong = misfit(db, self._names)
+                wrong = misfit(db, self._names, self._form)
                 db.roll_back()
             except (Error, OSError) as error:
                 self._give_up(db, error)
@@ -292,6 +301,7 @@ class MysqlStore(Reads):
     def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[Loaded, list[Outcome]]:
         """All but COMMIT."""
         keyed, changes = apart(SqlRows(db.run, lock=" FOR UPDATE", replace="REPLACE INTO"), changes)
+        changes = self._ids.given(db, changes)
         resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
         loaded = load(db, changes, self._make_user, resent=resent, newest=self._newest, files=self._files)
@@ -327,6 +337,8 @@ class MysqlStore(Reads):
             return None
         if change.user in loaded.alike:
             return Refused("conflict", "there is a user whose id differs in capital letters only")
+        if self._users_counted:
+            return Refused("forbidden", "users of this database are made by its app, which numbers them")
         if self._unfilled:
             names = ", ".join(self._unfilled)
             return Refused("forbidden", f"users of this database are made by its app, which also knows their {names}")
@@ -386,7 +398,7 @@ class MysqlStore(Reads):
             return told(error)
         try:
             db = self._require_writer()
-            wrong = misfit(db, self._names)
+            wrong = misfit(db, self._names, self._form)
             layout = read_layout(db)
             db.roll_back()
         except (Unavailable, Error, OSError):

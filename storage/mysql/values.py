@@ -68,12 +68,16 @@ _VALUES: dict[int, Value] = {
 
 
 @functools.lru_cache(2048)
-def value_of(description: bytes) -> Value:
+def value_of(description: bytes, texts: frozenset[tuple[str, str]] = frozenset()) -> Value:
     """Return what makes values of a column of the server's bytes, from the column's description.
+
+    `texts`: (table, column) of numbers that are ids, and so texts to everybody else.
 
     https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html
     """
     field: Any = FieldDescriptorPacket(description, "utf-8")
+    if texts and (field.org_table, field.org_name) in texts:
+        return bytes.decode
     known = _VALUES.get(field.type_code)
     if known is not None:
         return known

@@ -86,6 +86,7 @@ WRONG: dict[str, list[tuple[str | list[str], str]]] = {
     "mysql.constants": [
         ([wrong], 'a list like "Message.type=TEXT"') for wrong in ("Message.type", "type=TEXT", "M.a b=c")
     ],
+    "mysql.ids": [("nanoid", 'one of "", "uuid", "cuid"')],
     "mysql.receiver_in_groups": [("everybody", 'one of "", "sender"')],
     "storage.files": [("a\nb", "the path of a folder")],
     "mysql.write_attachments": [("sometimes", "true or false")],

@@ -16,12 +16,14 @@ from storage.mysql import kept_names, schema
 from storage.mysql.attachments import Files
 from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
+from storage.mysql.ids import Form
 from storage.mysql.layout import Layout, read_layout
 from storage.mysql.names import Names
 from storage.mysql.numbers import Disagreement, disagreements
 from storage.mysql.pool import Pool, told
 from storage.mysql.rows import Roles
 from storage.mysql.schema import Statement, Step, merged
+from storage.mysql.seats import Seats
 from storage.mysql.tables import META, SCHEMA, app_tables
 from storage.mysql.url import Address, parse
 
@@ -89,13 +91,14 @@ class Adoption:
     """An app's database and what is known about it. Raises StoreError where that makes no sense.
 
     `names`, `roles`: what the app calls tables, columns and roles. `constants`: what is written to columns that only
-    the app has a word for. `body_chars`: the longest message to be held.
+    the app has a word for; `ids`: the form of new ids. `body_chars`: the longest message to be held.
     """
 
     url: str = attrs.field(repr=False)
     names: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     roles: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     constants: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
+    ids: Form = attrs.field(default="", kw_only=True)
     body_chars: int = attrs.field(default=10_000, kw_only=True)
 
     def examine(self) -> Examined:
@@ -149,7 +152,7 @@ class Adoption:
         adopted = "epoch" in meta
         if schema.MADE in meta and not adopted:
             raise StoreError("chatd began to make its own tables there: run `chatd db upgrade`")
-        findings = list(check(db, app, names, Roles(self.roles), body_chars=self.body_chars))
+        findings = list(check(db, app, names, Roles(self.roles), body_chars=self.body_chars, ids=self.ids))
         whole = all(names.table(table.name) in app.layout.columns for table in app_tables())
         if whole and not adopted and not any(f.level == "wrong" for f in findings):
             findings += check_rows(db, app, names)
@@ -187,9 +190,8 @@ class Adoption:
             progress(done, max(done, total))
 
         known = ReadState.of(layout, names, added)
-        backfill = Backfill(
-            db, known, dated=names.column("ConversationParticipant", "updatedAt") in columns, progress=count
-        )
+        dated = names.column("ConversationParticipant", "updatedAt") in columns
+        backfill = Backfill(db, known, Seats.of(layout, names, self.ids), dated=dated, progress=count)
         total = backfill.waiting()
         backfill.run()
 

@@ -8,17 +8,18 @@ write meanwhile. What it adds behind the numbers is left for the daemon, which l
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import attrs
 
-from storage.columns import quoted
 from storage.contract import StoreError
 from storage.mysql import rows
 from storage.mysql.connection import Connection, Row
 from storage.mysql.errors import AGAIN, DUPLICATE, Error, code
 from storage.mysql.rows import NEW, Into, new_values
-from storage.mysql.saving import COUNT_ANEW, SPAN, TITLE_TOLD, seat_id, status_statement
+from storage.mysql.saving import COUNT_ANEW, SPAN, TITLE_TOLD, status_statement
+from storage.mysql.seats import Seats
 from storage.mysql.tables import TOUCHED
 from storage.mysql.values import is_date, time_text
 from storage.records import pair_of
@@ -143,23 +144,24 @@ class Backfill:
     `progress` is told how many conversations and messages each transaction was done with.
     """
 
-    def __init__(self, db: Connection, known: ReadState, *, dated: bool, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, db: Connection, known: ReadState, seats: Seats, *, dated: bool, progress: Callable[[int], None]
+    ) -> None:
+        self._keys = seats
         also = {**db.names.constants.get("ConversationParticipant", {}), **NEW}
         self._known = known
         self._status = status_statement(known.marks, timed=False)
         self._db = db
         self._progress = progress
-        updated = ', "updatedAt"' if dated else ""
+        updated = ["updatedAt"] * dated
         self._dated = dated
-        self._strangers = Into.of(
-            "ConversationParticipant", f'"id", "conversationId", "userId", "joinedAt", "leftAt"{updated}', also=also
+        self._strangers = seats.into(
+            ["id", "conversationId", "userId", "joinedAt", "leftAt", *updated], partial(Into.of, also=also)
         )
         marks = ["role", "fromSeq", "deliveredSeq", "readSeq", "rev"]
-        self._marks = Into.of(
-            "ConversationParticipant",
-            f'"id", "conversationId", "userId", {quoted(marks)}{updated}',
-            also=also,
-            update={**new_values(*marks), **NEW},
+        self._marks = seats.into(
+            ["id", "conversationId", "userId", *marks, *updated],
+            partial(Into.of, also=also, update={**new_values(*marks), **NEW}),
         )
 
     def waiting(self) -> int:
@@ -234,7 +236,14 @@ class Backfill:
         self._strangers.write(
             self._db,
             (
-                (seat_id(conversation, user), conversation, user, first, last, *([last] if self._dated else []))
+                (
+                    self._keys.new((conversation, user)),
+                    conversation,
+                    user,
+                    first,
+                    last,
+                    *([last] if self._dated else []),
+                )
                 for conversation, user, first, last in found
             ),
         )

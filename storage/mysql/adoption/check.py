@@ -11,17 +11,16 @@ from storage.mysql.attachments import Files, unfit
 from storage.mysql.column_capacity import enum_values
 from storage.mysql.connection import Connection
 from storage.mysql.expressions import fits, present
+from storage.mysql.ids import CUID_CHARS, UUID_CHARS, Form
 from storage.mysql.layout import ByTable, Layout, folds_tables, read_layout
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
+from storage.mysql.seats import PAIR_ID
 from storage.mysql.spellings import folded
 from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
 from storage.mysql.values import is_date
 
 from . import hints
-
-ID_LENGTH = 36
-"""Characters of the ids that chatd makes."""
 
 _MARK = re.compile(
     r"(?:is|was)?(?:soft)?(?:deleted|removed|hidden|blocked|banned|suspended|deactivated|disabled|active|inactive|enabled|"
@@ -35,6 +34,7 @@ _SHORT_TEXT = 65_535 // 4
 _STATUSES = ("SENT", "DELIVERED", "READ")
 _ROLES = ("patient", "dentist", "staff", "admin")
 _ROLES_USED = 'SELECT DISTINCT u."role" FROM "User" u WHERE u."role" IS NOT NULL LIMIT 50'
+_NUMBERS = ("smallint", "mediumint", "int", "bigint")
 _WHOLE = ("int", "mediumint", "bigint")
 _TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 
@@ -82,6 +82,7 @@ class _Column:
     charset: str | None
     collation: str | None
     primary: bool
+    counted: bool  # AUTO_INCREMENT
 
 
 @attrs.frozen
@@ -103,16 +104,16 @@ def look(db: Connection, names: Names) -> App:
     for table in app_tables():
         logical[names.table(table.name)] = table
     columns: dict[str, dict[str, _Column]] = {}
-    for actual, name, *facts, null, key in db.run(
+    for actual, name, *facts, null, key, extra in db.run(
         "SELECT table_name, column_name, data_type, column_type, character_maximum_length, character_octet_length, "
-        "datetime_precision, character_set_name, collation_name, is_nullable, column_key "
+        "datetime_precision, character_set_name, collation_name, is_nullable, column_key, extra "
         "FROM information_schema.columns WHERE table_schema = DATABASE()"
     ):
         if actual in logical:
             kind, type_, length, octets, precision, charset, collation = facts
             columns.setdefault(logical[actual].name, {})[name] = _Column(
                 kind.lower(), type_, null == "YES", layout.columns[actual][name].filled, length or 0, octets or 0,
-                precision or 0, charset, collation, key == "PRI",
+                precision or 0, charset, collation, key == "PRI", "auto_increment" in extra.lower(),
             )  # fmt: skip
     kinds = {
         logical[actual].name: (kind, engine or "", format_ or "", collation or "")
@@ -135,11 +136,13 @@ def look(db: Connection, names: Names) -> App:
     return App(layout, "chatd_meta" in layout.columns, adopted, dict(keys), columns, kinds)
 
 
-def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int) -> Iterator[Finding]:
+def check(
+    db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int, ids: Form = ""
+) -> Iterator[Finding]:
     """Yield the findings, table by table. `body_chars`: the longest message that is to be held."""
     for step in (*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)):
         yield Finding(step.table, "missing", step.part or "the table")
-    yield from check_tables(app, names)
+    yield from check_tables(app, names, ids)
     if "Message" in app.columns:
         yield from _content(app, names, body_chars)
     if "User" in app.columns:
@@ -149,20 +152,20 @@ def check(db: Connection, app: App, names: Names, roles: Roles, *, body_chars: i
     yield from _files(app, names)
 
 
-def check_tables(app: App, names: Names) -> Iterator[Finding]:
+def check_tables(app: App, names: Names, ids: Form = "") -> Iterator[Finding]:
     """Yield what of the app's tables chatd can't write to, whatever their rows and the settings of roles say."""
     for table in app_tables():
         actual = names.table(table.name)
         if table.name not in app.columns:
             yield from _absent(app, table, actual, names)
             continue
-        for text in _unfit_table(app, table):
+        for text in _unfit_table(app, table, names):
             yield Finding(actual, "wrong", text)
         for column in table.columns:
             name = names.column(table.name, column.name)
             found = app.columns[table.name].get(name)
             if found is None:
-                if column.required:
+                if column.required and name != PAIR_ID:
                     close = hints.column_for(table.name, column.name, app.columns[table.name], names)
                     hint = f', like "{table.name}.{column.name}={close}"' if close else ""
                     text = f"no column {name}; if it has another name, set it in mysql.names{hint}"
@@ -170,7 +173,7 @@ def check_tables(app: App, names: Names) -> Iterator[Finding]:
             elif column.spare and not fits(column, app.layout.columns[actual][name]):
                 pass  # what it says isn't understood, and chatd doesn't need it
             elif column.name in THEIRS[table.name]:
-                for text in _unfit(table, column, name, found):
+                for text in _unfit(table, column, name, found, ids):
                     yield Finding(actual, "wrong", text)
             elif not app.begun:
                 yield Finding(
@@ -183,9 +186,9 @@ def check_tables(app: App, names: Names) -> Iterator[Finding]:
         yield from _statuses(app, names)
 
 
-def misfit(db: Connection, names: Names) -> str | None:
+def misfit(db: Connection, names: Names, ids: Form = "") -> str | None:
     """Return why chatd can't write to the tables as they are now, in one line; None where it can."""
-    for finding in check_tables(look(db, names), names):
+    for finding in check_tables(look(db, names), names, ids):
         if finding.level == "wrong":
             return f"{finding.table}: {finding.text}"
     return None
@@ -269,7 +272,7 @@ def _absent(app: App, table: Table, actual: str, names: Names) -> Iterator[Findi
         yield Finding(actual, "wrong", f"no such table, though there is {there}: set its name in mysql.names, {hint}")
 
 
-def _unfit_table(app: App, table: Table) -> Iterator[str]:
+def _unfit_table(app: App, table: Table, names: Names) -> Iterator[str]:
     kind, engine, row_format, collation = app.kinds[table.name]
     if kind != "BASE TABLE":
         yield f"a {kind.lower()}, not a table: set the name of the table behind it in mysql.names"
@@ -280,21 +283,26 @@ def _unfit_table(app: App, table: Table) -> Iterator[str]:
         yield f"its row format is {row_format}, whose indexes are too short: ALTER TABLE ... ROW_FORMAT = DYNAMIC"
     if not collation.startswith("utf8mb4_"):
         yield f"its own collation is {collation}, which new columns get: ALTER TABLE ... DEFAULT CHARACTER SET utf8mb4"
+    pair = {names.column(table.name, column) for column in ("conversationId", "userId")}
     primary = [name for name, column in app.columns[table.name].items() if column.primary]
-    if len(primary) != 1:
+    if len(primary) != 1 and not (names.column(table.name, "id") == PAIR_ID and set(primary) == pair):
         yield f"its primary key is not one column, the id, but ({', '.join(primary)})"
 
 
-def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[str]:
+def _unfit(table: Table, column: Column, name: str, found: _Column, ids: Form) -> Iterator[str]:
     """Why an app's column can't be used as what it has the name of."""
     if column.type == ID:
+        if found.kind in _NUMBERS:
+            if column.name == "id" and table.name != "User" and not found.counted:
+                yield f"column {name} is a number that the server doesn't count: make it AUTO_INCREMENT"
+            return
         if found.kind not in ("char", "varchar"):
-            number = " (integer ids can't be served)" if found.kind.endswith("int") else ""
-            yield f"column {name} is {found.type}; chatd needs ids of text, as String makes them{number}"
+            yield f"column {name} is {found.type}; chatd needs ids of text, as String makes them, or whole numbers"
             return
         theirs = column.name in ("userId", "senderId", "receiverId") or table.name == "User"
-        if not theirs and found.length < ID_LENGTH:
-            yield f"column {name} is {found.type}; the ids that chatd makes have {ID_LENGTH} characters"
+        needed = UUID_CHARS if ids == "uuid" else CUID_CHARS
+        if not theirs and found.length < needed:
+            yield f"column {name} is {found.type}; the ids that chatd makes have {needed} characters"
     elif column.type == TIME and found.kind not in ("datetime", "timestamp"):
         yield f"column {name} is {found.type}; chatd needs DATETIME(3), as DateTime makes it"
     elif column.type == FLAG and not found.kind.endswith("int"):
@@ -307,7 +315,7 @@ def _unfit(table: Table, column: Column, name: str, found: _Column) -> Iterator[
         yield f"column {name} is {found.type}; chatd needs an enum, or text"
     if found.charset not in (None, "utf8mb4") and column.name != "content":
         yield f"column {name} has the character set {found.charset}; chatd needs utf8mb4"
-    if column.name == "id" and not found.primary:
+    if column.name == "id" and not found.primary and name != PAIR_ID:
         yield f"column {name} is not the primary key"
     if column.name in _WRITTEN_NULL and not found.null:
         yield f"column {name} may not be NULL, which chatd writes there: make it optional"
@@ -393,7 +401,9 @@ def _statuses(app: App, names: Names) -> Iterator[Finding]:
     found = app.columns["Message"].get(name)
     if found is None:
         return
-    lacking = [s for s in _STATUSES if s not in enum_values(found.type)] if found.kind == "enum" else []
+    exact = (found.collation or "").endswith(("_bin", "_cs"))
+    values = {value if exact else value.upper() for value in enum_values(found.type)}
+    lacking = [s for s in _STATUSES if s not in values] if found.kind == "enum" else []
     if lacking:
         yield Finding(names.table("Message"), "wrong", f"column {name} is {found.type}, without {', '.join(lacking)}")
     elif found.kind in ("char", "varchar") and found.length < max(map(len, _STATUSES)):

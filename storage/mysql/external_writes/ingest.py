@@ -284,9 +284,10 @@ class Ingest:
                 db.run(_LEAVE_PAIR, (pair, conversation))
             db.run(_SET_KIND, (kind, pair, conversation))
         for some in _some(self._numbered):
-            cases = " ".join(["WHEN ? THEN ?"] * len(some))
+            # As bytes: beside texts, large numbers would be compared as floating point.
+            by_id = f'CASE CAST("id" AS BINARY) {" ".join(["WHEN ? THEN ?"] * len(some))} END'
             db.run(
-                f'UPDATE "Message" SET "seq" = CASE "id" {cases} END, "rev" = CASE "id" {cases} END, '
+                f'UPDATE "Message" SET "seq" = {by_id}, "rev" = {by_id}, '
                 f'"{TOUCHED}" = NULL WHERE "id" IN ({", ".join("?" * len(some))})',
                 [*_flat((id, seq) for id, seq, _ in some), *_flat((id, rev) for id, _, rev in some),
                  *(id for id, *_ in some)],

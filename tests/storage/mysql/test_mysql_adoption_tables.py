@@ -142,7 +142,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
 @pytest.mark.parametrize(
     ("tables", "table", "text"),
     [
-        (integers(), TEXTS, "column senderId is int; chatd needs ids of text, as String makes them (integer ids"),
+        (integers(), TEXTS, "column id is a number that the server doesn't count: make it AUTO_INCREMENT"),
         (
             changed(USERS, "'DENTIST'", "'PRO', 'Receptionist'"),
             USERS,
@@ -186,7 +186,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
             TEXTS,
             "column urgency has no default, and chatd has nothing to put there: give it one",
         ),
-        (message("`id` VARCHAR(191)", "`id` VARCHAR(25)"), TEXTS, "the ids that chatd makes have 36 characters"),
+        (message("`id` VARCHAR(191)", "`id` VARCHAR(24)"), TEXTS, "the ids that chatd makes have 25 characters"),
         (
             changed(CHATS, "`lastMessageAt` DATETIME(3) NULL", "`lastMessageAt` DATETIME(3) NOT NULL"),
             CHATS,
@@ -233,7 +233,7 @@ USERS, CHATS, SEATS, TEXTS = "User", "Conversation", "ConversationParticipant", 
         (
             unlinked("ALTER TABLE Message DROP PRIMARY KEY, ADD PRIMARY KEY (id, senderId)"),
             TEXTS,
-            "its primary key is not one column, the id",
+            "its primary key is not one column, the id, but (id, senderId)",
         ),
         (
             unlinked("ALTER TABLE Message ADD no INT, DROP PRIMARY KEY, ADD PRIMARY KEY (no)"),

@@ -86,7 +86,7 @@ def test_other_shapes_are_called_what_they_are(tables: tuple[str, ...], table: s
     assert text in wrong(*tables)[table]
 
 
-def test_a_composite_key_is_named() -> None:
+def test_a_composite_key_beside_an_id_is_named() -> None:
     found = wrong(*changed("ConversationParticipant", "PRIMARY KEY (`id`)", "PRIMARY KEY (`conversationId`, `userId`)"))
     assert "not one column, the id, but (conversationId, userId)" in found["ConversationParticipant"]
 

@@ -2,20 +2,14 @@
 
 import pytest
 
-from support import prisma_app
+from support import prisma_app, shapes
 from support.beside import ingest
-from support.prisma_app import PLAIN, adopt, changed, fill, history, served
+from support.prisma_app import adopt, changed, fill, history, served
 from support.stores import Desk
 
 
-def coarse() -> tuple[str, ...]:
-    return tuple(
-        s.replace("DATETIME(3)", "DATETIME").replace("CURRENT_TIMESTAMP(3)", "CURRENT_TIMESTAMP") for s in PLAIN
-    )
-
-
 def test_times_without_parts_of_a_second_are_told_as_they_will_be_read() -> None:
-    with prisma_app.app(*coarse()) as app:
+    with prisma_app.app(*shapes.coarse()) as app:
         app.users("ada", "bo", "eve")
         fill(app)
         adopt(app)

@@ -12,9 +12,9 @@ import pytest
 from storage.contract import StoreError
 from storage.mysql import schema, tables
 from storage.mysql.connection import Connection
+from storage.mysql.ids import seat_id
 from storage.mysql.layout import read_layout
 from storage.mysql.names import Names
-from storage.mysql.saving import seat_id
 from storage.mysql.store import MysqlStore
 from storage.mysql.upgrade import upgrade
 from support import mariadb

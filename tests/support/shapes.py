@@ -1,0 +1,53 @@
+"""Apps' tables in other shapes than chatd's own, that are served as they are."""
+
+from .prisma_app import PLAIN
+
+
+def numbered(kind: str = "INTEGER", *, users: bool = True) -> tuple[str, ...]:
+    """Ids that the server counts. `users`: those of users, too."""
+    found = []
+    columns = ["conversationId", *(["userId", "senderId"] if users else [])]
+    for statement in PLAIN:
+        if users or "CREATE TABLE `User`" not in statement:
+            statement = statement.replace("`id` VARCHAR(191) NOT NULL", f"`id` {kind} NOT NULL AUTO_INCREMENT")
+        for column in columns:
+            statement = statement.replace(f"`{column}` VARCHAR(191)", f"`{column}` {kind}")
+        found.append(statement)
+    return tuple(found)
+
+
+def paired() -> tuple[str, ...]:
+    """Participants without an id of their own: `@@id([conversationId, userId])`."""
+    return tuple(
+        statement.replace("    `id` VARCHAR(191) NOT NULL,\n", "").replace("(`id`)\n", "(`conversationId`, `userId`)\n")
+        if "CREATE TABLE `ConversationParticipant`" in statement
+        else statement
+        for statement in PLAIN
+    )
+
+
+def numbered_pairs() -> tuple[str, ...]:
+    """Both."""
+    return tuple(
+        statement.replace("    `id` INTEGER NOT NULL AUTO_INCREMENT,\n", "").replace(
+            "(`id`)\n", "(`conversationId`, `userId`)\n"
+        )
+        if "CREATE TABLE `ConversationParticipant`" in statement
+        else statement
+        for statement in numbered()
+    )
+
+
+def short_ids() -> tuple[str, ...]:
+    """Ids of 25 characters: `@db.VarChar(25)`."""
+    return tuple(statement.replace("VARCHAR(191) NOT NULL", "VARCHAR(25) NOT NULL") for statement in PLAIN)
+
+
+def lower_statuses() -> tuple[str, ...]:
+    return tuple(s.replace("'SENT', 'DELIVERED', 'READ'", "'sent', 'delivered', 'read'").replace("'SENT'", "'sent'")
+                 for s in PLAIN)  # fmt: skip
+
+
+def coarse() -> tuple[str, ...]:
+    """Times without parts of a second: `@db.DateTime(0)`."""
+    return tuple(s.replace("TIME(3)", "TIME").replace("TIMESTAMP(3)", "TIMESTAMP") for s in PLAIN)
