@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Final
 
 import structlog
@@ -81,9 +82,14 @@ def operations(site: Site) -> Iterable[Operation]:
     return [*found, *script]
 
 
+def client_file() -> Traversable:
+    """Return where a build has the client."""
+    return files("chatd").joinpath("http", "page", CLIENT_FILE)
+
+
 async def _client(request: Request) -> Response:
     """Return the client's file, where the build has it."""
-    file = files("chatd").joinpath("http", "page", CLIENT_FILE)
+    file = client_file()
     if not file.is_file():
         return failed(404, ErrorCode.NOT_FOUND, NO_FILE)
     return Response(file.read_bytes(), media_type="text/javascript", headers={"Cache-Control": "public, max-age=3600"})

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from trio.testing import MockClock
 from chatd import testing
 from chatd.config import Config, Limits
 from chatd.config.settings import SocketIo
+from chatd.http import socketio
 from chatd.testing import Server
 from protocol.codes import CloseCode
 from storage.changes import PutUser, SetDisabled
@@ -369,8 +371,19 @@ async def test_switched_off_nothing_is_served(autojump_clock: MockClock) -> None
         assert (await Wire(server.dial).get()).status == 404
 
 
-async def test_client_file_is_missing_with_a_word_or_there(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_client_file_is_served_where_the_build_has_it(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    file = tmp_path / "socket.io.js"
+    if is_there:
+        file.write_text("/* the client */")
+    monkeypatch.setattr(socketio, "client_file", lambda: file)
     async with testing.daemon() as server:
         answer = await Wire(server.dial).ask("GET", "/socket.io/socket.io.js")
-        assert answer.status in (200, 404)
-        assert answer.status == 200 or "socket.io-client" in answer.text
+        if is_there:
+            assert (answer.status, answer.text) == (200, "/* the client */")
+            assert answer.headers["content-type"].startswith("text/javascript")
+        else:
+            assert answer.status == 404
+            assert "socket.io-client" in answer.text, "what to do is said"
