@@ -1,7 +1,7 @@
 """`python -m bench.files`: what uploads cost those who chat, and how much memory they take.
 
-A daemon of its own; 200 people in pairs chat all the time, and half way through 50 files of 20 MB come in. Held to two
-bars: memory grows by less than 50 MB, and the p99 of the acknowledgement at most doubles.
+A daemon of its own; 200 people in pairs chat all the time, and half way through 50 files of 20 MB come in, at the rate
+of a line. Held to two bars: memory grows by less than 50 MB, and the p99 of the acknowledgement at most doubles.
 """
 
 import multiprocessing
@@ -29,6 +29,9 @@ PAUSE_S = 1.0
 
 FILES, FILE_BYTES = 50, 20_000_000
 AT_ONCE = 10
+LINE_BYTES_PER_S = 40_000_000
+"""Rate at which all uploads together arrive: more than the line of any clinic."""
+
 CALM_S = 15.0
 MOST_GROWTH_BYTES = 50_000_000
 MOST_TIMES = 2.0
@@ -62,12 +65,12 @@ def daemon() -> Iterator[Watched]:
                 run.kill()
 
 
-def upload_all(url: str) -> None:
+def upload_all(url: str, rate: float) -> None:
     """Upload the files, in a process of its own, so that it is not in the way of who measures."""
-    trio.run(_upload_all, url)
+    trio.run(_upload_all, url, rate)
 
 
-async def _upload_all(url: str) -> None:
+async def _upload_all(url: str, rate: float) -> None:
     target, turns = Target.of(url), trio.CapacityLimiter(AT_ONCE)
 
     async def one(number: int) -> None:
@@ -78,6 +81,7 @@ async def _upload_all(url: str) -> None:
             nonlocal left
             data = (start if left == FILE_BYTES else start[9:])[: min(limit, left)]
             left -= len(data)
+            await trio.sleep(len(data) * AT_ONCE / rate)
             return data
 
         headers = {
@@ -131,7 +135,7 @@ class Chatting:
         return took[min(len(took) - 1, int(len(took) * 0.99))] * 1000
 
 
-async def measure(watched: Watched) -> bool:
+async def measure(watched: Watched, rate: float) -> bool:
     """Measure, print the figures; return whether they are within the bars."""
     chatting = Chatting(watched.url)
     async with trio.open_nursery() as nursery:
@@ -144,7 +148,7 @@ async def measure(watched: Watched) -> bool:
         await trio.sleep(CALM_S)
         calm, before = chatting.p99(since), watched.resident()
         since, began = len(chatting.took), time.perf_counter()
-        uploads = multiprocessing.get_context("spawn").Process(target=upload_all, args=(watched.url,))
+        uploads = multiprocessing.get_context("spawn").Process(target=upload_all, args=(watched.url, rate))
         uploads.start()
         while uploads.is_alive():
             watched.resident()
@@ -163,10 +167,11 @@ async def measure(watched: Watched) -> bool:
 
 
 @click.command()
-def main() -> None:
+@click.option("--rate", default=LINE_BYTES_PER_S / 1e6, help="MB/s at which the uploads together arrive.")
+def main(rate: float) -> None:
     """Measure what uploads cost those who chat."""
     with daemon() as watched:
-        sys.exit(0 if trio.run(measure, watched) else 1)
+        sys.exit(0 if trio.run(measure, watched, rate * 1e6) else 1)
 
 
 if __name__ == "__main__":
