@@ -49,7 +49,7 @@ class Clinic:
         return await self.client.ask(method, self.at(target), data, **headers)
 
     def at(self, target: str) -> str:
-        return target.format(c=self.conversation, left=self.left, s=self.session)
+        return target.format(c=self.conversation, left=self.left, s=self.session, provider="nobody")
 
     async def as_user(self, user: str, method: str, target: str, body: Any = None, **headers: str) -> Answer:
         return await self.ask(method, target, body, Authorization=f"Bearer {self.server.token(user)}", **headers)
@@ -132,6 +132,8 @@ TABLE: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/sign-in"): (200,) * 13,
     ("POST", "/v1/sign-in"): (403,) * 11 + (401, 403),
     ("POST", "/v1/sign-out"): (403,) * 11 + (204, 403),
+    ("GET", "/v1/oidc/{provider}/start"): (404,) * 13,
+    ("GET", "/v1/oidc/{provider}/callback"): (404,) * 13,
     ("POST", "/v1/password"): (_NO,) * 6 + (403, 403, 403, 403, 403, 403, _NO),
     ("GET", "/v1/sessions"): (_NO,) * 6 + (200, 200, 200, 200, 200, 200, _NO),
     ("DELETE", "/v1/sessions/{c}"): (_NO,) * 6 + (404, 404, 404, 404, 404, 404, _NO),
