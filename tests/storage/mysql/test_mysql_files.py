@@ -333,7 +333,7 @@ def test_files_columns_by_other_names_are_found() -> None:
             "size is Size, deletedAt is deleted_at; nothing tells width, height, thumbnailUrl",
         ]
         assert "// To the model of the table chat_files:\n  chatdTouched DateTime? " in examined.fragment()
-        assert '@@index([messageId], map: "chat_files_message_id_idx")' in examined.fragment()
+        assert '@@index([message_id], map: "chat_files_message_id_idx")' in examined.fragment()
         assert "ALTER TABLE `chat_files` ADD COLUMN `chatdTouched`" in examined.migration()
         adopt(app, names=names)
         assert adoption_of(app, names=names).examine().only("missing") == []
