@@ -72,7 +72,8 @@ async def test_slow_or_oversized_request_of_an_operation_ends_at_its_limit(
             return
         async with calling(server) as client:  # a body that is declared too large
             await client.send(head[:-2] + b"Content-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n")
-            assert (await client.answer(method)).status == 413
+            asks_for_tus = path.startswith("/v1/uploads")  # which is missing, and comes first
+            assert (await client.answer(method)).status == (412 if asks_for_tus else 413)
         async with calling(server) as client:  # a body that stops coming
             began = trio.current_time()
             await client.send(whole[:-3])
