@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 _measuring = Coverage.current()
 MEASURED = ("protocol", "storage")
-RANDOM = ("test_mysql_alike.py", "test_store_model.py", "test_mysql_model.py")
+RANDOM = ("test_mysql_alike.py", "test_store_model.py", "test_mysql_model.py", "test_mysql_shapes_model.py")
 """What counts as covering `protocol` and `storage`: their own tests, without those that run a little of everything, and
 something else each time. Tracing makes others up to three times as slow."""
 
