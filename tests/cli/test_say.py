@@ -28,6 +28,8 @@ COMMANDS: dict[str, list[list[str]]] = {
     "user rename": [["eve", HOSTILE]],
     "user role": [["eve", "staff"]],
     "user add": [["adam", "--name", HOSTILE, "--role", "patient"]],
+    "user unlink": [["eve"]],
+    "user reset-2fa": [["eve"]],
     "token list": [[], ["--json"], ["--user", "eve"]],
     "token revoke": [["--user", "eve"]],
     "session list": [[], ["--json"], ["--user", "eve"]],
@@ -53,6 +55,8 @@ WITHOUT_NAMES = {
     "token issue",
     "db adopt",
     "user passwd",
+    "user link",
+    "user totp",
     "attachment-worker",
     "who",
 }
