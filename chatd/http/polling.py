@@ -82,29 +82,30 @@ class _Answer(Response):
             self._session.finish(told)
 
 
-def operations(site: Site) -> list[Operation]:
-    """A session's opening, events, frames and end."""
-    parts = site.parts
+@attrs.frozen
+class Polling:
+    """Answers requests of sessions that are polled."""
 
-    def session_of(request: Request, caller: HttpCaller) -> PollingSession:
-        return site.polling.of(caller.user_id, request.path_params["id"])
+    site: Site
 
-    async def begin(request: Request, caller: HttpCaller) -> Response:
+    async def begin(self, request: Request, caller: HttpCaller) -> Response:
+        """Open a session."""
         if media_type(request.state.head) not in (None, JSON):
             raise Failed(415, ErrorCode.BAD_REQUEST, "no body is needed, and any is JSON")
-        carried = site.callers.carried(request)
-        session = site.polling.open(caller.user_id, carried, address_of(request))
+        carried = self.site.callers.carried(request)
+        session = self.site.polling.open(caller.user_id, carried, address_of(request))
         return json_answer(msgspec.json.encode({"session": session.id}), 201)
 
-    async def events(request: Request, caller: HttpCaller) -> Response:
-        session = session_of(request, caller)
+    async def events(self, request: Request, caller: HttpCaller) -> Response:
+        """Answer what came after an event, or stream it."""
+        session = self._session_of(request, caller)
         after = _after(request)
         _acknowledge(session, after)
         if session.is_finished():
             return _gone(session.closing)
         session.begin()
         if "text/event-stream" in request.headers.get("accept", ""):
-            return EventStream(session, after, heartbeat=parts.heartbeat)
+            return EventStream(session, after, heartbeat=self.site.parts.heartbeat)
         try:
             fetch = session.fetch("polling")
             await _wait(request, session, fetch, after)
@@ -116,8 +117,9 @@ def operations(site: Site) -> list[Operation]:
             session.finish()
             raise
 
-    async def frames(request: Request, caller: HttpCaller) -> Response:
-        session = session_of(request, caller)
+    async def frames(self, request: Request, caller: HttpCaller) -> Response:
+        """Take frames."""
+        session = self._session_of(request, caller)
         session.begin()
         try:
             body = await _body(request, session)
@@ -133,24 +135,32 @@ def operations(site: Site) -> list[Operation]:
         finally:
             session.finish()
 
-    async def end(request: Request, caller: HttpCaller) -> Response:
-        session_of(request, caller).stop(CloseCode.DONE, "ended by its client")
+    async def end(self, request: Request, caller: HttpCaller) -> Response:
+        """End a session."""
+        self._session_of(request, caller).stop(CloseCode.DONE, "ended by its client")
         return Response(status_code=204, headers=NO_STORE)
 
+    def _session_of(self, request: Request, caller: HttpCaller) -> PollingSession:
+        return self.site.polling.of(caller.user_id, request.path_params["id"])
+
+
+def operations(site: Site) -> list[Operation]:
+    """A session's opening, events, frames and end."""
+    polling = Polling(site)
     id_of_event = {"type": "integer", "minimum": 0}
     frame_bytes = site.config().limits.max_frame_bytes
     return [
         Operation(
             method="POST",
             path="/v1/session",
-            run=begin,
+            run=polling.begin,
             text="Opens a session that is polled; its first frame is `hello`.",
             answers={201: _object(session={"type": "string"})},
         ),
         Operation(
             method="DELETE",
             path="/v1/session/{id}",
-            run=end,
+            run=polling.end,
             carries=True,
             text="Ends a session at once.",
             answers={204: None},
@@ -158,7 +168,7 @@ def operations(site: Site) -> list[Operation]:
         Operation(
             method="GET",
             path="/v1/session/{id}/events",
-            run=events,
+            run=polling.events,
             carries=True,
             text="What came after event `after`, as soon as there is something, within 25 s; or as a stream (SSE).",
             query=(Query(name="after", schema=id_of_event, text="Acknowledges all up to this one; 0 where absent."),),
@@ -176,7 +186,7 @@ def operations(site: Site) -> list[Operation]:
         Operation(
             method="POST",
             path="/v1/session/{id}/frames",
-            run=frames,
+            run=polling.frames,
             carries=True,
             bounds=Bounds(body_bytes=BODY_FRAMES * frame_bytes, body_s=MESSAGE_S),
             text="Gives frames to a session, numbered from `first`; those that it has are ignored.",
