@@ -28,7 +28,7 @@ from chatd.attachments.types import DOWNLOADS
 from chatd.attachments.uploads import Uploads
 from chatd.attachments.worker import Worker
 from chatd.auth import elsewhere
-from chatd.auth.chain import development_chain, production_chain
+from chatd.auth.chain import Chain, development_chain, production_chain
 from chatd.auth.jwt_method import JwtAuthenticator
 from chatd.auth.keepers import keepers
 from chatd.auth.key_source import KeySource
@@ -58,7 +58,7 @@ from chatd.core.registry import Registry
 from chatd.core.room import RoomParts
 from chatd.core.rooms import Rooms
 from chatd.http import gauges
-from chatd.http.app import make_app
+from chatd.http.app import Application, make_app
 from chatd.http.callers import Callers
 from chatd.http.health import damage, failing
 from chatd.http.site import Site
@@ -134,6 +134,7 @@ class Daemon:
         self.store = store
         self.tokens = tokens
         self._development = development
+        self._now, self._new_id = now, new_id
         gather = GATHER_S if write is None else 0.0  # on a virtual clock nothing is gained by waiting
         hash_on = write  # where calls run inline, all of them do
         write, read = write or ThreadRunner(1), read or ThreadRunner(config.storage.readers)
@@ -169,49 +170,8 @@ class Daemon:
         )
         self._site_rows: dict[str, SiteRows] = {}
         self._key_sources = [provider.keys for provider in self.keepers.providers.values()]
-        if development:
-            sign_in = development_chain(self.gate, accounts, now)
-        elif tokens is not None:
-            others = list(elsewhere.authenticators(config, self.gate, accounts, now, fetch))
-            sign_in = production_chain(self.gate, self.keepers, tokens, now, others)
-            self._site_rows = {each.method: each.rows for each in others if isinstance(each, SiteSessionAuthenticator)}
-            self._key_sources += [
-                issuer.keys
-                for each in others
-                if isinstance(each, JwtAuthenticator)
-                for issuer in each.issuers
-                if isinstance(issuer.keys, KeySource)
-            ]
-        else:
-            raise ValueError("a daemon that is not in development mode needs tokens")
-        self.parts = Parts(
-            store=store,
-            gate=self.gate,
-            registry=self.registry,
-            presence=presence,
-            accounts=accounts,
-            rooms=self.rooms,
-            policy=Policy({}),
-            windows=Windows(0, 0),
-            limits=Limits(
-                max_frame_bytes=limits.max_frame_bytes,
-                max_body_chars=limits.max_body_chars,
-                max_revs=limits.max_revs,
-                max_page=limits.max_page,
-                max_participants=limits.max_participants,
-                max_attachment_bytes=limits.max_attachment_bytes,
-                max_attachments=limits.max_attachments,
-            ),
-            now=now,
-            new_id=new_id,
-            heartbeat=config.server.heartbeat,
-            sign_in=sign_in,
-            keepers=self.keepers,
-            development=development,
-            draining=self._stopping.is_set,
-            connections_per_user=limits.connections if development else limits.connections_per_user,
-            metrics=self.metrics,
-        )
+        sign_in = self._make_sign_in(accounts, fetch)
+        self.parts = self._make_parts(presence, accounts, sign_in)
         self._external_writes: ExternalWrites | None = None
         self._revocations: Revocations | None = None
         if isinstance(store, SharedStore):
@@ -219,44 +179,9 @@ class Daemon:
             self._revocations = Revocations(self.gate, accounts, now, new_id)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         keep = config.mysql.poll if isinstance(store, SharedStore) else REMEMBERED_S
-        self.files = Files(
-            self.gate,
-            folder=config.files_path(),
-            worker=Worker(decoder),
-            scanner=Scanner(config.files.clamd) if config.files.clamd else None,
-            downloads=frozenset(DOWNLOADS[name] for name in config.files.downloads),
-            max_bytes=limits.max_attachment_bytes,
-            day_bytes=limits.user_attachment_bytes_per_day,
-            free_bytes=2 * limits.free_disk_bytes,
-            now=now,
-            new_id=new_id,
-            run=hash_on,
-        )
+        self.files = self._make_files(decoder, run=hash_on)
         self._socketio = self._make_socketio()
-        app = make_app(
-            Site(
-                engine=self._socketio,
-                parts=self.parts,
-                callers=Callers(self.parts, lambda: self.server.origins, keep=keep),
-                files=self.files,
-                uploads=Uploads(self.gate, self.files, now),
-                links=Links(secrets.token_bytes() if tokens is None else tokens.key_for("link to a file")),
-                wait_of_user=lambda user: self._buckets.of(user).take() if self._buckets is not None else 0.0,
-                config=lambda: self.config,
-                origins=lambda: self.server.origins,
-                wait=lambda client: self.server.wait(client),
-                problem=self.problem,
-                polling=PollingSessions(
-                    self.parts,
-                    self.sessions,
-                    terms=self._polling_terms,
-                    limits=lambda: self.config.limits,
-                    nursery=lambda: self.server.nursery,
-                ),
-                notes=lambda: [*failing(self.jobs), *damage(store.damaged)],
-                metrics=self.metrics,
-            )
-        )
+        app = self._make_app(keep)
         self.server = Server(
             app,
             self._serve_websocket,
@@ -376,6 +301,98 @@ class Daemon:
         while True:
             await trio.sleep(WINDOW_S)
             self.lines.tell()
+
+    def _make_sign_in(self, accounts: Accounts, fetch: Fetch) -> Chain:
+        """Return who tells who somebody is. Raises ValueError without tokens, ConfigError where a secret is missing."""
+        if self._development:
+            return development_chain(self.gate, accounts, self._now)
+        if self.tokens is None:
+            raise ValueError("a daemon that is not in development mode needs tokens")
+        others = list(elsewhere.authenticators(self.config, self.gate, accounts, self._now, fetch))
+        self._site_rows = {each.method: each.rows for each in others if isinstance(each, SiteSessionAuthenticator)}
+        self._key_sources += [
+            issuer.keys
+            for each in others
+            if isinstance(each, JwtAuthenticator)
+            for issuer in each.issuers
+            if isinstance(issuer.keys, KeySource)
+        ]
+        return production_chain(self.gate, self.keepers, self.tokens, self._now, others)
+
+    def _make_parts(self, presence: Presence, accounts: Accounts, sign_in: Chain) -> Parts:
+        limits = self.config.limits
+        return Parts(
+            store=self.store,
+            gate=self.gate,
+            registry=self.registry,
+            presence=presence,
+            accounts=accounts,
+            rooms=self.rooms,
+            policy=Policy({}),
+            windows=Windows(0, 0),
+            limits=Limits(
+                max_frame_bytes=limits.max_frame_bytes,
+                max_body_chars=limits.max_body_chars,
+                max_revs=limits.max_revs,
+                max_page=limits.max_page,
+                max_participants=limits.max_participants,
+                max_attachment_bytes=limits.max_attachment_bytes,
+                max_attachments=limits.max_attachments,
+            ),
+            now=self._now,
+            new_id=self._new_id,
+            heartbeat=self.config.server.heartbeat,
+            sign_in=sign_in,
+            keepers=self.keepers,
+            development=self._development,
+            draining=self._stopping.is_set,
+            connections_per_user=limits.connections if self._development else limits.connections_per_user,
+            metrics=self.metrics,
+        )
+
+    def _make_files(self, decoder: Sequence[str], *, run: Runner | None) -> Files:
+        config = self.config
+        return Files(
+            self.gate,
+            folder=config.files_path(),
+            worker=Worker(decoder),
+            scanner=Scanner(config.files.clamd) if config.files.clamd else None,
+            downloads=frozenset(DOWNLOADS[name] for name in config.files.downloads),
+            max_bytes=config.limits.max_attachment_bytes,
+            day_bytes=config.limits.user_attachment_bytes_per_day,
+            free_bytes=2 * config.limits.free_disk_bytes,
+            now=self._now,
+            new_id=self._new_id,
+            run=run,
+        )
+
+    def _make_app(self, keep: float) -> Application:
+        """Return what is served over HTTP; `keep`: seconds that a checked token is remembered."""
+        tokens = self.tokens
+        return make_app(
+            Site(
+                engine=self._socketio,
+                parts=self.parts,
+                callers=Callers(self.parts, lambda: self.server.origins, keep=keep),
+                files=self.files,
+                uploads=Uploads(self.gate, self.files, self._now),
+                links=Links(secrets.token_bytes() if tokens is None else tokens.key_for("link to a file")),
+                wait_of_user=lambda user: self._buckets.of(user).take() if self._buckets is not None else 0.0,
+                config=lambda: self.config,
+                origins=lambda: self.server.origins,
+                wait=lambda client: self.server.wait(client),
+                problem=self.problem,
+                polling=PollingSessions(
+                    self.parts,
+                    self.sessions,
+                    terms=self._polling_terms,
+                    limits=lambda: self.config.limits,
+                    nursery=lambda: self.server.nursery,
+                ),
+                notes=lambda: [*failing(self.jobs), *damage(self.store.damaged)],
+                metrics=self.metrics,
+            )
+        )
 
     def _make_socketio(self) -> Engine | None:
         """Return the engine for front ends that speak Socket.IO, where they are served."""
