@@ -28,9 +28,10 @@ from chatd.attachments.types import DOWNLOADS
 from chatd.attachments.uploads import Uploads
 from chatd.attachments.worker import Worker
 from chatd.auth import elsewhere
-from chatd.auth.chain import Chain, development_chain, production_chain
+from chatd.auth.authenticate import Chain
+from chatd.auth.chain import development_chain, production_chain
 from chatd.auth.jwt_method import JwtAuthenticator
-from chatd.auth.keepers import keepers
+from chatd.auth.keepers import Keepers, keepers
 from chatd.auth.key_source import KeySource
 from chatd.auth.site_session import SiteRows, SiteSessionAuthenticator
 from chatd.auth.site_watch import EVERY_S as SITE_WATCH_EVERY_S
@@ -157,17 +158,7 @@ class Daemon:
             limit=limits.rooms,
         )
         accounts = Accounts(self.gate, self.registry, presence)
-        self.keepers = keepers(
-            self.gate,
-            accounts,
-            methods=config.auth.methods,
-            now=now,
-            new_id=new_id,
-            clock=trio.current_time,
-            hash_on=hash_on,
-            tokens=tokens or Tokens(secrets.token_bytes(32)),
-            providers={} if development else elsewhere.providers(config, fetch, post_form, now),
-        )
+        self.keepers = self._make_keepers(accounts, hash_on, fetch, post_form)
         self._site_rows: dict[str, SiteRows] = {}
         self._key_sources = [provider.keys for provider in self.keepers.providers.values()]
         sign_in = self._make_sign_in(accounts, fetch)
@@ -301,6 +292,19 @@ class Daemon:
         while True:
             await trio.sleep(WINDOW_S)
             self.lines.tell()
+
+    def _make_keepers(self, accounts: Accounts, hash_on: Runner | None, fetch: Fetch, post_form: PostForm) -> Keepers:
+        return keepers(
+            self.gate,
+            accounts,
+            methods=self.config.auth.methods,
+            now=self._now,
+            new_id=self._new_id,
+            clock=trio.current_time,
+            hash_on=hash_on,
+            tokens=self.tokens or Tokens(secrets.token_bytes(32)),
+            providers={} if self._development else elsewhere.providers(self.config, fetch, post_form, self._now),
+        )
 
     def _make_sign_in(self, accounts: Accounts, fetch: Fetch) -> Chain:
         """Return who tells who somebody is. Raises ValueError without tokens, ConfigError where a secret is missing."""
