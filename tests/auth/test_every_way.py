@@ -18,10 +18,12 @@ from chatd.testing.harness import START
 from storage.changes import PutRow, PutUser
 from storage.keyed import ApiKey, SignedIn, Ticket
 from support.clinics import ADDRESS, API_KEY, PEOPLE, SITE, Clinic, cookie_of
+from support.engineio import Headers
 from support.issuers import AUDIENCE, ISSUER, SHARED_SECRET, Web, key_set, shared, token
 from support.served import calling
 from support.site_stores import SiteStore
 from support.site_tokens import AUTHJS, BETTER_TOKEN, SECRET, better_auth_cookie, site_token
+from support.socketio_chat import ConnectError, sio
 
 KEYS = f"{ISSUER}/keys"
 TICKET, SESSION = "ct_the-only-one", "cs_somebodys"
@@ -40,21 +42,24 @@ CREDENTIALS: dict[str, tuple[str, Callable[[Clinic], str]]] = {
     "user's name": ("chatd_session", lambda c: "pat-1"),
 }
 
-WAYS = ("hello", "upgrade bearer", "upgrade cookie", "bearer", "cookie", "polled bearer", "polled cookie", "sign-in")
+WAYS = (
+    *("hello", "upgrade bearer", "upgrade cookie", "bearer", "cookie", "polled bearer", "polled cookie", "sign-in"),
+    *("Socket.IO auth", "Socket.IO cookie"),
+)
 
 YES, NO = True, False
 TABLE: dict[str, tuple[bool, ...]] = {
-    #                     hello  upgrade's   request's    polled       sign-in
-    "token":             (YES,   YES, YES,   YES, YES,    YES, YES,    YES),
-    "session":           (YES,   YES, YES,   YES, YES,    YES, YES,    NO),
-    "ticket":            (YES,   YES, NO,    YES, NO,     NO,  NO,     YES),
-    "nextauth":          (YES,   YES, YES,   YES, YES,    YES, YES,    NO),
-    "better-auth":       (NO,    NO,  YES,   NO,  YES,    NO,  YES,    NO),
-    "jwt by public key": (YES,   YES, YES,   YES, YES,    YES, YES,    YES),
-    "jwt by secret":     (YES,   YES, YES,   YES, YES,    YES, YES,    YES),
-    "API key":           (NO,    NO,  NO,    NO,  NO,     NO,  NO,     NO),
-    "password":          (NO,    NO,  NO,    NO,  NO,     NO,  NO,     NO),
-    "user's name":       (NO,    NO,  NO,    NO,  NO,     NO,  NO,     NO),
+    #                     hello  upgrade's   request's    polled       sign-in  Socket.IO
+    "token":             (YES,   YES, YES,   YES, YES,    YES, YES,    YES,     YES, YES),
+    "session":           (YES,   YES, YES,   YES, YES,    YES, YES,    NO,      YES, YES),
+    "ticket":            (YES,   YES, NO,    YES, NO,     NO,  NO,     YES,     YES, NO),
+    "nextauth":          (YES,   YES, YES,   YES, YES,    YES, YES,    NO,      YES, YES),
+    "better-auth":       (NO,    NO,  YES,   NO,  YES,    NO,  YES,    NO,      NO,  YES),
+    "jwt by public key": (YES,   YES, YES,   YES, YES,    YES, YES,    YES,     YES, YES),
+    "jwt by secret":     (YES,   YES, YES,   YES, YES,    YES, YES,    YES,     YES, YES),
+    "API key":           (NO,    NO,  NO,    NO,  NO,     NO,  NO,     NO,      NO,  NO),
+    "password":          (NO,    NO,  NO,    NO,  NO,     NO,  NO,     NO,      NO,  NO),
+    "user's name":       (NO,    NO,  NO,    NO,  NO,     NO,  NO,     NO,      NO,  NO),
 }  # fmt: skip
 """A ticket is good once, and so for one request; what is a session itself begins no other one."""
 
@@ -160,6 +165,27 @@ async def by_sign_in(c: Clinic, _: str, text: str) -> str | None:
     return await by_cookie(c, "chatd_session", cookie_of(answer))
 
 
+async def by_socketio_auth(c: Clinic, _: str, text: str) -> str | None:
+    return await joined(c, {"token": text}, {})
+
+
+async def by_socketio_cookie(c: Clinic, cookie: str, text: str) -> str | None:
+    return await joined(c, None, {"Cookie": f"{cookie}={text}", "Origin": SITE})
+
+
+async def joined(c: Clinic, auth: dict[str, str] | None, headers: Headers) -> str | None:
+    refused: list[ConnectError] = []
+    user: str | None = None
+    try:
+        async with sio(c.server, auth, headers=headers) as client:
+            made = await client.ask("create_conversation", {"targetUserId": "den-1"})
+            (user,) = {each["userId"] for each in made["conversation"]["participants"]} - {"den-1"}
+    except* ConnectError as group:
+        refused += [error for error in group.exceptions if isinstance(error, ConnectError)]
+    assert [error.data["data"]["code"] for error in refused] == ([] if user else ["unauthorized"])
+    return user
+
+
 async def asked(c: Clinic, method: str, target: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     async with calling(c.server, (ADDRESS, 5000)) as client:
         if body is not None:
@@ -173,7 +199,7 @@ BY: dict[str, Callable[[Clinic, str, str], Awaitable[str | None]]] = dict(
         WAYS,
         (
             *(by_hello, by_upgrade_bearer, by_upgrade_cookie, by_bearer, by_cookie),
-            *(by_polled_bearer, by_polled_cookie, by_sign_in),
+            *(by_polled_bearer, by_polled_cookie, by_sign_in, by_socketio_auth, by_socketio_cookie),
         ),
         strict=True,
     )
