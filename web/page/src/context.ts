@@ -1,6 +1,13 @@
 import { createContext, useContext } from "react";
 import type { Client, User } from "@chatd/client";
 
+/** The conversation on screen. */
+export interface Shown {
+  readonly conversation: string;
+  /** Where to jump to, once for each object. */
+  readonly target: { readonly seq: number } | null;
+}
+
 export interface Chat {
   readonly client: Client;
   /** The clinic's name. */

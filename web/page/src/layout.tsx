@@ -1,11 +1,10 @@
 /** Wide: the list beside the conversation. Narrow: one of the two. */
 
 import { ConnectionLine } from "./connection-line.js";
-import { useChat } from "./context.js";
+import { type Shown, useChat } from "./context.js";
 import { Conversation } from "./conversation/conversation.js";
 import { useReadable } from "./hooks.js";
 import { Side } from "./list/side.js";
-import type { Shown } from "./signed.js";
 import { Icon } from "./ui/icons.js";
 import { words } from "./words.js";
 

@@ -5,7 +5,7 @@ import type { Client, SessionEnd } from "@chatd/client";
 import { addressOf, openConversation, wantedPerson } from "./address.js";
 import { Alerts } from "./alerts/alerts.js";
 import { Announcer } from "./alerts/announcer.js";
-import { type Chat, ChatContext } from "./context.js";
+import { type Chat, ChatContext, type Shown } from "./context.js";
 import { useNarrow, useReadable } from "./hooks.js";
 import type { Offer } from "./http.js";
 import { Layout } from "./layout.js";
@@ -16,12 +16,6 @@ import { Passing } from "./ui/passing.js";
 import { useWantedPerson } from "./wanted-person.js";
 
 const LOCK_AFTER_MINUTES = 5;
-
-export interface Shown {
-  readonly conversation: string;
-  /** Where to jump to, once for each object. */
-  readonly target: { readonly seq: number } | null;
-}
 
 export function Signed({
   client,

@@ -3,9 +3,8 @@
 import { useCallback, useMemo, useState } from "react";
 import type { Id } from "@chatd/client";
 import { Announcer } from "../../page/src/alerts/announcer.js";
-import { type Chat, ChatContext } from "../../page/src/context.js";
+import { type Chat, ChatContext, type Shown } from "../../page/src/context.js";
 import { Layout } from "../../page/src/layout.js";
-import type { Shown } from "../../page/src/signed.js";
 import { Passing } from "../../page/src/ui/passing.js";
 import { useWantedPerson } from "../../page/src/wanted-person.js";
 import { Isolated } from "./isolated.js";
