@@ -4,6 +4,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import structlog
+import trio
 
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
@@ -36,13 +37,17 @@ class LinkedIdentities:
         self._accounts = accounts
         self._now = now
         self._new_id = new_id
+        self._making = trio.Lock()  # whoever signs in twice at once for the first time is one patient
 
     async def user_of(self, account: Account, client: Client) -> User:
         """Return the user. Raises NotSignedIn, Unavailable."""
         store = self._gate.store
-        link = await self._gate.read(lambda: store.row(LINKED_IDENTITY, link_hash(account.issuer, account.subject)))
+        link = await self._link(account)
         if link is None:
-            return await self._made(account, client)
+            async with self._making:
+                link = await self._link(account)
+                if link is None:
+                    return await self._made(account, client)
         user = await self._gate.read(lambda: store.user(link.user))
         if user is None or user.disabled_at is not None:
             raise NotSignedIn("no such user, or disabled")
@@ -50,6 +55,10 @@ class LinkedIdentities:
             return user
         (outcome,) = await self._accounts.commit([PutUser(user.id, None, account.role, self._now())])
         return outcome.user if isinstance(outcome, UserSaved) else user
+
+    async def _link(self, account: Account) -> LinkedIdentity | None:
+        hash = link_hash(account.issuer, account.subject)
+        return await self._gate.read(lambda: self._gate.store.row(LINKED_IDENTITY, hash))
 
     async def _made(self, account: Account, client: Client) -> User:
         """Make a patient with this identity, where that may be. Raises NotSignedIn, Unavailable."""
