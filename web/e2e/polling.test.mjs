@@ -27,6 +27,7 @@ const HANDSHAKES = {
 /** A proxy for HTTP that breaks WebSocket; `asked` counts requests by method. */
 async function proxyTo(port, breakIt) {
   const asked = {};
+  const upgraded = new Set();
   const server = createServer((near, answer) => {
     asked[near.method] = (asked[near.method] ?? 0) + 1;
     const { method, url: path, headers } = near;
@@ -39,6 +40,7 @@ async function proxyTo(port, breakIt) {
     far.on("error", () => answer.destroy());
   });
   server.on("upgrade", ({ url, rawHeaders }, near) => {
+    upgraded.add(near);
     near.on("error", () => near.destroy());
     const lines = Array.from(
       { length: rawHeaders.length / 2 },
@@ -46,8 +48,13 @@ async function proxyTo(port, breakIt) {
     );
     breakIt(near, { port, head: [`GET ${url} HTTP/1.1`, ...lines, "", ""].join("\r\n") });
   });
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+    for (const near of upgraded) near.destroy();
+  };
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, asked, close: () => server.closeAllConnections() };
+  return { url: `http://127.0.0.1:${server.address().port}`, asked, close };
 }
 
 for (const [name, breakIt] of Object.entries(HANDSHAKES)) {
