@@ -101,13 +101,14 @@ async def test_a_chat_over_tls_trusts_what_it_is_told_to(operator: Operator) -> 
             asked = ("chat", "--with", "den-1", "--token-file", "token", "--server", f"https://127.0.0.1:{daemon.port}")
             process = await trio.lowlevel.open_process(
                 command(*asked, *flags),
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=operator.folder, env=environment(),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                cwd=operator.folder, env=environment(),
             )  # fmt: skip
             assert process.stdout is not None
             printed = b""
             with trio.fail_after(20):
-                while b"\n" not in printed:
-                    printed += await process.stdout.receive_some()
+                while b"\n" not in printed and (more := await process.stdout.receive_some()):
+                    printed += more
             process.kill()
             await process.wait()
             return printed.decode()

@@ -81,6 +81,12 @@ class Person:
                         return data
                 await self._news.wait()
 
+    async def heard(self, event: str, content: str) -> None:
+        """Wait for an event with this content; nothing is forgotten."""
+        with trio.fail_after(PATIENCE_S):
+            while not any(name == event and data["content"] == content for name, data in self.events):
+                await self._news.wait()
+
     async def until(self, happened: str) -> dict[str, Any]:
         """Wait for something to become of the connection."""
         with trio.fail_after(PATIENCE_S):

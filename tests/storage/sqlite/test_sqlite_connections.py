@@ -175,6 +175,11 @@ def test_a_read_that_fails_gives_its_place_to_a_new_connection(store: SqliteStor
 def test_a_read_that_cannot_even_open_the_file_gives_its_place_back(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for _ in range(store._places):  # opening the store has read already
+        place = store._readers.get()
+        if place is not None:
+            place.close()
+        store._readers.put(None)
     with monkeypatch.context() as patch:
         patch.setattr(sqlite3, "connect", mock.Mock(side_effect=failure(14)))
         for _ in range(5):
