@@ -51,7 +51,8 @@ test("a second press of Actions closes the menu, by mouse and by touch; it says 
 test("who goes offline reads so within three seconds, and is back at once", async () => {
   const conversation = await filled(world.daemon, 2);
   const page = await openAsBo(world, conversation);
-  await article(page, "Line 2.").waitFor();
+  // The two of them have the lines of the tests before this one, too.
+  await article(page, "Line 2.").last().waitFor();
   await page.context().setOffline(true);
   await page.getByRole("status").filter({ hasText: "You're offline" }).waitFor({ timeout: 4_000 });
   await composer(page).fill("typed offline");
