@@ -62,10 +62,12 @@ screenshots: $(VENV)/.dev $(PAGE) ## web/screenshots: every state of the page, l
 
 # ASYNC124 asks for a plain function where nothing is awaited; endpoints and doubles have to be async all the same.
 # ASYNC114 wants a list of every function that can be started; ASYNC9xx, a checkpoint in each, are off by default too.
+# It takes a second a file: files without anything async are left out, and each processor has some.
 lint: $(VENV)/.dev ## ruff, and flake8-async for what Trio code gets wrong
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
-	@find $(CODE) -name '*.py' -exec $(BIN)/flake8-async --disable ASYNC114,ASYNC124,ASYNC9 {} +
+	@grep -rlwE 'async|trio|anyio|asyncio' --include='*.py' $(CODE) | \
+	    xargs -n 20 -P $$(getconf _NPROCESSORS_ONLN) $(BIN)/flake8-async --disable ASYNC114,ASYNC124,ASYNC9
 
 format: $(VENV)/.dev ## bring the code into the form that lint asks for
 	@$(BIN)/ruff check --fix .
