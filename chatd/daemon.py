@@ -4,7 +4,7 @@ daemon   store and gate (ended last)
  |- background: poller, presence, search index, what others wrote
  `- rooms                      outlive connections
      `- connections            at shutdown: deadline = now + grace
-         `- accept             ended first
+         `- accept             until all are told: who polls comes by new connections
 """
 
 import random
@@ -229,7 +229,10 @@ class Daemon:
     async def run(
         self, listeners: list[socket.socket], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serve the listening sockets (and `server.serve_stream`) until `stop`; everything acknowledged is kept."""
+        """Serve the listening sockets (and `server.serve_stream`) until `stop`, and close them.
+
+        Everything acknowledged is kept.
+        """
         async with trio.open_nursery() as daemon:
             daemon.start_soon(self.gate.run)
             async with trio.open_nursery() as background:
@@ -241,10 +244,12 @@ class Daemon:
                         await accept.start(self.server.accept, listeners, connections)
                         task_status.started()
                         await self._stopping.wait()
+                        log.info("shutting down", connections=len(self.sessions))
+                        connections.cancel_scope.deadline = trio.current_time() + self.config.server.grace
+                        await self.sessions.say_goodbye(self._rng)
                         accept.cancel_scope.cancel()
-                    log.info("shutting down", connections=len(self.sessions))
-                    connections.cancel_scope.deadline = trio.current_time() + self.config.server.grace
-                    await self.sessions.say_goodbye(self._rng)
+                    for listener in listeners:
+                        listener.close()  # who comes now is refused, and doesn't wait for nobody
                     connections.cancel_scope.cancel()
                 with trio.move_on_after(self.config.timeouts.commit):
                     await self.parts.presence.close()
@@ -424,7 +429,7 @@ class Daemon:
             outbox_bytes=config.limits.outbox_bytes,
             max_sessions=config.limits.connections,
         )
-        return Engine(chat, times, nursery=lambda: self.server.nursery)
+        return Engine(chat, times, nursery=lambda: None if self.stopping else self.server.nursery)
 
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         if self._socketio is not None and upgrade.head.path in self._socketio_paths:

@@ -15,6 +15,9 @@ TRANSPORTS: Final = ("websocket", "polling", "sse", "socketio")
 """All there are, for metrics that show those without a session, too."""
 
 
+SHUTTING_DOWN: Final = "the server is shutting down"
+
+
 class Live(Protocol):
     """A session that can be told and ended.
 
@@ -50,6 +53,7 @@ class Sessions:
     def __init__(self) -> None:
         self._live: dict[Live, None] = {}
         self._delivered = 0  # by those that have ended
+        self._going = False
 
     def __len__(self) -> int:
         return len(self._live)
@@ -73,8 +77,10 @@ class Sessions:
 
     @contextmanager
     def holding(self, live: Live) -> Iterator[None]:
-        """Have it in the table during the block."""
+        """Have it in the table during the block; one that came as all others were ended is ended, too."""
         self._live[live] = None
+        if self._going:
+            live.stop(CloseCode.GOING_AWAY, SHUTTING_DOWN)
         try:
             yield
         finally:
@@ -88,7 +94,8 @@ class Sessions:
             live.tell(GoingAway(reconnect_in=round(1 + number * 0.01 + rng.random(), 3)))
         for live in list(self._live):
             await live.quiet()
+        self._going = True
         for live in list(self._live):
-            live.stop(CloseCode.GOING_AWAY, "the server is shutting down")
+            live.stop(CloseCode.GOING_AWAY, SHUTTING_DOWN)
         while self._live:
             await next(iter(self._live)).ended.wait()
