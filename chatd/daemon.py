@@ -163,11 +163,7 @@ class Daemon:
         self._key_sources = [provider.keys for provider in self.keepers.providers.values()]
         sign_in = self._make_sign_in(accounts, fetch)
         self.parts = self._make_parts(presence, accounts, sign_in)
-        self._external_writes: ExternalWrites | None = None
-        self._revocations: Revocations | None = None
-        if isinstance(store, SharedStore):
-            self._external_writes = ExternalWrites(self.parts, store, interval=config.mysql.poll)
-            self._revocations = Revocations(self.gate, accounts, now, new_id)
+        self._watch_others(accounts)
         self._times = Times(timeouts.handshake, timeouts.hello, config.server.heartbeat, timeouts.write, timeouts.close)
         keep = config.mysql.poll if isinstance(store, SharedStore) else REMEMBERED_S
         self.files = self._make_files(decoder, run=hash_on)
@@ -209,6 +205,8 @@ class Daemon:
         self._rates = Rates(limits.requests_per_second, limits.request_burst) if limited else None
         per_user = Buckets(limits.user_requests_per_second, limits.user_request_burst)
         self._buckets = per_user if limited else None
+        make_engine = ENGINES[config.server.websocket]
+        self._wiring = Wiring(self._cork, self.shares, make_engine, self._poller, limited=limited)
 
     def problem(self) -> str | None:
         """Why nothing can be acknowledged now, or None."""
@@ -359,6 +357,14 @@ class Daemon:
             metrics=self.metrics,
         )
 
+    def _watch_others(self, accounts: Accounts) -> None:
+        """Have what follows the writes of others, where the store is shared with them."""
+        self._external_writes: ExternalWrites | None = None
+        self._revocations: Revocations | None = None
+        if isinstance(self.store, SharedStore):
+            self._external_writes = ExternalWrites(self.parts, self.store, interval=self.config.mysql.poll)
+            self._revocations = Revocations(self.gate, accounts, self._now, self._new_id)
+
     def _make_files(self, decoder: Sequence[str], *, run: Runner | None) -> Files:
         config = self.config
         return Files(
@@ -432,13 +438,10 @@ class Daemon:
         return Engine(chat, times, nursery=lambda: None if self.stopping else self.server.nursery)
 
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
+        address = upgrade.client.address[0] if upgrade.client.address else None
         if self._socketio is not None and upgrade.head.path in self._socketio_paths:
-            make_engine = ENGINES[self.config.server.websocket]
-            limited = self._rates is not None
-            wiring = Wiring(self._cork, self.shares, make_engine, self._poller, limited=limited)
-            address = upgrade.client.address
-            link = WebSocketLink(self._socketio, wiring, upgrade.stream, upgrade.socket)
-            await link.run(upgrade.head, upgrade.replay, address[0] if address else None)
+            link = WebSocketLink(self._socketio, self._wiring, upgrade.stream, upgrade.socket)
+            await link.run(upgrade.head, upgrade.replay, address)
             return
         connection = Connection(
             upgrade.stream,
@@ -448,15 +451,14 @@ class Daemon:
             outbox_bytes=self.config.limits.outbox_bytes,
             rates=self._rates,
             user_bucket=self._buckets.of if self._buckets is not None else None,
-            make_engine=ENGINES[self.config.server.websocket],
+            make_engine=self._wiring.make_engine,
             shares=self.shares,
             sock=upgrade.socket,
             poller=self._poller,
         )
-        address = upgrade.client.address
-        connection.session.address = address[0] if address else None
-        connection.logged = self.lines.admit(connection.session.address)
+        connection.session.address = address
+        connection.logged = self.lines.admit(address)
         if connection.logged:
-            log.info("connected", session=connection.session.id, address=connection.session.address)
+            log.info("connected", session=connection.session.id, address=address)
         with self.sessions.holding(connection):
             await connection.run(upgrade.head, upgrade.replay)

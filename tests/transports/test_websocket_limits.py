@@ -16,7 +16,7 @@ from chatd.auth.chain import development_chain
 from chatd.config import Config, Limits
 from chatd.config import Server as ServerSettings
 from chatd.transports.intake import HELLO_BYTES
-from chatd.transports.websocket.connection import SPARE_FRAME_BURST
+from chatd.transports.websocket.strangers import SPARE_FRAME_BURST
 from support.frames import CLOSE, PING, PONG, TEXT, UPGRADE, frame, frames
 
 HELLO = frame(b'{"type":"hello","id":1,"user":"eve"}')

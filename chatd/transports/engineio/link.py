@@ -9,15 +9,13 @@ import trio
 
 from chatd.core.errors import Closing
 from chatd.core.outbox import Cork, Outbox, Transport
-from chatd.core.ratelimit import TokenBucket
-from chatd.net.asgi import LINGER_PAUSE_S
 from chatd.net.head import Head
-from chatd.net.inbound import READ_BYTES, Inbound
 from chatd.net.poller import Poller
-from chatd.net.unfinished import Shares, Unfinished
+from chatd.net.unfinished import Shares, Turnstile, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
-from chatd.transports.websocket.connection import PEERS_DOING
+from chatd.transports.websocket.ending import linger, log_failure
 from chatd.transports.websocket.engine import MakeEngine, PeerLeft
+from chatd.transports.websocket.strangers import inbound_of_stranger, trust
 from protocol.codes import CloseCode
 
 from .engine import Engine, Live
@@ -27,11 +25,6 @@ from .settings import BadRequest, bad_request
 
 log = structlog.get_logger("chatd.engineio")
 
-STRANGERS_SPARE_FRAMES: Final = 100
-"""Pings, pongs and fragments that one who is not signed in may send."""
-
-SPARE_FRAMES_PER_S, SPARE_FRAME_BURST = 100.0, 1000
-LINGER_BYTES: Final = 1024 * 1024
 CONFIRM_S: Final = 0.1
 """Seconds from the answer to a probe until the poll under way is ended."""
 
@@ -63,10 +56,10 @@ class WebSocketLink:
         self._unfinished = Unfinished(wiring.shares.strangers)
         self._body = trio.CancelScope()
         self._live: Live | None = None
-        self._left: tuple[type[Exception], str] | None = None
         self._closing: CloseCode | None = None
         self._clean = False
         self._mistake: BrokenPacket | None = None
+        self._turns: Turnstile | None = wiring.shares.turns  # until `trust`
 
     # -- what the session asks of it --
 
@@ -91,24 +84,23 @@ class WebSocketLink:
 
     def trust(self) -> None:
         """Take from somebody who is signed in what the settings allow."""
-        spare = None
-        if self._wiring.limited:
-            spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time)
-        flood = 2 * self._engine.settings.max_payload
-        self._inbound.trust(flood=flood, spare=spare, memory=self._wiring.shares.known)
+        wiring = self._wiring
+        max_message = self._engine.settings.max_payload
+        trust(self._inbound, max_message=max_message, limited=wiring.limited, memory=wiring.shares.known)
+        self._turns = None
 
     # -- its life --
 
     async def run(self, head: Head, replay: bytes, address: str | None) -> None:
         """Serve until either side ends it. Raises nothing."""
         settings, wiring = self._engine.settings, self._wiring
-        self._inbound = Inbound(
+        self._inbound = inbound_of_stranger(
             self._raw,
             self._socket,
             replay,
-            flood=2 * settings.max_payload,
+            max_message=settings.max_payload,
             unfinished=self._unfinished,
-            spare=TokenBucket(1, STRANGERS_SPARE_FRAMES, trio.current_time) if wiring.limited else None,
+            limited=wiring.limited,
             turns=wiring.shares.turns,
             poller=wiring.poller,
         )
@@ -123,11 +115,12 @@ class WebSocketLink:
                         await self._serve(head, address, frames_nursery)
                         frames_nursery.cancel_scope.cancel()
                 except* Exception as group:
-                    self._note_failure(group)
-                await self._linger()
+                    log_failure(log, group)
+                seconds = settings.close_timeout
+                await linger(self._raw, self._outbox, clean=self._clean, seconds=seconds, turns=self._turns)
                 nursery.cancel_scope.cancel()
         except* Exception as group:
-            self._note_failure(group)
+            log_failure(log, group)
         finally:
             self._frames.discard()
             self._unfinished.release()
@@ -244,22 +237,6 @@ class WebSocketLink:
             await self._outbox.drained()
             self._clean = await self._frames.say_goodbye(self._closing, "")
 
-    async def _linger(self) -> None:
-        """Let what is queued leave, and read on until the peer ends, a bounded time."""
-        with trio.move_on_after(self._engine.settings.close_timeout):
-            await self._outbox.drained()
-            if self._clean:
-                return
-            if isinstance(self._raw, trio.abc.HalfCloseableStream):
-                await self._raw.send_eof()
-            taken = 0
-            while taken < LINGER_BYTES:
-                data = await self._raw.receive_some(READ_BYTES)
-                if not data:
-                    return
-                taken += len(data)
-                await trio.sleep(LINGER_PAUSE_S)
-
     def _detach(self) -> None:
         if self._live is not None:
             session = self._live.session
@@ -272,8 +249,3 @@ class WebSocketLink:
         if self._live is not None and self._live.session.link is self:
             self._live.session.close("transport close" if reason == "gone" else "too slow")
         self._body.cancel()
-
-    def _note_failure(self, group: BaseExceptionGroup[Exception]) -> None:
-        ours = group.split(PEERS_DOING)[1]
-        if ours is not None:
-            log.error("connection failed", exc_info=ours)

@@ -6,13 +6,10 @@ included, goes through the outbox, in order.
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 
 import attrs
 import structlog
 import trio
-import trio_websocket
-from wsproto.utilities import ProtocolError
 
 from chatd.auth.offered import carried
 from chatd.commands.parts import Parts
@@ -20,9 +17,7 @@ from chatd.core.errors import Closing
 from chatd.core.outbox import Cork, Outbox, Transport
 from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
-from chatd.net.asgi import LINGER_PAUSE_S
 from chatd.net.head import Head
-from chatd.net.inbound import READ_BYTES, Inbound
 from chatd.net.poller import Poller
 from chatd.net.unfinished import Shares, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
@@ -31,30 +26,14 @@ from protocol.frames import Frame
 from protocol.requests import Hello
 
 from ..intake import Intake, Rates
+from .ending import linger, log_failure
 from .engine import MakeEngine, PeerLeft
 from .framing import PING, WebSocketJson
+from .strangers import inbound_of_stranger, trust
 
 log = structlog.get_logger("chatd.connection")
 
 SUBPROTOCOL = "chat.v1.json"
-LINGER_CHUNK = 65_536
-LINGER_BYTES = 4 * 1024 * 1024
-"""What a peer may still send after our close frame, so that it reads the frame instead of a reset."""
-
-SPARE_FRAMES_PER_S, SPARE_FRAME_BURST = 100.0, 1000
-"""Of pings, pongs and fragments, which no rate of requests counts."""
-
-STRANGERS_SPARE_FRAMES = 100
-"""Of them before `hello` is answered."""
-
-PEERS_DOING = (
-    trio.BrokenResourceError,
-    trio.ClosedResourceError,
-    trio_websocket.ConnectionClosed,
-    trio_websocket.HandshakeError,
-    ProtocolError,
-)
-"""What a peer can make trio-websocket and the stream raise."""
 
 
 @attrs.frozen
@@ -116,13 +95,13 @@ class Connection:
         limits = self._parts.limits
         self._max_message = self._intake.max_bytes
         self.session.carried = carried(head)
-        self._inbound = Inbound(
+        self._inbound = inbound_of_stranger(
             self._raw,
             self._socket,
             replay,
-            flood=2 * self._max_message,
+            max_message=self._max_message,
             unfinished=self._unfinished,
-            spare=TokenBucket(1, STRANGERS_SPARE_FRAMES, trio.current_time) if self._limited else None,
+            limited=self._limited,
             turns=self._shares.turns,
             poller=self._poller,
         )
@@ -144,12 +123,13 @@ class Connection:
                             await self._say_goodbye()
                         engine.cancel_scope.cancel()
                 except* Exception as group:
-                    self._note_failure(group)
+                    log_failure(self._log, group)
                 self._let_go()
-                await self._linger()
+                turns = self._shares.turns if self.session.user is None else None
+                await linger(self._raw, self.outbox, clean=self._clean, seconds=self._times.close, turns=turns)
                 nursery.cancel_scope.cancel()
         except* Exception as group:
-            self._note_failure(group)
+            log_failure(self._log, group)
         finally:
             self._forget()
             self._let_go()
@@ -225,8 +205,7 @@ class Connection:
         """Take from somebody who is signed in what the protocol allows."""
         self._max_message = self._intake.max_bytes
         self._engine.expect(self._max_message)
-        spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if self._limited else None
-        self._inbound.trust(flood=2 * self._max_message, spare=spare, memory=self._shares.known)
+        trust(self._inbound, max_message=self._max_message, limited=self._limited, memory=self._shares.known)
 
     async def _heartbeat(self) -> None:
         interval = self._times.heartbeat
@@ -250,34 +229,6 @@ class Connection:
         by_peer = "reset by the peer" if self._gone else "by the peer"
         if self.logged or self.session.user is not None:
             self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
-
-    async def _linger(self) -> None:
-        """Let what is queued leave, and read on until the peer ends, a bounded time.
-
-        Closing a socket with unread bytes sends a reset, and the close frame would be lost.
-        """
-        # What a nursery is left by holds the whole connection until the collector comes by.
-        with trio.move_on_after(self._times.close), suppress(*PEERS_DOING):
-            await self.outbox.drained()
-            if self._clean:
-                return
-            if isinstance(self._raw, trio.abc.HalfCloseableStream):
-                await self._raw.send_eof()
-            taken = 0
-            while taken < LINGER_BYTES:
-                data = await self._raw.receive_some(READ_BYTES)
-                if not data:
-                    return
-                taken += len(data)
-                await trio.sleep(LINGER_PAUSE_S)  # a flood of crumbs is read together, beside everybody else
-                if self.session.user is None:
-                    await self._shares.turns.wait()
-
-    def _note_failure(self, group: BaseExceptionGroup[Exception]) -> None:
-        """The peer went away or broke the protocol, in the middle of closing perhaps; or it is a bug of ours."""
-        ours = group.split(PEERS_DOING)[1]
-        if ours is not None:
-            self._log.error("connection failed", exc_info=ours)
 
     def _on_cut(self, reason: str) -> None:
         if reason == "gone":
