@@ -3,6 +3,7 @@
 import type { ChatError } from "./errors.js";
 import type { Transport } from "./transport.js";
 import type { Environment } from "./environment.js";
+import type { Network } from "./network.js";
 import type {
   AnyEvent,
   Attachment,
@@ -44,8 +45,8 @@ export interface ClientOptions {
    * of it. Default: true, but false for development users, so that two of them can talk in two tabs.
    */
   readonly oneUser?: boolean;
-  /** Default: a WebSocket to `url`, and long polling where the network breaks that. */
-  readonly transport?: Transport;
+  /** Default: a WebSocket to `url`, and, but for `createCoreClient`, long polling where the network breaks that. */
+  readonly transport?: Transport | ((network: Network) => Transport);
   /** Clock, timers, random numbers, storage, page events: for tests. Default: the browser's. */
   readonly environment?: Partial<Environment>;
 }
@@ -223,7 +224,7 @@ type Fields<T extends RequestType> = Omit<Requests[T], "type" | "id">;
  *
  * Requests wait for a connection, are repeated where one was lost before the answer, and reject with a ChatError.
  */
-export interface Client {
+export interface CoreClient {
   // -- life --
 
   /** Begins, or goes on. Twice is once. */
@@ -249,10 +250,6 @@ export interface Client {
   readonly presence: Readable<ReadonlyMap<Id, PresenceState>>;
   /** All own messages on their way, oldest first. */
   readonly outbox: Readable<readonly OutboxItem[]>;
-  /** By conversation; null until they are read from storage. */
-  readonly drafts: Readable<ReadonlyMap<Id, Draft> | null>;
-  /** Files beside the drafts, by conversation. */
-  readonly staged: Readable<ReadonlyMap<Id, readonly StagedFile[]>>;
   /** New messages of others, as they come in; for notifications and announcements. */
   onIncoming(listener: (incoming: Incoming) => void): () => void;
   /** All events, also those that the client itself has no use for. */
@@ -292,20 +289,6 @@ export interface Client {
     body: string,
     options?: { readonly replyTo?: Seq | null; readonly attachments?: readonly Attachment[] },
   ): string;
-  /**
-   * Stages a file beside the conversation's draft: it goes up at once, is sent with the draft, and survives the browser.
-   * Returns its key. The caller has looked at its size (`limits.max_attachment_bytes`).
-   */
-  attach(conversation: Id, file: Blob, name: string): string;
-  /** Takes a staged file away; what runs of its upload ends. */
-  detach(key: string): void;
-  /** Tries a staged file again that was refused. */
-  retryFile(key: string): void;
-  /**
-   * An address under which the browser gets a file by itself: for pictures, players and tabs. Good for some minutes,
-   * where the session is no cookie.
-   */
-  fileUrl(file: Attachment, which?: "whole" | "thumbnail"): string | Promise<string>;
   /** Sends a failed one again, or a waiting one at once. */
   retry(key: string): void;
   /** Takes one back that the server has not acknowledged. One that is just under way may have gone out all the same. */
@@ -342,8 +325,6 @@ export interface Client {
   stopTyping(conversation: Id): void;
   /** What the page has on screen; the server is told while the window is visible and focused. */
   setFocus(conversation: Id | null): void;
-  /** Kept in storage 300 ms after the last change, and when the page is hidden. An empty one without reply target is none. */
-  setDraft(conversation: Id, text: string, replyTo?: Seq | null): void;
 
   // -- people, and all else --
 
@@ -358,6 +339,30 @@ export interface Client {
   getPresence(users: readonly Id[]): Promise<void>;
   /** Any request of the protocol, for which there is no method here. */
   request<T extends RequestType>(type: T, fields: Fields<T>, options?: RequestOptions): Promise<Replies[T]>;
+}
+
+/** A client with drafts and files as well. */
+export interface Client extends CoreClient {
+  /** By conversation; null until they are read from storage. */
+  readonly drafts: Readable<ReadonlyMap<Id, Draft> | null>;
+  /** Files beside the drafts, by conversation. */
+  readonly staged: Readable<ReadonlyMap<Id, readonly StagedFile[]>>;
+  /**
+   * Stages a file beside the conversation's draft: it goes up at once, is sent with the draft, and survives the browser.
+   * Returns its key. The caller has looked at its size (`limits.max_attachment_bytes`).
+   */
+  attach(conversation: Id, file: Blob, name: string): string;
+  /** Takes a staged file away; what runs of its upload ends. */
+  detach(key: string): void;
+  /** Tries a staged file again that was refused. */
+  retryFile(key: string): void;
+  /**
+   * An address under which the browser gets a file by itself: for pictures, players and tabs. Good for some minutes,
+   * where the session is no cookie.
+   */
+  fileUrl(file: Attachment, which?: "whole" | "thumbnail"): string | Promise<string>;
+  /** Kept in storage 300 ms after the last change, and when the page is hidden. An empty one without reply target is none. */
+  setDraft(conversation: Id, text: string, replyTo?: Seq | null): void;
 }
 
 export interface SeenWatch {

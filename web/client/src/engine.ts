@@ -1,28 +1,24 @@
 /** The parts of a client put together: frames come in here, and what they mean for each part is done. */
 
 import { Focus, Seen, Typing } from "./activity.js";
-import type { ClientOptions, Incoming, SessionEnd, SignIn } from "./api.js";
+import type { ClientOptions, Incoming, SessionEnd } from "./api.js";
 import { Attention } from "./attention.js";
 import { ServerClock } from "./clock.js";
 import { Connection } from "./connection.js";
 import { Database } from "./database.js";
-import { Drafts } from "./drafts.js";
 import { environment, type Environment } from "./environment.js";
-import { Files } from "./files.js";
 import type { Asked, AskOptions, Unnumbered } from "./link.js";
-import { Links } from "./links.js";
 import { Mending } from "./mending.js";
+import { type Network, networkOf } from "./network.js";
 import { Outbox } from "./outbox.js";
 import { Pages } from "./pages.js";
 import type { HelloOk, Id, Message, Seq } from "./protocol.gen.js";
 import { Receipts } from "./receipts.js";
 import { type Effect, type Frame, Replica } from "./replica.js";
 import { LastUser, wipe } from "./session.js";
+import type { Staging, StagingDuties } from "./staging.js";
 import { Tabs, type TabMessage } from "./tabs.js";
-import { fallingBack } from "./fallback.js";
-import { pollingTransport } from "./polling.js";
-import { socketUrl, webSocketTransport } from "./transport.js";
-import { upload } from "./upload.js";
+import type { Transport } from "./transport.js";
 import { Views } from "./views.js";
 
 const MAX_REVS = 500;
@@ -30,9 +26,15 @@ const MAX_PAGE = 200;
 /** People whose presence is asked for at once. */
 const MAX_PRESENCE = 200;
 
-export class Engine {
+/** What a client may do without, or has a choice of; chosen by whoever makes it, so that a bundler drops the rest. */
+export interface Parts<S extends Staging> {
+  readonly transport: (network: Network) => Transport;
+  readonly staging: (duties: StagingDuties) => S;
+}
+
+export class Engine<S extends Staging> {
   readonly env: Environment;
-  readonly signIn: SignIn;
+  readonly network: Network;
   readonly oneUser: boolean;
   readonly clock: ServerClock;
   readonly replica = new Replica();
@@ -42,9 +44,7 @@ export class Engine {
   readonly pages: Pages;
   readonly mending: Mending;
   readonly outbox: Outbox;
-  readonly drafts: Drafts;
-  readonly files: Files;
-  readonly links: Links;
+  readonly staging: S;
   readonly receipts: Receipts;
   readonly typing: Typing;
   readonly focus: Focus;
@@ -69,17 +69,21 @@ export class Engine {
   private presenceTimer: unknown;
   private storage: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly options: ClientOptions) {
+  constructor(
+    private readonly options: ClientOptions,
+    parts: Parts<S>,
+  ) {
     this.env = environment(options.environment);
-    this.signIn = options.signIn ?? { kind: "cookie" };
-    this.oneUser = options.oneUser ?? this.signIn.kind !== "development";
+    this.network = networkOf(this.env, options);
+    const { signIn } = this.network;
+    this.oneUser = options.oneUser ?? signIn.kind !== "development";
     this.clock = new ServerClock(() => this.env.now());
     this.database = new Database(this.env);
-    this.lastUser = new LastUser(this.env, this.signIn);
+    this.lastUser = new LastUser(this.env, signIn);
     this.tabs = new Tabs(this.env, (message) => {
       this.hear(message);
     });
-    this.connection = this.makeConnection();
+    this.connection = this.makeConnection(parts);
     this.views = new Views(this.replica, {
       outbox: (id) => this.outbox.of(id),
       loads: (id) => this.mending.loads(id) || this.pages.loads(id),
@@ -87,40 +91,13 @@ export class Engine {
     });
     const maxPage = () => this.connection.limits?.max_page ?? MAX_PAGE;
     this.pages = new Pages(this.replica, this.views, (request, more) => this.ask(request, more), maxPage);
-    this.files = this.makeFiles();
-    this.links = new Links({
-      env: this.env,
-      origin: () => this.origin,
-      byCookie: this.signIn.kind === "cookie",
-      authorize: () => this.authorize(),
-      serverNow: () => this.clock.serverNow(),
-    });
+    this.staging = this.makeStaging(parts);
     this.outbox = this.makeOutbox();
-    this.drafts = new Drafts(this.env, this.database, (message) => {
-      this.tabs.tell(message);
-    });
     this.mending = this.makeMending();
     this.receipts = new Receipts(this.env, this.replica, this.duties);
     this.typing = new Typing(this.env, this.duties.tell);
     this.attention = this.makeAttention();
     this.focus = new Focus(this.duties.tell, () => this.attention.attentive());
-  }
-
-  /** The server's address. */
-  get server(): string {
-    return this.options.url ?? this.env.origin ?? "http://127.0.0.1";
-  }
-
-  /** Where its HTTP is. */
-  private get origin(): string {
-    return new URL(this.server.replace(/^ws/, "http")).origin;
-  }
-
-  /** Headers of a request over HTTP that say who asks; a cookie goes by itself. */
-  private async authorize(): Promise<Record<string, string>> {
-    const { signIn } = this;
-    if (signIn.kind === "token") return { Authorization: `Bearer ${await signIn.getToken()}` };
-    return signIn.kind === "development" ? { "X-Chatd-User": signIn.user } : {};
   }
 
   get me(): Id {
@@ -139,7 +116,7 @@ export class Engine {
 
   stop(): void {
     this.attention.close();
-    this.drafts.flush();
+    this.staging.save();
     this.connection.stop();
     this.rest();
     this.tabs.close();
@@ -255,7 +232,7 @@ export class Engine {
     this.useStorage(id);
     this.views.list.invalidate(); // empty, and known to be so
     this.mending.resume();
-    this.files.flush();
+    this.staging.resume();
     this.outbox.flush();
     this.receipts.resume();
     this.typing.resume();
@@ -317,18 +294,17 @@ export class Engine {
   // -- storage, and other tabs --
 
   private useStorage(user: Id): void {
-    const { outbox, drafts, files } = this;
-    this.storage = Promise.all([outbox.use(user), drafts.use(user), files.use(user)]).then(() => {
-      files.prune((message) => outbox.has(message));
+    const { outbox, staging } = this;
+    this.storage = Promise.all([outbox.use(user), staging.use(user)]).then(() => {
+      staging.prune((message) => outbox.has(message));
       outbox.flush();
     });
   }
 
   private hear(message: TabMessage): void {
     if (message.type !== "signed-out") {
-      this.files.hear(message);
+      this.staging.hear(message);
       this.outbox.hear(message);
-      this.drafts.hear(message);
       return;
     }
     const mine = message.user === null || message.user === (this.me || this.lastUser.get());
@@ -346,9 +322,7 @@ export class Engine {
   private forget(): void {
     this.replica.clear();
     this.outbox.clear();
-    this.drafts.clear();
-    this.files.clear();
-    this.links.clear();
+    this.staging.clear();
     this.mending.clear();
     this.unplaced.clear();
     this.presenceWanted.clear();
@@ -361,7 +335,7 @@ export class Engine {
   private rest(): void {
     this.mending.stop();
     this.outbox.stop();
-    this.files.stop();
+    this.staging.stop();
     this.receipts.clear();
     this.typing.clear();
     this.env.clearTimeout(this.typingTimer);
@@ -379,17 +353,15 @@ export class Engine {
     },
   };
 
-  private makeConnection(): Connection {
-    const { signIn, options } = this;
-    const polling = pollingTransport({
-      env: this.env,
-      server: this.origin,
-      credentials: () => this.authorize(),
-      refusalIsFinal: signIn.kind !== "development",
-    });
-    const webSocket = webSocketTransport(() => socketUrl(this.server));
-    const transport = options.transport ?? fallingBack(this.env, webSocket, polling);
-    return new Connection(this.env, this.clock, transport, signIn, options.device, {
+  private readonly tellTabs = (message: TabMessage) => {
+    this.tabs.tell(message);
+  };
+
+  private makeConnection(parts: Parts<S>): Connection {
+    const { network, options } = this;
+    const { transport: chosen = parts.transport } = options;
+    const transport = typeof chosen === "function" ? chosen(network) : chosen;
+    return new Connection(this.env, this.clock, transport, network.signIn, options.device, {
       held: () => {
         const revs = [...this.replica.revs()].slice(0, this.connection.limits?.max_revs ?? MAX_REVS);
         return { epoch: this.replica.epoch, revs: Object.fromEntries(revs) };
@@ -409,7 +381,8 @@ export class Engine {
   private makeOutbox(): Outbox {
     return new Outbox(this.env, this.database, {
       online: this.duties.online,
-      files: this.files,
+      uploads: this.staging.uploads,
+      files: this.staging.files,
       send: ({ conversation, key, body, replyTo }, attachments) =>
         this.duties.ask({
           type: "message.send",
@@ -419,31 +392,22 @@ export class Engine {
           reply_to: replyTo ?? undefined,
           attachments: attachments.length ? attachments : undefined,
         }),
-      tell: (message) => {
-        this.tabs.tell(message);
-      },
+      tell: this.tellTabs,
       changed: (conversation) => {
         this.views.changed(conversation);
       },
     });
   }
 
-  private makeFiles(): Files {
-    const { env, signIn } = this;
-    const to = {
-      env,
-      origin: () => this.origin,
-      authorize: () => this.authorize(),
-      withCredentials: signIn.kind === "cookie",
-    };
-    return new Files(env, this.database, {
+  private makeStaging({ staging }: Parts<S>): S {
+    return staging({
+      network: this.network,
+      database: this.database,
       online: this.duties.online,
-      upload: (file, events) => upload(file, to, events),
-      tell: (message) => {
-        this.tabs.tell(message);
-      },
-      changed: (_conversation, message) => {
-        if (message !== null) this.outbox.fileChanged(message);
+      serverNow: () => this.clock.serverNow(),
+      tell: this.tellTabs,
+      fileChanged: (message) => {
+        this.outbox.fileChanged(message);
       },
     });
   }
@@ -469,7 +433,7 @@ export class Engine {
         this.connection.wake();
       },
       hiding: () => {
-        this.drafts.flush();
+        this.staging.save();
       },
       changed: () => {
         this.focus.update();

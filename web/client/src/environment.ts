@@ -1,6 +1,6 @@
 /** All that the client takes from the world around it, so that tests can give it another. */
 
-import { transfer, type TransferAnswer, type TransferRequest } from "./transfer.js";
+import type { TransferAnswer, TransferRequest } from "./transfer.js";
 
 export interface Environment {
   /** ms since 1970; may jump. */
@@ -23,8 +23,8 @@ export interface Environment {
   /** Whether there may be a network. */
   onLine(): boolean;
   fetch(url: string, init: RequestInit): Promise<Response>;
-  /** A request whose way out can be watched. Rejects where no answer came. */
-  transfer(request: TransferRequest): Promise<TransferAnswer>;
+  /** A request whose way out can be watched; default: an XMLHttpRequest. Rejects where no answer came. */
+  transfer?(request: TransferRequest): Promise<TransferAnswer>;
   /** Where the page comes from; null outside of a browser. */
   readonly origin: string | null;
 }
@@ -57,7 +57,6 @@ const browser: Environment = {
   },
   onLine: () => typeof navigator === "undefined" || navigator.onLine !== false,
   fetch: (url, init) => fetch(url, init),
-  transfer,
   get origin() {
     return typeof location === "undefined" ? null : location.origin;
   },

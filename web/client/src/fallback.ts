@@ -1,7 +1,9 @@
 /** The choice between two transports: the better one, until the network turns out to break it. */
 
 import type { Environment } from "./environment.js";
-import type { Transport, TransportConnection, TransportEvents } from "./transport.js";
+import type { Network } from "./network.js";
+import { pollingTransport } from "./polling.js";
+import { type Transport, type TransportConnection, type TransportEvents, webSocket } from "./transport.js";
 
 /** Between two tries of the better one, doubled each time. */
 const PROBE_FIRST_MS = 60_000;
@@ -20,6 +22,17 @@ interface Knowledge {
   broken: boolean;
   /** Connections in a row that broke soon. */
   breaks: number;
+}
+
+/** A WebSocket, and long polling where the network breaks that. */
+export function webSocketOrPolling(network: Network): Transport {
+  const polling = pollingTransport({
+    env: network.env,
+    server: network.origin(),
+    credentials: network.authorize,
+    refusalIsFinal: network.signIn.kind !== "development",
+  });
+  return fallingBack(network.env, webSocket(network), polling);
 }
 
 /**

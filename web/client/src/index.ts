@@ -3,12 +3,25 @@ export type * from "./protocol.gen.js";
 export { CLOSE } from "./protocol.gen.js";
 export { ChatError, type ChatErrorCode } from "./errors.js";
 export type { Environment } from "./environment.js";
-export { type Transport, type TransportConnection, type TransportEvents } from "./transport.js";
+export type { Network } from "./network.js";
+export { webSocketOrPolling } from "./fallback.js";
+export { type Transport, type TransportConnection, type TransportEvents, webSocket } from "./transport.js";
 
-import type { Client, ClientOptions } from "./api.js";
+import type { Client, ClientOptions, CoreClient } from "./api.js";
 import { ChatClient } from "./client.js";
+import { CoreChatClient } from "./core-client.js";
+import { noStaging } from "./staging.js";
+import { webSocket } from "./transport.js";
 
-/** A client of the server at `options.url`; does nothing before `start`. */
+/** A client of the server at `options.url`, with all that there is; does nothing before `start`. */
 export function createClient(options?: ClientOptions): Client {
   return new ChatClient(options);
+}
+
+/**
+ * A client without drafts and files, over a WebSocket alone unless `options.transport` is `webSocketOrPolling`: what
+ * isn't named is not in the app's bundle. In all else it is as that of `createClient`.
+ */
+export function createCoreClient(options: ClientOptions = {}): CoreClient {
+  return new CoreChatClient(options, { transport: webSocket, staging: noStaging });
 }

@@ -3,9 +3,9 @@ import { backoff } from "./backoff.js";
 import type { Database, OutboxRow, Write } from "./database.js";
 import type { Environment } from "./environment.js";
 import { ChatError } from "./errors.js";
-import type { Files } from "./files.js";
 import { LinkLost } from "./link.js";
 import type { Attachment, Id, Message, Seq } from "./protocol.gen.js";
+import type { Staging } from "./staging.js";
 import { Store } from "./store.js";
 import type { TabMessage } from "./tabs.js";
 
@@ -41,7 +41,8 @@ export interface OutboxDuties {
   online(): boolean;
   /** Sends a message on the connection that there is. Rejects with a ChatError or LinkLost. */
   send(row: OutboxRow, attachments: readonly Id[]): Promise<unknown>;
-  readonly files: Pick<Files, "named" | "own" | "again" | "remove" | "retry" | "attachmentOf">;
+  readonly uploads: Staging["uploads"];
+  readonly files: Staging["files"];
   tell(message: TabMessage): void;
   /** The entries of a conversation changed. */
   changed(conversation: Id): void;
@@ -181,7 +182,8 @@ export class Outbox {
     if (busy.sending || (busy.timer !== undefined && !atOnce) || !this.duties.online()) return;
     this.env.clearTimeout(busy.timer);
     delete busy.timer;
-    const next = this.sorted(conversation).find(({ row, mine }) => mine && !row.error);
+    const able = (row: OutboxRow) => this.duties.uploads || filesOf(row).length === 0;
+    const next = this.sorted(conversation).find(({ row, mine }) => mine && !row.error && able(row));
     if (!next) {
       this.busy.delete(conversation);
       return;
@@ -288,6 +290,7 @@ export class Outbox {
   private drop({ row }: Entry): void {
     this.entries.delete(row.key);
     this.changed(row.conversation);
+    this.pump(row.conversation); // what waited behind its files
   }
 
   private changed(...conversations: Id[]): void {

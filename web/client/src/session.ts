@@ -3,6 +3,7 @@
 import type { SignIn } from "./api.js";
 import type { Database } from "./database.js";
 import type { Environment } from "./environment.js";
+import type { Network } from "./network.js";
 import type { Id } from "./protocol.gen.js";
 
 const PREFIX = "chatd";
@@ -46,11 +47,10 @@ export async function wipe(env: Environment, database: Database, user: Id | null
 }
 
 /** Ends the session of the cookie. False: the server could not be reached, or did not do it. */
-export async function endSession(env: Environment, server: string, signIn: SignIn): Promise<boolean> {
-  if (signIn.kind !== "cookie") return true;
-  const url = new URL("/v1/sign-out", server.replace(/^ws/, "http"));
+export async function endSession({ env, origin, byCookie }: Network): Promise<boolean> {
+  if (!byCookie) return true;
   try {
-    const answer = await env.fetch(url.href, {
+    const answer = await env.fetch(`${origin()}/v1/sign-out`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: "{}",

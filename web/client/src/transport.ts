@@ -1,5 +1,7 @@
 /** How frames travel: a WebSocket here, anything that keeps their order elsewhere. */
 
+import type { Network } from "./network.js";
+
 export interface TransportEvents {
   /** Ready for the first frame. */
   open(): void;
@@ -20,11 +22,11 @@ export interface Transport {
   connect(events: TransportEvents): TransportConnection;
 }
 
-/** A WebSocket; `WebSocket` is looked up at the time of connecting. */
-export function webSocketTransport(url: () => string): Transport {
+/** A WebSocket to the server and nothing else; `WebSocket` is looked up at the time of connecting. */
+export function webSocket({ server }: Pick<Network, "server">): Transport {
   return {
     connect(events) {
-      const socket = new WebSocket(url(), "chat.v1.json");
+      const socket = new WebSocket(socketUrl(server()), "chat.v1.json");
       let over = false;
       socket.onopen = () => over || events.open();
       socket.onmessage = ({ data }: MessageEvent<unknown>) => {

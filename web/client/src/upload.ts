@@ -1,6 +1,5 @@
 /** One file to the server: small ones in one go, large ones by tus 1.0, which goes on where a lost connection left off. */
 
-import type { Environment } from "./environment.js";
 import { ChatError } from "./errors.js";
 import type { Attachment, ErrorCode, Id } from "./protocol.gen.js";
 import type { TransferAnswer, TransferRequest } from "./transfer.js";
@@ -22,7 +21,7 @@ export interface Outgoing {
 }
 
 export interface UploadDuties {
-  readonly env: Pick<Environment, "transfer">;
+  transfer(request: TransferRequest): Promise<TransferAnswer>;
   /** The server, without a path. */
   origin(): string;
   /** Headers that say who asks; asked for anew for each request. */
@@ -142,12 +141,12 @@ type Asked = Pick<TransferRequest, "method" | "url" | "body"> & {
 };
 
 async function ask(
-  { env, authorize, withCredentials }: UploadDuties,
+  { transfer, authorize, withCredentials }: UploadDuties,
   { signal, onProgress }: UploadEvents,
   { from = 0, headers = {}, ...request }: Asked,
 ): Promise<TransferAnswer> {
   const who = await authorize();
-  return env.transfer({
+  return transfer({
     ...request,
     headers: { ...headers, ...who },
     withCredentials,

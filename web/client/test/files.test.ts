@@ -106,6 +106,24 @@ describe("a staged file", () => {
     expect(sent(server)).toEqual([" a1"]);
   });
 
+  it("that another tab gets through lets go what waited behind it here", async () => {
+    const { server, browser, tab, client, files } = await world();
+    let release: () => void = () => undefined;
+    files.hold = new Promise((resolve) => (release = resolve));
+    client.attach(C, photo(), "one.jpg");
+    client.send(C, "first");
+    const transfer = () => new Promise<never>(() => undefined);
+    const slow = browser.tab(server, { environment: { ...browser.environment(tab), transfer } });
+    await pass(11_000); // by now it would send it as well
+    slow.client.send(C, "second");
+    await pass();
+    expect(sent(server)).toEqual([]);
+    release();
+    await pass(1_000);
+    expect(sent(server)).toEqual(["first a1", "second"]);
+    slow.kill();
+  });
+
   it("is shown in the other tabs, and gone in them when sent", async () => {
     const { server, browser, client } = await world();
     const other = browser.tab(server);
