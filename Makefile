@@ -12,7 +12,7 @@ export PATH := $(PATH):/usr/sbin
 UNTESTED = $$(test "$$CHATD_TEST_MYSQL_URL$$CHATD_TEST_MYSQLD" || command -v mariadbd >/dev/null || echo '--omit=storage/mysql/*')
 
 .DEFAULT_GOAL := help
-.PHONY: serve page test test-page test-peers test-web measure-web screenshots example lint format types check bench bench-mysql bench-files attack instructions profile binary lock soak clean help
+.PHONY: serve page test test-page test-peers test-shapes test-web measure-web screenshots example lint format types check bench bench-mysql bench-files attack instructions profile binary lock soak clean help
 
 # The page is built once, and again when something of it changed. Without it the daemon runs, too, and `/` says so.
 PAGE := chatd/http/page/index.html
@@ -32,10 +32,13 @@ WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 test soak: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev $(PAGE) ## all tests but the soak; protocol and storage are covered to 95 % (some: ARGS="-k name")
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage run -m pytest -m "not slow and not shapes" -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
 	@$(if $(ARGS),,$(MAKE) -s test-page)
+
+test-shapes: $(VENV)/.dev ## the store's contract on apps' tables in each shape that is served, all of it
+	@$(BIN)/python -m pytest -m shapes -n $(WORKERS) --maxprocesses 4 --dist worksteal tests/storage $(ARGS)
 
 test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers; the example app in two browsers
 	@$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/peers $(ARGS)

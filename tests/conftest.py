@@ -11,10 +11,12 @@ import structlog
 from coverage import Coverage
 
 from storage.contract import Store
+from support.shaped_contract import pytest_collection_modifyitems
+from support.shaped_stores import SHAPED_KINDS
 from support.skipped import pytest_terminal_summary
 from support.stores import KINDS, Desk, Kind
 
-__all__ = ["pytest_terminal_summary"]  # a hook: to be found here is all that it is imported for
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]  # hooks: imported for being found here
 
 HERE = Path(__file__).parent
 
@@ -67,7 +69,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 # -- what is promised of every store is tested on each; who needs another has a `store` of its own --
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+@pytest.fixture(params=[*KINDS, *SHAPED_KINDS], ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> Kind:
     assert isinstance(request.param, Kind)
     return request.param

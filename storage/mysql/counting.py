@@ -63,7 +63,8 @@ def count(db: Connection, questions: Sequence[Question]) -> list[dict[str, int]]
         some = spans[start : start + PARTS_PER_UNION]
         values = [value for span in some for value in span]
         for place, sender, number in db.run_many("{}", _TEXTS, len(some), values, between=" UNION ALL "):
-            texts[place][sender] += number
+            # The server describes a union's columns as nobody's: a number that is an id would stay one.
+            texts[place][str(sender)] += number
     answers: list[dict[str, int]] = []
     numbered = iter(spans)
     for question in questions:

@@ -16,7 +16,7 @@ from storage.changes import Change, CreateGroup, OpenDirect
 from .connection import MODES, Connection
 from .layout import Layout
 from .names import Names
-from .tables import ID, Column, app_tables
+from .tables import ID, TABLES, Column
 
 Form = Literal["", "uuid", "cuid"]
 """The setting; empty: UUIDs, or cuids where a column is too short for those."""
@@ -50,7 +50,7 @@ def is_id(column: Column) -> bool:
 def numbers(layout: Layout, names: Names) -> frozenset[tuple[str, str]]:
     """Return (table, column) of the ids that are numbers in the database, by their names there."""
     found: set[tuple[str, str]] = set()
-    for table in app_tables():
+    for table in TABLES:  # chatd's own, too: some hold ids of the app's rows
         actual = names.table(table.name)
         there = layout.columns.get(actual, {})
         for column in table.columns:
@@ -89,14 +89,12 @@ class RowIds:
         """Return the changes with the ids that new rows are to have."""
         if not self.cuids and not self.counted:
             return list(changes)
-        rooms = self._new(db, "Conversation", [c for c in changes if isinstance(c, OpenDirect | CreateGroup)])
+        made = [c for c in changes if isinstance(c, OpenDirect | CreateGroup)]
+        rooms = dict(zip([c.conversation for c in made], self._new(db, "Conversation", made), strict=True))
         messages = self._new(db, "Message", [c for c in changes if hasattr(c, "message")])
         found: list[Any] = []
         for change in changes:
-            if isinstance(change, OpenDirect | CreateGroup):
-                found.append(attrs.evolve(change, conversation=next(rooms)))
-            else:
-                found.append(_with_message(change, messages))
+            found.append(_with_message(_in_room(change, rooms), messages))
         return found
 
     def _new(self, db: Connection, table: str, changes: Sequence[Any]) -> Iterator[str]:
@@ -104,6 +102,12 @@ class RowIds:
             return iter(reserve(db, table, len(changes), self.constants.get(table, {})) if changes else ())
         names = [c.conversation if table == "Conversation" else c.message for c in changes]
         return iter([cuid(name) for name in names] if self.cuids else names)
+
+
+def _in_room(change: Any, rooms: Mapping[str, str]) -> Any:
+    """Return the change with the id of a conversation that it makes, or one before it in the batch."""
+    room = rooms.get(getattr(change, "conversation", ""))
+    return change if room is None else attrs.evolve(change, conversation=room)
 
 
 def _with_message(change: Any, ids: Iterator[str]) -> Any:

@@ -1,5 +1,7 @@
 """Apps' tables in other shapes than chatd's own, that are served as they are."""
 
+from collections.abc import Sequence
+
 from .prisma_app import PLAIN
 
 
@@ -51,3 +53,18 @@ def lower_statuses() -> tuple[str, ...]:
 def coarse() -> tuple[str, ...]:
     """Times without parts of a second: `@db.DateTime(0)`."""
     return tuple(s.replace("TIME(3)", "TIME").replace("TIMESTAMP(3)", "TIMESTAMP") for s in PLAIN)
+
+
+def short_coarse_lower() -> tuple[str, ...]:
+    """Ids of 25 characters, times in whole seconds, statuses in small letters: each is another's concern."""
+    found = []
+    for statement in coarse():
+        statement = statement.replace("VARCHAR(191) NOT NULL", "VARCHAR(25) NOT NULL")
+        statement = statement.replace("'SENT', 'DELIVERED', 'READ'", "'sent', 'delivered', 'read'")
+        found.append(statement.replace("'SENT'", "'sent'"))
+    return tuple(found)
+
+
+def with_staff(tables: Sequence[str]) -> tuple[str, ...]:
+    """An app that has all roles."""
+    return tuple(statement.replace("'DENTIST', 'ADMIN'", "'DENTIST', 'STAFF', 'ADMIN'") for statement in tables)

@@ -38,9 +38,11 @@ from storage.contract import Store
 from storage.keyed import KeptFile
 from storage.memory import MemoryStore
 from storage.mysql.store import MysqlStore
+from storage.mysql.values import time_text
 from storage.records import Message, Participant, Since
 
 from . import mariadb
+from .shaped_ids import ShapedStore
 
 
 def memory(folder: Path) -> Store:
@@ -102,6 +104,23 @@ KINDS = (
 )
 
 
+def by_hand(store: Store, statement: str, *values: object) -> None:
+    """Run a statement with chatd's own names of tables and columns on MySQL, past the store."""
+    if isinstance(store, ShapedStore):
+        store = store.store
+    assert isinstance(store, MysqlStore)
+    db = store._require_writer()
+    db.run("SET foreign_key_checks = 0")
+    db.run(statement, values)
+    db.run("SET foreign_key_checks = 1")
+    db.commit()
+
+
+def id_in(store: Store, user: str) -> str:
+    """Return a user's id in the database."""
+    return store.ids.id(user) if isinstance(store, ShapedStore) else user
+
+
 def disable(store: Store, user: str) -> None:
     """As an administrator does, for which there is no change yet."""
     if isinstance(store, MemoryStore):
@@ -109,11 +128,9 @@ def disable(store: Store, user: str) -> None:
     elif isinstance(store, sqlite.SqliteStore):
         with contextlib.closing(sqlite3.connect(store.path)) as db, db:
             db.execute('UPDATE "User" SET "disabledAt" = 1 WHERE "id" = ?', (user,))
-    elif isinstance(store, MysqlStore):
-        with mariadb.server().session(store.database) as cursor:
-            cursor.execute("UPDATE User SET disabledAt = '1970-01-01 00:00:00.001' WHERE id = %s", (user,))
     else:
-        raise NotImplementedError
+        scale = store.ids.scale if isinstance(store, ShapedStore) else 1
+        by_hand(store, 'UPDATE "User" SET "disabledAt" = ? WHERE "id" = ?', time_text(scale), id_in(store, user))
 
 
 OWNER = frozenset({"owner"})

@@ -10,12 +10,10 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from storage.changes import UserSaved
 from storage.contract import Store
 from storage.memory import MemoryStore
-from storage.mysql.store import MysqlStore
 from storage.records import User
 from storage.search import fold
 from storage.sqlite import SqliteStore
-from support import mariadb
-from support.stores import Desk, disable
+from support.stores import Desk, by_hand, disable, id_in
 
 STAFF = ("dentist", "staff", "admin")
 
@@ -180,10 +178,7 @@ def lose(store: Store, user: str) -> None:
         with contextlib.closing(sqlite3.connect(store.path)) as db, db:
             db.execute('DELETE FROM "User" WHERE "id" = ?', (user,))
     else:
-        assert isinstance(store, MysqlStore)
-        with mariadb.server().session(store.database) as cursor:
-            cursor.execute("SET foreign_key_checks = 0")
-            cursor.execute("DELETE FROM User WHERE id = %s", (user,))
+        by_hand(store, 'DELETE FROM "User" WHERE "id" = ?', id_in(store, user))
 
 
 def test_participant_without_a_row_is_listed_with_a_placeholder(desk: Desk, store: Store) -> None:

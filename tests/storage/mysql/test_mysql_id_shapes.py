@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from storage.changes import Changed, Refused
+from storage.changes import Changed, Refused, RevokeTokens
 from storage.contract import StoreError
 from storage.mysql.ids import cuid
 from storage.mysql.store import MysqlStore
@@ -109,6 +109,21 @@ def test_numbers_as_ids_are_served_in_decimal(shape: str, first: int) -> None:
             ingest(store, c)
             assert [seq for seq, *_ in texts(store, c, ada)] == list(range(1, 8))
         assert adoption_of(app).disagreements() == []
+
+
+def test_counts_and_cut_offs_know_their_users_by_number() -> None:
+    """The server tells of some columns neither their table nor, so, that their numbers are ids."""
+    with clinic(NUMBERED["int"]) as app:
+        adopt(app)
+        with served(app) as store:
+            desk = Desk(store)
+            desk.now = app.now
+            desk.do(desk.receipt("1", "2", read=2), desk.send("1", "2", "four"))
+            told = desk.do(desk.settings("1", "1", archived=True), desk.settings("1", "2", archived=True))
+            assert [row.memberships[0].unread for row in told if isinstance(row, Changed)] == [1, 1]
+            store.commit([RevokeTokens("1", 2000)])
+            store.commit([RevokeTokens("1", 1000)])
+            assert store.credentials("1", "t").cut_off == 2000
 
 
 def test_numbers_of_app_and_chatd_at_once_are_each_used_once() -> None:

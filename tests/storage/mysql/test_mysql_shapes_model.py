@@ -34,21 +34,16 @@ class ShapedStores(MysqlStores):
         """Nobody else takes it: it ends with the server."""
 
 
-def with_staff(tables: Sequence[str]) -> tuple[str, ...]:
-    """An app that has all roles."""
-    return tuple(statement.replace("'DENTIST', 'ADMIN'", "'DENTIST', 'STAFF', 'ADMIN'") for statement in tables)
-
-
 class PairedStores(ShapedStores):
-    tables = with_staff(shapes.paired())
+    tables = shapes.with_staff(shapes.paired())
 
 
 class LowerStores(ShapedStores):
-    tables = with_staff(shapes.lower_statuses())
+    tables = shapes.with_staff(shapes.lower_statuses())
 
 
 class PlainStores(ShapedStores):
-    tables = with_staff(prisma_app.PLAIN)
+    tables = shapes.with_staff(prisma_app.PLAIN)
 
 
 for _case in PairedStores, LowerStores, PlainStores:
