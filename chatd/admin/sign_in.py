@@ -25,7 +25,7 @@ from storage.keyed import (
     SignedIn,
 )
 
-from .verbs import PAGE_ROWS, Answer, Port, Verb, VerbFailed, no_user, sessions_of, time_of
+from .verbs import PAGE_ROWS, Answer, Port, Verb, VerbFailed, enabled_user, existing_user, sessions_of, time_of
 
 
 @attrs.frozen(kw_only=True)
@@ -37,8 +37,7 @@ class SetPassword(Verb):
     hash: Annotated[str, Meta(pattern=r"^\$argon2id\$", max_length=200)]
 
     async def run(self, port: Port) -> Answer:
-        if await port.read(lambda: port.store.user(self.user)) is None:
-            raise no_user(self.user)
+        await existing_user(port, self.user)
         row = Password(user=self.user, hash=self.hash, changed_at=port.now())
         _, ended = await port.commit([PutRow(row=row), sessions_of(self.user)])
         return {"user": self.user, "ended": len(ended.rows) if isinstance(ended, RowsSaved) else 0}
@@ -54,11 +53,7 @@ class Invite(Verb):
     birth_date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
 
     async def run(self, port: Port) -> Answer:
-        user = await port.read(lambda: port.store.user(self.user))
-        if user is None:
-            raise no_user(self.user)
-        if user.disabled_at is not None:
-            raise VerbFailed(f"{self.user} is disabled: `chatd user enable {self.user}` first")
+        await enabled_user(port, self.user)
         code, row = draft(
             self.user,
             birth_date=self.birth_date,
@@ -112,8 +107,8 @@ class RevokeSessions(Verb):
 
     async def run(self, port: Port) -> Answer:
         user, ended = self.user, 0
-        if user is not None and await port.read(lambda: port.store.user(user)) is None:
-            raise no_user(user)
+        if user is not None:
+            await existing_user(port, user)
         while True:  # a change takes a bounded number of rows
             change = DeleteRows(kind=SIGNED_IN, field=None if user is None else "user", value=user)
             (done,) = await port.commit([change])
@@ -191,8 +186,7 @@ class LinkIdentity(Verb):
     subject: Annotated[str, Meta(min_length=1, max_length=255)]
 
     async def run(self, port: Port) -> Answer:
-        if await port.read(lambda: port.store.user(self.user)) is None:
-            raise no_user(self.user)
+        await existing_user(port, self.user)
         row = link_of(self.issuer, self.subject, self.user, port.now())
         known = await port.read(lambda: port.store.row(LINKED_IDENTITY, row.hash))
         if known is not None and known.user != self.user:
@@ -211,8 +205,7 @@ class UnlinkIdentities(Verb):
     user: str
 
     async def run(self, port: Port) -> Answer:
-        if await port.read(lambda: port.store.user(self.user)) is None:
-            raise no_user(self.user)
+        await existing_user(port, self.user)
         gone, _ = await port.commit(
             [DeleteRows(kind=LINKED_IDENTITY, field="user", value=self.user), sessions_of(self.user)]
         )
@@ -232,8 +225,7 @@ class SetSecondStep(Verb):
     step: int
 
     async def run(self, port: Port) -> Answer:
-        if await port.read(lambda: port.store.user(self.user)) is None:
-            raise no_user(self.user)
+        await existing_user(port, self.user)
         sealed = port.tokens().sealer(PURPOSE).seal(self.secret, self.user)
         codes, rows = recovery_codes(self.user, port.now())
         step = SecondStep(user=self.user, sealed=sealed, last_used=self.step, created_at=port.now())
@@ -251,8 +243,7 @@ class ResetSecondStep(Verb):
     user: str
 
     async def run(self, port: Port) -> Answer:
-        if await port.read(lambda: port.store.user(self.user)) is None:
-            raise no_user(self.user)
+        await existing_user(port, self.user)
         gone, *_ = await port.commit(
             [
                 TakeRow(kind=SECOND_STEP, key=self.user),

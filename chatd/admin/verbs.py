@@ -116,9 +116,7 @@ class ChangeUser(Verb):
     role: Role | None = None
 
     async def run(self, port: Port) -> Answer:
-        before = await port.read(lambda: port.store.user(self.user))
-        if before is None:
-            raise no_user(self.user)
+        before = await existing_user(port, self.user)
         done = await _put(port, PutUser(self.user, self.name, self.role, port.now()))
         if self.role not in (None, before.role):
             await port.commit([sessions_of(self.user)])
@@ -160,11 +158,7 @@ class IssueToken(Verb):
     lifetime: Lifetime
 
     async def run(self, port: Port) -> Answer:
-        user = await port.read(lambda: port.store.user(self.user))
-        if user is None:
-            raise no_user(self.user)
-        if user.disabled_at is not None:
-            raise VerbFailed(f"{self.user} is disabled: `chatd user enable {self.user}` first")
+        await enabled_user(port, self.user)
         text, claims = port.tokens().issue(self.user, port.new_id(), port.now(), self.lifetime)
         await _done(port, AddToken(claims.jti, claims.user, claims.issued_at, claims.expires_at), self.user)
         return {"token": text, "id": claims.jti, "expires_at": to_rfc3339(claims.expires_at)}
@@ -180,9 +174,7 @@ class ListTokens(Verb):
 
     async def run(self, port: Port) -> Answer:
         if self.user is not None:
-            id = self.user
-            if await port.read(lambda: port.store.user(id)) is None:
-                raise no_user(id)
+            await existing_user(port, self.user)
         found = await port.read(lambda: port.store.tokens(user=self.user, after=self.after, limit=PAGE_ROWS))
         last = [found[-1].issued_at, found[-1].jti] if len(found) == PAGE_ROWS else None
         return {"tokens": [_token(t, port.now()) for t in found], "next": last}
@@ -268,11 +260,27 @@ async def _put(port: Port, change: PutUser | SetDisabled) -> Answer:
 async def _done(port: Port, change: AccountChange, user: str) -> Outcome:
     (outcome,) = await port.commit([change])
     if isinstance(outcome, Refused):
-        raise no_user(user) if outcome.reason == "not_found" else VerbFailed(outcome.message)
+        raise _no_user(user) if outcome.reason == "not_found" else VerbFailed(outcome.message)
     return outcome
 
 
-def no_user(user: str) -> VerbFailed:
+async def existing_user(port: Port, id: str) -> User:
+    """Return the user. Raises VerbFailed where there is none."""
+    user = await port.read(lambda: port.store.user(id))
+    if user is None:
+        raise _no_user(id)
+    return user
+
+
+async def enabled_user(port: Port, id: str) -> User:
+    """Return the user. Raises VerbFailed where there is none, or they are disabled."""
+    user = await existing_user(port, id)
+    if user.disabled_at is not None:
+        raise VerbFailed(f"{id} is disabled: `chatd user enable {id}` first")
+    return user
+
+
+def _no_user(user: str) -> VerbFailed:
     return VerbFailed(
         f"there is no user {user}: see `chatd user list`, or `chatd user add {user} --name ... --role ...`"
     )
