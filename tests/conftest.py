@@ -66,6 +66,12 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
 # -- what is promised of every store is tested on each; who needs another has a `store` of its own --
 
 

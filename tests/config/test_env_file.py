@@ -10,8 +10,7 @@ from chatd.config import ConfigError, hint, read, with_file
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _no_variables_of_this_process(empty_folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "SOCKET_PORT", "DATABASE_URL", "CORS_ORIGIN", "HOSTNAME"):
         monkeypatch.delenv(name, raising=False)
 

@@ -6,13 +6,9 @@ from pathlib import Path
 import pytest
 
 from chatd.config import as_toml, read, report
+from support.settings import PASSWORD
 
-PASSWORD = "correct-horse"
-
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def test_where_each_setting_was_found() -> None:
