@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from coverage import Coverage
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from storage.contract import Store
 from support.shaped_contract import pytest_collection_modifyitems
@@ -22,9 +23,9 @@ HERE = Path(__file__).parent
 
 _measuring = Coverage.current()
 MEASURED = ("protocol", "storage")
-RANDOM = ("test_mysql_alike.py", "test_store_model.py", "test_mysql_model.py", "test_mysql_shapes_model.py")
-"""What counts as covering `protocol` and `storage`: their own tests, without those that run a little of everything, and
-something else each time. Tracing makes others up to three times as slow."""
+UNTRACED = ("hypothesis", "untraced")
+"""What counts as covering `protocol` and `storage`: their own tests, without those marked so, which run a little of
+everything, something else each time, or the same very often. Tracing makes others up to three times as slow."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,7 +33,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
     """Measure coverage in these tests alone."""
     if _measuring is not None:
         running = Coverage.current() is not None
-        wanted = item.path.relative_to(HERE).parts[0] in MEASURED and item.path.name not in RANDOM
+        wanted = item.path.relative_to(HERE).parts[0] in MEASURED and not any(map(item.get_closest_marker, UNTRACED))
         if wanted and not running:
             _measuring.start()
         elif running and not wanted:
@@ -45,12 +46,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _log_plainly() -> None:
+    """Write tracebacks without the values of variables: with them, each takes a third of a second."""
+    ConsoleRenderer.get_active().exception_formatter = plain_traceback
+
+
+_log_plainly()
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_at_first() -> Iterator[None]:
     """Who configures logging in this process, as commands do, does it for one test."""
     yield
     if structlog.is_configured():
         structlog.reset_defaults()
+        _log_plainly()
         for name, module in list(sys.modules.items()):
             if name.startswith("chatd.") and hasattr(module, "log"):
                 vars(module.log).pop("bind", None)  # a logger keeps what was configured when it was first used

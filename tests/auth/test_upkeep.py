@@ -1,8 +1,10 @@
 """Sessions that stay connected go on; those that ended unseen are cut; what has expired is forgotten."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
+from chatd.auth import sessions
 from chatd.auth.upkeep import EVERY_S, FORGOTTEN_AFTER_MS
 from chatd.config import Auth
 from storage.changes import DeleteRows
@@ -10,12 +12,13 @@ from storage.keyed import SIGNED_IN
 from support.clinics import clinic
 
 
-async def test_session_slides_while_it_is_connected(autojump_clock: MockClock) -> None:
-    async with clinic(auth=Auth(session_lifetime=("dentist=2h",))) as c:
+async def test_session_slides_while_it_is_connected(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "TOUCHED_EVERY_MS", 120_000)
+    async with clinic(auth=Auth(session_lifetime=("dentist=4m",))) as c:
         client = await c.connect(await c.sign_in("den-1"))
         await client.ask("hello")
         for _ in range(10):
-            await trio.sleep(3600)
+            await trio.sleep(120)
             await client.ask("ping")
 
 
@@ -29,9 +32,9 @@ async def test_session_that_ended_unseen_is_cut_by_the_next_look(autojump_clock:
 
 
 async def test_expired_session_is_forgotten_after_a_while(autojump_clock: MockClock) -> None:
-    async with clinic(auth=Auth(session_lifetime=("patient=1h",))) as c:
+    async with clinic(auth=Auth(session_lifetime=("patient=1m",))) as c:
         await c.sign_in("pat-1")
-        await trio.sleep(3600 + FORGOTTEN_AFTER_MS / 2000)
+        await trio.sleep(60 + FORGOTTEN_AFTER_MS / 2000)
         assert len(c.server.store.rows(SIGNED_IN, None, None, after="", limit=10)) == 1
         await trio.sleep(FORGOTTEN_AFTER_MS / 1000)
         assert c.server.store.rows(SIGNED_IN, None, None, after="", limit=10) == []

@@ -94,10 +94,12 @@ def test_ascii_is_folded_like_everything_else() -> None:
     assert fold(text) == fold(text + "é")[:-1]
 
 
+@pytest.mark.untraced
 def test_fold_of_every_character_is_the_same_in_each_of_its_forms() -> None:
     for c in map(chr, [*range(0xD800), *range(0xE000, 0x110000)]):
-        forms = (c.upper(), c.lower(), c.title(), fold(c), *(unicodedata.normalize(form, c) for form in ("NFC", "NFD")))
-        assert {fold(form) for form in forms} == {fold(c)}, ascii(c)
+        folded = fold(c)
+        forms = {c.upper(), c.lower(), c.title(), folded, *(unicodedata.normalize(form, c) for form in ("NFC", "NFD"))}
+        assert all(fold(form) == folded for form in forms - {c}), ascii(c)
 
 
 @hypothesis.given(st.text(st.sampled_from("aiıİßſŉ'’ʼ\u0307\u0323\u0301\u0342\u0345ᾼᾳשּׁ\u05b8أ\u064e\u0640\ufe70ｱ한")))

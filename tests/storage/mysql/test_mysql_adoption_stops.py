@@ -159,6 +159,7 @@ def killed_after(count: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[i
             left.clear()
 
 
+@pytest.mark.untraced
 def test_killed_at_any_statement_of_the_rows(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then done again: the same end as if nothing had been. A long conversation and a short one, of one pair."""
     monkeypatch.setattr(backfill, "MESSAGES_PER_BATCH", 3)

@@ -22,6 +22,8 @@ USERS = ("ada", "ben", "cleo", "Ada", "ärzt")
 EMOJI = ("👍", "🦷")
 BODIES = ("hello", "Zähne 🦷", "a  b ", "%_'\"\\", "ß", "x" * 3000)
 
+pytestmark = pytest.mark.untraced
+
 
 def some_change(desk: Desk, rng: random.Random, conversations: list[str]) -> Change:
     """One of any kind, often one that breaks a rule."""
