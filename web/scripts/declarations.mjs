@@ -1,4 +1,5 @@
-// Writes dist/*.d.ts of the package in the current folder: what its own src/ declares, nothing of what it bundles.
+// Writes dist/*.d.ts of the package in the current folder: what its own src/ declares, nothing of
+// what it bundles or of its components.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +14,8 @@ try {
   if (done.status !== 0) process.exit(done.status ?? 1);
   const made = join(out, basename(process.cwd()), "src");
   for (const file of readdirSync(made, { recursive: true })) {
-    if (String(file).endsWith(".d.ts")) cpSync(join(made, String(file)), join("dist", String(file)));
+    if (String(file).endsWith(".d.ts") && !String(file).startsWith("components"))
+      cpSync(join(made, String(file)), join("dist", String(file)));
   }
 } finally {
   rmSync(out, { recursive: true });

@@ -44,11 +44,6 @@ export function openConversation(): string | null {
   return fragment().get("conversation") || null;
 }
 
-export function addressOf(conversation: string | null): string {
-  const here = location.pathname + location.search;
-  return conversation === null ? here : `${here}#conversation=${encodeURIComponent(conversation)}`;
-}
-
 export function developmentAddress({ user, name, role }: Development): string {
   const query = new URLSearchParams({ as: user });
   if (name) query.set("name", name);

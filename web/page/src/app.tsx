@@ -2,13 +2,13 @@
 
 import { useCallback, useEffect, useState } from "react";
 import { type Client, createClient, type SessionEnd } from "@chatd/client";
+import { words } from "@chatd/react/components";
 import { type Development, developmentAddress, developmentUser, takeInvitation, takeSignInProblem } from "./address.js";
 import { getMe, getOffer, type Offer, Unreachable } from "./http.js";
 import { leaveNothing, wasSignedOut } from "./leaving.js";
 import { signedInAnew } from "./lock/pin.js";
 import { Signed } from "./signed.js";
 import { SignInPage } from "./signin/sign-in-page.js";
-import { words } from "./words.js";
 
 const RETRY_MS = 2_000;
 

@@ -1,10 +1,6 @@
 import { useState } from "react";
 import type { OutboxItem } from "@chatd/client";
-import { useChat } from "./context.js";
-import { namesOf } from "./names.js";
-import { Dialog } from "./ui/dialog.js";
-import { Icon } from "./ui/icons.js";
-import { words } from "./words.js";
+import { Dialog, Icon, namesOf, useChat, words } from "@chatd/react/components";
 
 /** Leaves nothing in the browser; what is unsent is offered first. */
 export function SignOutButton() {

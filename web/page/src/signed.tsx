@@ -2,20 +2,37 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Client, SessionEnd } from "@chatd/client";
-import { addressOf, openConversation, wantedPerson } from "./address.js";
+import {
+  addressOf,
+  Announcer,
+  type Chat,
+  ChatContext,
+  Layout,
+  Passing,
+  type Shown,
+  useNarrow,
+  useReadable,
+  useWantedPerson,
+} from "@chatd/react/components";
+import { openConversation, wantedPerson } from "./address.js";
 import { Alerts } from "./alerts/alerts.js";
-import { Announcer } from "./alerts/announcer.js";
-import { type Chat, ChatContext, type Shown } from "./context.js";
-import { useNarrow, useReadable } from "./hooks.js";
+import { NotificationsButton } from "./alerts/notifications-button.js";
 import type { Offer } from "./http.js";
-import { Layout } from "./layout.js";
 import { LockContext } from "./lock/context.js";
+import { LockButton } from "./lock/lock-button.js";
 import { LockScreen } from "./lock/lock-screen.js";
 import { useLock } from "./lock/use-lock.js";
-import { Passing } from "./ui/passing.js";
-import { useWantedPerson } from "./wanted-person.js";
+import { SignOutButton } from "./sign-out.js";
 
 const LOCK_AFTER_MINUTES = 5;
+
+const BUTTONS = (
+  <>
+    <NotificationsButton />
+    <LockButton />
+    <SignOutButton />
+  </>
+);
 
 export function Signed({
   client,
@@ -48,7 +65,7 @@ export function Signed({
       client,
       brand: { name: offer.name, logoUrl: offer.logo_url ?? null },
       show,
-      embedded: false,
+      buttons: BUTTONS,
       tell: (text) => {
         setPassing({ text });
       },

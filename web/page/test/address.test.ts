@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { afterEach, expect, test } from "vitest";
-import { takeInvitation, takeSignInProblem } from "../src/address.js";
+import { developmentUser, takeInvitation, takeSignInProblem, wantedPerson } from "../src/address.js";
 
 afterEach(() => {
   history.replaceState(null, "", "/");
@@ -17,4 +17,11 @@ test("an invitation is no problem of a sign-in", () => {
   history.replaceState(null, "", "/#invitation=ABCD");
   expect(takeSignInProblem()).toBeNull();
   expect(takeInvitation()).toBe("ABCD");
+});
+
+test("the address names a development user and whom to talk to; an unknown role is none", () => {
+  const search = "?as=pat-1&name=Ada+L&role=king&with=den-1";
+  expect(developmentUser({ search })).toEqual({ user: "pat-1", name: "Ada L" });
+  expect(wantedPerson({ search })).toBe("den-1");
+  expect(developmentUser({ search: "?with=den-1" })).toBeNull();
 });

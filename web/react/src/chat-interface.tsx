@@ -2,11 +2,11 @@
 
 import { useCallback, useMemo, useState } from "react";
 import type { Id } from "@chatd/client";
-import { Announcer } from "../../page/src/alerts/announcer.js";
-import { type Chat, ChatContext, type Shown } from "../../page/src/context.js";
-import { Layout } from "../../page/src/layout.js";
-import { Passing } from "../../page/src/ui/passing.js";
-import { useWantedPerson } from "../../page/src/wanted-person.js";
+import { Announcer } from "./components/alerts/announcer.js";
+import { type Chat, ChatContext, type Shown } from "./components/context.js";
+import { Layout } from "./components/layout.js";
+import { Passing } from "./components/ui/passing.js";
+import { useWantedPerson } from "./components/wanted-person.js";
 import { Isolated } from "./isolated.js";
 import { useClient } from "./provider.js";
 
@@ -53,7 +53,6 @@ export function ChatInterface({
       client,
       brand: { name, logoUrl },
       show,
-      embedded: true,
       tell: (text) => {
         setPassing({ text });
       },

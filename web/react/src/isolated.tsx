@@ -2,10 +2,8 @@
 
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { createPortal } from "react-dom";
+import { NARROW_BELOW_PX } from "./components/narrow.js";
 import { styleSheet } from "./styles.js";
-
-/** Same as the page's width from which on there is one pane at a time. */
-const NARROW_PX = 760;
 
 /** Renders its children once it is mounted; `children` is told whether the place is narrow. */
 export function Isolated({ className, children }: { className: string; children: (narrow: boolean) => ReactNode }) {
@@ -18,7 +16,7 @@ export function Isolated({ className, children }: { className: string; children:
     const shadow = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     shadow.adoptedStyleSheets = [styleSheet()];
     const look = () => {
-      setNarrow(element.clientWidth > 0 && element.clientWidth < NARROW_PX);
+      setNarrow(element.clientWidth > 0 && element.clientWidth < NARROW_BELOW_PX);
     };
     look();
     setRoot(shadow);

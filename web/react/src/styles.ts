@@ -1,6 +1,6 @@
 /** The page's own style sheet, made to fit into a shadow root of another page. */
 
-import page from "../../page/src/styles/index.css?inline";
+import page from "./components/styles/index.css?inline";
 
 // Nothing of the host page comes in but what it sets on `.chatd`, and nothing goes out.
 const SHELL = `

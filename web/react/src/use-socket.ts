@@ -1,6 +1,6 @@
 /** All that a chat page needs, by the names that pages of Socket.IO have. */
 
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import type {
   Attachment,
   Client,
@@ -16,9 +16,10 @@ import type {
   TimelineItem,
   User,
 } from "@chatd/client";
+import { useReadable } from "./components/hooks.js";
+import { useOpened } from "./components/use-opened.js";
 import { useClient } from "./provider.js";
 import { type Socket, socketOf } from "./socket.js";
-import { useReadable } from "./use-readable.js";
 
 export interface UseSocketOptions {
   /** The conversation that is selected: joined while it is, and left when another is. */
@@ -86,7 +87,7 @@ export function useSocket({ conversation: selected = null }: UseSocketOptions = 
   const { items: conversations, unread } = useReadable(client.conversations);
   const [joined, setJoined] = useState<Id | null>(null);
   const id = selected ?? joined;
-  const failure = useJoined(client, id);
+  const failure = useOpened(client, id);
   const conversation = useReadable(id === null ? NOTHING : client.conversation(id));
   const presence = useReadable(client.presence);
   const users = useReadable(client.users);
@@ -122,25 +123,6 @@ export function useSocket({ conversation: selected = null }: UseSocketOptions = 
     leaveConversation,
     ...useActions(client, id),
   };
-}
-
-/** Loads the conversation and tells the server that it is on screen; why that failed. */
-function useJoined(client: Client, id: Id | null): Error | null {
-  const [failed, setFailed] = useState<{ readonly id: Id; readonly error: Error } | null>(null);
-  useEffect(() => {
-    if (id === null) return;
-    let over = false;
-    client.load(id).catch((error: unknown) => {
-      if (!over) setFailed({ id, error: error instanceof Error ? error : new Error(String(error)) });
-    });
-    client.setFocus(id);
-    return () => {
-      over = true;
-      client.setFocus(null);
-      client.stopTyping(id);
-    };
-  }, [client, id]);
-  return failed?.id === id ? failed.error : null;
 }
 
 function useActions(client: Client, id: Id | null) {

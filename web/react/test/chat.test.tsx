@@ -1,5 +1,6 @@
 // @vitest-environment happy-dom
-import { act, StrictMode, useState } from "react";
+import { act, StrictMode, useState, version } from "react";
+import { version as domVersion } from "react-dom";
 import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { beforeEach, describe, expect, it, vi } from "vitest";
@@ -74,6 +75,11 @@ async function using(first: string | null = null) {
     },
   };
 }
+
+it("runs on the React that is meant", () => {
+  const major = (import.meta.env.REACT_MAJOR as string | undefined) ?? "19";
+  expect([version, domVersion].map((text) => text.split(".")[0])).toEqual([major, major]);
+});
 
 describe("ChatProvider", () => {
   it("has one connection under StrictMode for many components, and none after 100 mounts and unmounts", async () => {

@@ -1,10 +1,7 @@
 /** Sound and notifications for what comes in while nobody looks: by one tab, and not twice. */
 
 import { useEffect, useRef } from "react";
-import { personOf, useChat } from "../context.js";
-import { useReadable } from "../hooks.js";
-import { lineOf, titleOf } from "../names.js";
-import { words } from "../words.js";
+import { lineOf, personOf, titleOf, useChat, useReadable, words } from "@chatd/react/components";
 import { Leader } from "./leader.js";
 import { ring } from "./sound.js";
 

@@ -1,6 +1,5 @@
 import { useState } from "react";
-import { Icon } from "../ui/icons.js";
-import { words } from "../words.js";
+import { Icon, words } from "@chatd/react/components";
 
 /** Asks for permission by a press, as browsers want it; gone once that is decided. */
 export function NotificationsButton() {

@@ -1,5 +1,5 @@
 import { createContext } from "react";
 import type { Lock } from "./use-lock.js";
 
-/** The lock of this screen; null in a part of another page, which sees to that itself. */
+/** The lock of this screen; null where there is none. */
 export const LockContext = createContext<Lock | null>(null);

@@ -1,9 +1,6 @@
 import { type FormEvent, useContext, useState } from "react";
-import { Field, Problem } from "../signin/field.js";
+import { Dialog, Field, Icon, Problem, words } from "@chatd/react/components";
 import { text } from "../signin/submit.js";
-import { Dialog } from "../ui/dialog.js";
-import { Icon } from "../ui/icons.js";
-import { words } from "../words.js";
 import { LockContext } from "./context.js";
 import { PIN } from "./pin.js";
 

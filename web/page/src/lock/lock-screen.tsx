@@ -1,7 +1,6 @@
 import { type FormEvent, useState } from "react";
+import { Field, Problem, words } from "@chatd/react/components";
 import { SignOutButton } from "../sign-out.js";
-import { Field, Problem } from "../signin/field.js";
-import { words } from "../words.js";
 import { unlock } from "./pin.js";
 
 /** All that is there while the screen is locked: nothing of any conversation. */

@@ -1,7 +1,6 @@
 import { type FormEvent, useId } from "react";
+import { Field, words } from "@chatd/react/components";
 import type { Development } from "../address.js";
-import { words } from "../words.js";
-import { Field } from "./field.js";
 import { text } from "./submit.js";
 
 const ROLES = ["patient", "dentist", "staff", "admin"] as const;

@@ -1,6 +1,5 @@
+import { Field, Problem, words } from "@chatd/react/components";
 import { redeem } from "../http.js";
-import { words } from "../words.js";
-import { Field, Problem } from "./field.js";
 import { text, useSubmit } from "./submit.js";
 
 /** What came on paper or by mail, made good once. */

@@ -1,7 +1,6 @@
 import { useRef, useState } from "react";
+import { Field, Problem, words } from "@chatd/react/components";
 import { signIn } from "../http.js";
-import { words } from "../words.js";
-import { Field, Problem } from "./field.js";
 import { text, useSubmit } from "./submit.js";
 
 /** User ID and password; then a code, where the account asks for one. */

@@ -1,8 +1,8 @@
 /** All ways in that the server offers, and nothing else. */
 
+import { words } from "@chatd/react/components";
 import type { Development } from "../address.js";
 import type { Offer } from "../http.js";
-import { words } from "../words.js";
 import { DevelopmentForm } from "./development-form.js";
 import { InvitationForm } from "./invitation-form.js";
 import { PasswordForm } from "./password-form.js";

@@ -1,6 +1,6 @@
 import { type FormEvent, useState } from "react";
+import { words } from "@chatd/react/components";
 import { type Refusal, Unreachable } from "../http.js";
-import { words } from "../words.js";
 
 export interface Submit {
   readonly busy: boolean;

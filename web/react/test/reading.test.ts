@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { dividerAfter, type DividerEvent, NO_DIVIDER } from "../src/conversation/divider.js";
-import { openingOf } from "../src/conversation/place.js";
+import { dividerAfter, type DividerEvent, NO_DIVIDER } from "../src/components/conversation/divider.js";
+import { openingOf } from "../src/components/conversation/place.js";
 import {
   MAX_ROWS,
   newestSlice,
@@ -9,7 +9,7 @@ import {
   trimmed,
   widenedDown,
   widenedUp,
-} from "../src/conversation/slice.js";
+} from "../src/components/conversation/slice.js";
 
 const after = (...events: DividerEvent[]) => events.reduce(dividerAfter, NO_DIVIDER);
 

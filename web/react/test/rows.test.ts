@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { OutboxItem, TimelineItem } from "@chatd/client";
-import { rowsOf } from "../src/conversation/rows.js";
+import { rowsOf } from "../src/components/conversation/rows.js";
 
 const NOON = new Date(2026, 10, 12, 12, 0).getTime();
 const MINUTE = 60_000;

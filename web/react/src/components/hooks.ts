@@ -1,9 +1,10 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { Client, Draft, Readable, StagedFile } from "@chatd/client";
+import { NARROW_BELOW_PX } from "./narrow.js";
 
-/** The value now; renders anew when it changes. */
-export function useReadable<T>(readable: Readable<T>): T {
-  return useSyncExternalStore(readable.subscribe, readable.getSnapshot);
+/** The value now, while rendering on a server too; renders anew when it changes. */
+export function useReadable<T>({ subscribe, getSnapshot }: Readable<T>): T {
+  return useSyncExternalStore(subscribe, getSnapshot, getSnapshot);
 }
 
 /** The draft of one conversation; those of others render nothing anew. */
@@ -18,7 +19,7 @@ export function useStaged({ staged }: Client, conversation: string): readonly St
   return useSyncExternalStore(staged.subscribe, () => staged.getSnapshot().get(conversation) ?? NO_FILES);
 }
 
-const NARROW = "(max-width: 759px)";
+const NARROW = `(max-width: ${NARROW_BELOW_PX - 1}px)`;
 
 /** One pane at a time. */
 export function useNarrow(): boolean {

@@ -1,4 +1,4 @@
-import { createContext, useContext } from "react";
+import { createContext, type ReactNode, useContext } from "react";
 import type { Client, User } from "@chatd/client";
 
 /** The conversation on screen. */
@@ -14,8 +14,8 @@ export interface Chat {
   readonly brand: { readonly name: string; readonly logoUrl: string | null };
   /** Shows a conversation, around one of its messages where a seq is given; null: the list. */
   readonly show: (conversation: string | null, seq?: number) => void;
-  /** A part of another page, which sees to sign-out, notifications and its own title. */
-  readonly embedded: boolean;
+  /** What a page has beside the user's name, sign-out say; nothing in a part of another page, which sees to that itself. */
+  readonly buttons?: ReactNode;
   /** Says something to the user in passing, a failed action say. */
   readonly tell: (text: string) => void;
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { refusalOf } from "../src/files/acceptable.js";
-import { boxOf, kindOf } from "../src/files/kinds.js";
-import { pastedFiles } from "../src/files/pasted.js";
-import { sizeOf } from "../src/files/size.js";
+import { refusalOf } from "../src/components/files/acceptable.js";
+import { boxOf, kindOf } from "../src/components/files/kinds.js";
+import { pastedFiles } from "../src/components/files/pasted.js";
+import { sizeOf } from "../src/components/files/size.js";
 
 const MB = 1_048_576;
 const limits = { bytes: 25 * MB, files: 10 };

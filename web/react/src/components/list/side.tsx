@@ -4,9 +4,6 @@ import { useState } from "react";
 import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
-import { NotificationsButton } from "../alerts/notifications-button.js";
-import { LockButton } from "../lock/lock-button.js";
-import { SignOutButton } from "../sign-out.js";
 import { Icon } from "../ui/icons.js";
 import { words } from "../words.js";
 import { ConversationList } from "./conversation-list.js";
@@ -15,7 +12,7 @@ import { NewGroup } from "./new-group.js";
 import { SearchResults } from "./search-results.js";
 
 export function Side({ shown, alone }: { shown: string | null; alone: boolean }) {
-  const { client, brand, embedded } = useChat();
+  const { client, brand, buttons } = useChat();
   const { user } = useReadable(client.connection);
   const [query, setQuery] = useState("");
   const [dialog, setDialog] = useState<"conversation" | "group" | null>(null);
@@ -37,9 +34,7 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
             {user?.name ?? " "}
           </p>
         </div>
-        {!embedded && <NotificationsButton />}
-        <LockButton />
-        {!embedded && <SignOutButton />}
+        {buttons}
       </Head>
       <div className="side-tools" role="search">
         <div className="search">

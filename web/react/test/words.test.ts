@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Message } from "@chatd/client";
-import { announcementOf } from "../src/alerts/announcer.js";
-import { isEmojiOnly, linksIn } from "../src/conversation/body.js";
-import { dayName, shortTime, spokenTime } from "../src/times.js";
-import { initialsOf } from "../src/ui/avatar.js";
-import { developmentUser, wantedPerson } from "../src/address.js";
+import { announcementOf } from "../src/components/alerts/announcer.js";
+import { isEmojiOnly, linksIn } from "../src/components/conversation/body.js";
+import { dayName, shortTime, spokenTime } from "../src/components/times.js";
+import { initialsOf } from "../src/components/ui/avatar.js";
 
 const NOW = new Date(2026, 10, 12, 15, 0).getTime(); // a Thursday
 const HOUR = 3_600_000;
@@ -70,14 +69,5 @@ describe("announcementOf", () => {
         users,
       ),
     ).toBe("7 new messages");
-  });
-});
-
-describe("the address", () => {
-  it("names a development user and whom to talk to; an unknown role is none", () => {
-    const search = "?as=pat-1&name=Ada+L&role=king&with=den-1";
-    expect(developmentUser({ search })).toEqual({ user: "pat-1", name: "Ada L" });
-    expect(wantedPerson({ search })).toBe("den-1");
-    expect(developmentUser({ search: "?with=den-1" })).toBeNull();
   });
 });

@@ -1,12 +1,13 @@
 /** One conversation: who it is with, what was said, what is about to be said. */
 
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useRef, useState } from "react";
 import { ChatError, type ConversationSnapshot, type OutboxItem, type TimelineItem } from "@chatd/client";
 import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
 import { useAttaching, useDrop } from "../files/attaching.js";
 import { useReadable } from "../hooks.js";
 import { isPresent } from "../names.js";
+import { useOpened } from "../use-opened.js";
 import { words } from "../words.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
@@ -27,7 +28,8 @@ export function Conversation({
 }) {
   const { client } = useChat();
   const snapshot = useReadable(client.conversation(id));
-  const problem = useOpened(id);
+  const failure = useOpened(client, id);
+  const problem = failure !== null && !(failure instanceof ChatError && failure.code === "closed");
   const [editing, setEditing] = useState<TimelineItem | null>(null);
   const [sends, setSends] = useState(0);
   const [escapes, setEscapes] = useState(0);
@@ -93,25 +95,6 @@ export function Conversation({
       {drop.over && <p className="drop-here">{words.dropFiles}</p>}
     </main>
   );
-}
-
-/** Loads the conversation and tells the server that it is on screen; true where it couldn't be loaded. */
-function useOpened(id: string): boolean {
-  const { client } = useChat();
-  const [problem, setProblem] = useState(false);
-  useEffect(() => {
-    let over = false;
-    client.load(id).catch((error: unknown) => {
-      if (!over) setProblem(!(error instanceof ChatError && error.code === "closed"));
-    });
-    client.setFocus(id);
-    return () => {
-      over = true;
-      client.setFocus(null);
-      client.stopTyping(id);
-    };
-  }, [client, id]);
-  return problem;
 }
 
 function useReact(id: string): MessageDuties["react"] {

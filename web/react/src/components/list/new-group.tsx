@@ -1,7 +1,7 @@
 import { type FormEvent, useState } from "react";
 import type { User } from "@chatd/client";
 import { useChat } from "../context.js";
-import { Field } from "../signin/field.js";
+import { Field } from "../ui/field.js";
 import { Dialog } from "../ui/dialog.js";
 import { words } from "../words.js";
 import { People } from "./people.js";
