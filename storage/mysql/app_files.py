@@ -1,6 +1,7 @@
 """Files that are sent through chatd, in the app's own table of files as well, so that the app shows them, too."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import attrs
 
@@ -29,6 +30,18 @@ class Sites:
 
 
 NO_SITES = Sites()
+
+
+class FilesWriter(Protocol):
+    """Writes files that are sent through chatd where the app keeps its own."""
+
+    def send(self, db: Connection, files: Iterable[KeptFile], at: int) -> None:
+        """Write the files of messages that are sent at that time, ms."""
+        ...
+
+    def drop(self, db: Connection, unit: Unit) -> None:
+        """Take away the files of messages that were deleted."""
+        ...
 
 
 @attrs.frozen

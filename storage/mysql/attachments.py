@@ -8,7 +8,7 @@ import mimetypes
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import attrs
@@ -19,6 +19,7 @@ from storage.records import Attachment, Message
 
 from . import rows
 from .connection import Connection, Row
+from .ids import is_number
 from .layout import ExistingColumn, Layout
 from .names import Names
 from .tables import ATTACHMENT, TOUCHED
@@ -87,7 +88,7 @@ class Files:
         there = layout.columns.get(table)
         if there is None or unfit(layout, names) is not None:
             return None
-        columns = dict(_found(there, names))
+        columns = dict(_found(layout, names))
         touched = names.column(ATTACHMENT.name, TOUCHED)
         return cls(table, columns, touched, touched in there)
 
@@ -111,8 +112,9 @@ class Files:
         files: defaultdict[str, list[Attachment]] = defaultdict(list)
         for message, *row in rows.many(db, self._select, ids):
             file = shown(row, self.site)
-            if file is not None and len(files[message]) < MAX_FILES_SHOWN:
-                files[message].append(file)
+            of = str(message)  # may be a number
+            if file is not None and len(files[of]) < MAX_FILES_SHOWN:
+                files[of].append(file)
         return [attrs.evolve(m, attachments=tuple(files[m.id])) if files.get(m.id) else m for m in found]
 
     @property
@@ -177,12 +179,24 @@ class File:
     message: str | None
 
 
-def with_files(db: Connection, messages: Iterable[Message], files: Files | None) -> list[Message]:
-    """The messages with the files that chatd keeps, and with what the app's table has for them if there is one."""
+class Shower(Protocol):
+    """Puts files of the app's to messages."""
+
+    def put(self, db: Connection, messages: Iterable[Message]) -> list[Message]:
+        """Return the messages with their files."""
+        ...
+
+
+def with_files(
+    db: Connection, messages: Iterable[Message], files: Files | None, listed: Shower | None = None
+) -> list[Message]:
+    """The messages with the files that chatd keeps, and with what the app's table or column has for them."""
     found = list(messages)
     kept = rows.many(db, _KEPT, may_have_files(found))
     if files is not None:
         found = files.put(db, found)
+    if listed is not None:
+        found = listed.put(db, found)
     own = [row_of(KEPT_FILE, row) for row in kept]
     return add_files([_without(m, own) for m in found], own) if own else found
 
@@ -200,7 +214,7 @@ def unfit(layout: Layout, names: Names) -> str | None:
     there = layout.columns.get(table)
     if there is None:
         return "there is no such table" if ATTACHMENT.name in names.given else None
-    columns = dict(_found(there, names))
+    columns = dict(_found(layout, names))
     lacking = [ours for ours in NEEDED if ours not in columns]
     if lacking:
         usual = "; ".join(f"{ours}: {' or '.join(SPELLINGS[ours])}" for ours in lacking)
@@ -210,14 +224,17 @@ def unfit(layout: Layout, names: Names) -> str | None:
     return None
 
 
-def _found(there: Mapping[str, ExistingColumn], names: Names) -> Iterator[tuple[str, str]]:
+def _found(layout: Layout, names: Names) -> Iterator[tuple[str, str]]:
     """Ours and theirs: the column that the settings name, else the first by a usual name; of a fitting type."""
+    there = layout.columns[names.table(ATTACHMENT.name)]
+    messages = layout.columns.get(names.table("Message"), {}).get(names.column("Message", "id"))
+    kinds = _KINDS if messages is None or not is_number(messages.type) else {**_KINDS, "messageId": _WHOLE}
     folded = {_folded(name): name for name in there}
     for ours, spellings in SPELLINGS.items():
         given = names.given.get(f"{ATTACHMENT.name}.{ours}")
         theirs = [given] if given is not None else [folded[s] for s in map(_folded, spellings) if s in folded]
         for name in theirs:
-            if name in there and column_kind(there[name]) in _KINDS.get(ours, (column_kind(there[name]),)):
+            if name in there and column_kind(there[name]) in kinds.get(ours, (column_kind(there[name]),)):
                 yield ours, name
                 break
 

@@ -34,7 +34,7 @@ _WHEN = {
 }
 """Columns with a time for what only a flag says, the likeliest first."""
 
-_KINDS = {FLAG: ("tinyint",), TIME: ("datetime", "timestamp"), ID: ("char", "varchar")}
+_KINDS = {FLAG: ("tinyint",), TIME: ("datetime", "timestamp"), ID: ("char", "varchar"), "JSON": ("json", "longtext")}
 
 _LONG_AGO = "CAST('1970-01-02 00:00:00' AS DATETIME(3))"
 

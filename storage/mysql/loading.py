@@ -15,6 +15,7 @@ from storage.rules.unit import Unit
 from . import rows
 from .attachments import Files, with_files
 from .connection import Connection, Row
+from .listed_files import ListedFiles
 
 _PAIRS = 'SELECT "pairKey", "id" FROM "Conversation" WHERE "rev" IS NOT NULL AND "pairKey" IN ({})'
 _GROUPS = 'SELECT "creatorId", "clientId", "id" FROM "Conversation" WHERE ("creatorId", "clientId") IN ({})'
@@ -51,6 +52,7 @@ def load(
     resent: bool,
     newest: int,
     files: Files | None = None,
+    listed: ListedFiles | None = None,
 ) -> Loaded:
     """Lock the conversations, in the order of their ids, and what else changes; read the rest.
 
@@ -89,10 +91,10 @@ def load(
         unit.participants[participant.conversation][participant.user] = participant
         participants[participant.conversation, participant.user] = participant
         seats[participant.conversation, participant.user] = row[-1]
-    for message in with_files(db, map(rows.message, sent), files):
+    for message in with_files(db, map(rows.message, sent), files, listed):
         if message.sender is not None and message.client_id is not None:
             unit.sent[message.sender, message.client_id] = message
-    for message in with_files(db, map(rows.message, at), files):
+    for message in with_files(db, map(rows.message, at), files, listed):
         unit.messages[message.conversation, message.seq] = message
     unit.tokens.tokens = {row[0]: sql.token(row) for row in tokens}
     unit.tokens.cut_offs = dict(cut_offs)

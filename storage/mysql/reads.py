@@ -39,6 +39,7 @@ from .connection import Connection, Row
 from .counting import PARTS_PER_UNION, Counts
 from .external_writes import scan, tombstones
 from .external_writes.deletions import Deletions
+from .listed_files import ListedFiles
 from .loading import USERS
 from .pool import Pool
 from .rows import Roles
@@ -91,6 +92,7 @@ class Reads:
         self._roles = roles
         self._newest = -1  # activity of any conversation, as far as this daemon knows
         self._files: Files | None = None  # of the app's, where it has such a table
+        self._listed: ListedFiles | None = None  # of the app's, where messages have a column for them
         self._make_user = rows.user_of(roles)
         self._deletions = Deletions()
 
@@ -183,7 +185,7 @@ class Reads:
 
     def _summaries(self, db: Connection, shown: list[Room], user: str) -> tuple[Summary, ...]:
         keys = [(room.conversation.id, room.conversation.last_seq) for room in shown]
-        found = with_files(db, map(rows.message, rows.by_pair(db, _AT, keys)), self._files)
+        found = with_files(db, map(rows.message, rows.by_pair(db, _AT, keys)), self._files, self._listed)
         last = {message.conversation: message for message in found}
         memberships = _memberships(db, shown, user)
         return tuple(
@@ -223,7 +225,7 @@ class Reads:
                 start = page[0].seq if len(page) == limit else 1
                 page = tombstones.between(db, conversation, page, start, end, limit, newest=True)
                 more = len(page) > 0 and page[0].seq > 1
-            return MessagePage(tuple(with_files(db, page, self._files)), more, room.participants)
+            return MessagePage(tuple(with_files(db, page, self._files, self._listed)), more, room.participants)
 
     def receipt_times(self, conversation: str, seq: int) -> list[ReceiptTime]:
         with self._pool.reading() as db:
@@ -240,7 +242,7 @@ class Reads:
             found = searching.find(db, user, words, conversation=conversation, before=before, limit=limit)
             if found is None:
                 return None
-            messages = with_files(db, [hit.message for hit in found.hits], self._files)
+            messages = with_files(db, [hit.message for hit in found.hits], self._files, self._listed)
             return Hits(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
@@ -305,7 +307,7 @@ class Reads:
                 room=room,
                 through=through,
                 participants=participants,
-                messages=tuple(with_files(db, messages, self._files)),
+                messages=tuple(with_files(db, messages, self._files, self._listed)),
                 membership=_memberships(db, [room], user)[0],
                 users=with_placeholders(self._users(db, people), people),
             )

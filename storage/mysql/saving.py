@@ -17,7 +17,7 @@ from storage.records import Message
 from storage.rules.unit import Unit
 
 from . import rows
-from .app_files import AppFiles
+from .app_files import FilesWriter
 from .connection import Connection
 from .loading import Loaded
 from .receivers import Receivers
@@ -105,7 +105,7 @@ class Saver:
         *,
         constants: Mapping[str, Mapping[str, str]] | None = None,
         receivers: Receivers | None = None,
-        app_files: AppFiles | None = None,
+        app_files: FilesWriter | None = None,
         seats: Seats | None = None,
     ) -> None:
         self._keys = seats or Seats()

@@ -58,6 +58,7 @@ USUAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "isDeleted": ("isDeleted", "deleted", "isRemoved"),
         "isRead": ("isRead", "read", "isSeen", "seen"),
         "readAt": ("readAt", "seenAt"),
+        "attachments": ("attachments", "files", "media"),
     },
 }
 """Logical table -> logical column -> names for it, the likeliest first. Capitals and underscores don't matter."""

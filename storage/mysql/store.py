@@ -19,7 +19,7 @@ from storage.keyed import SqlRows
 
 from . import refill, schema
 from .adoption.check import misfit
-from .app_files import NO_SITES, AppFiles, Sites
+from .app_files import NO_SITES, AppFiles, FilesWriter, Sites
 from .attachments import Files
 from .column_capacity import ColumnCapacity, is_coarse
 from .connection import MIN_PACKET_BYTES, Connection
@@ -31,6 +31,7 @@ from .external_writes.ingest import Ingest
 from .ids import Form, RowIds, is_number
 from .kept_names import settled
 from .layout import Layout, read_layout
+from .listed_files import ListedFiles, ListedFilesWriter
 from .loading import Loaded, load
 from .names import Names
 from .pool import Pool, told
@@ -144,6 +145,7 @@ class MysqlStore(Reads):
             self._newest = -1 if newest is None else int(newest)
             self._check_settings(db)
             self._files = self._usable_files(layout)
+            self._listed = ListedFiles.of(layout, self._names, self._sites.app)
             spare = {table.name: present(layout, self._names, table.name) for table in app_tables()}
             self._receivers = Receivers.of(layout, self._names, self._receiver_in_groups)
             self._saver = Saver(
@@ -189,15 +191,17 @@ class MysqlStore(Reads):
             return None
         return None if files is None else attrs.evolve(files, site=self._sites.app)
 
-    def _written_files(self, layout: Layout) -> AppFiles | None:
-        """Return what writes to the app's table of files, where that is set and can be."""
+    def _written_files(self, layout: Layout) -> FilesWriter | None:
+        """Return what writes to the app's table of files, or lists in its messages, where that is set and can be."""
         if not self._sites.write_files:
             return None
-        found: AppFiles | str = "files are not written to the app's table: there is none of use"
+        found: FilesWriter | str = "files are not written to the app's table: there is none of use"
         if not self._sites.own:
             found = "files are not written to the app's table: set server.public_url, which their addresses begin with"
         elif self._files is not None:
             found = AppFiles.of(layout, self._names, self._files, self._sites.own)
+        elif self._listed is not None:
+            found = ListedFilesWriter(self._listed, self._sites.own)
         if isinstance(found, str):
             self.warnings.append(found)
             return None
@@ -304,7 +308,8 @@ class MysqlStore(Reads):
         changes = self._ids.given(db, changes)
         resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
-        loaded = load(db, changes, self._make_user, resent=resent, newest=self._newest, files=self._files)
+        known: dict[str, Any] = {"newest": self._newest, "files": self._files, "listed": self._listed}
+        loaded = load(db, changes, self._make_user, resent=resent, **known)
         hindered = {
             place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
         }
@@ -312,7 +317,7 @@ class MysqlStore(Reads):
         outcomes, moved = apply_all(loaded.unit, allowed)
         if not resent and any(map(_is_refused_send, allowed, outcomes)):
             # What is there already is not refused for the rest that it says.
-            loaded = load(db, changes, self._make_user, resent=True, newest=self._newest, files=self._files)
+            loaded = load(db, changes, self._make_user, resent=True, **known)
             outcomes, moved = apply_all(loaded.unit, allowed)
         unit = loaded.unit
         self._saver.save(db, loaded, max((at for c in changes if (at := getattr(c, "at", None))), default=0))

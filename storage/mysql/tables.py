@@ -190,6 +190,7 @@ MESSAGE = Table(
         Column("createdAt", TIME, default="CURRENT_TIMESTAMP(3)", required=True),  # old messages are numbered by it
         Column("updatedAt", TIME, spare=True),
         *_marks("isRead", "readAt", "isDeleted"),
+        Column("attachments", "JSON", null=True, spare=True),
         Column("seq", _COUNT, null=True),  # NULL: the app wrote it, and chatd has not numbered it yet
         Column("rev", _COUNT, null=True),
         _CLIENT_ID,

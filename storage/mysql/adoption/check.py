@@ -46,7 +46,7 @@ THEIRS = {
                                 "isPinned", "isArchived", "updatedAt", "deliveredAt", "readAt", "deletedAt",
                                 "isActive"},
     "Message": {"id", "conversationId", "senderId", "receiverId", "content", "status", "replyToId", "createdAt",
-                "updatedAt", "editedAt", "deletedAt", "isRead", "readAt", "isDeleted"},
+                "updatedAt", "editedAt", "deletedAt", "isRead", "readAt", "isDeleted", "attachments"},
 }  # fmt: skip
 """Columns that mean the same in an app that has them. By any other name of chatd's, an app's is something else."""
 
@@ -150,6 +150,7 @@ def check(
     for table in app_tables():
         yield from _unheeded(app, table, names)
     yield from _files(app, names)
+    yield from _listed(app, names)
 
 
 def check_tables(app: App, names: Names, ids: Form = "") -> Iterator[Finding]:
@@ -328,7 +329,8 @@ def _fillers(app: App, table: Table, names: Names) -> Iterator[Finding]:
     for name in constants:
         if name not in there:
             yield Finding(actual, "wrong", f"no column {name}, which mysql.constants names")
-    known = {names.column(table.name, column.name) for column in table.columns}.union(constants)
+    written = [column for column in table.columns if not column.spare or column.name in ("updatedAt", "receiverId")]
+    known = {names.column(table.name, column.name) for column in written}.union(constants)
     found = [name for name, has in there.items() if name not in known and not has.filled]
     if table.name == "User":
         if found:
@@ -420,6 +422,12 @@ def _files(app: App, names: Names) -> Iterator[Finding]:
         used = ", ".join(f"{ours} is {theirs}" for ours, theirs in files.columns.items() if ours != theirs)
         lacking = f"; nothing tells {', '.join(files.lacking)}" if files.lacking else ""
         yield Finding(table, "note", f"messages are shown with its files{used and f': {used}'}{lacking}")
+
+
+def _listed(app: App, names: Names) -> Iterator[Finding]:
+    if "attachments" in present(app.layout, names, "Message"):
+        column = names.column("Message", "attachments")
+        yield Finding(names.table("Message"), "note", f"messages are shown with the files that {column} lists")
 
 
 def _mapping(db: Connection, app: App, names: Names, roles: Roles) -> Iterator[Finding]:

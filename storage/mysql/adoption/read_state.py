@@ -65,7 +65,8 @@ class ReadState:
                 f'AND m."seq" IS NOT NULL GROUP BY m."conversationId", s."{table.user}"'
             )
             for conversation, user, seq in rows.many(db, statement, conversations):
-                found[conversation, user] = max(found[conversation, user], seq)
+                key = conversation, str(user)  # may be a number, of a table that chatd doesn't know
+                found[key] = max(found[key], seq)
         return found
 
 

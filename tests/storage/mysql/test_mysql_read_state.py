@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support import prisma_app
+from support import prisma_app, shapes
 from support.beside import ingest
 from support.prisma_app import PLAIN, App, adopt, served
 from support.stores import Desk
@@ -120,3 +120,23 @@ def test_without_any_read_state_everything_is_read() -> None:
         adopt(app)
         with served(app) as store:
             assert unread(store) == 0
+
+
+def test_read_state_of_a_table_with_numbers_is_adopted() -> None:
+    tables = (statement.replace(NO_COUNT, "") for statement in shapes.numbered())
+    seen = "CREATE TABLE `MessageRead` (`messageId` INTEGER, `userId` INTEGER, PRIMARY KEY (`messageId`, `userId`))"
+    with prisma_app.app(*tables, seen) as app:
+        for name in "Ada", "Bo":
+            app.run("INSERT INTO User (name, updatedAt) VALUES (%s, NOW(3))", name)
+        app.run("INSERT INTO Conversation (updatedAt) VALUES (NOW(3))")
+        for user in 1, 2:
+            app.run("INSERT INTO ConversationParticipant (conversationId, userId) VALUES (1, %s)", user)
+        for body in "one", "two", "three":
+            app.run("INSERT INTO Message (conversationId, senderId, content, createdAt) VALUES (1, 1, %s, %s)",
+                    body, app.tick())  # fmt: skip
+        app.run("INSERT INTO MessageRead VALUES (2, 2)")
+        adopt(app)
+        with served(app) as store:
+            found = store.summary("1", "2")
+            assert found is not None
+            assert found[0].membership.unread == 1
