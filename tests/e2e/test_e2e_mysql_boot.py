@@ -1,7 +1,6 @@
 """A daemon that starts before its database server, as after a reboot."""
 
 import re
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,17 +20,10 @@ from storage.contract import StoreError, StoreUnreachable
 from storage.mysql.errors import is_unreachable
 from storage.mysql.store import MysqlStore
 from support import mariadb
-from support.process import Daemon, command, environment, eventually
+from support.process import Daemon, command, environment, eventually, free_port
 from support.wsclient import connected
 
 UNIT = Path(__file__).parents[2] / "deploy" / "chatd.service"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

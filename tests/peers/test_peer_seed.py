@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -9,18 +10,19 @@ import trio
 
 from support import mariadb, prisma_app
 from support.npm_peers import answer_of
-from support.process import Daemon, run, running
+from support.process import Daemon, free_port, run, running
 from support.socketio_peer import person
 
 SITE = "https://nextdentist.com"
 ENVIRONMENT = """NODE_ENV=production
-PORT=3001
-SOCKET_PORT=3001
+PORT={port}
+SOCKET_PORT={port}
 HOSTNAME=0.0.0.0
 NEXT_PUBLIC_SITE_URL=https://nextdentist.com
 CORS_ORIGIN=https://nextdentist.com
 DATABASE_URL="{database}"
 """
+SOCKET_PORT = "SOCKET_PORT="
 SECRET = "the secret of the site, 0123456789"
 
 
@@ -47,13 +49,17 @@ async def test_environment_of_the_platform_serves_its_front_ends(tmp_path: Path)
     with prisma_app.with_people() as made:
         made.users("dr-ay", role="DENTIST")
         file = tmp_path / "seed.env"
-        file.write_text(ENVIRONMENT.format(database=mariadb.server().url(made.database)))
+        port = free_port()
+        settings = ENVIRONMENT.format(database=mariadb.server().url(made.database), port=port)
+        file.write_text(settings)
         adopted = run("db", "adopt", "--apply", "--env-file", str(file), cwd=tmp_path)
         assert adopted.returncode == 0, adopted.stderr
         # The site's own secret is in its environment, too; that chatd may use it is said once.
         more = {"NEXTAUTH_SECRET": SECRET, "CHATD_AUTH_METHODS": "ticket,nextauth"}
-        async with running(tmp_path, "--env-file", str(file), development=False, env=more) as daemon:
+        started = partial(running, tmp_path, "--env-file", str(file), development=False, env=more, any_port=False)
+        async with started() as daemon:
             assert daemon.host.endswith("0.0.0.0"), "HOSTNAME counts"
+            assert daemon.port == port, "SOCKET_PORT counts"
             url = f"http://127.0.0.1:{daemon.port}"
             added = run(
                 "apikey", "add", "site", "--env-file", str(file), "--data", str(tmp_path / "data"), cwd=tmp_path
@@ -82,3 +88,8 @@ async def test_environment_of_the_platform_serves_its_front_ends(tmp_path: Path)
             evil = {"extraHeaders": {"Origin": "https://evil.example", "Cookie": cookie_of("ada")}}
             async with person(url, options=evil) as stranger:
                 await stranger.until("connect_error")
+            await daemon.stop()
+        lines = settings.splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if not line.startswith(SOCKET_PORT)))
+        async with started() as daemon:
+            assert daemon.port == port, "PORT counts, where it is alone"

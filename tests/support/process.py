@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -145,6 +146,13 @@ async def _line(process: trio.Process, rest: bytes) -> tuple[str, bytes]:
     return line.decode(), rest
 
 
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 @asynccontextmanager
 async def running(
     folder: Path,
@@ -156,21 +164,23 @@ async def running(
     development: bool = True,
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
+    any_port: bool = True,
 ) -> AsyncIterator[Daemon]:
     """A daemon, its data in `folder`/data; killed at the end, if it is not over by then.
 
-    `settings`: TOML, for `chatd.toml`; `tls`: how to reach it where these name a certificate.
+    `settings`: TOML, for `chatd.toml`; `tls`: how to reach it where these name a certificate. `any_port`: whether it
+    takes a free one, and not the one that its settings name.
     """
     if settings is not None:
         (folder / "chatd.toml").write_text(settings)
         if not development:  # settings without a database are refused there
             SqliteStore((data or folder / "data") / DATABASE_FILE, new_epoch=lambda: "made").close()
     errors = folder / "stderr.log"
-    mode = ["--dev"] if development else []
+    mode = [*(["--dev"] if development else []), *(["--port", "0"] if any_port else [])]
     began = time.monotonic()
     with errors.open("ab") as stderr:
         process = await trio.lowlevel.open_process(
-            command("serve", *mode, "--port", "0", "--data", str(data or folder / "data"), *flags, program=program),
+            command("serve", *mode, "--data", str(data or folder / "data"), *flags, program=program),
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,

@@ -8,7 +8,9 @@ with `message-back`, and acknowledges `message-with-ack`; in the main namespace 
 
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 import trio
@@ -38,15 +40,17 @@ SETTINGS: Final = EngineSettings(ping_interval=0.3, ping_timeout=0.2, max_payloa
 CONNECT_TIMEOUT_S: Final = 1.0
 NAMESPACES: Final = ("/", "/custom")
 
+Received = TypeVar("Received")
 
-class Echo:
-    """An Engine.IO session whose messages all come back."""
 
-    def __init__(self, session: EngineSession) -> None:
-        self._session = session
+class Echo(Generic[Received]):
+    """A session or a member that only answers: `answer` is called with all that comes."""
 
-    def take(self, data: str | bytes) -> bool:
-        self._session.push(message(data))
+    def __init__(self, answer: Callable[[Received], None]) -> None:
+        self._answer = answer
+
+    def take(self, received: Received, /) -> bool:
+        self._answer(received)
         return True
 
     async def serve(self) -> None:
@@ -55,7 +59,7 @@ class Echo:
     async def run(self) -> None:
         await trio.sleep_forever()
 
-    def left(self, reason: str) -> None:
+    def left(self, reason: str, /) -> None:
         pass
 
 
@@ -66,33 +70,18 @@ class EchoEngine:
         return b""
 
     def open(self, session: EngineSession, head: Head, address: str | None, shown: Carried | None) -> Receiver:
-        return Echo(session)
+        return Echo[str | bytes](lambda data: session.push(message(data)))
 
 
-class EchoMember:
-    """A client whose messages come back."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._name = place.namespace
-
-    def take(self, packet: Packet) -> bool:
-        if packet.kind is Kind.EVENT:
-            event, *arguments = packet.data
-            if event == "message":
-                self._place.send(Packet(Kind.EVENT, self._name, ["message-back", *arguments]))
-            elif event == "message-with-ack" and packet.id is not None:
-                self._place.send(Packet(Kind.ACK, self._name, arguments, packet.id))
-        return True
-
-    async def serve(self) -> None:
-        raise AssertionError("nothing is left")
-
-    async def run(self) -> None:
-        await trio.sleep_forever()
-
-    def left(self, reason: str) -> None:
-        pass
+def answer_event(place: Place, packet: Packet) -> None:
+    """Echo an event's arguments, or acknowledge it with them."""
+    if packet.kind is not Kind.EVENT:
+        return
+    event, *arguments = packet.data
+    if event == "message":
+        place.send(Packet(Kind.EVENT, place.namespace, ["message-back", *arguments]))
+    elif event == "message-with-ack" and packet.id is not None:
+        place.send(Packet(Kind.ACK, place.namespace, arguments, packet.id))
 
 
 class EchoNamespace:
@@ -102,7 +91,7 @@ class EchoNamespace:
         await trio.lowlevel.checkpoint()
         place.welcome(place.session.sid[::-1])
         place.send(Packet(Kind.EVENT, place.namespace, ["auth", auth]))
-        return EchoMember(place)
+        return Echo(partial(answer_event, place))
 
 
 class EchoSocketIo:
@@ -170,7 +159,10 @@ async def main(port: int, started: Callable[[int], None] = print) -> None:
     async with trio.open_nursery() as nursery:
         server = EchoServer(nursery)
         listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
-        started(listeners[0].socket.getsockname()[1])
+        bound = listeners[0].socket.getsockname()[1]
+        with suppress(OSError):  # a machine without IPv6
+            listeners += await trio.open_tcp_listeners(bound, host="::1")  # `localhost` may be either
+        started(bound)
 
         await trio.serve_listeners(server.serve, listeners)
 
