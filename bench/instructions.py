@@ -19,11 +19,12 @@ import click
 import trio
 
 from bench.servers import CHATD, observed
+from bench.socketio import crowd_of
 from chatd.bench.figures import Workload
 from chatd.bench.load import Load
-from chatd.bench.members import Conversations, by_name
 from chatd.bench.peer import Address, Lost, Wires
 from chatd.bench.private import CannotStart, environment
+from chatd.bench.run import Crowd
 
 HERE = Path(__file__).parents[1]
 BODY_BYTES = 95
@@ -79,16 +80,16 @@ def counted(log: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-def drive(url: str, members: int, messages: int) -> int:
+def drive(url: str, members: int, messages: int, *, socketio: bool = False) -> int:
     """Send so many messages, in whole windows; how many were acknowledged and reached everybody. Raises Lost."""
     workload = Workload(
         conversations=1, members=members, senders=1, window=WINDOW, body_bytes=BODY_BYTES, receipts=False,
         seconds=0, warm_up=0,
     )  # fmt: skip
-    return trio.run(_drive, Conversations(Address.of(url), workload, by_name), messages)
+    return trio.run(_drive, crowd_of(Address.of(url), workload, socketio=socketio), messages)
 
 
-async def _drive(crowd: Conversations, messages: int) -> int:
+async def _drive(crowd: Crowd, messages: int) -> int:
     load, wires = Load(), Wires()  # `load.sending` stays off: no acknowledgement sends the next message
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wires.run)
@@ -109,7 +110,7 @@ async def _drive(crowd: Conversations, messages: int) -> int:
     return load.acknowledged
 
 
-def run(checkout: Checkout, members: int, messages: int, core: int) -> tuple[int, int]:
+def run(checkout: Checkout, members: int, messages: int, core: int, *, socketio: bool) -> tuple[int, int]:
     """Messages and instructions of one run, start and shutdown included. Raises Lost, CannotStart."""
     with tempfile.TemporaryDirectory(prefix="chatd-instructions-") as name:
         folder = Path(name)
@@ -121,12 +122,13 @@ def run(checkout: Checkout, members: int, messages: int, core: int) -> tuple[int
         )  # fmt: skip
         env = {**environment(), **SLOW, "PYTHONHASHSEED": "0"}
         with observed(program, folder, env, signal.SIGTERM) as url:
-            acknowledged = drive(url, members, messages)
+            acknowledged = drive(url, members, messages, socketio=socketio)
         return acknowledged, counted(log.read_text())
 
 
 @click.command()
 @click.option("--fanout", type=click.IntRange(3, 500), help="A group of so many, instead of a direct conversation.")
+@click.option("--socketio", is_flag=True, help="The two speak Socket.IO.")
 @click.option("--against", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another checkout.")
 @click.option("--checkout", default=HERE, type=click.Path(exists=True, file_okay=False, path_type=Path), help="(here)")
 @click.option("--lengths", nargs=2, type=click.IntRange(min=WINDOW), help="Messages of the short and the long run.")
@@ -135,6 +137,7 @@ def run(checkout: Checkout, members: int, messages: int, core: int) -> tuple[int
 @click.option("--core", default=0, show_default=True, type=click.IntRange(min=0), help="What the daemon is pinned to.")
 def main(
     fanout: int | None,
+    socketio: bool,
     against: Path | None,
     checkout: Path,
     lengths: tuple[int, int] | None,
@@ -147,6 +150,8 @@ def main(
         if shutil.which(tool) is None:
             raise click.ClickException(f"there is no {tool} here: install valgrind and util-linux")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the daemons end with this program
+    if fanout and socketio:
+        raise click.UsageError("--socketio goes with a direct conversation")
     members = fanout or 2
     lengths = lengths or LENGTHS.get(members) or (400, 1_200)
     checkouts = [Checkout(folder.resolve()) for folder in (against, checkout) if folder is not None]
@@ -156,7 +161,7 @@ def main(
     try:
         for _ in range(repeat):
             for at, one in enumerate(checkouts):
-                short, long = (run(one, members, messages, core) for messages in lengths)
+                short, long = (run(one, members, messages, core, socketio=socketio) for messages in lengths)
                 found[at].append(per_message(short, long))
                 click.echo(f"{one.name:24} {found[at][-1]:14,.0f} instructions per message")
     except (Lost, CannotStart) as error:

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from bench.servers import CHATD, observed
+from bench.socketio import crowd_of
 from chatd.bench.figures import Workload
-from chatd.bench.members import Conversations, by_name
 from chatd.bench.peer import Address, Lost
 from chatd.bench.private import CannotStart, environment
 from chatd.bench.report import lines
@@ -29,14 +29,26 @@ RATE = 250
 @click.option("--group", type=click.IntRange(3, 500), help="One conversation of so many instead of pairs.")
 @click.option("--window", default=8, show_default=True, type=click.IntRange(min=1), help="Messages in flight each.")
 @click.option("--receipts", is_flag=True, help="Receivers report each message delivered.")
+@click.option("--socketio", is_flag=True, help="The pairs speak Socket.IO.")
 @click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(min=0.1), help="How long.")
 @click.option("--native", is_flag=True, help="Stacks of C code, too (SQLite, for example).")
 @click.option("--output", default="flame.svg", show_default=True, type=click.Path(dir_okay=False), help="The picture.")
-def main(pairs: int, group: int | None, window: int, receipts: bool, seconds: float, native: bool, output: str) -> None:
+def main(
+    pairs: int,
+    group: int | None,
+    window: int,
+    receipts: bool,
+    socketio: bool,
+    seconds: float,
+    native: bool,
+    output: str,
+) -> None:
     """Profile the daemon under the load of `chatd bench`; open the picture in a browser."""
     spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if spy is None:
         raise click.ClickException("there is no py-spy here: pip install py-spy")
+    if socketio and (group or receipts):
+        raise click.UsageError("--socketio goes with pairs, and without receipts")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the daemon ends with this program
     workload = Workload(
         conversations=1 if group else pairs,
@@ -60,7 +72,7 @@ def main(pairs: int, group: int | None, window: int, receipts: bool, seconds: fl
         try:
             # At Ctrl-C py-spy writes what it has, and the daemon ends in order.
             with observed(program, folder, environment(), signal.SIGINT) as url:
-                crowd = Conversations(Address.of(url), workload, by_name)
+                crowd = crowd_of(Address.of(url), workload, socketio=socketio)
                 figures = run(Job(server=url, private=True, workload=workload), crowd, lambda _: None)
         except (Lost, CannotStart) as error:
             raise click.ClickException(str(error)) from None

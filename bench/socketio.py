@@ -8,8 +8,9 @@ import msgspec
 
 from chatd.bench.figures import Workload
 from chatd.bench.load import FIRST, Load, Talker
-from chatd.bench.members import text_of
+from chatd.bench.members import Conversations, by_name, text_of
 from chatd.bench.peer import Address, Wires, connect, frame
+from chatd.bench.run import Crowd
 
 PATH = "/socket.io/?EIO=4&transport=websocket"
 HELLO = 0
@@ -23,6 +24,7 @@ class Client(Talker):
         super().__init__(load)
         self.user = user
         self._receives = receives
+        self.received = 0  # messages, its own left out
         self._body = body
         self.conversation = ""
 
@@ -48,7 +50,9 @@ class Client(Talker):
 
     def receive(self, payload: bytes) -> None:
         if payload.startswith(b"42"):  # an event: a message, which its sender gets, too
-            self.load.delivered += self._receives and self.is_message(payload)
+            if self._receives and self.is_message(payload):
+                self.received += 1
+                self.load.delivered += 1
         elif payload.startswith(b"43"):  # an acknowledgement
             data = payload.index(b"[")
             number = int(payload[2:data])
@@ -102,6 +106,7 @@ class Pairs:
         self._address = address
         self._workload = workload
         self._client = client
+        self._pairs: list[tuple[Client, Client]] = []
 
     async def gather(self, load: Load, wires: Wires) -> list[Talker]:
         body = text_of(self._workload.body_bytes)
@@ -114,11 +119,17 @@ class Pairs:
                 await client.reply_to(HELLO)
             await sender.open(receiver.user)
             senders.append(sender)
+            self._pairs.append((sender, receiver))
         return senders
 
     def settled(self) -> bool:
-        return True
+        return not any(sender.in_flight or receiver.received < sender.sent for sender, receiver in self._pairs)
 
     def discrepancies(self, *, complete: bool) -> list[str]:
         del complete
         return []
+
+
+def crowd_of(address: Address, workload: Workload, *, socketio: bool) -> Crowd:
+    """Return the load of a daemon, in the native protocol or in pairs that speak Socket.IO."""
+    return Pairs(address, workload, ChatClient) if socketio else Conversations(address, workload, by_name)

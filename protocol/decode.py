@@ -151,6 +151,22 @@ def decode_request(text: str, limits: Limits) -> Request:
     return request
 
 
+def request_of(type: str, fields: dict[str, Any], limits: Limits) -> Request:
+    """Return the request that these fields are, which somebody has read from JSON already. `type`: a known one.
+
+    Raises `BadRequest`.
+    """
+    try:
+        request: Request = _requests[type].convert(fields)
+    except msgspec.ValidationError as error:
+        raise BadRequest(for_people(str(error))) from None
+    nul = any("\0" in field if isinstance(field, str) else isinstance(field, list | dict) for field in fields.values())
+    complaint = _complaint(request, limits, nul=nul)
+    if complaint is not None:
+        raise BadRequest(complaint, _usable(request.id))
+    return request
+
+
 def peek_id(text: str) -> RequestId | None:
     """Return the `id` of a request that is not worth more than a look; None where it has none that can be used."""
     try:

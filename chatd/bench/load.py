@@ -84,6 +84,16 @@ class Talker(Peer):
         self._asked = 0
         self._sent = FIRST
 
+    @property
+    def sent(self) -> int:
+        """Messages sent so far."""
+        return self._sent - FIRST
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that are not acknowledged yet."""
+        return len(self._began)
+
     @abstractmethod
     def message(self, number: int) -> bytes:
         """The frame that sends a message, or sends it again."""

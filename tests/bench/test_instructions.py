@@ -30,6 +30,11 @@ def test_drive_sends_whole_windows_and_sees_each_delivered(members: int, tmp_pat
         assert drive(server.url, members, 40) == 40
 
 
+def test_drive_of_socketio_clients_sees_each_message_delivered(tmp_path: Path) -> None:
+    with chatd_server(tmp_path) as server:
+        assert drive(server.url, 2, 40, socketio=True) == 40
+
+
 def test_drive_without_a_server_raises() -> None:
     with pytest.raises(Lost, match="cannot connect"):
         drive("http://127.0.0.1:1", 2, 8)

@@ -81,7 +81,10 @@ class SocketIoDialect:
     def event(self, event: Event) -> bytes:
         """Return an event for all who see the same."""
         if isinstance(event, ChangeEvent):
-            return _joined(packet for seen in event.seen for packet in self._changed(event, seen))
+            packets: list[bytes] = []
+            for seen in event.seen:
+                packets += self._changed(event, seen) if seen.plain else self._moved(event, seen)
+            return _joined(packets)
         return _joined(self._passing(event.frame))
 
     def _passing(self, frame: Frame) -> Iterator[bytes]:
@@ -92,7 +95,8 @@ class SocketIoDialect:
             name = "user_online" if frame.online else "user_offline"
             yield from self.emit(name, {"userId": frame.user, "lastSeen": frame.last_seen})
 
-    def _changed(self, event: ChangeEvent, seen: view.Seen) -> Iterator[bytes]:
+    def _moved(self, event: ChangeEvent, seen: view.Seen) -> Iterator[bytes]:
+        """Tell of an outcome with which somebody may have come or gone."""
         o, viewer = seen.outcome, event.viewer
         if viewer is not None and viewer in o.entered:
             yield from self._created(o, viewer)
@@ -103,16 +107,22 @@ class SocketIoDialect:
         for name, users in (("user_joined", o.entered), ("user_left", o.left)):
             for user in users:
                 yield from self.emit(name, {"conversationId": o.room.id, "userId": user})
-        everyone = event.participants.values()
+        yield from self._changed(event, seen)
+
+    def _changed(self, event: ChangeEvent, seen: view.Seen) -> list[bytes]:
+        """Tell of messages and watermarks: the hot path."""
+        o = seen.outcome
+        packets: list[bytes] = []
         for place, message in enumerate(o.messages):
             if message.sender is not None or self.system:
                 is_new = message.seq > event.seq
-                name = "new_message" if is_new else "message_updated"
-                yield from self.emit(name, self._encoded(seen, place, everyone, is_new=is_new))
-        senders = {message.sender for message in o.messages}
-        for row in seen.listed_for(viewer):
+                shown = self._encoded(seen, place, event.participants.values(), is_new=is_new)
+                packets += self.emit("new_message" if is_new else "message_updated", shown)
+        senders = [message.sender for message in o.messages]
+        for row in seen.listed_for(event.viewer):
             if row.user not in senders and row.user not in o.entered and row.user not in o.left:
-                yield from self._status(row)
+                packets += self._status(row)
+        return packets
 
     def _encoded(self, seen: view.Seen, place: int, everyone: Any, *, is_new: bool) -> msgspec.Raw:
         """Return a message of an outcome as JSON, made once for the event and the acknowledgement."""

@@ -19,7 +19,7 @@ from chatd.transports.engineio.packets import SEPARATOR
 from chatd.transports.intake import Intake, Rates
 from chatd.transports.sessions import Sessions
 from protocol.codes import CloseCode, ErrorCode
-from protocol.decode import BadRequest, Malformed, decode_request
+from protocol.decode import BadRequest, request_of
 from protocol.frames import Error, Frame
 from protocol.requests import Request
 
@@ -197,14 +197,12 @@ class ChatMember:
 
     def request(self, type: str, fields: Mapping[str, Any]) -> Request:
         """Return a request of the native protocol, with the next id. Raises Refused."""
-        asked = {"type": type, "id": next(self._ids), **fields}
+        asked = {name: value for name, value in fields.items() if value is not None}
+        asked["id"] = next(self._ids)
         try:
-            text = msgspec.json.encode({name: value for name, value in asked.items() if value is not None}).decode()
-            return decode_request(text, self.parts.limits)
+            return request_of(type, asked, self.parts.limits)
         except BadRequest as error:
             raise bad(error.message) from None
-        except (Malformed, msgspec.MsgspecError, UnicodeEncodeError):
-            raise bad("the data is malformed") from None
 
     async def ask(self, type: str, **fields: Any) -> Frame:
         """Run a request, and return its `ok`. Raises Refused."""

@@ -34,44 +34,44 @@ class Budget:
 
 
 class Log:
-    """What was sent to one client and may not have arrived, as packets in order."""
+    """What was sent to one client and may not have arrived, as payloads in order: many share those of events."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._packets: deque[bytes] = deque()
+        self._payloads: deque[bytes] = deque()
         self._size = 0
         self._whole = True  # nothing is missing since the client got `_base`
         self._base: str | None = None
-        self._mark: int | None = None  # packets that were there at the last ping
+        self._mark: int | None = None  # payloads that were there at the last ping
         self.closed = False
 
     def append(self, payload: bytes) -> None:
-        """Keep a payload's packets; where they are too many, the oldest go."""
+        """Keep a payload; where they are too many, the oldest go."""
         if self.closed:
             return
-        self._packets.extend((payload,) if SEPARATOR not in payload else payload.split(SEPARATOR))
-        size = len(payload) - payload.count(SEPARATOR)
+        self._payloads.append(payload)
+        size = len(payload)
         self._size += size
         self._budget.held += size
-        while self._packets and (self._size > LOG_BYTES or self._budget.held > self._budget.limit):
+        while self._payloads and (self._size > LOG_BYTES or self._budget.held > self._budget.limit):
             self._drop()
             self._whole = False
 
     def pinged(self) -> None:
         """Note what was sent before a ping: it has arrived when the pong comes."""
-        self._mark = len(self._packets)
+        self._mark = len(self._payloads)
 
     def ponged(self) -> None:
         """Forget what has arrived, but for the last place in it."""
-        for _ in range(min(self._mark or 0, len(self._packets))):
-            packet = self._drop()
-            self._base = place_of(packet) or self._base
+        for _ in range(min(self._mark or 0, len(self._payloads))):
+            places = map(place_of, reversed(self._drop().split(SEPARATOR)))
+            self._base = next(filter(None, places), self._base)
             self._whole = True
         self._mark = None
 
     def after(self, place: str | None) -> list[bytes] | None:
         """Return the packets behind the event with this place; None where some of them are gone."""
-        packets = list(self._packets)
+        packets = [packet for payload in self._payloads for packet in payload.split(SEPARATOR)]
         if place is not None:
             for at, packet in enumerate(packets):
                 if place_of(packet) == place:
@@ -81,16 +81,16 @@ class Log:
     def close(self) -> None:
         """Forget everything."""
         self.closed = True
-        while self._packets:
+        while self._payloads:
             self._drop()
 
     def _drop(self) -> bytes:
-        packet = self._packets.popleft()
-        self._size -= len(packet)
-        self._budget.held -= len(packet)
+        payload = self._payloads.popleft()
+        self._size -= len(payload)
+        self._budget.held -= len(payload)
         if self._mark:
             self._mark -= 1
-        return packet
+        return payload
 
 
 def place_of(packet: bytes) -> str | None:
