@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import trio
 
 from support import mariadb, prisma_app
 from support.process import run, running
+from support.silent_loss import SilentLoss
 from support.socketio_peer import MODES, Person, person
 
 PAT = {"userId": "pat-1", "name": "Ada"}
@@ -130,6 +132,42 @@ async def test_reconnects_during_traffic_lose_and_double_nothing(tmp_path: Path,
         assert list(got.values()) == [str(number) for number in range(many)]
         page = await pat.ask("get_messages", {"conversationId": id, "limit": 200})
         assert [m["content"] for m in page["messages"]] == list(got.values()), "none is stored twice"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_client_that_is_back_before_the_server_missed_it_goes_on(tmp_path: Path, mode: str) -> None:
+    many, losses = 60, 8
+    async with running(tmp_path, settings=SETTINGS) as daemon, trio.open_nursery() as nursery:
+        proxy = SilentLoss(daemon.port)
+        listen = partial(trio.serve_tcp, proxy.serve, 0, host="127.0.0.1")
+        (listener,) = await nursery.start(listen)
+        behind = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        async with (
+            person(behind, auth=DEN, options=MODES[mode]) as den,
+            person(f"http://127.0.0.1:{daemon.port}", auth=PAT, options=MODES[mode]) as pat,
+        ):
+            first = await den.until("connect")
+            await pat.until("connect")
+            id = (await pat.ask("create_conversation", {"targetUserId": "den-1"}))["conversationId"]
+            await den.next("conversation_created")
+
+            async def send() -> None:
+                for number in range(many):
+                    fields = {"conversationId": id, "content": str(number), "clientId": f"c-{number}"}
+                    assert (await pat.ask("send_message", fields))["success"] is True
+
+            async with trio.open_nursery() as sending:
+                sending.start_soon(send)
+                for loss in range(1, losses + 1):
+                    while den.counts.get("disconnect", 0) < loss:  # between two polls there is nothing to lose
+                        await proxy.lose()
+                        await trio.sleep(0.05)
+                    told = await den.until("connect")
+                    assert (told["recovered"], told["id"]) == (True, first["id"])
+            await den.heard("new_message", str(many - 1))
+            got = {data["id"]: data["content"] for name, data in den.events if name == "new_message"}
+            assert list(got.values()) == [str(number) for number in range(many)]
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_was_typed_offline_comes_in_one_burst(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ class ChatNamespace:
     async def join(self, place: Place, auth: dict[str, Any]) -> Member:
         """Sign a client in: anew, or to where it was. Raises ConnectRefused."""
         said = {**place.query, **auth}
-        member = self._waiting(said.get("pid"))
+        member = self._left_behind(said.get("pid"))
         if member is not None and await self._resume(member, place, said):
             return member
         return await self._enter(place, said)
@@ -131,9 +131,12 @@ class ChatNamespace:
 
     # -- where it was --
 
-    def _waiting(self, pid: Any) -> ChatMember | None:
-        """Return the client that waits under this id, where it is sure to have been told all."""
-        found = self._shared.recovery.find(pid) if isinstance(pid, str) else None
+    def _left_behind(self, pid: Any) -> ChatMember | None:
+        """Return the client that this one was, where it is sure to have been told all.
+
+        It waits or, where nobody has noticed yet that its connection is lost, seems to be there.
+        """
+        found = self._shared.recovery.known(pid) if isinstance(pid, str) else None
         if not isinstance(found, ChatMember) or found.place.namespace != self._name or found.wire.is_cut:
             return None
         parts = self._shared.parts
@@ -157,6 +160,8 @@ class ChatNamespace:
                 return False
             with parts.registry.arriving(identity, session):
                 await parts.sign_in.admit(identity, offer)
+            if recovery.find(member.pid) is None:
+                member.place.close("transport close")  # it waits from here on, like all who are lost
             missed = _missed(member, said)
             if missed is None or not recovery.resume(member):
                 return False
@@ -176,6 +181,7 @@ class ChatNamespace:
     def _welcomed(self, member: ChatMember, *, recovered: bool) -> None:
         session = member.place.session
         session.trust()
+        self._shared.recovery.joined(member)
         log.info(
             "signed in",
             session=member.session.id,

@@ -288,6 +288,7 @@ class ChatMember:
     def left(self, reason: str) -> None:
         """The client is gone: for good, or it may come back."""
         self._log.info("left", reason=reason, user=self.user_id or None)
+        self.shared.recovery.left(self)
         self.wire.detach()
         if reason in RECOVERABLE and not self._stopped and not self.wire.is_cut and self.wire.log is not None:
             self.parts.rooms.lost(self.session)

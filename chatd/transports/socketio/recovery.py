@@ -120,16 +120,28 @@ class Waits(Protocol):
 
 
 class Recovery:
-    """Those who wait, by the id that their clients know. `seconds`: how long; 0: nobody does."""
+    """Those who may come back, by the id that their clients know: who wait, for `seconds` (0: nobody does), and who
+    are there. A client may be back before anybody has noticed that its connection is lost.
+    """
 
     def __init__(self, *, seconds: float, limit: int, nursery: Callable[[], trio.Nursery | None]) -> None:
         self.seconds = seconds
         self.budget = Budget(limit)
         self._nursery = nursery
         self._waiting: dict[str, tuple[Waits, trio.CancelScope]] = {}
+        self._there: dict[str, Waits] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def joined(self, who: Waits) -> None:
+        """Note that somebody is there."""
+        if self.seconds:
+            self._there[who.pid] = who
+
+    def left(self, who: Waits) -> None:
+        """Note that somebody is gone, whether they come back or not."""
+        self._there.pop(who.pid, None)
 
     def park(self, who: Waits) -> bool:
         """Let somebody wait; False: there is no place."""
@@ -153,6 +165,10 @@ class Recovery:
         """Return who waits under this id."""
         found = self._waiting.get(pid)
         return None if found is None else found[0]
+
+    def known(self, pid: str) -> Waits | None:
+        """Return who waits under this id, or is there."""
+        return self.find(pid) or self._there.get(pid)
 
     def resume(self, who: Waits) -> bool:
         """Let somebody wait no longer, because the client is back; False: it is too late."""

@@ -233,6 +233,52 @@ async def test_nobody_else_recovers_a_connection(autojump_clock: MockClock) -> N
         await refused(server, {"pid": pat.pid, "offset": pat.offset})
 
 
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_client_that_is_back_before_it_is_missed_takes_its_connection_over(
+    autojump_clock: MockClock, transport: str
+) -> None:
+    async with testing.daemon() as server, sio(server, DEN) as den, sio(server, PAT) as lost:
+        id = await opened(lost)
+        pid, offset = lost.pid, lost.offset
+        if transport == "polling":
+            wire = Wire(server.dial)
+            engine_sid = await wire.begin()
+            await wire.post(engine_sid, "40" + json.dumps(PAT))
+            first = (await wire.get(engine_sid)).text.split("\x1e")
+            pid, offset = json.loads(first[0][2:])["pid"], json.loads(first[1][2:])[-1]
+        await den.ask("send_message", {"conversationId": id, "content": "one"})  # reaches nobody who reads
+        async with sio(server, {**PAT, "pid": pid, "offset": offset}) as again:
+            assert again.pid == pid
+            assert (await again.next("new_message"))["content"] == "one"
+            await den.ask("send_message", {"conversationId": id, "content": "two"})
+            assert (await again.next("new_message"))["content"] == "two"
+            assert not again.named("online_users"), "that is for those who are new"
+            if transport == "polling":
+                assert (await wire.get(engine_sid)).status == 400
+            else:
+                await lost.lost.wait()
+                assert not lost.disconnected, "nobody is shut out"
+                assert lost.named("new_message")[1:] == [], "two came to the new connection alone"
+            await trio.sleep(10)
+            assert not den.named("user_offline")
+            # One more where the lost one polls: that of WebSocket is somebody's other window then.
+            assert len(server.daemon.registry.of("pat-1")) == (2 if transport == "polling" else 1)
+
+
+async def test_nobody_else_takes_a_live_connection_over(autojump_clock: MockClock) -> None:
+    async with secured() as server, sio(server, {"token": server.token("pat-1")}) as pat:
+        stolen = {"token": server.token("den-1"), "pid": pat.pid, "offset": pat.offset}
+        async with sio(server, stolen) as thief:
+            assert thief.pid != pat.pid
+        await refused(server, {"pid": pat.pid, "offset": pat.offset})
+        await refused(server, {"token": "wrong", "pid": pat.pid, "offset": pat.offset})
+        assert (await pat.ask("join"))["success"] is True, "it is still there"
+        unknown = {"token": server.token("pat-1"), "pid": pat.pid, "offset": "0" * 20}
+        async with sio(server, unknown) as other:
+            assert other.pid != pat.pid
+        assert (await pat.ask("join"))["success"] is True
+
+
 @pytest.mark.parametrize("case", ["late", "unknown pid", "unknown offset", "left by itself", "off"])
 async def test_connection_that_cannot_be_recovered_begins_anew(autojump_clock: MockClock, case: str) -> None:
     config = Config(socketio=SocketIo(recovery=0 if case == "off" else 120))
