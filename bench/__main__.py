@@ -12,15 +12,13 @@ import msgspec
 from bench import report, servers
 from bench.machine import inspect
 from bench.report import Measured
+from bench.servers import BODY_BYTES
 from bench.socketio import ChatClient, Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
 from chatd.bench.peer import Address, Lost
 from chatd.bench.private import CannotStart, Server, chatd_server
-from chatd.bench.run import Crowd, Job, run
-
-BODY_BYTES = 95
-WARM_UP_S = 1.5
+from chatd.bench.run import WARM_UP_S, Crowd, Job, run
 
 
 @click.command()

@@ -14,8 +14,8 @@ import trio
 
 from bench.senders import Http, Sender, WebSocket, daemon
 from chatd.bench.machine import cpu_time
+from chatd.bench.run import WARM_UP_S
 
-WARM_UP_S: Final = 1.5
 UNLIMITED: Final = {
     f"CHATD_LIMITS_{name}": "1000000"
     for name in (

@@ -18,7 +18,7 @@ import attrs
 import click
 import trio
 
-from bench.servers import CHATD, observed
+from bench.servers import BODY_BYTES, CHATD, observed
 from bench.socketio import crowd_of
 from chatd.bench.figures import Workload
 from chatd.bench.load import Load
@@ -27,8 +27,7 @@ from chatd.bench.private import CannotStart, environment
 from chatd.bench.run import Crowd
 
 HERE = Path(__file__).parents[1]
-BODY_BYTES = 95
-WINDOW = 8
+MESSAGES_AT_ONCE = 8
 """Messages sent at once."""
 LENGTHS = {2: (2_000, 6_000), 50: (400, 1_200)}
 """Messages of the short and the long run, by the members of the conversation."""
@@ -83,7 +82,7 @@ def counted(log: str) -> int:
 def drive(url: str, members: int, messages: int, *, socketio: bool = False) -> int:
     """Send so many messages, in whole windows; how many were acknowledged and reached everybody. Raises Lost."""
     workload = Workload(
-        conversations=1, members=members, senders=1, window=WINDOW, body_bytes=BODY_BYTES, receipts=False,
+        conversations=1, members=members, senders=1, window=MESSAGES_AT_ONCE, body_bytes=BODY_BYTES, receipts=False,
         seconds=0, warm_up=0,
     )  # fmt: skip
     return trio.run(_drive, crowd_of(Address.of(url), workload, socketio=socketio), messages)
@@ -95,9 +94,9 @@ async def _drive(crowd: Crowd, messages: int) -> int:
         nursery.start_soon(wires.run)
         try:
             senders = await crowd.gather(load, wires)
-            for _ in range(messages // WINDOW):
+            for _ in range(messages // MESSAGES_AT_ONCE):
                 for sender in senders:
-                    sender.begin(WINDOW)
+                    sender.begin(MESSAGES_AT_ONCE)
                 while not crowd.settled() and load.failure is None:  # noqa: ASYNC110 (the crowd has no event)
                     await trio.sleep(POLL_S)
         except Lost as lost:
@@ -131,7 +130,9 @@ def run(checkout: Checkout, members: int, messages: int, core: int, *, socketio:
 @click.option("--socketio", is_flag=True, help="The two speak Socket.IO.")
 @click.option("--against", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another checkout.")
 @click.option("--checkout", default=HERE, type=click.Path(exists=True, file_okay=False, path_type=Path), help="(here)")
-@click.option("--lengths", nargs=2, type=click.IntRange(min=WINDOW), help="Messages of the short and the long run.")
+@click.option(
+    "--lengths", nargs=2, type=click.IntRange(min=MESSAGES_AT_ONCE), help="Messages of the short and the long run."
+)
 @click.option("--repeat", default=1, show_default=True, type=click.IntRange(min=1), help="Times that all is counted.")
 @click.option("--at-most", type=float, help="Per cent more than the other checkout's that are still good.")
 @click.option("--core", default=0, show_default=True, type=click.IntRange(min=0), help="What the daemon is pinned to.")
@@ -156,7 +157,7 @@ def main(
     lengths = lengths or LENGTHS.get(members) or (400, 1_200)
     checkouts = [Checkout(folder.resolve()) for folder in (against, checkout) if folder is not None]
     click.echo(f"{'a group of ' + str(fanout) if fanout else 'a direct conversation'}, {lengths[0]:,} and "
-               f"{lengths[1]:,} messages, {WINDOW} at once, pinned to core {core}")  # fmt: skip
+               f"{lengths[1]:,} messages, {MESSAGES_AT_ONCE} at once, pinned to core {core}")  # fmt: skip
     found: list[list[float]] = [[] for _ in checkouts]
     try:
         for _ in range(repeat):

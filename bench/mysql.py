@@ -19,6 +19,7 @@ import pymysql
 
 from bench import report, servers
 from bench.report import CHATD, Measured
+from bench.servers import BODY_BYTES
 from bench.socketio import Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
@@ -32,8 +33,7 @@ PEER = "seed"
 START = 60.0
 """Seconds for the database server to answer."""
 
-WARM_UP_S = 3.0
-BODY_BYTES = 95
+DATABASE_WARM_UP_S = 3.0
 
 
 @attrs.frozen
@@ -138,7 +138,7 @@ def main(pairs: int, window: int, seconds: float, turns: int, disk: str, file: s
         measured: dict[str, list[Measured]] = {column: [] for column in columns}
         workload = Workload(
             conversations=pairs, members=2, senders=1, window=window, body_bytes=BODY_BYTES, receipts=False,
-            seconds=seconds, warm_up=min(WARM_UP_S, seconds),
+            seconds=seconds, warm_up=min(DATABASE_WARM_UP_S, seconds),
         )  # fmt: skip
         for turn in range(1, turns + 1):
             for column, server in columns.items():

@@ -13,13 +13,13 @@ from typing import Final
 import click
 import trio
 
+from bench.servers import TOKEN_SECRET
 from chatd.auth.tokens import Tokens
 from chatd.config import Config, Server
 from chatd.ids import new_id
 from chatd.ops.open_store import open_store
 from storage.changes import OpenDirect, PutUser
 
-SECRET: Final = "of-the-benchmark-" + "x" * 32
 BODY: Final = "It hurts when I bite on something cold, since yesterday evening. Is there a time tomorrow morning?"
 
 
@@ -41,7 +41,7 @@ def daemon(folder: Path, senders: int, settings: Mapping[str, str]) -> Iterator[
     command = [sys.executable, "-m", "chatd", "serve", "--port", "0", "--data", str(data)]
     with subprocess.Popen(
         command,
-        env={**os.environ, "CHATD_AUTH_SECRET": SECRET, **settings},
+        env={**os.environ, "CHATD_AUTH_SECRET": TOKEN_SECRET, **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as run:
@@ -60,7 +60,7 @@ class Sender:
     def __init__(self, number: int, port: int, turn: str, address: str | None = None) -> None:
         self.number, self.port, self.turn, self.address = number, port, turn, address
         now = time.time_ns() // 1_000_000
-        self.token = Tokens(SECRET.encode()).issue(f"pat-{number}", new_id(), now, 3600)[0]
+        self.token = Tokens(TOKEN_SECRET.encode()).issue(f"pat-{number}", new_id(), now, 3600)[0]
         self.sent = 0
         self._rest = b""
 

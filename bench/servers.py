@@ -20,6 +20,12 @@ CHATD = (
 """Arguments of Python for a daemon that keeps its data in the folder where it is started."""
 STOP_TIMEOUT_S = 120
 
+BODY_BYTES = 95
+"""Bytes of a message's text, in every load: two short sentences."""
+
+TOKEN_SECRET = "of-the-benchmark-" + "x" * 32
+"""Signs the tokens of daemons outside development mode."""
+
 
 def installed(package: Path) -> str:
     """The command that runs it, with its packages installed on first use. Raises CannotStart."""

@@ -12,7 +12,7 @@ from chatd.bench.members import Conversations, by_name, text_of
 from chatd.bench.peer import Address, Wires, connect, frame
 from chatd.bench.run import Crowd
 
-PATH = "/socket.io/?EIO=4&transport=websocket"
+SOCKETIO_PATH = "/socket.io/?EIO=4&transport=websocket"
 HELLO = 0
 """Stands for the number of what has none, but is answered all the same: signing in."""
 
@@ -115,7 +115,7 @@ class Pairs:
             sender = self._client(load, f"p{pair}a", receives=False, body=body)
             receiver = self._client(load, f"p{pair}b", receives=True, body=body)
             for client in (receiver, sender):
-                await connect(self._address, PATH, client, wires)
+                await connect(self._address, SOCKETIO_PATH, client, wires)
                 await client.reply_to(HELLO)
             await sender.open(receiver.user)
             senders.append(sender)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from storage.keyed import KeptFile
 from storage.records import Attachment, Message, copy_with
 
-PATH = "/v1/attachments/"
+ATTACHMENTS_PATH = "/v1/attachments/"
 """On chatd's own site, the path of a file is this and its id."""
 
 
@@ -17,10 +17,10 @@ def attachment_of(file: KeptFile) -> Attachment:
         name=file.name,
         type=file.type,
         size=file.size,
-        url=PATH + file.id,
+        url=ATTACHMENTS_PATH + file.id,
         width=file.width,
         height=file.height,
-        thumbnail_url=f"{PATH}{file.id}/thumbnail" if file.thumbnail is not None else None,
+        thumbnail_url=f"{ATTACHMENTS_PATH}{file.id}/thumbnail" if file.thumbnail is not None else None,
     )
 
 

@@ -17,7 +17,7 @@ import structlog
 
 from chatd import logs
 
-SECRET = "it hurts when I bite"
+SAID = "it hurts when I bite"
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_the_level_changes_for_loggers_that_exist_already() -> None:
     ],
 )
 def test_private_fields_are_withheld_at_any_depth(key: str) -> None:
-    line = logged(lambda log: log.info("got", **{key: SECRET}, frame={"list": [{key: SECRET}]}))
+    line = logged(lambda log: log.info("got", **{key: SAID}, frame={"list": [{key: SAID}]}))
     assert line[key] == logs.WITHHELD
     assert line["frame"] == {"list": [{key: logs.WITHHELD}]}
 
@@ -122,11 +122,11 @@ def test_objects_are_named_but_not_shown() -> None:
     class Message:
         body: str
 
-    line = logged(lambda log: log.info("got", frame=Message(SECRET), raw=SECRET.encode(), path=Path("/srv")))
+    line = logged(lambda log: log.info("got", frame=Message(SAID), raw=SAID.encode(), path=Path("/srv")))
     assert line["raw"] == "[bytes]"
     assert line["frame"].endswith("Message]")
     assert line["path"] == "/srv"
-    assert SECRET not in str(line)
+    assert SAID not in str(line)
 
 
 def test_long_and_deep_values_are_cut() -> None:

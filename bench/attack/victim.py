@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from bench.servers import TOKEN_SECRET
 from chatd.auth.tokens import Tokens
 from chatd.bench.machine import memory
 from chatd.config import Config, Server
@@ -22,9 +23,8 @@ from storage.changes import OpenDirect, PutUser, SendMessage
 from .floods import Target
 from .wire import Chatter
 
-SECRET: Final = "of-the-benchmark-" + "x" * 32
 ATTACKERS: Final = 10
-INTERVAL_S: Final = 0.06
+SAY_EVERY_S: Final = 0.06
 """Between two messages of the normal client: as fast as one may, over time."""
 
 
@@ -75,11 +75,11 @@ def victim(folder: Path) -> Iterator[Victim]:
         )
         store.commit([message])
     store.close()
-    tokens, now = Tokens(SECRET.encode()), time.time_ns() // 1_000_000
+    tokens, now = Tokens(TOKEN_SECRET.encode()), time.time_ns() // 1_000_000
     issued = [tokens.issue(id, new_id(), now, 86_400)[0] for id in ("ada", *people)]
     log = folder / "log"
     command = [sys.executable, "-m", "chatd", "serve", "--port", "0", "--data", str(data)]
-    env = {**os.environ, "CHATD_AUTH_SECRET": SECRET, "CHATD_LIMITS_CONNECTIONS": "1000"}
+    env = {**os.environ, "CHATD_AUTH_SECRET": TOKEN_SECRET, "CHATD_LIMITS_CONNECTIONS": "1000"}
     with log.open("wb") as lines, subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=lines) as run:
         try:
             os.sched_setaffinity(run.pid, {0})
@@ -119,7 +119,7 @@ class Witness:
 
     def _talk(self) -> None:
         for number in range(10**9):
-            if self._over.wait(INTERVAL_S):
+            if self._over.wait(SAY_EVERY_S):
                 return
             began = time.perf_counter()
             body = f"It still hurts, {number}"

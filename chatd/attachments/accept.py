@@ -15,7 +15,7 @@ from .names import safe_name
 from .refusal import Refused, unavailable
 from .scan import Scanner
 from .sniff import sniff
-from .types import ALL, FileType, Handling
+from .types import BY_MIME, FileType, Handling
 from .worker import Worker
 
 log = structlog.get_logger("chatd.attachments")
@@ -24,8 +24,6 @@ T = TypeVar("T")
 
 FILE_THREADS = 4
 """Threads that read and write files at once."""
-
-_TYPES = {type.mime: type for type in ALL}
 
 
 @attrs.frozen(kw_only=True)
@@ -88,9 +86,9 @@ class Acceptor:
             spare.append(await self._do(self.blobs.create))
         clean, small = spare[-2:]
         looked = await self.worker.look(type, draft.path, clean.path, small.path)
-        kept_as = _TYPES[looked.type]
+        kept_as = BY_MIME[looked.type]
         file = await self._keep(draft if type.handling is Handling.MOVIE else clean, kept_as)
-        thumbnail = await self._keep(small, _TYPES[looked.thumbnail]) if looked.thumbnail else None
+        thumbnail = await self._keep(small, BY_MIME[looked.thumbnail]) if looked.thumbnail else None
         return Accepted(
             name=safe_name(name, kept_as),
             file=file,

@@ -19,16 +19,14 @@ from typing import Any
 
 from .metadata import movie
 from .metadata.errors import TooManyPixels
-from .types import ALL, FileType
+from .types import BY_MIME, FileType
 
 JOB_TIMEOUT_S = 15.0
 MEMORY_BYTES = 1 << 30
 CPU_S = 20
 IMAGE_FILE_BYTES = 256 << 20
 OPEN_FILES = 24
-ANSWER_BYTES = 1 << 16
-
-_TYPES = {type.mime: type for type in ALL}
+MAX_JOB_ANSWER_BYTES = 1 << 16
 
 
 def main() -> None:
@@ -57,7 +55,7 @@ def _write(answer: dict[str, Any]) -> None:
 
 def _done(job: dict[str, Any], images: Callable[..., dict[str, object]] | None) -> dict[str, Any]:
     """The answer to a job: what is known of the file, or why it is refused."""
-    type: FileType = _TYPES[job["type"]]
+    type: FileType = BY_MIME[job["type"]]
     try:
         if job["kind"] == "movie":
             shown = movie.clean(Path(job["source"])) or (None, None)
@@ -122,10 +120,10 @@ def _read(reading: int, deadline: float) -> dict[str, Any]:
     data = b""
     poll = select.poll()
     poll.register(reading, select.POLLIN)
-    while len(data) <= ANSWER_BYTES:
+    while len(data) <= MAX_JOB_ANSWER_BYTES:
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return {"refused": "time"}
-        part = os.read(reading, ANSWER_BYTES)
+        part = os.read(reading, MAX_JOB_ANSWER_BYTES)
         if not part:
             break
         data += part

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 LINK_LIFETIME_MS = 300_000
 SIGNATURE_BYTES = 18
-MAX_CHARS = 512
+MAX_LINK_CHARS = 512
 
 
 class Links:
@@ -28,7 +28,7 @@ class Links:
     def user_of(self, file: str, link: str, now: int) -> str | None:
         """Return the user of a link to the file; None where it isn't one of ours, or no longer good."""
         try:
-            data = urlsafe_b64decode(link[:MAX_CHARS] + "=" * (-len(link) % 4))
+            data = urlsafe_b64decode(link[:MAX_LINK_CHARS] + "=" * (-len(link) % 4))
         except ValueError:
             return None
         signature, said = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]

@@ -52,5 +52,7 @@ ZIP = FileType("application/zip", ("zip",), Handling.DOWNLOAD, "archive")
 
 ALL = (JPEG, PNG, WEBP, GIF, AVIF, HEIC, MP4, MOV, M4A, OGG, WEBM, PDF, TEXT, DICOM, DOCX, ZIP)
 
+BY_MIME = {type.mime: type for type in ALL}
+
 DOWNLOADS = {"dicom": DICOM, "docx": DOCX, "zip": ZIP}
 """Those that a setting allows, under the names it has for them."""

@@ -23,7 +23,7 @@ START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 20.0
 """Seconds, more than a job may take: the worker itself hangs."""
 
-ANSWER_BYTES = 1 << 16
+MAX_WORKER_ANSWER_BYTES = 1 << 16
 
 
 @attrs.frozen(kw_only=True)
@@ -130,9 +130,9 @@ async def _exchange(process: trio.Process, line: bytes) -> dict[str, Any]:
         await process.stdin.send_all(line)
     data = b""
     while not data.endswith(b"\n"):
-        part = await process.stdout.receive_some(ANSWER_BYTES)
+        part = await process.stdout.receive_some(MAX_WORKER_ANSWER_BYTES)
         data += part
-        if not part or len(data) > ANSWER_BYTES:
+        if not part or len(data) > MAX_WORKER_ANSWER_BYTES:
             raise _Broken
     try:
         answer: dict[str, Any] = json.loads(data)

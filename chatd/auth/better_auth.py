@@ -14,14 +14,14 @@ from urllib.parse import unquote
 
 from .tokens import BadToken
 
-MAX_CHARS: Final = 1024
+MAX_SIGNED_CHARS: Final = 1024
 
 _SIGNED = re.compile(r"([A-Za-z0-9_-]{16,255})\.([A-Za-z0-9+/]{43}=)")
 
 
 def signed_token(value: str, secrets: Sequence[str]) -> str:
     """Return the token in a cookie's value, which one of the secrets has signed. Raises BadToken."""
-    if len(value) > MAX_CHARS:
+    if len(value) > MAX_SIGNED_CHARS:
         raise BadToken("longer than 1,024 characters")
     found = _SIGNED.fullmatch(unquote(value))
     if found is None:

@@ -18,7 +18,7 @@ from .turns import Turns
 
 T = TypeVar("T")
 
-MIN_CHARS, MAX_CHARS = 10, 256
+MIN_PASSWORD_CHARS, MAX_PASSWORD_CHARS = 10, 256
 
 MAX_WAIT_S = 2.0
 """Seconds that a password waits for its turn to be hashed."""
@@ -37,10 +37,10 @@ def common() -> frozenset[str]:
 
 def check_new(password: str, *names: str) -> None:
     """Raise WeakPassword for a new password that is easily guessed. `names`: of its owner."""
-    if len(password) < MIN_CHARS:
-        raise WeakPassword(f"a password has at least {MIN_CHARS} characters")
-    if len(password) > MAX_CHARS:
-        raise WeakPassword(f"a password has at most {MAX_CHARS} characters")
+    if len(password) < MIN_PASSWORD_CHARS:
+        raise WeakPassword(f"a password has at least {MIN_PASSWORD_CHARS} characters")
+    if len(password) > MAX_PASSWORD_CHARS:
+        raise WeakPassword(f"a password has at most {MAX_PASSWORD_CHARS} characters")
     plain = _folded(password)
     if len(set(plain)) < 4:
         raise WeakPassword("this password is easily guessed: it is the same few characters again and again")

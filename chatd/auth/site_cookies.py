@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 MAX_CHUNKS = 16
-MAX_CHARS = 32_768
+MAX_COOKIE_CHARS = 32_768
 """Of a session cookie with all its chunks; a longer one is not looked at."""
 
 
@@ -31,6 +31,6 @@ def site_cookie(cookies: Sequence[tuple[str, str]], name: str) -> str | None:
 
 
 def _short_enough(value: str) -> str:
-    if len(value) > MAX_CHARS:
+    if len(value) > MAX_COOKIE_CHARS:
         raise BadChunks("longer than 32 KiB")
     return value

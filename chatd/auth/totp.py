@@ -11,7 +11,7 @@ SECRET_BYTES: Final = 20
 STEP_S: Final = 30
 DIGITS: Final = 6
 
-WINDOW: Final = (0, -1, 1)
+STEPS_THAT_COUNT: Final = (0, -1, 1)
 """Steps around now whose codes count: clocks differ, and typing takes time."""
 
 
@@ -31,7 +31,7 @@ def code_at(secret: str, step: int) -> str:
 def matching_step(secret: str, code: str, now: int, *, after: int) -> int | None:
     """Return the step whose code this is, around `now` (ms) and later than the step `after`; None: of none."""
     found = None
-    for off in WINDOW:
+    for off in STEPS_THAT_COUNT:
         step = now // 1000 // STEP_S + off
         if hmac.compare_digest(code_at(secret, step).encode(), code.encode()) and step > after:
             found = step

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-INTERVAL_S: Final = 2.0
+TRIM_EVERY_S: Final = 2.0
 GROWN_BYTES: Final = 16 * 1024 * 1024
 """Less is not worth a look at the heap, which may take 20 ms."""
 CALM_BYTES: Final = 1024 * 1024
@@ -31,7 +31,7 @@ class Trimmer:
         """Look every two seconds, until cancelled."""
         least = before = self._resident()
         while True:
-            await trio.sleep(INTERVAL_S)
+            await trio.sleep(TRIM_EVERY_S)
             now = self._resident()
             if now >= least + GROWN_BYTES and now - before < CALM_BYTES:
                 await self._trim()

@@ -13,7 +13,7 @@ from .ledger import Ledger
 from .load import FIRST, Load, Talker
 from .peer import Address, Lost, Wires, connect, frame
 
-PATH = "/ws"
+WEBSOCKET_PATH = "/ws"
 SAMPLE = "The temporary filling came out this morning. It doesn't hurt, but can it wait until Thursday?! "
 
 PAUSE = 0.1
@@ -196,7 +196,7 @@ class Conversations:
         return senders
 
     async def _signed_in(self, member: Member, wires: Wires) -> Member:
-        await connect(self._address, PATH, member, wires)
+        await connect(self._address, WEBSOCKET_PATH, member, wires)
         limits = await member.sign_in(self._greeting(member.user))
         if self._workload.body_bytes > limits["max_body_chars"]:
             raise Lost(f"the server takes messages of at most {limits['max_body_chars']} characters")

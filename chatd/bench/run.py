@@ -15,6 +15,9 @@ from .figures import Figures, ServerCost, Syncs, Workload
 from .load import TICK, Load, Talker
 from .peer import SET_UP_TIMEOUT_S, Lost, Wires
 
+WARM_UP_S = 1.5
+"""Seconds under load before it is measured, at most: until caches and buffers are as they stay."""
+
 Progress = Callable[[float], None]
 """Told now and then how many seconds are measured."""
 

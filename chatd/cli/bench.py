@@ -13,16 +13,13 @@ from chatd.bench import report, target
 from chatd.bench.figures import Workload
 from chatd.bench.peer import Lost
 from chatd.bench.private import CannotStart
-from chatd.bench.run import Progress
+from chatd.bench.run import WARM_UP_S, Progress
 from chatd.config import ConfigError
 from chatd.ops import rlimit as files
 
 from .fail import fail
 from .options import Settings, settings
 from .say import say
-
-WARM_UP_S = 1.5
-"""Seconds under load before it is measured, at most: until caches and buffers are as they stay."""
 
 
 @click.command()

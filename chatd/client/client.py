@@ -45,7 +45,7 @@ PROBE_FIRST, PROBE_MOST = 60.0, 600.0
 STEADY = 30.0
 """Seconds after which a connection was a good one, and the backoff begins anew."""
 
-WINDOW = 32
+MAX_IN_FLIGHT = 32
 """Messages of one conversation that may be on their way at once."""
 
 TYPING_EVERY = 3.0
@@ -226,7 +226,7 @@ class Client(Asking):
 
     async def _send_some(self, link: Link, lane: deque[Sending]) -> float | None:
         """One window of messages. Those that failed for now stay; then s to wait (0: any), else None."""
-        window = list(itertools.islice(lane, WINDOW))
+        window = list(itertools.islice(lane, MAX_IN_FLIGHT))
         started = [(sending, await link.start(sending.request)) for sending in window]
         wait: float | None = None
         for sending, asked in started:

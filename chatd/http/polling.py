@@ -28,7 +28,7 @@ from .sse import EventStream, departure
 POLL_S: Final = 25.0
 """Seconds that a request for events waits for one."""
 
-ANSWER_BYTES: Final = 1_048_576
+POLL_ANSWER_BYTES: Final = 1_048_576
 """Of events in one answer; one event may be as large."""
 
 BODY_FRAMES: Final = 2
@@ -238,7 +238,7 @@ def _events(session: PollingSession, fetch: Fetch, after: int) -> tuple[bytes, i
     if not fetch.superseded:
         for number, data in session.sink.take(after):
             size += len(data)
-            if events and size > ANSWER_BYTES:
+            if events and size > POLL_ANSWER_BYTES:
                 break
             events.append(b'{"n":%d,"frame":%s}' % (number, data))
             last = number

@@ -28,7 +28,7 @@ from .attachments import UPLOAD_S, next_part
 from .operation import Operation
 from .site import Site
 
-PATH: Final = "/v1/uploads"
+UPLOADS_PATH: Final = "/v1/uploads"
 ATTACHMENT: Final = "Attachment-Id"
 """Header of the answer that ends an upload, and of what is told of it later: the id for `message.send`."""
 
@@ -54,7 +54,7 @@ def operations(site: Site) -> list[Operation]:
     """`/v1/uploads` and what is made there."""
     resumable = Resumable(site)
     bounds = Bounds(body_bytes=UNBOUNDED, body_s=UPLOAD_S)
-    one = f"{PATH}/{{id}}"
+    one = f"{UPLOADS_PATH}/{{id}}"
 
     async def options(request: Request) -> Response:
         return _response(tus.on_options(site.files.max_bytes))
@@ -74,9 +74,14 @@ def operations(site: Site) -> list[Operation]:
     return [
         *(
             Operation(method="OPTIONS", path=path, run=options, public=True, hidden=True, text="What tus offers here.")
-            for path in (PATH, one)
+            for path in (UPLOADS_PATH, one)
         ),
-        made("POST", PATH, resumable.create, "Begins an upload that can be resumed (tus 1.0); `Location` is its own."),
+        made(
+            "POST",
+            UPLOADS_PATH,
+            resumable.create,
+            "Begins an upload that can be resumed (tus 1.0); `Location` is its own.",
+        ),
         made("HEAD", one, resumable.asked, "How far an upload is: `Upload-Offset`."),
         made("PATCH", one, resumable.append, "Goes on with it; the last answer has `Attachment-Id`."),
         made("DELETE", one, resumable.delete, "Gives it up."),
@@ -98,7 +103,7 @@ class Resumable:
         if isinstance(plan, Answer):
             return _response(plan)
         row = await self._uploads.begin(caller.user_id, plan.length, plan.metadata)
-        location = f"{self._site.config().server.public_url or _own_address(request)}{PATH}/{row.id}"
+        location = f"{self._site.config().server.public_url or _own_address(request)}{UPLOADS_PATH}/{row.id}"
         draft = await self._uploads.draft(row)
         state = state_of(row, draft)
         if draft is None or state is None:

@@ -30,7 +30,7 @@ from storage.memory import MemoryStore
 Frame = dict[str, Any]
 """A frame as JSON has it."""
 
-SECRET = b"the tests' own, known to everybody"
+TOKEN_SECRET = b"the tests' own, known to everybody"
 """What signs tokens where the daemon is not in development mode."""
 
 START = from_rfc3339("2026-01-01T00:00:00.000Z")
@@ -341,7 +341,7 @@ async def daemon(
         "now": now,
         "new_id": lambda: f"id-{next(ids):06d}",
         "rng": random.Random(seed),
-        "tokens": None if development else Tokens(SECRET),
+        "tokens": None if development else Tokens(TOKEN_SECRET),
     }
     if store is None:
         store = MemoryStore(epoch="epoch-1", development=development)

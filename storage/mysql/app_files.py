@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from storage.files import PATH
+from storage.files import ATTACHMENTS_PATH
 from storage.keyed import KeptFile
 from storage.rules.unit import Unit
 
@@ -97,10 +97,10 @@ class AppFiles:
             f"AND SUBSTRING_INDEX(\"{url}\", '/', -1) IN ({ids})"
         )
         for stone in unit.tombstones:
-            db.run(statement, (stone.id, f"%{PATH}%", *unit.dropped_files))
+            db.run(statement, (stone.id, f"%{ATTACHMENTS_PATH}%", *unit.dropped_files))
 
     def _values(self, file: KeptFile, at: int) -> dict[str, object]:
-        url = f"{self.site}{PATH}{file.id}"
+        url = f"{self.site}{ATTACHMENTS_PATH}{file.id}"
         return {
             "id": file.id,
             "messageId": file.message,

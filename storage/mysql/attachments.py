@@ -13,14 +13,14 @@ from urllib.parse import unquote
 
 import attrs
 
-from storage.files import PATH, add_files, may_have_files
+from storage.files import ATTACHMENTS_PATH, add_files, may_have_files
 from storage.keyed import KEPT_FILE, KeptFile, row_of, select
 from storage.records import Attachment, Message
 
 from . import rows
 from .connection import Connection, Row
 from .ids import is_number
-from .layout import ExistingColumn, Layout
+from .layout import TEXT_TYPES, ExistingColumn, Layout
 from .names import Names
 from .tables import ATTACHMENT, TOUCHED
 
@@ -50,17 +50,20 @@ MAX_ADDRESS_BYTES = 2_048
 MAX_NAME_CHARS, MAX_TYPE_CHARS = 255, 127
 """Characters of the names of a file and of a type (RFC 6838, section 4.2)."""
 
-_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 _WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
-_KINDS = {"messageId": _TEXTS, "url": _TEXTS, "name": _TEXTS, "thumbnailUrl": _TEXTS, "type": (*_TEXTS, "enum"),
-          "size": _WHOLE, "width": _WHOLE, "height": _WHOLE, "id": (*_TEXTS, *_WHOLE)}  # fmt: skip
+_KINDS = {
+    **dict.fromkeys(("messageId", "url", "name", "thumbnailUrl"), TEXT_TYPES),
+    **dict.fromkeys(("size", "width", "height"), _WHOLE),
+    "type": (*TEXT_TYPES, "enum"),
+    "id": (*TEXT_TYPES, *_WHOLE),
+}
 
 _ADDRESS = re.compile(r"(?:https?://[^\s\x00-\x20\x7f]+|/(?![/\\])[^\s\x00-\x20\x7f]*)", re.IGNORECASE)
 _PATH = re.compile(r"(?:https?://[^/?#]*)?([^?#]*)", re.IGNORECASE)
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.+-]+=[\w.+-]+)*", re.ASCII)
 _ID = re.compile(r"[!-~]{1,128}")
 _UNKNOWN = "application/octet-stream"
-_TYPES = mimetypes.MimeTypes()
+_MIME_TYPES = mimetypes.MimeTypes()
 """Python's own table: the same on every machine."""
 
 _KEPT = f'{select(KEPT_FILE)} WHERE "message" IN ({{}})'
@@ -203,7 +206,7 @@ def with_files(
 
 def _without(message: Message, own: Collection[KeptFile]) -> Message:
     """The message without the app's rows of files that chatd keeps itself (`app_files.py`)."""
-    ends = tuple(PATH + file.id for file in own)
+    ends = tuple(ATTACHMENTS_PATH + file.id for file in own)
     others = tuple(file for file in message.attachments if not file.url.endswith(ends))
     return message if len(others) == len(message.attachments) else attrs.evolve(message, attachments=others)
 
@@ -258,7 +261,7 @@ def shown(row: Row | list[Any], site: str = "") -> Attachment | None:
         return None
     name = _printable(name or "") or _printable(_end_of(url)) or "file"
     if type_ is None or len(type_) > MAX_TYPE_CHARS or not _TYPE.fullmatch(type_):  # an app may have "IMAGE" there
-        type_ = _TYPES.guess_type(name)[0] or _UNKNOWN
+        type_ = _MIME_TYPES.guess_type(name)[0] or _UNKNOWN
     return Attachment(
         id=id,
         name=name,

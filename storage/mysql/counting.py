@@ -12,7 +12,7 @@ from .connection import Connection
 PARTS_PER_UNION = 100
 """Most parts of one UNION."""
 
-_TEXTS = (
+_COUNT_TEXTS = (
     '(SELECT ?, "senderId", COUNT(*) FROM "Message" WHERE "conversationId" = ? AND "seq" > ? AND "seq" <= ? '
     'AND "deletedAt" IS NULL AND "kind" = \'text\' GROUP BY "senderId")'
 )
@@ -62,7 +62,7 @@ def count(db: Connection, questions: Sequence[Question]) -> list[dict[str, int]]
     for start in range(0, len(spans), PARTS_PER_UNION):
         some = spans[start : start + PARTS_PER_UNION]
         values = [value for span in some for value in span]
-        for place, sender, number in db.run_many("{}", _TEXTS, len(some), values, between=" UNION ALL "):
+        for place, sender, number in db.run_many("{}", _COUNT_TEXTS, len(some), values, between=" UNION ALL "):
             # The server describes a union's columns as nobody's: a number that is an id would stay one.
             texts[place][str(sender)] += number
     answers: list[dict[str, int]] = []

@@ -8,6 +8,9 @@ from .connection import Connection
 
 Value = TypeVar("Value")
 
+TEXT_TYPES = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+"""Types of columns that hold text, as information_schema names them."""
+
 
 class ByTable(dict[str, Value]):
     """Values by names of tables, compared as the server compares them.

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from storage.columns import fill
-from storage.files import PATH, may_have_files
+from storage.files import ATTACHMENTS_PATH, may_have_files
 from storage.keyed import KeptFile
 from storage.records import Attachment, Message, copy_with
 from storage.rules.unit import Unit
@@ -36,7 +36,7 @@ _SELECT = (
 _WRITE = f'UPDATE "Message" SET "attachments" = ?, "{TOUCHED}" = "{TOUCHED}" WHERE "id" = ?'
 _CLEAR = (
     f'UPDATE "Message" SET "attachments" = {{empty}}, "{TOUCHED}" = "{TOUCHED}" WHERE "id" = ? '
-    f"AND \"attachments\" LIKE '%{PATH}%'"
+    f"AND \"attachments\" LIKE '%{ATTACHMENTS_PATH}%'"
 )
 _MEMBERS = ("id", "url", "name", "type", "size", "width", "height", "thumbnailUrl")
 
@@ -99,7 +99,7 @@ class ListedFilesWriter:
             db.run(fill(_CLEAR, empty=self.listed.empty), (stone.id,))
 
     def _object(self, file: KeptFile) -> dict[str, Any]:
-        url = f"{self.site}{PATH}{file.id}"
+        url = f"{self.site}{ATTACHMENTS_PATH}{file.id}"
         found = {
             "id": file.id,
             "url": url,

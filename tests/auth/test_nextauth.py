@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from chatd.auth.nextauth import EXPIRY_LEEWAY, NextAuth
-from chatd.auth.site_cookies import MAX_CHARS, BadChunks, site_cookie
+from chatd.auth.site_cookies import MAX_COOKIE_CHARS, BadChunks, site_cookie
 from chatd.auth.tokens import BadToken
 from chatd.config.sign_in import NEXTAUTH_COOKIES
 from chatd.testing.harness import START
@@ -140,8 +140,8 @@ BROKEN = {
     "hole": [("s.0", "a"), ("s.2", "c")],
     "no first": [("s.1", "b")],
     "too many": [(f"s.{n}", "x") for n in range(17)],
-    "too long": [("s.0", "x" * MAX_CHARS), ("s.1", "x")],
-    "whole and too long": [("s", "x" * (MAX_CHARS + 1))],
+    "too long": [("s.0", "x" * MAX_COOKIE_CHARS), ("s.1", "x")],
+    "whole and too long": [("s", "x" * (MAX_COOKIE_CHARS + 1))],
 }
 
 

@@ -14,14 +14,14 @@ from chatd.auth.tokens import LATEST, MAX_BYTES, BadToken, Claims, Tokens
 from chatd.config import Auth, Config, Server
 from chatd.core.identity import Identity, Offer
 from chatd.net.head import Head
-from chatd.testing.harness import SECRET
+from chatd.testing.harness import TOKEN_SECRET
 from storage.records import Credentials, IssuedToken, User
 from support.forge import WRONG, flipped, token
 
 NOW = 1_795_400_000
 """Seconds since 1970."""
 
-TOKENS = Tokens(SECRET)
+TOKENS = Tokens(TOKEN_SECRET)
 
 
 def verify(text: str, now: int = NOW) -> Claims:

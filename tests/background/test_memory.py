@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.background.memory import CALM_BYTES, GROWN_BYTES, INTERVAL_S, Trimmer, resident_bytes, trim_malloc
+from chatd.background.memory import CALM_BYTES, GROWN_BYTES, TRIM_EVERY_S, Trimmer, resident_bytes, trim_malloc
 
 START = 100 * 1024 * 1024
 
@@ -23,12 +23,12 @@ async def test_trimmer_memory_grown_and_calm_is_trimmed_once(autojump_clock: Moc
     async def look(now: int) -> int:
         nonlocal resident
         resident = START + now
-        await trio.sleep(INTERVAL_S)
+        await trio.sleep(TRIM_EVERY_S)
         return trims
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Trimmer(lambda: resident, trim).run)
-        await trio.sleep(INTERVAL_S / 2)
+        await trio.sleep(TRIM_EVERY_S / 2)
         assert [await look(grown) for grown in (GROWN_BYTES - 1, GROWN_BYTES - 1)] == [0, 0]  # too little
         # Still growing.
         assert [await look(grown) for grown in (2 * GROWN_BYTES, 2 * GROWN_BYTES + CALM_BYTES)] == [

@@ -176,7 +176,7 @@ async def test_loop_delay_is_what_a_timer_was_late(mock_clock: MockClock) -> Non
         nursery.start_soon(loop_delay.watch, seen.append)
         await trio.testing.wait_all_tasks_blocked()
         for late in (0.0, 0.75):
-            mock_clock.jump(loop_delay.INTERVAL_S + late)
+            mock_clock.jump(loop_delay.LOOP_DELAY_EVERY_S + late)
             await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert seen == [pytest.approx(0), pytest.approx(0.75)]

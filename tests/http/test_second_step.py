@@ -15,13 +15,13 @@ from storage.keyed import RECOVERY_CODE, SECOND_STEP, SIGNED_IN, Kind
 from support.clinics import PASSWORD, Clinic, clinic, cookie_of
 from support.served import Answer
 
-SECRET = totp.make_secret()
+STEP_SECRET = totp.make_secret()
 
 
 async def set_up(c: Clinic, user: str = "admin-1") -> list[str]:
     """Give the user a second step: the recovery codes."""
     port = LivePort(c.server.daemon.parts, c.server.daemon.tokens)
-    codes: list[str] = (await SetSecondStep(user=user, secret=SECRET, step=0).run(port))["codes"]
+    codes: list[str] = (await SetSecondStep(user=user, secret=STEP_SECRET, step=0).run(port))["codes"]
     return codes
 
 
@@ -31,7 +31,7 @@ async def sign_in(c: Clinic, code: str | None = None, *, user: str = "admin-1", 
 
 
 def now_code(c: Clinic, off: int = 0) -> str:
-    return totp.code_at(SECRET, c.server.now() // 30_000 + off)
+    return totp.code_at(STEP_SECRET, c.server.now() // 30_000 + off)
 
 
 def said(answer: Answer) -> tuple[int, Any]:
@@ -174,7 +174,7 @@ async def test_secret_is_kept_sealed_and_for_its_user_alone(
         kinds: tuple[Kind[Any], ...] = (SECOND_STEP, RECOVERY_CODE, SIGNED_IN)
         kept = "".join(str(c.server.store.rows(kind, None, None, after="", limit=50)) for kind in kinds)
         printed = "".join(capsys.readouterr())
-        for canary in (SECRET, now_code(c), *codes):
+        for canary in (STEP_SECRET, now_code(c), *codes):
             assert canary not in kept + printed
         row = c.server.store.row(SECOND_STEP, "admin-1")
         assert row is not None

@@ -14,7 +14,7 @@ from typing import Any
 Facts = dict[str, object]
 """What there is to say of a table: "column x", "index y", "key z" -> how it is."""
 
-_TYPES = {"String": "varchar(191)", "Boolean": "tinyint(1)", "Int": "int", "BigInt": "bigint",
+_COLUMN_TYPES = {"String": "varchar(191)", "Boolean": "tinyint(1)", "Int": "int", "BigInt": "bigint",
           "DateTime": "datetime(3)", "Json": "json", "Bytes": "longblob"}  # fmt: skip
 _RULES = {"Cascade": "CASCADE", "Restrict": "RESTRICT", "NoAction": "NO ACTION", "SetNull": "SET NULL"}
 
@@ -91,7 +91,7 @@ def _type(field: dict[str, Any], enums: dict[str, list[str]]) -> str:
     if field["nativeType"]:
         name, given = field["nativeType"]
         return str(name).lower() + (f"({','.join(given)})" if given else "")
-    return _TYPES[str(field["type"])]
+    return _COLUMN_TYPES[str(field["type"])]
 
 
 def _default(field: dict[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ import attrs
 from joserfc import jwe, jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from chatd.testing.harness import SECRET
+from chatd.testing.harness import TOKEN_SECRET
 
 DIGESTS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 ABSENT = object()
@@ -22,7 +22,7 @@ def b64(data: bytes) -> str:
 
 
 def sign(
-    payload: bytes, *, secret: bytes = SECRET, algorithm: str = "HS256", header: Mapping[str, Any] | None = None
+    payload: bytes, *, secret: bytes = TOKEN_SECRET, algorithm: str = "HS256", header: Mapping[str, Any] | None = None
 ) -> str:
     head = {"alg": algorithm, "typ": "JWT", **(header or {})}
     signed = f"{b64(json.dumps(head).encode())}.{b64(payload)}"
@@ -36,7 +36,7 @@ def claims(now: int, **changed: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **changed}.items() if value is not ABSENT}
 
 
-def token(now: int, *, secret: bytes = SECRET, header: Mapping[str, Any] | None = None, **changed: Any) -> str:
+def token(now: int, *, secret: bytes = TOKEN_SECRET, header: Mapping[str, Any] | None = None, **changed: Any) -> str:
     """A token that another holder of the secret signed, at `now` (s)."""
     return sign(json.dumps(claims(now, **changed)).encode(), secret=secret, header=header)
 
@@ -56,7 +56,7 @@ def flipped(text: str, part: int, place: int) -> str:
 
 def encrypted(now: int) -> str:
     return jwe.encrypt_compact(
-        {"alg": "dir", "enc": "A128CBC-HS256"}, json.dumps(claims(now)).encode(), OctKey.import_key(SECRET[:32])
+        {"alg": "dir", "enc": "A128CBC-HS256"}, json.dumps(claims(now)).encode(), OctKey.import_key(TOKEN_SECRET[:32])
     )
 
 

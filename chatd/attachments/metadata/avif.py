@@ -11,7 +11,7 @@ from .errors import Damaged
 
 _TOP_KEPT = {b"ftyp", b"meta", b"mdat", b"moov"}
 _META_KEPT = {b"hdlr", b"pitm", b"iinf", b"iloc", b"iprp", b"iref", b"idat", b"grpl", b"dinf"}
-_TEXTS = {b"udta", b"meta", b"uuid"}
+_TEXT_BOXES = {b"udta", b"meta", b"uuid"}
 _ITEMS_BLANKED = {b"Exif", b"mime", b"uri "}
 _TABLE_BYTES_MOST = 1 << 20
 _FULL_BOX_BYTES = 4
@@ -34,7 +34,7 @@ def clean(data: bytes) -> bytes:
                 blank(file, box)
                 continue
             for inner in boxes(file, box.body, box.end) if box.kind == b"trak" else ():
-                if inner.kind in _TEXTS:
+                if inner.kind in _TEXT_BOXES:
                     blank(file, inner)
     return file.getvalue()
 

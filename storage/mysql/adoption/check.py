@@ -12,7 +12,7 @@ from storage.mysql.column_capacity import enum_values
 from storage.mysql.connection import Connection
 from storage.mysql.expressions import fits, present
 from storage.mysql.ids import CUID_CHARS, UUID_CHARS, Form
-from storage.mysql.layout import ByTable, Layout, folds_tables, read_layout
+from storage.mysql.layout import TEXT_TYPES, ByTable, Layout, folds_tables, read_layout
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
 from storage.mysql.seats import PAIR_ID
@@ -36,7 +36,6 @@ _ROLES = ("patient", "dentist", "staff", "admin")
 _ROLES_USED = 'SELECT DISTINCT u."role" FROM "User" u WHERE u."role" IS NOT NULL LIMIT 50'
 _NUMBERS = ("smallint", "mediumint", "int", "bigint")
 _WHOLE = ("int", "mediumint", "bigint")
-_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 
 THEIRS = {
     "User": {"id", "name", "role", "avatarUrl", "createdAt", "updatedAt", "disabledAt", "lastSeenAt",
@@ -310,7 +309,7 @@ def _unfit(table: Table, column: Column, name: str, found: _Column, ids: Form) -
         yield f"column {name} is {found.type}; chatd needs TINYINT(1), as Boolean makes it"
     elif column.type == "INT" and found.kind not in _WHOLE:
         yield f"column {name} is {found.type}; chatd needs INT"
-    elif column.type.startswith("VARCHAR") and found.kind not in _TEXTS:
+    elif column.type.startswith("VARCHAR") and found.kind not in TEXT_TYPES:
         yield f"column {name} is {found.type}; chatd needs text"
     elif column.type.startswith("ENUM") and found.kind not in ("enum", "char", "varchar"):
         yield f"column {name} is {found.type}; chatd needs an enum, or text"
@@ -367,7 +366,7 @@ def _content(app: App, names: Names, chars: int) -> Iterator[Finding]:
     found = app.columns["Message"].get(name)
     if found is None:
         return
-    if found.kind not in _TEXTS:
+    if found.kind not in TEXT_TYPES:
         yield Finding(table, "wrong", f"column {name} is {found.type}; chatd needs text")
     elif wider(app, names, chars) is None:
         return
@@ -385,7 +384,7 @@ def wider(app: App, names: Names, chars: int) -> str | None:
     """The part of ALTER TABLE that makes `content` hold so many characters of any kind; None where it does already."""
     name = names.column("Message", "content")
     found = app.columns.get("Message", {}).get(name)
-    if found is None or found.kind not in _TEXTS:
+    if found is None or found.kind not in TEXT_TYPES:
         return None
     holds = found.length if found.kind.endswith("char") else found.octets // 4
     if found.charset == "utf8mb4" and holds >= chars:

@@ -21,7 +21,7 @@ _HEAD = """\
 -- prisma/migrations/<time>_chatd/migration.sql, and say `npx prisma migrate resolve --applied <time>_chatd`.
 """
 
-_TYPES = {
+_PRISMA_TYPES = {
     "TEXT": "String @db.Text",
     "MEDIUMTEXT": "String @db.MediumText",
     "DATETIME(3)": "DateTime",
@@ -158,8 +158,8 @@ def _type(table: Table, column: Column, enums: list[str]) -> str:
         name = f"{table.name}{column.name.capitalize()}"
         enums += [f"enum {name} {{", *(f"  {value}" for value in re.findall(r"'(\w+)'", column.type)), "}", ""]
         return name
-    if column.type in _TYPES:
-        return _TYPES[column.type]
+    if column.type in _PRISMA_TYPES:
+        return _PRISMA_TYPES[column.type]
     kind, length = column.type.rstrip(")").split("(")
     return f"String @db.VarChar({length})" if kind == "VARCHAR" else f"Bytes @db.VarBinary({length})"
 
