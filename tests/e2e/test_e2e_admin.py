@@ -51,7 +51,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return running(tmp_path, development=False) if request.param == "daemon" else no_daemon(tmp_path)
 
 
-async def test_users(place: Any, operator: Operator) -> None:
+async def test_user_commands_say_what_they_did_and_what_comes_next(place: Any, operator: Operator) -> None:
     async with place:
         added = await operator.say("user", "add", "pat-1", "--name", "Ada", "--role", "patient")
         assert added == f"added pat-1 (Ada, patient); to let them sign in: {operator.next('token', 'pat-1')}\n"
@@ -83,7 +83,7 @@ async def test_users(place: Any, operator: Operator) -> None:
         await operator.token("den-1")
 
 
-async def test_what_names_nobody(place: Any, operator: Operator) -> None:
+async def test_command_that_names_nobody_is_refused(place: Any, operator: Operator) -> None:
     async with place:
         await operator.people()
         for args in (
@@ -106,7 +106,7 @@ async def test_what_names_nobody(place: Any, operator: Operator) -> None:
         assert len((await operator.say("user", "list", "--json")).splitlines()) == 2
 
 
-async def test_tokens(place: Any, operator: Operator) -> None:
+async def test_tokens_are_listed_with_their_state(place: Any, operator: Operator) -> None:
     async with place:
         await operator.people()
         await operator.token("pat-1")
@@ -174,7 +174,7 @@ async def test_earlier_texts_of_messages(place: Any, operator: Operator) -> None
         assert "no conversation c9" in await operator.refused("message", "versions", "c9", "1")
 
 
-async def test_the_database(place: Any, operator: Operator) -> None:
+async def test_database_commands_check_upgrade_and_begin_an_epoch(place: Any, operator: Operator) -> None:
     async with place:
         await operator.people()
         assert {line.split()[0] for line in (await operator.say("db", "check")).splitlines()} == {"ok"}
@@ -183,7 +183,7 @@ async def test_the_database(place: Any, operator: Operator) -> None:
         assert first != second
 
 
-async def test_more_users_than_a_page(operator: Operator) -> None:
+async def test_user_list_longer_than_a_page_is_whole(operator: Operator) -> None:
     with closing(SqliteStore(operator.folder / "data" / "chatd.db", new_epoch=lambda: "e")) as store:
         store.commit([PutUser(f"u{number:04}", "Ada", "patient", 1) for number in range(1001)])
     lines = (await operator.say("user", "list", "--json")).splitlines()
@@ -192,7 +192,7 @@ async def test_more_users_than_a_page(operator: Operator) -> None:
         assert (await operator.say("user", "list", "--json")).splitlines() == lines
 
 
-async def test_without_a_database(operator: Operator) -> None:
+async def test_commands_without_a_database_name_it_and_make_nothing(operator: Operator) -> None:
     for args in (("user", "list"), ("token", "pat-1"), ("db", "check"), ("db", "upgrade"), ("db", "new-epoch")):
         line = await operator.refused(*args)
         assert "data/chatd.db" in line
@@ -200,7 +200,7 @@ async def test_without_a_database(operator: Operator) -> None:
     assert not (operator.folder / "data").exists()
 
 
-async def test_in_development_mode_nobody_needs_a_token(operator: Operator) -> None:
+async def test_token_command_in_development_mode_is_refused(operator: Operator) -> None:
     async with running(operator.folder):
         await operator.people()
         assert "development mode" in await operator.refused("token", "pat-1")
@@ -210,7 +210,7 @@ async def test_in_development_mode_nobody_needs_a_token(operator: Operator) -> N
 # -- what they do to clients --
 
 
-async def test_whoever_is_disabled_is_cut_off_within_a_second(operator: Operator) -> None:
+async def test_user_disabled_is_cut_off_within_a_second(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         token = await operator.token("pat-1")
@@ -227,7 +227,7 @@ async def test_whoever_is_disabled_is_cut_off_within_a_second(operator: Operator
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["one", "all"])
-async def test_a_revoked_token_is_cut_off_within_a_second(operator: Operator, whole: bool) -> None:
+async def test_revoked_token_is_cut_off_within_a_second(operator: Operator, whole: bool) -> None:
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         first, second = await operator.token("pat-1"), await operator.token("pat-1")
@@ -242,7 +242,7 @@ async def test_a_revoked_token_is_cut_off_within_a_second(operator: Operator, wh
             pass
 
 
-async def test_a_new_epoch_makes_clients_start_anew(operator: Operator) -> None:
+async def test_new_epoch_makes_clients_start_anew(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         async with signed_in(daemon, await operator.token("pat-1")) as client:
@@ -257,7 +257,7 @@ async def test_a_new_epoch_makes_clients_start_anew(operator: Operator) -> None:
             assert str(client.replica.epoch) in said
 
 
-async def test_a_rename_reaches_clients(operator: Operator) -> None:
+async def test_rename_reaches_clients(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         async with signed_in(daemon, await operator.token("den-1")) as bo:

@@ -26,7 +26,7 @@ def operator(tmp_path: Path) -> Operator:
 # -- one owner --
 
 
-async def test_a_second_daemon(operator: Operator) -> None:
+async def test_daemon_beside_another_is_refused(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
         line = await operator.refused("serve", "--port", "0")
         assert f"process {daemon.pid}" in line
@@ -45,7 +45,7 @@ async def test_a_second_daemon(operator: Operator) -> None:
         assert "pat-1" in await operator.say("user", "list", "--data", other, "--database", database)
 
 
-async def test_what_a_killed_daemon_left_is_replaced(operator: Operator) -> None:
+async def test_control_socket_of_a_killed_daemon_is_replaced(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         await daemon.kill()
@@ -58,7 +58,7 @@ async def test_what_a_killed_daemon_left_is_replaced(operator: Operator) -> None
     assert not (operator.folder / "data" / control.SOCKET_NAME).exists()
 
 
-async def test_a_command_waits_for_another(operator: Operator) -> None:
+async def test_command_waits_for_another(operator: Operator) -> None:
     await operator.people()
     lock = Lock(operator.folder / "data", None, daemon=False)
     async with trio.open_nursery() as nursery:
@@ -75,7 +75,7 @@ async def test_a_command_waits_for_another(operator: Operator) -> None:
         lock.close()
 
 
-async def test_a_daemon_waits_for_a_command(operator: Operator) -> None:
+async def test_daemon_waits_for_a_command(operator: Operator) -> None:
     await operator.people()
     lock = Lock(operator.folder / "data", None, daemon=False)
     ready = trio.Event()
@@ -92,7 +92,7 @@ async def test_a_daemon_waits_for_a_command(operator: Operator) -> None:
         await ready.wait()
 
 
-def test_a_lock_is_for_one(tmp_path: Path) -> None:
+def test_lock_is_for_one(tmp_path: Path) -> None:
     with closing(Lock(tmp_path, tmp_path / "chatd.db", daemon=True)):
         with pytest.raises(Held) as caught:
             Lock(tmp_path, None, daemon=False)
@@ -107,7 +107,7 @@ def test_a_lock_is_for_one(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "other").stat().st_mode) == 0o700
 
 
-async def test_a_folder_with_a_long_name(tmp_path: Path) -> None:
+async def test_control_socket_in_a_folder_with_a_long_name_works(tmp_path: Path) -> None:
     folder = tmp_path / ("clinic" * 30) / ("data" * 30)
     folder.mkdir(parents=True)
     operator = Operator(folder)
@@ -128,7 +128,7 @@ async def answer(folder: Path, request: bytes) -> bytes:
             return b"".join([data async for data in stream])
 
 
-async def test_the_control_socket_is_for_its_owner_and_bounded(operator: Operator) -> None:
+async def test_control_socket_is_for_its_owner_and_bounded(operator: Operator) -> None:
     async with running(operator.folder, development=False) as daemon:
         mode = (operator.folder / "data" / control.SOCKET_NAME).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600

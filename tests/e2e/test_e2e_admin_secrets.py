@@ -18,7 +18,7 @@ def operator(tmp_path: Path) -> Operator:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604])
-async def test_a_secret_that_others_may_read(operator: Operator, mode: int) -> None:
+async def test_secret_that_others_may_read_is_refused(operator: Operator, mode: int) -> None:
     await operator.people()
     secret = operator.folder / "data" / "secret"
     await operator.token("pat-1")
@@ -42,7 +42,7 @@ def command_lines() -> str:
 
 
 @pytest.mark.parametrize("by", ["file", "variable"])
-async def test_a_chat_by_token_and_no_trace_of_it(operator: Operator, by: str) -> None:
+async def test_chat_by_token_leaves_no_trace_of_it(operator: Operator, by: str) -> None:
     async with running(operator.folder, development=False) as daemon:
         await operator.people()
         secret = (operator.folder / "data" / "secret").read_text().strip()
@@ -89,7 +89,7 @@ async def test_a_chat_by_token_and_no_trace_of_it(operator: Operator, by: str) -
             assert token.rpartition(".")[2] not in text
 
 
-async def test_a_chat_over_tls_trusts_what_it_is_told_to(operator: Operator) -> None:
+async def test_chat_over_tls_trusts_what_it_is_told_to(operator: Operator) -> None:
     certificate, key = make_certificate(operator.folder)
     await operator.people()
     file = operator.folder / "token"
@@ -117,7 +117,7 @@ async def test_a_chat_over_tls_trusts_what_it_is_told_to(operator: Operator) -> 
         assert "certificate" in await chat()
 
 
-async def test_a_chat_of_nobody(operator: Operator) -> None:
+async def test_chat_of_nobody_says_what_it_needs(operator: Operator) -> None:
     assert "CHATD_TOKEN" in await operator.refused("chat", "--with", "den-1")
     assert "cannot be read" in await operator.refused("chat", "--with", "den-1", "--token-file", "nowhere")
     (operator.folder / "empty").write_text("\n")

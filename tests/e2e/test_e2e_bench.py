@@ -38,7 +38,7 @@ async def bench(folder: Path, *flags: str, env: dict[str, str] | None = None) ->
 # -- a server of its own --
 
 
-async def test_figures_of_a_server_of_its_own(tmp_path: Path) -> None:
+async def test_bench_of_its_own_server_prints_figures(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     # None of these may reach the server: there is none behind them, or worse, there is one.
     elsewhere = {"CHATD_STORAGE_DATABASE": "mysql://a@127.0.0.1/b", "CHATD_SERVER_PORT": "1", "NODE_ENV": "production"}
@@ -64,7 +64,7 @@ async def test_figures_of_a_server_of_its_own(tmp_path: Path) -> None:
         await trio.open_tcp_stream("127.0.0.1", int(found["server"].rpartition(":")[2]))
 
 
-async def test_a_group_for_people(tmp_path: Path) -> None:
+async def test_bench_of_a_group_prints_deliveries(tmp_path: Path) -> None:
     ended = await bench(tmp_path, "--group", "12", "--senders", "2", "--seconds", "0.5", "--body-bytes", "10")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "a group of 12, 2 senders, 8 messages in flight each, 10 bytes of text\n" in ended.stdout
@@ -72,7 +72,7 @@ async def test_a_group_for_people(tmp_path: Path) -> None:
     assert " us a delivery" in ended.stdout
 
 
-def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+def test_bench_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = run("bench", "--data-on", "file", cwd=tmp_path)
     assert ended.returncode == 2
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_progress_bar_on_a_terminal(tmp_path: Path) -> None:
+def test_bench_on_a_terminal_shows_a_progress_bar(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
         with subprocess.Popen(
@@ -105,7 +105,7 @@ def test_a_progress_bar_on_a_terminal(tmp_path: Path) -> None:
 # -- running servers --
 
 
-async def test_a_running_server_in_development_mode(tmp_path: Path) -> None:
+async def test_bench_of_a_running_server_in_development_mode_prints_figures(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         for _ in range(2):  # the users and their conversations are there already, the second time
             ended = await bench(tmp_path, *SHORT, "--json", "--server", f"http://127.0.0.1:{daemon.port}")
@@ -117,7 +117,7 @@ async def test_a_running_server_in_development_mode(tmp_path: Path) -> None:
             assert (found["private"], found["cost"], found["sync_ms"]) == (False, None, None)
 
 
-async def test_a_running_server_that_wants_tokens(tmp_path: Path) -> None:
+async def test_bench_of_a_running_server_that_wants_tokens_prints_figures(tmp_path: Path) -> None:
     async with running(tmp_path, development=False) as daemon:
         url = f"http://127.0.0.1:{daemon.port}"
         ended = await bench(tmp_path, *SHORT, "--server", url)
@@ -138,7 +138,7 @@ async def test_a_running_server_that_wants_tokens(tmp_path: Path) -> None:
     assert "no chatd runs on" in ended.stderr
 
 
-async def test_over_tls(tmp_path: Path) -> None:
+async def test_bench_over_tls_prints_figures(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     settings = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n'
     async with running(tmp_path, settings=settings, tls=trusting(certificate)) as daemon:
@@ -152,14 +152,14 @@ async def test_over_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1:1"])
-def test_no_server(tmp_path: Path, url: str) -> None:
+def test_bench_without_a_server_is_refused(tmp_path: Path, url: str) -> None:
     ended = run("bench", "--server", url, cwd=tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith("chatd: ")
     assert "Traceback" not in ended.stderr
 
 
-async def test_an_address_where_nobody_speaks_websocket(tmp_path: Path) -> None:
+async def test_bench_address_where_nobody_speaks_websocket_is_refused(tmp_path: Path) -> None:
     async with _serving(_not_found) as port:
         ended = await bench(tmp_path, "--server", f"http://127.0.0.1:{port}")
     assert ended.returncode == 2
@@ -175,7 +175,7 @@ async def test_an_address_where_nobody_speaks_websocket(tmp_path: Path) -> None:
         (("--body-bytes", "20000"), "at most 10000 characters"),
     ],
 )
-def test_what_cannot_be_run(tmp_path: Path, flags: tuple[str, ...], words: str) -> None:
+def test_bench_flags_that_cannot_be_run_are_refused(tmp_path: Path, flags: tuple[str, ...], words: str) -> None:
     ended = run("bench", *flags, cwd=tmp_path)
     assert ended.returncode == 2
     assert words in ended.stderr
@@ -273,7 +273,7 @@ async def _not_found(stream: trio.SocketStream) -> None:
     ],
     ids=["lost", "doubled", "exchanged"],
 )
-async def test_a_discrepancy_is_told(tmp_path: Path, tamper: Tamper, words: str) -> None:
+async def test_bench_discrepancy_is_told(tmp_path: Path, tamper: Tamper, words: str) -> None:
     async with running(tmp_path) as daemon:
         meddler = Meddler(daemon, tamper)
         async with _serving(meddler.serve) as port:
@@ -319,7 +319,7 @@ async def _output(process: trio.Process) -> str:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-async def test_a_run_that_is_interrupted_has_figures(tmp_path: Path, end: signal.Signals) -> None:
+async def test_bench_that_is_interrupted_has_figures(tmp_path: Path, end: signal.Signals) -> None:
     async with running(tmp_path) as daemon:
         process = await under_way(tmp_path, daemon, "--json")
         process.send_signal(end)
@@ -330,7 +330,7 @@ async def test_a_run_that_is_interrupted_has_figures(tmp_path: Path, end: signal
     assert found["seconds"] < 300
 
 
-async def test_a_server_that_dies_under_load(tmp_path: Path) -> None:
+async def test_bench_server_that_dies_under_load_is_told(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         process = await under_way(tmp_path, daemon)
         await daemon.kill()
@@ -341,7 +341,7 @@ async def test_a_server_that_dies_under_load(tmp_path: Path) -> None:
     assert "\nacknowledged " in output
 
 
-async def test_ctrl_c_before_anything_is_measured_leaves_nothing(tmp_path: Path) -> None:
+async def test_bench_interrupted_before_anything_is_measured_leaves_nothing(tmp_path: Path) -> None:
     """A server of its own ends with the run, however early that is."""
     process = await trio.lowlevel.open_process(
         command("bench", "--pairs", "1000"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE

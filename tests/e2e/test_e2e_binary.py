@@ -74,13 +74,13 @@ def serving(folder: Path, *flags: str, lines: int = 1) -> Iterator[Served]:
     assert killed or process.returncode == 0, log.read_text()
 
 
-def test_version_and_schema(tmp_path: Path) -> None:
+def test_binary_prints_its_version_and_the_schema(tmp_path: Path) -> None:
     assert chatd(tmp_path, "--version").startswith("chatd, version ")
     assert chatd(tmp_path, "schema") == (ROOT / "docs" / "protocol.schema.json").read_text()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_clinic_from_the_first_command_on(tmp_path: Path) -> None:
+def test_binary_serves_a_clinic_from_the_first_command_on(tmp_path: Path) -> None:
     """Set up, sign in with tokens, talk, kill the daemon, and find what was said."""
     chatd(tmp_path, "init", ".")
     chatd(tmp_path, "user", "add", "pat-1", "--name", "Ada", "--role", "patient")
@@ -103,7 +103,7 @@ def test_a_clinic_from_the_first_command_on(tmp_path: Path) -> None:
         assert '"level":"warning"' not in served.log.read_text(), "its SQLite is that of the wheel"
 
 
-def test_development_mode_says_what_to_type(tmp_path: Path) -> None:
+def test_binary_in_development_mode_says_what_to_type(tmp_path: Path) -> None:
     with serving(tmp_path, "--dev", "--data", "data", lines=7) as served:
         commands = [line.strip() for line in served.lines if "--as" in line]
         assert len(commands) == 2
@@ -145,7 +145,7 @@ def test_binary_signs_in_by_password(tmp_path: Path) -> None:
         assert sign_in(served.url, "wrong horse battery") == 401
 
 
-def test_figures_of_a_server_of_its_own(tmp_path: Path) -> None:
+def test_binary_bench_of_its_own_server_prints_figures(tmp_path: Path) -> None:
     """The binary starts itself for it, and knows which process that is."""
     found = json.loads(chatd(tmp_path, "bench", "--pairs", "2", "--seconds", "0.5", "--json"))
     assert found["acknowledged"] > 0
@@ -154,7 +154,7 @@ def test_figures_of_a_server_of_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_comes_once(tmp_path: Path) -> None:
+def test_binary_interrupted_hears_it_once(tmp_path: Path) -> None:
     """A terminal sends it to all processes of a group; those who unpacked the program pass it on as well."""
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(
         (BINARY, "serve", "--dev", "--port", "0", "--data", "data"), cwd=tmp_path, env=ENVIRONMENT,
@@ -167,7 +167,7 @@ def test_ctrl_c_comes_once(tmp_path: Path) -> None:
     assert '"event":"shutting down"' in (tmp_path / "log").read_text(), "a second one cut it short"
 
 
-def test_it_is_free_of_what_is_for_development() -> None:
+def test_binary_is_free_of_what_is_for_development() -> None:
     content = Path(BINARY).read_bytes()
     assert len(content) < 30 * 1024 * 1024
     for name in (b"hypothesis/", b"uvloop/", b"mypy/"):

@@ -30,7 +30,7 @@ def make_store(path: Path, *, development: bool = True) -> None:
     SqliteStore(path, new_epoch=lambda: "epoch", development=development).close()
 
 
-def test_taken_port(tmp_path: Path) -> None:
+def test_serve_on_a_taken_port_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         line = refused("--dev", "--port", port, cwd=tmp_path)
@@ -76,7 +76,9 @@ def store_of_a_real_clinic(folder: Path) -> None:
         (store_of_a_real_clinic, ["data/chatd.db", "not made in development mode"]),
     ],
 )
-def test_data_that_cannot_be_used(tmp_path: Path, prepare: Callable[[Path], None], words: list[str]) -> None:
+def test_serve_data_that_is_unusable_is_named(
+    tmp_path: Path, prepare: Callable[[Path], None], words: list[str]
+) -> None:
     prepare(tmp_path)
     before = {file: file.read_bytes() for file in tmp_path.rglob("chatd.db")}
     line = refused("--dev", "--port", "0", cwd=tmp_path)
@@ -94,13 +96,13 @@ def test_data_that_cannot_be_used(tmp_path: Path, prepare: Callable[[Path], None
         ("[server\n", ["chatd.toml", "line 1"]),
     ],
 )
-def test_settings_that_cannot_be_used(tmp_path: Path, settings: str, words: list[str]) -> None:
+def test_serve_settings_that_cannot_be_used_are_named(tmp_path: Path, settings: str, words: list[str]) -> None:
     (tmp_path / "chatd.toml").write_text(settings)
     line = refused("--dev", cwd=tmp_path)
     assert all(word in line for word in words), line
 
 
-def test_settings_that_are_not_there(tmp_path: Path) -> None:
+def test_serve_settings_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert "other.toml" in refused("--dev", "--config", "other.toml", cwd=tmp_path)
 
 
@@ -119,12 +121,12 @@ def test_development_mode_is_for_this_machine(tmp_path: Path, host: str) -> None
     assert "--dev-expose" in line
 
 
-async def test_development_mode_for_other_machines_too(tmp_path: Path) -> None:
+async def test_development_mode_for_other_machines_is_warned_of(tmp_path: Path) -> None:
     async with running(tmp_path, "--dev-expose", "--host", "0.0.0.0") as daemon:
         assert "anybody" in daemon.log
 
 
-async def test_a_fresh_folder_needs_nothing(tmp_path: Path) -> None:
+async def test_serve_in_a_fresh_folder_needs_nothing(tmp_path: Path) -> None:
     """No settings, no data: the first line says where it listens, the data folder is private, and it works."""
     async with running(tmp_path, settings=None) as daemon:
         assert daemon.port > 0
@@ -136,7 +138,7 @@ async def test_a_fresh_folder_needs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-async def test_database_urls(tmp_path: Path, absolute: bool) -> None:
+async def test_serve_database_url_says_where_the_file_is(tmp_path: Path, absolute: bool) -> None:
     file = tmp_path / "somewhere" / "else.db"
     url = f"sqlite:///{file}" if absolute else "sqlite:///somewhere/else.db"
     async with running(tmp_path, "--database", url):
@@ -154,13 +156,13 @@ def commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Comma
             yield from commands(command, *names, name)
 
 
-def test_the_lists_of_commands_say_whole_sentences() -> None:
+def test_lists_of_commands_say_whole_sentences() -> None:
     """Within 80 columns, and without a cut."""
     cut = [name for name, command in commands(main) if command.get_short_help_str(limit=64).endswith("...")]
     assert cut == []
 
 
-def test_schema(tmp_path: Path) -> None:
+def test_schema_is_printed_as_documented(tmp_path: Path) -> None:
     result = run("schema", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == (ROOT / "docs" / "protocol.schema.json").read_text()

@@ -12,7 +12,7 @@ LEFT_OUT = ["9.*", "12.*", "13.*"]
 
 
 @pytest.mark.parametrize("engine", ["own", "trio-websocket"])
-def test_autobahn(engine: str, tmp_path: Path) -> None:
+def test_engine_passes_the_autobahn_cases(engine: str, tmp_path: Path) -> None:
     pytest.importorskip("kosoku", reason="kosoku runs the conformance cases; it has no wheel for this platform")
     with subprocess.Popen([sys.executable, str(ECHO), engine], stdout=subprocess.PIPE, text=True) as server:
         try:

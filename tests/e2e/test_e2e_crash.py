@@ -157,7 +157,7 @@ def on_a_server(folder: Path) -> Place:
 
 
 @pytest.mark.parametrize("place_in", [in_a_file, on_a_server])
-async def test_kill_at_random_moments(tmp_path: Path, place_in: Callable[[Path], Place]) -> None:
+async def test_daemon_killed_again_and_again_loses_nothing(tmp_path: Path, place_in: Callable[[Path], Place]) -> None:
     place = place_in(tmp_path)
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")

@@ -61,17 +61,17 @@ def failing_sync(pid: int) -> AbstractAsyncContextManager[None]:
     return strace.attached(pid, "-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={calls}:error=EIO")
 
 
-async def test_full_disk(tmp_path: Path, small_disk: Path) -> None:
+async def test_daemon_outlives_a_full_disk(tmp_path: Path, small_disk: Path) -> None:
     async with running(tmp_path, data=small_disk / "data", settings="[limits]\nfree_disk_bytes = 0\n") as daemon:
         await outlives(daemon, full(small_disk), lasting=True)
 
 
-async def test_file_size_limit(tmp_path: Path) -> None:
+async def test_daemon_outlives_a_limit_of_file_sizes(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         await outlives(daemon, files_limited(daemon.pid, tmp_path / "data"), lasting=False)
 
 
-async def test_failing_sync(tmp_path: Path) -> None:
+async def test_daemon_outlives_a_failing_sync(tmp_path: Path) -> None:
     strace.require()
     async with running(tmp_path) as daemon:
         await outlives(daemon, failing_sync(daemon.pid), lasting=True)
@@ -133,7 +133,7 @@ async def chat(client: Client, conversation: str, name: str) -> None:
                 await each.reply()
 
 
-async def test_sigterm_under_load(tmp_path: Path) -> None:
+async def test_sigterm_under_load_tells_everyone_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
     """Everyone is told, then closed with 1001; the exit code is 0, and what was acknowledged is kept."""
     users = [f"{role}-{n}" for n in range(3) for role in ("pat", "den")]
     async with AsyncExitStack() as stack:
@@ -161,7 +161,7 @@ async def test_sigterm_under_load(tmp_path: Path) -> None:
             assert copy.messages.items() >= client.copies[conversation].messages.items()
 
 
-async def test_a_second_sigterm_cuts_short(tmp_path: Path) -> None:
+async def test_sigterm_again_cuts_it_short(tmp_path: Path) -> None:
     settings = "[server]\ngrace = 60\n[timeouts]\nclose = 60\n"
     async with (
         running(tmp_path, settings=settings) as daemon,

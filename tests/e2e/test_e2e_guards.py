@@ -167,7 +167,7 @@ async def serving(folder: Path, *, begin: int = 4) -> AsyncIterator[Daemon]:
     assert not failures, failures[0]
 
 
-async def test_plain_http_and_a_reset(tmp_path: Path) -> None:
+async def test_connections_of_plain_http_or_reset_leave_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon:
         for request in (
             b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -195,7 +195,7 @@ AFTER_CLOSE = (
 )
 
 
-async def test_what_comes_after_our_close(tmp_path: Path) -> None:
+async def test_frames_behind_our_close_are_not_served(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon:
 
         async def goes_on(after: bytes, wait: bool) -> None:
@@ -212,7 +212,7 @@ async def test_what_comes_after_our_close(tmp_path: Path) -> None:
                 nursery.start_soon(goes_on, after, wait)
 
 
-async def test_over_the_limit_and_then_silent(tmp_path: Path) -> None:
+async def test_peer_over_the_limit_and_then_silent_is_freed(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon:
         before = await left(daemon)
         async with peer(daemon) as eve:
@@ -223,7 +223,7 @@ async def test_over_the_limit_and_then_silent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"x"])
-async def test_a_flood_of_tiny_fragments(tmp_path: Path, payload: bytes) -> None:
+async def test_flood_of_tiny_fragments_ends_its_connection(tmp_path: Path, payload: bytes) -> None:
     async with serving(tmp_path) as daemon, peer(daemon) as eve:
         await eve.hello()
         before = daemon.resident
@@ -246,7 +246,7 @@ BAD_HANDSHAKES = (
 )
 
 
-async def test_bad_handshakes(tmp_path: Path) -> None:
+async def test_handshakes_that_are_bad_are_refused(tmp_path: Path) -> None:
     async with serving(tmp_path, begin=1) as daemon:
 
         async def refused(handshake: bytes, status: bytes) -> None:
@@ -260,7 +260,7 @@ async def test_bad_handshakes(tmp_path: Path) -> None:
                 nursery.start_soon(refused, handshake, status)
 
 
-async def test_half_a_handshake_and_silence(tmp_path: Path) -> None:
+async def test_handshake_left_half_done_ends_in_time(tmp_path: Path) -> None:
     async with serving(tmp_path, begin=1) as daemon, AsyncExitStack() as stack:
         before = await left(daemon)
         for part in (b"", UPGRADE[:1], UPGRADE[:40], UPGRADE[:-1]):
@@ -306,7 +306,7 @@ BROKEN_RULES = (
 )
 
 
-async def test_broken_rules_and_their_codes(tmp_path: Path) -> None:
+async def test_rules_broken_have_their_codes(tmp_path: Path) -> None:
     async with serving(tmp_path, begin=2) as daemon:
 
         async def breaks(message: bytes, code: int) -> None:
@@ -367,7 +367,7 @@ async def shower(daemon: Daemon, rng: random.Random) -> None:
             nursery.start_soon(work)
 
 
-async def test_random_bytes(tmp_path: Path) -> None:
+async def test_random_bytes_leave_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)

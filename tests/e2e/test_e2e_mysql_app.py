@@ -60,7 +60,7 @@ async def clinic(folder: Path) -> AsyncIterator[Clinic]:
             yield Clinic(app, ada, bo, direct, made["conversation"])
 
 
-async def test_a_title(tmp_path: Path) -> None:
+async def test_title_of_the_app_reaches_clients(tmp_path: Path) -> None:
     async with clinic(tmp_path) as c:
         before = c.ada.copies[c.group].rev
         c.writes("UPDATE Conversation SET title = %s WHERE id = %s", "Checkup 🦷", c.group)
@@ -75,7 +75,7 @@ async def test_a_title(tmp_path: Path) -> None:
         assert event["rev"] == before + 3
 
 
-async def test_a_message(tmp_path: Path) -> None:
+async def test_message_changed_by_the_app_reaches_clients(tmp_path: Path) -> None:
     async with clinic(tmp_path) as c:
         before = c.ada.copies[c.direct].messages[1]
         c.writes("UPDATE Message SET content = %s, editedAt = NOW(3) WHERE id = %s", "Otherwise", before["id"])
@@ -91,7 +91,7 @@ async def test_a_message(tmp_path: Path) -> None:
         assert [(m["seq"], m["body"], m["rev"]) for m in event["messages"]] == [(1, "", event["rev"])]
 
 
-async def test_a_role_in_a_group(tmp_path: Path) -> None:
+async def test_role_in_a_group_set_by_the_app_reaches_clients(tmp_path: Path) -> None:
     async with clinic(tmp_path) as c:
         c.writes(
             "UPDATE ConversationParticipant SET role = 'owner' WHERE conversationId = %s AND userId = 'ada'", c.group
@@ -103,7 +103,7 @@ async def test_a_role_in_a_group(tmp_path: Path) -> None:
         assert (await c.ada.ask("conversation.update", conversation=c.group, title="Mine"))["info"]["title"] == "Mine"
 
 
-async def test_a_user(tmp_path: Path) -> None:
+async def test_user_changed_by_the_app_reaches_clients(tmp_path: Path) -> None:
     async with clinic(tmp_path) as c:
 
         async def tells(column: str, value: str, **shown: str) -> None:
@@ -154,7 +154,7 @@ async def test_deleted_user_of_cascading_keys_leaves_tombstones(tmp_path: Path) 
         assert [(m["seq"], m["body"]) for m in page["messages"]] == [(1, f"hello {c.group}"), (2, ""), (3, "next")]
 
 
-async def test_files(tmp_path: Path) -> None:
+async def test_files_of_the_app_are_shown_with_their_messages(tmp_path: Path) -> None:
     """Of an app that has a table for them: with the message, after it, and to who comes back."""
     with prisma_app.app(*prisma_app.PLAIN, *prisma_app.FILES) as app:
         app.now = time.time_ns() // 1_000_000

@@ -97,7 +97,7 @@ class Person:
             await self.moved.wait()
 
 
-async def test_one_of_two_is_killed(tmp_path: Path) -> None:
+async def test_daemon_killed_leaves_the_other_serving(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)
@@ -177,7 +177,7 @@ async def agree(
         assert summary["membership"]["unread"] == unread[person.user]
 
 
-async def test_each_shows_what_the_other_wrote(tmp_path: Path) -> None:
+async def test_daemons_show_what_the_other_wrote(tmp_path: Path) -> None:
     """To the same user, too, who is at both."""
     server = mariadb.server()
     url = server.url(server.database())

@@ -70,7 +70,7 @@ def app(kind: Kind) -> Iterator[App]:
         yield found
 
 
-def test_the_schema_with_the_fragment_is_that_of_the_database(kind: Kind, app: App) -> None:
+def test_schema_with_the_fragment_is_that_of_the_database(kind: Kind, app: App) -> None:
     assert drift(prisma.parsed(kind.schema), app.cursor) == [], "the comparison is right"
     before = adoption_of(app, **kind.known).examine()
     adoption_of(app, **kind.known).apply(new_epoch=lambda: "e", widen=True)
@@ -83,7 +83,7 @@ def test_the_schema_with_the_fragment_is_that_of_the_database(kind: Kind, app: A
     assert drift(prisma.parsed(shown(schema)), app.cursor) == []
 
 
-def test_a_difference_is_noticed() -> None:
+def test_drift_of_every_kind_is_noticed() -> None:
     """Each that a migration would make something of."""
     prisma.node()
     with prisma_app.with_people() as app:

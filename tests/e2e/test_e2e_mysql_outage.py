@@ -67,7 +67,7 @@ async def is_unready(daemon: Daemon) -> bool:
     return status == 503
 
 
-async def test_the_server_is_killed_ten_times(tmp_path: Path) -> None:
+async def test_server_killed_ten_times_costs_no_message(tmp_path: Path) -> None:
     # It has to keep what it has told, so unlike that of the other tests it syncs.
     server = mariadb.start("--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=1")
     try:
@@ -156,7 +156,7 @@ def app_url(root: Any, server: mariadb.Server, database: str) -> str:
     return f"mysql://app:one@{address.host}:{address.port}/{database}"
 
 
-async def test_a_password_that_changes_and_comes_back(tmp_path: Path) -> None:
+async def test_password_that_changes_is_told_until_it_comes_back(tmp_path: Path) -> None:
     """What an operator may do while the daemon runs: it says so at /readyz, and goes on by itself."""
     server = mariadb.start()
     try:
@@ -184,7 +184,7 @@ async def test_a_password_that_changes_and_comes_back(tmp_path: Path) -> None:
         mariadb.stop(server)
 
 
-async def test_a_server_that_becomes_read_only(tmp_path: Path) -> None:
+async def test_server_that_becomes_read_only_is_read_and_written_when_it_is_over(tmp_path: Path) -> None:
     """As a replica does after a failover: reads go on, and writes when it is over."""
     server = mariadb.start()
     try:

@@ -100,7 +100,7 @@ async def event(client: Client, matches: Callable[[Frame], Any]) -> Frame:
     return found[0]
 
 
-async def test_what_the_app_does_reaches_those_who_are_connected(tmp_path: Path) -> None:
+async def test_app_changes_reach_those_who_are_connected(tmp_path: Path) -> None:
     async with clinic(tmp_path) as c:
         made = await c.app(
             "conversation", "create", data={"participants": {"create": [{"userId": "ada"}, {"userId": "bo"}]}}
@@ -132,7 +132,7 @@ async def test_what_the_app_does_reaches_those_who_are_connected(tmp_path: Path)
         assert (await c.bo.refused("conversation.get", conversation=conversation))["code"] == "not_found"
 
 
-async def test_send_read_and_mark_from_both_sides(tmp_path: Path) -> None:
+async def test_app_and_chatd_send_read_and_mark_by_turns(tmp_path: Path) -> None:
     async with clinic(tmp_path) as c:
         conversation = await c.ada.open("bo")
         for n in range(3):
@@ -172,7 +172,7 @@ async def test_send_read_and_mark_from_both_sides(tmp_path: Path) -> None:
         await c.agree(conversation)
 
 
-async def test_both_write_at_once(tmp_path: Path) -> None:
+async def test_app_and_chatd_write_at_once_and_each_message_has_a_number(tmp_path: Path) -> None:
     """Messages of both sides under way together: each has a number, and nobody is held up."""
     async with clinic(tmp_path) as c:
         conversation = await c.ada.open("bo")

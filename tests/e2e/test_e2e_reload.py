@@ -69,7 +69,7 @@ def serial_in(file: Path) -> int:
     return certificate_serial(ssl.PEM_cert_to_DER_cert(file.read_text()))
 
 
-async def test_settings_are_applied_or_named(tmp_path: Path) -> None:
+async def test_reload_applies_settings_or_names_them(tmp_path: Path) -> None:
     async with running(tmp_path, settings="") as daemon, connected(daemon, "pat-1") as pat:
         assert await status(daemon, f"Origin: {SITE}") == 403
         said = await reload(
@@ -90,7 +90,7 @@ async def test_settings_are_applied_or_named(tmp_path: Path) -> None:
         await pat.ask("ping")
 
 
-async def test_flags_hold_on(tmp_path: Path) -> None:
+async def test_reload_leaves_flags_alone(tmp_path: Path) -> None:
     async with running(tmp_path, settings="") as daemon:
         said = await reload(daemon, '[server]\nport = 1\ndata = "elsewhere"\n')
         assert (said["event"], said["applied"], said["need_restart"]) == ("settings reloaded", [], [])
@@ -108,7 +108,7 @@ async def test_flags_hold_on(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_wrong_settings_change_nothing(tmp_path: Path, settings: str, words: list[str]) -> None:
+async def test_reload_of_wrong_settings_changes_nothing(tmp_path: Path, settings: str, words: list[str]) -> None:
     async with running(tmp_path, settings="") as daemon, connected(daemon, "pat-1") as pat:
         said = await reload(daemon, settings)
         assert (said["level"], said["event"]) == ("error", "settings not reloaded, all is as before")
@@ -120,7 +120,7 @@ async def test_wrong_settings_change_nothing(tmp_path: Path, settings: str, word
         assert (await reload(daemon))["event"] == "settings reloaded"
 
 
-async def test_new_connections_get_the_new_certificate_and_old_ones_live_on(tmp_path: Path) -> None:
+async def test_reload_gives_new_connections_the_new_certificate(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     settings = f'[tls]\ncertificate = "{certificate}"\nkey = "{key}"\n'
     async with running(tmp_path, settings=settings, tls=trusting(certificate)) as daemon:
@@ -154,7 +154,7 @@ async def logged(daemon: Daemon, event: str) -> dict[str, Any]:
     return lines(daemon, event)[-1]
 
 
-async def test_what_proxies_say_counts_for_origins_and_logs(tmp_path: Path) -> None:
+async def test_proxies_words_count_for_origins_and_logs(tmp_path: Path) -> None:
     settings = '[server]\nallowed_hosts = ["chat.clinic.example"]\n'
     own = ("Origin: https://chat.clinic.example", "X-Forwarded-Proto: https", "X-Forwarded-For: 203.0.113.9")
     async with running(tmp_path, settings=settings, development=False) as daemon:
@@ -174,7 +174,7 @@ async def test_what_proxies_say_counts_for_origins_and_logs(tmp_path: Path) -> N
         assert await status(daemon, host="chat.clinic.example") == 101, "no browser's page"
 
 
-async def test_a_terminal_that_was_closed_ends_it(tmp_path: Path) -> None:
+async def test_terminal_that_was_closed_ends_the_daemon(tmp_path: Path) -> None:
     """Then nobody is there to send SIGHUP on purpose, and a daemon left behind would keep the port."""
     ours, theirs = os.openpty()
     async with running(tmp_path, stdin=theirs) as daemon:

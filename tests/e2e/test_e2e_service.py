@@ -56,7 +56,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     manager.close()
 
 
-async def test_it_says_when_it_is_ready_reloads_and_stops(tmp_path: Path, manager: Manager) -> None:
+async def test_service_manager_is_told_of_readiness_reload_and_stop(tmp_path: Path, manager: Manager) -> None:
     async with running(tmp_path, settings="", env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as daemon:
         serving = f"serving http://127.0.0.1:{daemon.port}"
         assert await manager.next() == {"READY": "1", "STATUS": serving}
@@ -74,7 +74,7 @@ async def test_it_says_when_it_is_ready_reloads_and_stops(tmp_path: Path, manage
         assert (await manager.next())["STOPPING"] == "1"
 
 
-async def test_a_watchdog_hears_it_while_the_loop_turns(tmp_path: Path, manager: Manager) -> None:
+async def test_watchdog_hears_the_daemon_while_the_loop_turns(tmp_path: Path, manager: Manager) -> None:
     watched = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
     async with (
         running(tmp_path, env=watched, program=launcher("--hung")) as daemon,
@@ -95,7 +95,7 @@ SHORT = "[server]\ngrace = 0.5\n[timeouts]\ncommit = 0.5\n"
 
 
 @pytest.mark.parametrize(("signals", "bound"), [(1, 15.0), (2, 10.0)])
-async def test_a_store_that_hangs_does_not_keep_it_from_ending(tmp_path: Path, signals: int, bound: float) -> None:
+async def test_store_that_hangs_keeps_no_daemon_from_ending(tmp_path: Path, signals: int, bound: float) -> None:
     settings = SHORT if signals == 1 else "[server]\ngrace = 60\n"
     async with (
         running(tmp_path, settings=settings, program=launcher("--stuck")) as daemon,
@@ -133,7 +133,7 @@ def unit() -> configparser.ConfigParser:
     return parsed
 
 
-def test_the_unit_file_means_what_the_daemon_does() -> None:
+def test_unit_file_means_what_the_daemon_does() -> None:
     service = unit()["Service"]
     assert service["Type"] == "notify"
     assert service["ExecReload"].endswith("-HUP $MAINPID")
@@ -150,13 +150,13 @@ def test_the_unit_file_means_what_the_daemon_does() -> None:
     assert service["SystemCallFilter"] == "@system-service"
 
 
-def test_it_ends_by_itself_before_the_manager_kills_it() -> None:
+def test_daemon_ends_by_itself_before_the_manager_kills_it() -> None:
     config = Config()
     longest = config.server.grace + config.timeouts.commit + LAST_RESORT
     assert longest < int(unit()["Service"]["TimeoutStopSec"])
 
 
-def test_systemd_takes_the_unit_file(tmp_path: Path) -> None:
+def test_unit_file_is_taken_by_systemd(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         assert unit().sections() == ["Unit", "Service", "Install"]

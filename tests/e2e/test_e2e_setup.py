@@ -55,13 +55,13 @@ def test_init_makes_what_a_daemon_needs(tmp_path: Path) -> None:
     assert f"  chatd serve --config '{clinic}/chatd.toml'" in said.splitlines()
 
 
-def test_secrets_differ(tmp_path: Path) -> None:
+def test_init_twice_makes_two_secrets(tmp_path: Path) -> None:
     init(tmp_path, "a")
     init(tmp_path, "b")
     assert (tmp_path / "a/data/secret").read_text() != (tmp_path / "b/data/secret").read_text()
 
 
-def test_a_second_run_changes_nothing_and_says_so(tmp_path: Path) -> None:
+def test_init_again_changes_nothing_and_says_so(tmp_path: Path) -> None:
     init(tmp_path)
     before = everything(tmp_path)
     said = init(tmp_path)
@@ -74,7 +74,7 @@ def test_a_second_run_changes_nothing_and_says_so(tmp_path: Path) -> None:
     assert "hush" not in said
 
 
-def test_a_run_that_was_cut_short_is_completed(tmp_path: Path) -> None:
+def test_init_that_was_cut_short_is_completed(tmp_path: Path) -> None:
     init(tmp_path)
     (tmp_path / "data" / "secret").unlink()
     settings = (tmp_path / "chatd.toml").read_bytes()
@@ -84,7 +84,7 @@ def test_a_run_that_was_cut_short_is_completed(tmp_path: Path) -> None:
     assert (tmp_path / "chatd.toml").read_bytes() == settings
 
 
-def test_what_flags_say_is_written(tmp_path: Path) -> None:
+def test_init_writes_what_flags_say(tmp_path: Path) -> None:
     (tmp_path / "c.pem").touch()
     flags = ("--port", "4000", "--host", "0.0.0.0", "--public-url", "https://Chat.Example.org/", "--data", "kept")
     init(tmp_path, "clinic", *flags, "--certificate", "c.pem", "--key", "/etc/k.pem")
@@ -101,7 +101,7 @@ def test_what_flags_say_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "kept" / "secret").exists()
 
 
-def test_a_secret_of_the_environment_needs_no_file(tmp_path: Path) -> None:
+def test_init_with_a_secret_of_the_environment_makes_no_file(tmp_path: Path) -> None:
     init(tmp_path, env={"CHATD_AUTH_SECRET": "hush" * 8})
     assert not (tmp_path / "data" / "secret").exists()
     assert b"hush" not in (tmp_path / "chatd.toml").read_bytes()
@@ -116,26 +116,26 @@ def test_a_secret_of_the_environment_needs_no_file(tmp_path: Path) -> None:
         (("file/below",), ["file/below", "cannot be made"]),
     ],
 )
-def test_init_that_cannot_be(tmp_path: Path, flags: tuple[str, ...], words: list[str]) -> None:
+def test_init_that_cannot_be_says_why(tmp_path: Path, flags: tuple[str, ...], words: list[str]) -> None:
     (tmp_path / "file").touch()
     line = refused(run("init", *flags, cwd=tmp_path))
     assert all(word in line for word in words), line
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_wrong_environment_shows_before_anything_is_made(tmp_path: Path) -> None:
+def test_init_in_a_wrong_environment_makes_nothing(tmp_path: Path) -> None:
     line = refused(run("init", "clinic", cwd=tmp_path, env={"DATABASE_URL": "postgresql://h/db"}))
     assert "DATABASE_URL" in line
     assert os.listdir(tmp_path) == []
 
 
-def test_a_wrong_file_that_is_there_is_left(tmp_path: Path) -> None:
+def test_init_leaves_a_wrong_file_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "chatd.toml").write_text("[server]\nport = 1e9\n")
     assert f"{tmp_path}/chatd.toml: [server] port" in refused(run("init", cwd=tmp_path))
     assert os.listdir(tmp_path) == ["chatd.toml"]
 
 
-def test_the_commands_it_names_work(tmp_path: Path) -> None:
+def test_init_names_commands_that_work(tmp_path: Path) -> None:
     """From another folder, as they are printed."""
     said = init(tmp_path, "clinic", "--port", "0")
     elsewhere = tmp_path / "elsewhere"
@@ -154,7 +154,7 @@ def test_the_commands_it_names_work(tmp_path: Path) -> None:
     assert os.listdir(elsewhere) == []
 
 
-async def test_serving_from_anywhere(tmp_path: Path) -> None:
+async def test_serve_from_anywhere_uses_the_settings_folder(tmp_path: Path) -> None:
     init(tmp_path, "clinic", "--port", "0")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -186,7 +186,7 @@ def levels(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {line[9:].partition(":")[0]: line[:9].strip() for line in result.stdout.splitlines()}
 
 
-def test_check_of_a_new_folder(tmp_path: Path) -> None:
+def test_check_of_a_new_folder_is_content(tmp_path: Path) -> None:
     init(tmp_path, "--port", "0")
     before = everything(tmp_path)
     result = run("check", cwd=tmp_path)
@@ -199,7 +199,7 @@ def test_check_of_a_new_folder(tmp_path: Path) -> None:
     assert everything(tmp_path) == before
 
 
-def test_check_of_nothing(tmp_path: Path) -> None:
+def test_check_of_an_empty_folder_is_content_and_makes_nothing(tmp_path: Path) -> None:
     assert run("check", "--port", "0", cwd=tmp_path).returncode == 0, "serve would make all that"
     assert os.listdir(tmp_path) == []
 
@@ -217,12 +217,12 @@ def test_check_finds_what_is_wrong(tmp_path: Path) -> None:
     assert f"chmod 700 {tmp_path}/data" in found["data folder"]["text"]
 
 
-def test_check_without_settings(tmp_path: Path) -> None:
+def test_check_with_settings_that_cannot_be_read_names_them(tmp_path: Path) -> None:
     assert "other.toml" in refused(run("check", "--config", "other.toml", cwd=tmp_path))
     assert "CHATD_SERVER_PORT" in refused(run("check", "--json", cwd=tmp_path, env={"CHATD_SERVER_PROT": "1"}))
 
 
-async def test_check_beside_the_running_daemon(tmp_path: Path) -> None:
+async def test_check_beside_the_running_daemon_is_content(tmp_path: Path) -> None:
     init(tmp_path)
     async with running(tmp_path, development=False) as daemon:
         result = await trio.to_thread.run_sync(lambda: run("check", "--port", str(daemon.port), cwd=tmp_path))
@@ -257,6 +257,6 @@ def test_config_that_cannot_be_loaded(tmp_path: Path) -> None:
     assert "hush" not in line
 
 
-def test_config_example(tmp_path: Path) -> None:
+def test_config_example_is_the_one_in_the_documents(tmp_path: Path) -> None:
     example = run("config", "--example", cwd=tmp_path).stdout
     assert example == (Path(__file__).parents[2] / "chatd.toml.example").read_text()

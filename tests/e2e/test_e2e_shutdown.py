@@ -44,7 +44,7 @@ async def _asked(daemon: Daemon, method: str, target: str, body: bytes | None = 
         return await ask(daemon.dial, method, target, body, {**BO, **headers})
 
 
-async def test_who_polls_by_new_connections_is_told_and_the_daemon_ends_at_once(tmp_path: Path) -> None:
+async def test_polls_by_new_connections_are_told_and_the_daemon_ends_at_once(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon:
         polled = await _polling(daemon)
         last = max((await polled.poll(0)).events)
@@ -62,7 +62,7 @@ async def test_readiness_says_while_it_stops_that_it_does(tmp_path: Path) -> Non
         assert "shutting down" in told.body.decode()
 
 
-async def test_a_request_while_it_stops_is_unavailable(tmp_path: Path) -> None:
+async def test_request_while_the_daemon_stops_is_unavailable(tmp_path: Path) -> None:
     async with stopping(tmp_path) as daemon:
         told = await _asked(daemon, "POST", "/v1/requests", b'{"type":"ping","id":1}')
         assert (told.status, told.json["code"], told.json["temporary"]) == (503, "unavailable", True)
@@ -71,13 +71,13 @@ async def test_a_request_while_it_stops_is_unavailable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "target"), [("POST", "/v1/session"), ("GET", POLL)], ids=["polling", "Engine.IO by polling"]
 )
-async def test_a_session_while_it_stops_is_refused(tmp_path: Path, method: str, target: str) -> None:
+async def test_session_while_the_daemon_stops_is_refused(tmp_path: Path, method: str, target: str) -> None:
     async with stopping(tmp_path) as daemon:
         assert (await _asked(daemon, method, target)).status == 503
 
 
 @pytest.mark.parametrize("target", ["/ws", "/socket.io/?EIO=4&transport=websocket"])
-async def test_a_handshake_while_it_stops_is_refused(tmp_path: Path, target: str) -> None:
+async def test_handshake_while_the_daemon_stops_is_refused(tmp_path: Path, target: str) -> None:
     async with stopping(tmp_path) as daemon:
         key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
         told = await _asked(daemon, "GET", target, None, Connection="Upgrade", Upgrade="websocket", **key)

@@ -53,7 +53,7 @@ async def fresh_copy(daemon: Daemon, user: str, conversation: str) -> Copy:
     return copy
 
 
-async def test_who_stops_reading_is_cut_alone_and_misses_nothing(tmp_path: Path) -> None:
+async def test_reader_that_stops_is_cut_alone_and_misses_nothing(tmp_path: Path) -> None:
     async with (
         running(tmp_path, settings=SETTINGS) as daemon,
         connected(daemon, "den-1", buffer=4096) as stalled,
@@ -87,7 +87,7 @@ async def test_who_stops_reading_is_cut_alone_and_misses_nothing(tmp_path: Path)
             assert not back.closed.is_set()
 
 
-async def test_who_reads_slowly_is_fed_and_not_cut(tmp_path: Path) -> None:
+async def test_reader_that_is_slow_is_fed_and_not_cut(tmp_path: Path) -> None:
     """The catch-up takes several times as long as a reader may go without any progress, and much goes on meanwhile."""
     async with running(tmp_path, settings=SETTINGS) as daemon, connected(daemon, "pat-1") as pat:
         async with connected(daemon, "den-1") as den:
@@ -113,7 +113,7 @@ async def test_who_reads_slowly_is_fed_and_not_cut(tmp_path: Path) -> None:
         assert "cut" not in daemon.log
 
 
-async def test_twenty_opens_at_once_make_one_conversation(tmp_path: Path) -> None:
+async def test_opens_of_twenty_at_once_make_one_conversation(tmp_path: Path) -> None:
     async with running(tmp_path) as daemon, AsyncExitStack() as stack:
         clients = [
             (await stack.enter_async_context(connected(daemon, user)), other)
@@ -132,7 +132,7 @@ async def test_twenty_opens_at_once_make_one_conversation(tmp_path: Path) -> Non
             assert summary["conversation"] == conversation
 
 
-async def test_coming_back_again_and_again_under_fire(tmp_path: Path) -> None:
+async def test_client_coming_back_again_and_again_misses_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)

@@ -36,7 +36,7 @@ def unsynced(trace: Path, wal: Path, texts: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("synced", [True, False], ids=["as it is", "with synchronous=OFF"])
-async def test_the_wal_is_synced_before_the_ack(tmp_path: Path, synced: bool) -> None:
+async def test_wal_is_synced_before_the_ack(tmp_path: Path, synced: bool) -> None:
     strace.require()
     trace = tmp_path / "trace"
     texts = [f"probe-{number:04}-probe" for number in range(20)]

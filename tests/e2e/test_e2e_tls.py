@@ -84,7 +84,7 @@ async def freed(daemon: Daemon, before: dict[str, int]) -> None:
     assert now == before
 
 
-async def test_a_conversation_and_plain_requests(tmp_path: Path) -> None:
+async def test_tls_carries_a_conversation_and_plain_requests(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon:
         async with connected(daemon, "den-1") as den, connected(daemon, "pat-1") as pat:
             conversation = await pat.open("den-1")
@@ -98,7 +98,7 @@ async def test_a_conversation_and_plain_requests(tmp_path: Path) -> None:
         assert daemon.log.count('"event":"connected"') == 4
 
 
-async def test_it_ends_as_without_tls(tmp_path: Path) -> None:
+async def test_sigterm_over_tls_ends_as_without(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     settings = SETTINGS.format(certificate, key)
     async with (
@@ -110,7 +110,7 @@ async def test_it_ends_as_without_tls(tmp_path: Path) -> None:
         assert [event["type"] for event in pat.events("going_away")] == ["going_away"]
 
 
-async def test_plain_http_to_the_port_is_told_so(tmp_path: Path) -> None:
+async def test_tls_port_tells_plain_http_so(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon, await trio.open_tcp_stream(daemon.host, daemon.port) as stream:
         await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with trio.fail_after(FREED):
@@ -119,7 +119,7 @@ async def test_plain_http_to_the_port_is_told_so(tmp_path: Path) -> None:
         assert b"https://" in answer
 
 
-async def test_half_handshakes_leave_nothing(tmp_path: Path) -> None:
+async def test_tls_handshakes_left_half_done_leave_nothing(tmp_path: Path) -> None:
     async with serving(tmp_path) as daemon, AsyncExitStack() as stack:
         await settled(daemon)
         before = await left(daemon)
@@ -129,7 +129,7 @@ async def test_half_handshakes_leave_nothing(tmp_path: Path) -> None:
         await freed(daemon, before)  # while the peers keep their ends open
 
 
-async def test_random_bytes_instead_of_tls(tmp_path: Path) -> None:
+async def test_tls_port_survives_random_bytes(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHATD_TEST_SEED") or random.randrange(2**32))
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)
@@ -161,7 +161,7 @@ async def test_random_bytes_instead_of_tls(tmp_path: Path) -> None:
             await freed(daemon, before)
 
 
-async def test_who_stops_reading_is_cut_alone(tmp_path: Path) -> None:
+async def test_tls_reader_that_stops_is_cut_alone(tmp_path: Path) -> None:
     async with (
         serving(tmp_path) as daemon,
         connected(daemon, "den-1", buffer=4096) as stalled,
@@ -186,7 +186,7 @@ async def test_who_stops_reading_is_cut_alone(tmp_path: Path) -> None:
         assert not other.closed.is_set()
 
 
-async def test_a_burst_of_many_times_the_bound_cuts_no_healthy_reader(tmp_path: Path) -> None:
+async def test_tls_burst_of_many_times_the_bound_cuts_no_healthy_reader(tmp_path: Path) -> None:
     """What one turn of the event loop publishes is more than the bound, but no more than the kernel's buffers take."""
     async with serving(tmp_path) as daemon, AsyncExitStack() as stack:
         den = await stack.enter_async_context(connected(daemon, "den-1"))
@@ -215,7 +215,7 @@ async def test_a_burst_of_many_times_the_bound_cuts_no_healthy_reader(tmp_path: 
 
 
 @pytest.mark.parametrize("missing", ["certificate", "key"])
-def test_files_that_cannot_be_used(tmp_path: Path, missing: str) -> None:
+def test_tls_files_that_cannot_be_used_are_named(tmp_path: Path, missing: str) -> None:
     certificate, key = make_certificate(tmp_path)
     (tmp_path / "chatd.toml").write_text(SETTINGS.format(certificate, key))
     wrong = certificate if missing == "certificate" else key
@@ -226,7 +226,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, missing: str) -> None:
     assert not (tmp_path / "data").exists()
 
 
-async def test_a_client_that_does_not_trust_the_certificate_says_so(tmp_path: Path) -> None:
+async def test_client_that_does_not_trust_the_certificate_says_so(tmp_path: Path) -> None:
     """And comes back: the certificate may be renewed."""
     async with serving(tmp_path) as daemon, connect(f"https://localhost:{daemon.port}", user="pat-1") as client:
         async for event in client.events():

@@ -11,7 +11,7 @@ from support.stores import KINDS, Desk, Kind, Replica, by_user
 # -- batches --
 
 
-def test_an_empty_batch(store: Store) -> None:
+def test_batch_that_is_empty_has_no_outcomes(store: Store) -> None:
     assert store.commit([]) == []
 
 
@@ -23,7 +23,7 @@ def test_outcomes_come_in_order_one_for_each_change(desk: Desk) -> None:
     assert [type(outcome) for outcome in outcomes] == [Changed, Refused, Changed, UserSaved]
 
 
-def test_a_change_sees_those_before_it_in_its_batch(desk: Desk, store: Store) -> None:
+def test_change_sees_those_before_it_in_its_batch(desk: Desk, store: Store) -> None:
     opening = OpenDirect("c", "ada", "ben", 3)
     outcomes = desk.do(
         desk.put("ada"),
@@ -44,7 +44,7 @@ def test_a_change_sees_those_before_it_in_its_batch(desk: Desk, store: Store) ->
     assert [m.body for m in page.messages] == ["hi", "Ben left the conversation.", "still there?"]
 
 
-def test_a_refusal_has_no_effect_and_leaves_the_others_alone(desk: Desk, store: Store) -> None:
+def test_refusal_has_no_effect_and_leaves_the_others_alone(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     outcomes = desk.do(
         desk.send(c, "ada", "one"),
@@ -61,7 +61,7 @@ def test_a_refusal_has_no_effect_and_leaves_the_others_alone(desk: Desk, store: 
     assert [(m.seq, m.rev, m.body, m.reply_to) for m in page.messages] == [(1, 2, "one", None), (2, 3, "two", 1)]
 
 
-def test_an_outcome_is_what_the_store_then_holds(desk: Desk, store: Store) -> None:
+def test_outcome_is_what_the_store_then_holds(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     sent = desk.changed(desk.send(c, "ada", "Zähne  \u202e\n😀"))
     receipt = desk.changed(desk.receipt(c, "ben", delivered=1))
@@ -140,7 +140,7 @@ def test_each_conversation_counts_for_itself(desk: Desk) -> None:
 # -- idempotency --
 
 
-def test_a_repeat_is_the_message_that_is_there(desk: Desk, store: Store) -> None:
+def test_repeat_is_the_message_that_is_there(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     first, in_the_batch = desk.do(
         desk.send(c, "ada", "once", client_id="k"), desk.send(c, "ada", "twice", client_id="k")
@@ -158,7 +158,7 @@ def test_a_repeat_is_the_message_that_is_there(desk: Desk, store: Store) -> None
     assert room.conversation.last_seq == 2
 
 
-def test_a_client_id_in_another_conversation_is_a_conflict(desk: Desk) -> None:
+def test_client_id_in_another_conversation_is_a_conflict(desk: Desk) -> None:
     one, two = desk.chat("ada", "ben"), desk.chat("ada", "cleo")
     sent, conflict = desk.do(desk.send(one, "ada", client_id="k"), desk.send(two, "ada", client_id="k"))
     assert isinstance(sent, Changed)
@@ -168,13 +168,13 @@ def test_a_client_id_in_another_conversation_is_a_conflict(desk: Desk) -> None:
     desk.changed(desk.send(two, "ada"))
 
 
-def test_a_client_id_is_its_senders_own_and_compared_exactly(desk: Desk) -> None:
+def test_client_id_is_its_senders_own_and_compared_exactly(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     for user, client_id in (("ada", "k"), ("ben", "k"), ("ada", "K"), ("ada", "k "), ("ada", "ķ")):
         desk.changed(desk.send(c, user, client_id=client_id))
 
 
-def test_a_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
+def test_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.changed(desk.send(c, "ada", client_id="k"))
     desk.changed(desk.leave(c, "ada"))

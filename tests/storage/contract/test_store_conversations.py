@@ -79,7 +79,7 @@ def test_open_finds_it_from_either_side(desk: Desk) -> None:
         assert found.memberships == (settings(user, count),)
 
 
-def test_twenty_opens_in_one_batch_make_one_conversation(desk: Desk, store: Store) -> None:
+def test_opens_of_twenty_in_one_batch_make_one_conversation(desk: Desk, store: Store) -> None:
     desk.people("ada", "ben")
     pairs = itertools.islice(itertools.cycle([("ada", "ben"), ("ben", "ada")]), 20)
     first, *rest = desk.do(*(desk.open(*pair) for pair in pairs))
@@ -121,7 +121,7 @@ def test_direct_conversation_that_cannot_be_is_refused(desk: Desk, store: Store)
 # -- sending --
 
 
-def test_a_message_brings_the_other_back(desk: Desk, store: Store) -> None:
+def test_message_brings_the_other_back(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     desk.changed(desk.settings(c, "ben", muted=True, archived=True))
@@ -136,7 +136,7 @@ def test_a_message_brings_the_other_back(desk: Desk, store: Store) -> None:
     assert unread(store, c, "ben") == 2, "what they missed is unread"
 
 
-def test_a_message_from_another_brings_it_out_of_the_archive(desk: Desk, store: Store) -> None:
+def test_message_from_another_brings_it_out_of_the_archive(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.do(desk.settings(c, "ada", archived=True), desk.settings(c, "ben", archived=True))
     outcome = desk.changed(desk.send(c, "ada"))
@@ -147,7 +147,7 @@ def test_a_message_from_another_brings_it_out_of_the_archive(desk: Desk, store: 
     assert desk.changed(desk.send(c, "ada")).memberships == ()
 
 
-def test_a_reply_names_a_message_of_the_conversation(desk: Desk) -> None:
+def test_reply_names_a_message_of_the_conversation(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     for seq in (0, 2, -1):
@@ -158,7 +158,7 @@ def test_a_reply_names_a_message_of_the_conversation(desk: Desk) -> None:
 # -- leaving --
 
 
-def test_leaving_says_so(desk: Desk, store: Store) -> None:
+def test_leave_is_told_by_a_system_message(desk: Desk, store: Store) -> None:
     desk.do(desk.put("ben", name="Ben 🦷"))
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")

@@ -30,7 +30,7 @@ def history(store: Store, conversation: str, user: str = "ada") -> dict[int, Mes
 # -- edits --
 
 
-def test_an_edit(desk: Desk, store: Store) -> None:
+def test_edit_changes_the_text_and_leaves_counts_and_order(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     first, second = desk.say(c, "ada", "It hurts", "a lot")
     desk.say(c, "ben", "Where?")
@@ -46,7 +46,7 @@ def test_an_edit(desk: Desk, store: Store) -> None:
     assert unread(store, c, "ben") == 2
 
 
-def test_an_edit_to_the_same_text_changes_nothing(desk: Desk, store: Store) -> None:
+def test_edit_to_the_same_text_changes_nothing(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     (message,) = desk.say(c, "ada", "one")
     assert desk.unchanged(desk.edit(c, "ada", 1, "one")).messages == (message,)
@@ -63,7 +63,7 @@ def test_edit_by_another_is_forbidden(desk: Desk, store: Store) -> None:
     assert history(store, group)[1].body == "one"
 
 
-def test_edits_are_for_a_while(desk: Desk) -> None:
+def test_edit_too_late_is_refused(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     (message,) = desk.say(c, "ada", "one")
     assert desk.refused(desk.edit(c, "ada", 1, "two", since=message.sent_at + 1)).reason == "forbidden"
@@ -75,7 +75,7 @@ def test_edits_are_for_a_while(desk: Desk) -> None:
 # -- tombstones --
 
 
-def test_a_deletion(desk: Desk, store: Store) -> None:
+def test_delete_leaves_a_tombstone(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     change = desk.send(c, "ada", "two", client_id="k", reply_to=1)
@@ -93,7 +93,7 @@ def test_a_deletion(desk: Desk, store: Store) -> None:
     assert found[0].last_message == tombstone
 
 
-def test_a_second_deletion_changes_nothing(desk: Desk, store: Store) -> None:
+def test_delete_again_changes_nothing(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     (tombstone,) = desk.changed(desk.delete(c, "ada", 1)).messages
@@ -114,7 +114,7 @@ def test_delete_follows_the_relations_given(desk: Desk, store: Store) -> None:
     assert [m.deleted_at is None for m in history(store, group).values()] == [False, False, False, True]
 
 
-def test_the_limit_of_time_binds_the_sender(desk: Desk) -> None:
+def test_delete_limit_of_time_binds_the_sender(desk: Desk) -> None:
     group = desk.group("ada", "ben", "cleo")
     _, two, _ = desk.say(group, "ben", *"123")
     late = two.sent_at
@@ -140,7 +140,7 @@ def test_delete_lowers_unread_counts(desk: Desk, store: Store) -> None:
     assert desk.changed(desk.delete(group, "ada", 1)).memberships == (attrs.evolve(settings("dan", 0), muted=True),)
 
 
-def test_each_outcome_counts_as_of_its_own_change(desk: Desk) -> None:
+def test_outcome_counts_as_of_its_own_change(desk: Desk) -> None:
     """Though counted when the whole batch was written: what is deleted later was unread before."""
     group = desk.group("ada", "ben", "cleo")
     other = desk.group("ada", "ben")
@@ -170,7 +170,7 @@ def test_each_outcome_counts_as_of_its_own_change(desk: Desk) -> None:
     ]
 
 
-def test_ones_own_text_was_not_unread_before_it_was_deleted(desk: Desk) -> None:
+def test_unread_never_counted_a_deleted_text_of_ones_own(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     outcomes = desk.do(
         desk.send(c, "ada"),
@@ -183,7 +183,7 @@ def test_ones_own_text_was_not_unread_before_it_was_deleted(desk: Desk) -> None:
     assert counts == [[], [], [("ada", 1)], [("ben", 0)], [("ada", 0)]]
 
 
-def test_a_reply_to_a_tombstone(desk: Desk) -> None:
+def test_reply_to_a_tombstone_is_kept(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     desk.changed(desk.delete(c, "ada", 1))
@@ -214,7 +214,7 @@ def test_reactions_come_in_order_and_go(desk: Desk, store: Store) -> None:
     assert history(store, group)[1].reactions == ()
 
 
-def test_a_reaction_that_is_so_already_changes_nothing(desk: Desk) -> None:
+def test_reaction_that_is_so_already_changes_nothing(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     (message,) = desk.say(c, "ada", "one")
     assert desk.unchanged(desk.react(c, "ben", 1, on=False)).messages == (message,)
@@ -224,7 +224,7 @@ def test_a_reaction_that_is_so_already_changes_nothing(desk: Desk) -> None:
     desk.changed(desk.react(c, "ada", 1))
 
 
-def test_so_many_different_emojis(desk: Desk, store: Store) -> None:
+def test_reactions_have_a_bound_of_different_emojis(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     desk.do(*(desk.react(c, "ben", 1, chr(0x1F600 + n)) for n in range(MAX_EMOJIS)))
@@ -249,7 +249,7 @@ def test_reactions_stay_where_a_text_is_edited_or_its_friend_leaves(desk: Desk, 
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_message_that_is_not_there(desk: Desk, store: Store, name: str) -> None:
+def test_message_that_is_not_there_cannot_be_changed(desk: Desk, store: Store, name: str) -> None:
     c = desk.chat("ada", "ben")
     other = desk.chat("ada", "cleo")
     desk.say(other, "ada", "1", "2")
@@ -271,7 +271,7 @@ def test_system_message_cannot_be_changed(desk: Desk, store: Store, name: str) -
 
 
 @pytest.mark.parametrize("name", ["edit", "react"])
-def test_a_tombstone_stays(desk: Desk, store: Store, name: str) -> None:
+def test_tombstone_stays_whatever_is_done_to_it(desk: Desk, store: Store, name: str) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     desk.changed(desk.delete(c, "ada", 1))
@@ -294,7 +294,7 @@ def test_message_is_changed_by_the_present_alone(desk: Desk, store: Store, name:
     assert history(store, c) == before
 
 
-def test_a_message_sent_and_changed_in_one_batch(desk: Desk, store: Store) -> None:
+def test_message_sent_and_changed_in_one_batch_is_changed(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     sent = desk.send(c, "ada", "one", client_id="k")
     outcomes = desk.do(
@@ -315,7 +315,7 @@ def test_a_message_sent_and_changed_in_one_batch(desk: Desk, store: Store) -> No
     assert [(v.body, v.rev) for v in store.versions(c, 1)] == [("one", 3), ("two", 5), ("three", 6)]
 
 
-def test_a_repeat_is_the_message_as_it_is_now(desk: Desk) -> None:
+def test_repeat_is_the_message_as_it_is_now(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.changed(desk.send(c, "ada", "one", client_id="k"))
     (edited,) = desk.changed(desk.edit(c, "ada", 1, "two")).messages
@@ -338,7 +338,7 @@ def test_batch_changing_many_messages_is_applied(desk: Desk, store: Store) -> No
     assert unread(store, group, "ben") == 1
 
 
-def test_the_texts_that_a_message_had(desk: Desk, store: Store) -> None:
+def test_versions_are_the_texts_that_a_message_had(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     other = desk.chat("ada", "cleo")
     desk.say(c, "ada", "one", "else")
@@ -408,7 +408,7 @@ def test_chunks_of_any_size_from_any_rev_lead_to_the_present(desk: Desk, store: 
             assert chunks <= max(1, -(-missing // limit)) + 1
 
 
-def test_a_chunk_is_complete_up_to_its_rev(desk: Desk, store: Store) -> None:
+def test_chunk_is_complete_up_to_its_rev(desk: Desk, store: Store) -> None:
     """Whatever the limit: nothing up to `through` is left out, nothing above is in, each object comes once."""
     group = busy_group(desk)
     whole = Replica.of(store, group, "ben")
@@ -423,7 +423,7 @@ def test_a_chunk_is_complete_up_to_its_rev(desk: Desk, store: Store) -> None:
             assert chunk.through == whole.rev or limit <= objects <= limit + 2, "cut between revs only"
 
 
-def test_a_message_that_was_changed_comes_once_as_it_is_now(desk: Desk, store: Store) -> None:
+def test_message_that_was_changed_comes_once_as_it_is_now(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2", "3")
     desk.do(desk.edit(c, "ada", 1, "eins"), desk.react(c, "ben", 1), desk.send(c, "ada", "4"))

@@ -37,7 +37,7 @@ def told(outcome: Changed) -> tuple[str, dict[str, Any] | None]:
 # -- making one --
 
 
-def test_a_new_group(desk: Desk, store: Store) -> None:
+def test_group_made_has_its_people_and_a_system_message(desk: Desk, store: Store) -> None:
     desk.people("ada", "ben", "cleo")
     change = desk.create("ada", "ben", "cleo", title="Implants")
     outcome = desk.changed(change)
@@ -66,7 +66,7 @@ def test_group_member_named_twice_enters_once(desk: Desk, store: Store) -> None:
     assert owners(store, group.room.id) == {"ada"}
 
 
-def test_a_group_of_one(desk: Desk, store: Store) -> None:
+def test_group_of_one_is_its_makers(desk: Desk, store: Store) -> None:
     desk.people("ada")
     group = desk.changed(desk.create("ada", limit=1)).room.id
     assert present(store, group) == owners(store, group) == {"ada"}
@@ -79,7 +79,7 @@ def test_groups_of_the_same_people_are_different(desk: Desk, store: Store) -> No
     assert {id for id, _, _ in store.memberships("ben")} == {one, two, direct}
 
 
-def test_a_group_has_room_for_so_many(desk: Desk, store: Store) -> None:
+def test_group_has_room_for_so_many(desk: Desk, store: Store) -> None:
     desk.people("ada", "ben", "cleo")
     refused = desk.refused(desk.create("ada", "ben", "cleo", limit=2))
     assert refused.reason == "bad_request"
@@ -97,7 +97,7 @@ def test_unknown_members_are_named(desk: Desk, store: Store) -> None:
     assert store.memberships("ada") == []
 
 
-def test_a_repeat_is_the_group_that_is_there(desk: Desk, store: Store) -> None:
+def test_repeat_is_the_group_that_is_there(desk: Desk, store: Store) -> None:
     desk.people("ada", "ben", "cleo")
     first, again = desk.do(
         desk.create("ada", "ben", client_id="k"), desk.create("ada", "cleo", title="Other", client_id="k")
@@ -125,7 +125,7 @@ def test_client_ids_of_groups_are_the_makers_own_and_no_messages(desk: Desk) -> 
     assert desk.unchanged(desk.create("ada", client_id="k")).room.id == group
 
 
-def test_a_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
+def test_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
     desk.people("ada", "ben")
     group = desk.changed(desk.create("ada", "ben", client_id="k")).room.id
     desk.changed(desk.leave(group, "ada"))
@@ -135,7 +135,7 @@ def test_a_repeat_by_one_who_left_is_none_of_their_business(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.durable], ids=lambda kind: kind.name, indirect=True)
-def test_a_group_is_there_after_closing_and_opening_again(kind: Kind, store: Store, desk: Desk, tmp_path: Path) -> None:
+def test_group_is_there_after_closing_and_opening_again(kind: Kind, store: Store, desk: Desk, tmp_path: Path) -> None:
     desk.people("ada", "ben", "cleo")
     group = desk.changed(desk.create("ada", "ben", title="Zähne 😀", client_id="k")).room.id
     desk.changed(desk.add(group, "ada", "cleo"))
@@ -157,7 +157,7 @@ def test_a_group_is_there_after_closing_and_opening_again(kind: Kind, store: Sto
 # -- titles --
 
 
-def test_another_title(desk: Desk, store: Store) -> None:
+def test_group_title_changed_is_told(desk: Desk, store: Store) -> None:
     desk.do(desk.put("ada", name="Ada Weiß"))
     group = desk.group("ada", "ben")
     outcome = desk.changed(desk.title(group, "ada", 'The "north" wing'))
@@ -173,7 +173,7 @@ def test_another_title(desk: Desk, store: Store) -> None:
     assert room.conversation == outcome.room
 
 
-def test_the_same_title_changes_nothing(desk: Desk) -> None:
+def test_group_title_set_again_changes_nothing(desk: Desk) -> None:
     group = desk.group("ada", "ben")
     assert desk.unchanged(desk.title(group, "ada", "Recall")).room.rev == 1
     assert desk.changed(desk.title(group, "ada", "recall")).rev == 2
@@ -182,7 +182,7 @@ def test_the_same_title_changes_nothing(desk: Desk) -> None:
 # -- coming in --
 
 
-def test_somebody_is_added(desk: Desk, store: Store) -> None:
+def test_group_member_added_is_told_and_reads_all(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     desk.do(desk.put("cleo", name="Cleo 🦷"))
     desk.say(group, "ben", "one", "two")
@@ -209,12 +209,12 @@ def test_group_member_present_is_not_added_again(desk: Desk) -> None:
         assert (outcome.room.rev, [p.user for p in outcome.participants]) == (1, [other])
 
 
-def test_an_unknown_user_is_not_added(desk: Desk) -> None:
+def test_group_add_of_an_unknown_user_is_refused(desk: Desk) -> None:
     group = desk.group("ada", "ben")
     assert desk.refused(desk.add(group, "ada", "nobody")) == Refused("not_found", "no such user", "user")
 
 
-def test_a_full_group_takes_nobody(desk: Desk, store: Store) -> None:
+def test_group_that_is_full_takes_nobody(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     desk.people("cleo")
     refused = desk.refused(desk.add(group, "ada", "cleo", limit=2))
@@ -242,7 +242,7 @@ def test_group_member_back_has_what_they_missed(desk: Desk, store: Store) -> Non
     assert replica == Replica.of(store, group, "ben")
 
 
-def test_an_owner_who_comes_back_is_a_member(desk: Desk, store: Store) -> None:
+def test_group_owner_back_is_a_member(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     desk.changed(desk.leave(group, "ada"))
     outcome = desk.changed(desk.add(group, "ben", "ada"))
@@ -250,7 +250,7 @@ def test_an_owner_who_comes_back_is_a_member(desk: Desk, store: Store) -> None:
     assert owners(store, group) == {"ben"}
 
 
-def test_a_message_brings_nobody_back(desk: Desk, store: Store) -> None:
+def test_group_message_brings_nobody_back(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben", "cleo")
     desk.changed(desk.leave(group, "ben"))
     outcome = desk.changed(desk.send(group, "ada"))
@@ -258,7 +258,7 @@ def test_a_message_brings_nobody_back(desk: Desk, store: Store) -> None:
     assert present(store, group) == {"ada", "cleo"}
 
 
-def test_a_message_brings_a_group_out_of_the_archives(desk: Desk) -> None:
+def test_group_message_brings_it_out_of_the_archives(desk: Desk) -> None:
     group = desk.group("ada", "ben", "cleo", "dan")
     desk.say(group, "ada", "1", "2")
     desk.say(group, "ben", "3")
@@ -272,7 +272,7 @@ def test_a_message_brings_a_group_out_of_the_archives(desk: Desk) -> None:
 # -- going --
 
 
-def test_somebody_is_removed(desk: Desk, store: Store) -> None:
+def test_group_member_removed_is_told(desk: Desk, store: Store) -> None:
     desk.do(desk.put("ben", name="Ben"))
     group = desk.group("ada", "ben", "cleo")
     desk.say(group, "ben", "one")
@@ -312,7 +312,7 @@ def test_group_member_gone_sees_and_does_nothing(desk: Desk, store: Store) -> No
     assert Replica.of(store, group, "ada") == before
 
 
-def test_a_second_removal_changes_nothing(desk: Desk) -> None:
+def test_group_removal_again_changes_nothing(desk: Desk) -> None:
     group = desk.group("ada", "ben")
     desk.people("cleo")
     desk.changed(desk.remove(group, "ada", "ben"))
@@ -329,7 +329,7 @@ def test_group_removal_of_oneself_is_leaving(desk: Desk, store: Store) -> None:
     assert owners(store, group) == {"ben"}
 
 
-def test_members_leave(desk: Desk, store: Store) -> None:
+def test_group_member_leaving_is_told(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben", "cleo")
     outcome = desk.changed(desk.leave(group, "ben"))
     assert told(outcome) == ("ben left the conversation.", {"event": "left", "by": "ben"})
@@ -338,7 +338,7 @@ def test_members_leave(desk: Desk, store: Store) -> None:
 
 
 @pytest.mark.parametrize("how", ["leave", "remove"])
-def test_the_member_longest_in_is_the_next_owner(desk: Desk, store: Store, how: str) -> None:
+def test_group_owner_next_is_the_member_longest_in(desk: Desk, store: Store, how: str) -> None:
     group = desk.group("ada", "ben", "cleo", "abe")
     desk.do(desk.leave(group, "abe"), desk.leave(group, "ben"), desk.add(group, "ada", "ben"))
     desk.do(desk.add(group, "ada", "abe"))  # cleo, then ben, then abe
@@ -353,13 +353,13 @@ def test_the_member_longest_in_is_the_next_owner(desk: Desk, store: Store, how: 
     assert owners(store, group) == {"ben"}
 
 
-def test_of_those_equally_long_in_the_first_by_id_is_owner(desk: Desk, store: Store) -> None:
+def test_group_owner_next_of_those_equally_long_in_is_the_first_by_id(desk: Desk, store: Store) -> None:
     group = desk.group("zoe", "cleo", "ben", "dan")
     desk.changed(desk.leave(group, "zoe"))
     assert owners(store, group) == {"ben"}
 
 
-def test_a_second_owner_stays_the_only_one() -> None:
+def test_group_owner_of_another_program_stays_the_only_one() -> None:
     """As where another program made one: no change makes two."""
     unit = Unit()
     unit.conversations["g"] = Conversation(
@@ -386,7 +386,7 @@ def test_a_second_owner_stays_the_only_one() -> None:
     assert unit.participants["g"]["ben"] == ben
 
 
-def test_the_last_to_leave(desk: Desk, store: Store) -> None:
+def test_group_left_by_the_last_is_empty(desk: Desk, store: Store) -> None:
     group = desk.group("ada", "ben")
     desk.changed(desk.leave(group, "ben"))
     outcome = desk.changed(desk.leave(group, "ada"))
@@ -395,7 +395,7 @@ def test_the_last_to_leave(desk: Desk, store: Store) -> None:
     assert store.memberships("ada") == []
 
 
-def test_an_owner_is_removed_while_there_is_no_other(desk: Desk, store: Store) -> None:
+def test_group_owner_is_succeeded_twice_in_one_batch(desk: Desk, store: Store) -> None:
     """All in one batch: each change sees those before it."""
     desk.people("ada", "ben", "cleo")
     made = desk.create("ada", "ben", "cleo")
@@ -427,7 +427,7 @@ CHANGES: dict[str, Callable[[Desk, str, str, frozenset[str]], Change]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_owners_change_a_group_and_whom_by_lets(desk: Desk, store: Store, name: str) -> None:
+def test_group_is_changed_by_owners_and_whom_by_lets(desk: Desk, store: Store, name: str) -> None:
     group = desk.group("ada", "ben", "cleo")
     desk.people("dan")
     before = Replica.of(store, group, "ada")
@@ -439,7 +439,7 @@ def test_owners_change_a_group_and_whom_by_lets(desk: Desk, store: Store, name: 
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_rights_come_before_what_would_change_nothing(desk: Desk, name: str) -> None:
+def test_group_rights_come_before_what_would_change_nothing(desk: Desk, name: str) -> None:
     group = desk.group("ada", "ben", "cleo", "dan")
     desk.do(desk.title(group, "ada", "Other"), desk.remove(group, "ada", "cleo"))
     desk.unchanged(CHANGES[name](desk, group, "ada", ANYBODY))
@@ -447,7 +447,7 @@ def test_rights_come_before_what_would_change_nothing(desk: Desk, name: str) -> 
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_direct_conversation_is_no_group(desk: Desk, name: str) -> None:
+def test_direct_conversation_is_no_group(desk: Desk, name: str) -> None:
     chat = desk.chat("ada", "ben")
     desk.people("cleo", "dan")
     assert desk.refused(CHANGES[name](desk, chat, "ada", ANYBODY)).reason == "bad_request"
@@ -457,7 +457,7 @@ def test_a_direct_conversation_is_no_group(desk: Desk, name: str) -> None:
 # -- large ones --
 
 
-def test_a_large_group(desk: Desk, store: Store) -> None:
+def test_group_of_five_hundred_is_whole(desk: Desk, store: Store) -> None:
     people = [f"u{n:03}" for n in range(500)]
     desk.do(*(desk.put(user) for user in people))
     group = desk.changed(desk.create("u000", *people)).room.id
@@ -475,7 +475,7 @@ def test_a_large_group(desk: Desk, store: Store) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 50])
-def test_a_page_of_large_groups_is_short(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+def test_list_of_large_groups_is_short(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr("storage.bounds.MAX_LISTED", 10)
     assert MAX_LISTED == 5000
     sizes = [2, 11, 3, 3, 6, 1, 12]

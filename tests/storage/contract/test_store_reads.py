@@ -52,7 +52,7 @@ def test_history_of_an_empty_conversation(desk: Desk, store: Store) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 50])
-def test_the_list_has_the_pinned_first_then_by_activity(desk: Desk, store: Store, limit: int) -> None:
+def test_list_has_the_pinned_first_then_by_activity(desk: Desk, store: Store, limit: int) -> None:
     a, b, c, d, e, f, g = (desk.chat("ada", f"u{n}") for n in range(7))
     desk.say(b, "u1", "newest but two")
     desk.say(d, "ada", "newest but one")
@@ -67,13 +67,13 @@ def test_the_list_has_the_pinned_first_then_by_activity(desk: Desk, store: Store
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6])
-def test_the_list_of_conversations_of_the_same_moment(desk: Desk, store: Store, limit: int) -> None:
+def test_list_of_conversations_of_the_same_moment(desk: Desk, store: Store, limit: int) -> None:
     desk.people("ada", *(f"u{n}" for n in range(6)))
     desk.do(*(OpenDirect(f"c{n}", "ada", f"u{n}", 7) for n in (3, 1, 5, 0, 2, 4)))
     assert listed(store, "ada", limit=limit) == ["c5", "c4", "c3", "c2", "c1", "c0"]
 
 
-def test_the_list_at_the_beginning_of_time(store: Store) -> None:
+def test_list_at_the_beginning_of_time(store: Store) -> None:
     desk = Desk(store)
     old = desk.chat("ada", "ben")
     new = desk.chat("ada", "cleo")
@@ -81,7 +81,7 @@ def test_the_list_at_the_beginning_of_time(store: Store) -> None:
     assert listed(store, "ada") == listed(store, "ada", limit=1) == [new, old]
 
 
-def test_a_summary_has_all_that_a_list_shows(desk: Desk, store: Store) -> None:
+def test_summary_has_all_that_a_list_shows(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     found = store.summary(c, "ada")
     assert found is not None
@@ -105,7 +105,7 @@ def test_a_summary_has_all_that_a_list_shows(desk: Desk, store: Store) -> None:
     assert page.next is None
 
 
-def test_the_list_of_nobody(store: Store) -> None:
+def test_list_of_nobody_is_empty(store: Store) -> None:
     page = store.summaries("nobody", archived=False, after=None, limit=5)
     assert (page.summaries, page.users, page.next) == ((), {}, None)
 
@@ -156,7 +156,7 @@ def test_chunks_of_any_size_from_any_rev_lead_to_the_present(desk: Desk, store: 
             assert chunks <= max(1, -(-missing // limit)) + 1
 
 
-def test_a_chunk_is_cut_between_revs(desk: Desk, store: Store) -> None:
+def test_chunk_is_cut_between_revs(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1")
     desk.do(desk.leave(c, "ben"), desk.send(c, "ada", "3"))  # brings ben back: two objects of one rev
@@ -174,7 +174,7 @@ def test_a_chunk_is_cut_between_revs(desk: Desk, store: Store) -> None:
 
 
 @pytest.mark.parametrize("read", [0, 1, 10])
-def test_a_chunk_has_as_much_as_fits_and_no_hole(desk: Desk, store: Store, read: int) -> None:
+def test_chunk_has_as_much_as_fits_and_no_hole(desk: Desk, store: Store, read: int) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *(str(n) for n in range(1, 11)))
     desk.do(desk.receipt(c, "ben", read=read))
@@ -221,7 +221,7 @@ def test_shared_is_all_that_a_rev_stands_for(desk: Desk, store: Store) -> None:
 # -- standings --
 
 
-def test_standings(desk: Desk, store: Store) -> None:
+def test_standings_say_the_rev_and_whether_to_begin_anew(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     other = desk.chat("ben", "cleo")
     gone = desk.chat("ada", "cleo")

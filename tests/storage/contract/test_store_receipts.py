@@ -36,7 +36,7 @@ def test_watermarks_only_move_forward(desk: Desk, store: Store) -> None:
     assert marks() == (5, third, 5, desk.now)
 
 
-def test_read_implies_delivered(desk: Desk) -> None:
+def test_receipt_of_read_implies_delivered(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *"12")
     outcome = desk.changed(desk.receipt(c, "ben", delivered=1, read=2))
@@ -48,7 +48,7 @@ def test_read_implies_delivered(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("delivered", "read", "named"), [(3, None, "delivered"), (None, 3, "read"), (3, 2, "delivered")]
 )
-def test_a_mark_above_the_newest_message_is_refused(
+def test_mark_above_the_newest_message_is_refused(
     desk: Desk, delivered: int | None, read: int | None, named: str
 ) -> None:
     c = desk.chat("ada", "ben")
@@ -59,7 +59,7 @@ def test_a_mark_above_the_newest_message_is_refused(
     desk.changed(desk.receipt(c, "ben", read=2))
 
 
-def test_a_receipt_has_the_membership_where_read_moved(desk: Desk) -> None:
+def test_receipt_has_the_membership_where_read_moved(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *"123")
     assert desk.changed(desk.receipt(c, "ben", delivered=3)).memberships == ()
@@ -89,7 +89,7 @@ def test_sending_moves_nobodys_watermark(desk: Desk, store: Store) -> None:
     assert [(p.delivered_seq, p.read_seq) for p in room.participants] == [(0, 0), (0, 0)]
 
 
-def test_a_message_is_sent_then_delivered_then_read(desk: Desk, store: Store) -> None:
+def test_message_is_sent_then_delivered_then_read(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     (message,) = desk.say(c, "ada", "one")
 
@@ -138,7 +138,7 @@ def test_settings_are_ones_own(desk: Desk, store: Store) -> None:
     assert found[0].membership == settings("ada", 0)
 
 
-def test_unread_are_the_others_texts_that_came_after_what_was_read(desk: Desk, store: Store) -> None:
+def test_unread_counts_others_texts_behind_the_read_mark(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     assert unread(store, c, "ada") == 0
     desk.say(c, "ada", *"123")
@@ -154,7 +154,7 @@ def test_unread_are_the_others_texts_that_came_after_what_was_read(desk: Desk, s
     assert unread(store, c, "ben") == 0
 
 
-def test_a_membership_counts_up_to_its_own_change(desk: Desk) -> None:
+def test_membership_counts_up_to_its_own_change(desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     outcomes = desk.do(
         desk.send(c, "ada"),

@@ -14,7 +14,7 @@ from support.stores import Desk
 # -- who sees what --
 
 
-def test_newest_first_over_all_conversations_or_one(store: Store, desk: Desk) -> None:
+def test_search_finds_newest_first_over_all_conversations_or_one(store: Store, desk: Desk) -> None:
     one, two, three = desk.chat("ada", "ben"), desk.chat("ada", "cleo"), desk.chat("ben", "cleo")
     for n, c in enumerate((one, two, one, three, two)):
         desk.say(c, "cleo" if c == three else "ada", f"tooth {n}")
@@ -73,7 +73,7 @@ def test_search_finds_the_present_text_alone(store: Store, desk: Desk) -> None:
         assert "gone" not in bodies(store, "ben", "gone")
 
 
-def test_a_hit_is_the_message_as_it_is_now(store: Store, desk: Desk) -> None:
+def test_hit_is_the_message_as_it_is_now(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "tooth")
     for _ in everywhere(store):
@@ -96,7 +96,7 @@ def test_system_messages_are_found_too(store: Store, desk: Desk) -> None:
 # -- pages --
 
 
-def test_pages_are_complete_while_messages_come_and_the_index_moves(store: Store, desk: Desk) -> None:
+def test_search_pages_are_complete_while_messages_come_and_the_index_moves(store: Store, desk: Desk) -> None:
     chats = [desk.chat("ada", f"u{n}") for n in range(3)]
     sent = [f"tooth {n}" for n in range(60)]
     for n, text in enumerate(sent):
@@ -110,7 +110,7 @@ def test_pages_are_complete_while_messages_come_and_the_index_moves(store: Store
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 14])
-def test_the_last_page_says_so(store: Store, desk: Desk, count: int) -> None:
+def test_search_page_that_is_the_last_says_so(store: Store, desk: Desk, count: int) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", *["tooth"] * count)
     for _ in everywhere(store):
@@ -126,7 +126,7 @@ def test_the_last_page_says_so(store: Store, desk: Desk, count: int) -> None:
 
 
 @pytest.mark.parametrize("before", [-5, 0, 1, 2**53])
-def test_a_forged_place_finds_nothing_wrong(store: Store, desk: Desk, before: int) -> None:
+def test_search_from_a_forged_place_finds_nothing_wrong(store: Store, desk: Desk, before: int) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "tooth")
     for _ in everywhere(store):
@@ -153,7 +153,7 @@ def test_search_call_is_bounded_and_says_where_to_go_on(store: Store, desk: Desk
             assert len(bodies(store, "ada", "noise")) == len(bodies(store, "ada", "oi")) == 30
 
 
-def test_short_queries_reach_far_back(store: Store, desk: Desk) -> None:
+def test_search_of_a_short_query_reaches_far_back(store: Store, desk: Desk) -> None:
     one, two = desk.chat("ada", "ben"), desk.chat("cleo", "ben")
     desk.say(one, "ada", "Zq")
     for _ in range(3):

@@ -108,7 +108,7 @@ def test_fold_of_what_is_folded_is_the_same(text: str) -> None:
     assert fold(unicodedata.normalize("NFD", text)) == fold(unicodedata.normalize("NFC", text))
 
 
-def test_a_query_of_many_words(store: Store, desk: Desk) -> None:
+def test_query_of_many_words(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     letters = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
     desk.say(c, "ada", letters, letters.replace("q", ""), "abcdefghijklmnopqrstuvwxyz" * 7)
@@ -117,7 +117,7 @@ def test_a_query_of_many_words(store: Store, desk: Desk) -> None:
         assert bodies(store, "ada", "abcdefghijklmnopqrstuvwxyz" * 7) == ["abcdefghijklmnopqrstuvwxyz" * 7]
 
 
-def test_a_query_means_nothing_but_itself(store: Store, desk: Desk) -> None:
+def test_query_means_nothing_but_itself(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     texts = ["tooth ache", "a b", "other", *(f"so: {query}!" for query in TRAPS)]
     desk.say(c, "ada", *texts)
@@ -157,11 +157,11 @@ def shown(text: str) -> str:
         ("n" * 300, "n" * 200, "[" + "n" * 200 + "]…"),
     ],
 )
-def test_snippets(body: str, query: str, expected: str) -> None:
+def test_snippet_shows_and_marks_the_first_hit(body: str, query: str, expected: str) -> None:
     assert shown(snippet(body, words_of(query))) == expected
 
 
-def test_a_snippet_of_a_long_text_is_around_the_first_hit() -> None:
+def test_snippet_of_a_long_text_is_around_the_first_hit() -> None:
     found = shown(snippet("x" * 500 + " Needle in the hay, needle " + "y" * 500, ("needle",)))
     assert (
         found
@@ -200,7 +200,7 @@ def test_snippet_finds_what_lies_across_two_pieces(before: int) -> None:
 @hypothesis.given(
     body=st.text("aBß\u0308é ﬁ歯\n❤\ufe0f\u200dx", max_size=300), query=st.text("abßé ﬁfi歯❤x", min_size=1, max_size=6)
 )
-def test_a_snippet_is_part_of_the_text_and_marks_the_words(body: str, query: str) -> None:
+def test_snippet_is_part_of_the_text_and_marks_the_words(body: str, query: str) -> None:
     words = words_of(query)
     found = snippet(body, words)
     plain = found.replace(MARK, "").replace(UNMARK, "")

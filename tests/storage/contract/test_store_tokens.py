@@ -47,7 +47,7 @@ def add(store: Store, jti: str, user: str = "ada", *, at: int = 1000, expires: i
     )
 
 
-def test_a_token_is_known_once_added(store: Store) -> None:
+def test_token_is_known_once_added(store: Store) -> None:
     add(store, "t1")
     assert store.credentials("ada", "t1") == Credentials(
         ADA, IssuedToken(jti="t1", user="ada", issued_at=1000, expires_at=FAR), None
@@ -55,7 +55,7 @@ def test_a_token_is_known_once_added(store: Store) -> None:
     assert store.credentials("ada", "t2") == Credentials(ADA, None, None)
 
 
-def test_the_credentials_of_nobody(store: Store) -> None:
+def test_credentials_of_nobody_are_none(store: Store) -> None:
     add(store, "t1")
     assert store.credentials("cleo", "t1") == Credentials(None, None, None)
 
@@ -65,12 +65,12 @@ def test_credentials_say_whose_token_it_is(store: Store) -> None:
     assert store.credentials("ada", "t1").token == IssuedToken(jti="t1", user="ben", issued_at=1000, expires_at=FAR)
 
 
-def test_a_token_for_nobody(store: Store) -> None:
+def test_token_for_nobody_is_refused(store: Store) -> None:
     assert do(store, AddToken("t1", "cleo", 1, 2)) == Refused("not_found", "no such user", "user")
     assert store.tokens(user=None, after=None, limit=9) == []
 
 
-def test_an_id_is_taken_once(store: Store) -> None:
+def test_token_id_is_taken_once(store: Store) -> None:
     add(store, "t1")
     taken = do(store, AddToken("t1", "ben", 5, 6))
     assert isinstance(taken, Refused)
@@ -88,7 +88,7 @@ def test_token_revoked_leaves_the_others(store: Store) -> None:
     assert store.credentials("ada", "t2").token == IssuedToken(jti="t2", user="ada", issued_at=1000, expires_at=FAR)
 
 
-def test_an_unknown_one_cannot_be_revoked(store: Store) -> None:
+def test_token_unknown_cannot_be_revoked(store: Store) -> None:
     assert do(store, RevokeToken("t1", 1)) == Refused("not_found", "no such token", "token")
     assert do(store, RevokeTokens("cleo", 1)) == Refused("not_found", "no such user", "user")
 
@@ -116,7 +116,7 @@ def test_token_added_after_revocation_of_all_counts(store: Store) -> None:
     assert [t.revoked_at for t in store.tokens(user="ada", after=None, limit=9)] == [1000, None]
 
 
-def test_a_cut_off_only_moves_on(store: Store) -> None:
+def test_cut_off_only_moves_on(store: Store) -> None:
     do(store, RevokeTokens("ada", 2000))
     do(store, RevokeTokens("ada", 1000))
     assert store.credentials("ada", "t").cut_off == 2000
@@ -144,7 +144,7 @@ def test_token_expired_long_ago_is_forgotten(store: Store) -> None:
     assert [t.jti for t in store.tokens(user="ada", after=None, limit=9)] == ["newer", "t1", "t2"]
 
 
-def test_a_user_is_shut_out_and_let_in(store: Store) -> None:
+def test_user_is_shut_out_and_let_in(store: Store) -> None:
     out = User(id="ada", name="Ada", role="patient", disabled_at=70)
     assert do(store, SetDisabled("ada", True, 70)) == UserSaved(out, changed=True)
     assert do(store, SetDisabled("ada", True, 80)) == UserSaved(out, changed=False)
@@ -163,7 +163,7 @@ def test_users_come_by_id_in_pages_the_disabled_too(store: Store) -> None:
     assert store.all_users(after="ben", limit=9) == []
 
 
-def test_another_lineage(store: Store) -> None:
+def test_lineage_begun_gives_another_epoch(store: Store) -> None:
     assert do(store, BeginLineage("e2")) == LineageBegun("e2")
     assert store.epoch == "e2"
 

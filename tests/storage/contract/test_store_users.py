@@ -18,7 +18,7 @@ from support.stores import Desk, by_hand, disable, id_in
 STAFF = ("dentist", "staff", "admin")
 
 
-def test_a_user_is_made_then_changed_by_what_is_given(desk: Desk, store: Store) -> None:
+def test_user_is_made_then_changed_by_what_is_given(desk: Desk, store: Store) -> None:
     assert desk.do(desk.put("ada")) == [UserSaved(User(id="ada", name="ada", role="patient"), changed=False)]
     assert desk.do(desk.put("ada", name="Ada")) == [UserSaved(User(id="ada", name="Ada", role="patient"), changed=True)]
     assert desk.do(desk.put("ada", role="staff")) == [UserSaved(User(id="ada", name="Ada", role="staff"), changed=True)]
@@ -29,7 +29,7 @@ def test_a_user_is_made_then_changed_by_what_is_given(desk: Desk, store: Store) 
     assert store.user("ada") == User(id="ada", name="Ada", role="staff")
 
 
-def test_a_user_was_last_seen(desk: Desk, store: Store) -> None:
+def test_user_seen_keeps_when(desk: Desk, store: Store) -> None:
     made, seen = desk.do(desk.put("ada"), desk.see("ada"))
     assert isinstance(made, UserSaved)
     assert seen == UserSaved(User(id="ada", name="ada", role="patient", last_seen_at=2), changed=False)
@@ -38,7 +38,7 @@ def test_a_user_was_last_seen(desk: Desk, store: Store) -> None:
     assert desk.refused(desk.see("nobody")).reason == "not_found"
 
 
-def test_users(desk: Desk, store: Store) -> None:
+def test_users_are_found_by_their_ids(desk: Desk, store: Store) -> None:
     desk.people("ada", "ben")
     assert store.user("nobody") is None
     assert store.users([]) == {}
@@ -107,7 +107,7 @@ def test_users_are_listed_by_name_then_id(store: Store) -> None:
         ("nobody", []),
     ],
 )
-def test_a_query_is_a_part_of_the_name_in_any_case(store: Store, query: str, users: list[str]) -> None:
+def test_query_is_a_part_of_the_name_in_any_case(store: Store, query: str, users: list[str]) -> None:
     assert found(store, query) == users
 
 
@@ -159,7 +159,7 @@ def test_users_page_by_page(store: Store, limit: int) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_the_disabled_are_not_listed(store: Store) -> None:
+def test_users_disabled_are_not_listed(store: Store) -> None:
     disable(store, "3")
     assert found(store, "ada") == ["2"]
     user = store.user("3")

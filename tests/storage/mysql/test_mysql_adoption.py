@@ -217,7 +217,7 @@ def test_without_messages(app: App) -> None:
 # -- who takes part --
 
 
-def test_the_newest_of_two_conversations_of_a_pair_is_the_one(app: App) -> None:
+def test_newest_of_two_conversations_of_a_pair_is_the_one(app: App) -> None:
     """By its newest message; the others go on, too."""
     for id in "a", "d", "b":
         app.conversation(id, "ada", "bo")
@@ -337,7 +337,7 @@ def test_rows_of_nobody() -> None:
 # -- the app goes on --
 
 
-def test_the_apps_statements_still_work(app: App) -> None:
+def test_apps_statements_still_work(app: App) -> None:
     """As a Prisma client made before sends them."""
     app.conversation("c1", "ada", "bo")
     app.say("c1", "ada", "one")
@@ -364,7 +364,7 @@ def test_adoption_new_rows_of_the_app_share_unique_keys(app: App) -> None:
     app.say("c1", "ada", "one", "two", "two")
 
 
-def test_a_batch_after_adoption(app: App) -> None:
+def test_batch_after_adoption(app: App) -> None:
     fill(app)
     adopt(app)
     with served(app) as store:

@@ -69,7 +69,7 @@ def test_small_batches_end_the_same(app: App, monkeypatch: pytest.MonkeyPatch) -
         assert len(told) > 29 // batch
 
 
-def test_the_app_writes_meanwhile(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_writes_meanwhile(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes behind the last number waits for the daemon; nothing is numbered twice, nothing is lost."""
     monkeypatch.setattr(backfill, "MESSAGES_PER_BATCH", 2)
     app.conversation("c1", "ada", "bo")
@@ -221,7 +221,7 @@ def test_killed_before_any_statement_to_the_tables(app: App, monkeypatch: pytest
         assert history(store, "c1", "bo") == ["one"]
 
 
-def test_a_second_time_changes_nothing(app: App) -> None:
+def test_second_time_changes_nothing(app: App) -> None:
     """What the app has written since is a daemon's, which may be at it just now."""
     fill(app)
     adopt(app)

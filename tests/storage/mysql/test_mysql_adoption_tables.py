@@ -39,7 +39,7 @@ def app() -> Iterator[App]:
 # -- migration.sql and schema.prisma --
 
 
-def test_the_printed_statements_do_the_same(app: App) -> None:
+def test_printed_statements_do_the_same(app: App) -> None:
     """Run by somebody else, in a session without our settings; the rows are left to `--apply`."""
     fill(app)
     migration = adoption_of(app).examine().migration()
@@ -68,7 +68,7 @@ def test_migration_and_fragment_can_be_had_afterwards(app: App) -> None:
     assert after.fragment() == before.fragment()
 
 
-def test_the_fragment_has_all_that_is_added(app: App) -> None:
+def test_fragment_has_all_that_is_added(app: App) -> None:
     found = adoption_of(app).examine()
     fragment = found.fragment()
     parts = fragment.split("// To the model of the table ")
@@ -89,7 +89,7 @@ def test_the_fragment_has_all_that_is_added(app: App) -> None:
     assert '  role String @default("member") @db.VarChar(16) @ignore\n' in fragment
 
 
-def test_the_fragment_in_other_names() -> None:
+def test_fragment_in_other_names() -> None:
     with prisma_app.app(*prisma_app.renamed()) as app:
         fragment = adoption_of(app, names=RENAMED).examine().fragment()
         assert (
@@ -101,7 +101,7 @@ def test_the_fragment_in_other_names() -> None:
         assert "@@unique([chat, seq]," in adoption_of(app, names=RENAMED).examine().fragment(schema)
 
 
-def test_an_app_without_conversations_gets_their_tables() -> None:
+def test_app_without_conversations_gets_their_tables() -> None:
     with prisma_app.app(
         USER.replace("`role` ENUM('PATIENT', 'DENTIST', 'ADMIN') NOT NULL DEFAULT 'PATIENT',", "")
     ) as app:
@@ -298,7 +298,7 @@ def test_roles_that_are_text() -> None:
 
 
 @pytest.mark.parametrize("kind", ["VARCHAR(191)", "TINYTEXT", "TEXT CHARACTER SET utf8mb3"])
-def test_a_short_content_is_widened_where_that_is_allowed(kind: str) -> None:
+def test_short_content_is_widened_where_that_is_allowed(kind: str) -> None:
     with prisma_app.app(*changed("Message", "`content` TEXT", f"`content` {kind}")) as app:
         app.users("ada", "bo")
         app.conversation("c1", "ada", "bo")
@@ -322,7 +322,7 @@ def test_a_short_content_is_widened_where_that_is_allowed(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "more"), [("VARCHAR(191) NOT NULL DEFAULT ''", ""), ("VARCHAR(191) NOT NULL", "INDEX (`content`),")]
 )
-def test_a_short_content_that_cant_be_widened(kind: str, more: str) -> None:
+def test_short_content_that_cant_be_widened(kind: str, more: str) -> None:
     tables = message("`content` TEXT NOT NULL,", f"`content` {kind}, {more}")
     with prisma_app.app(*tables) as app, pytest.raises(StoreError, match="can't change a column that has a default or"):
         adoption_of(app).apply(new_epoch=lambda: "e", widen=True)
@@ -365,7 +365,7 @@ def test_adoption_text_beyond_an_apps_column_is_refused(app: App) -> None:
         assert (user.name, user.role) == ("N" * 191, "dentist")
 
 
-def test_a_user_who_may_not_alter(app: App) -> None:
+def test_user_who_may_not_alter(app: App) -> None:
     """Somebody who may can run what is printed."""
     user = f"w{app.database[-12:]}"
     app.run(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'x'")
@@ -377,7 +377,7 @@ def test_a_user_who_may_not_alter(app: App) -> None:
     app.run(f"DROP USER {user}@'127.0.0.1'")
 
 
-def test_a_table_that_others_use(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_that_others_use(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """It isn't waited for without end: the app would wait behind us."""
     monkeypatch.setattr(adoption, "TABLE_LOCK_TIMEOUT_S", 1)
     app.run("BEGIN")

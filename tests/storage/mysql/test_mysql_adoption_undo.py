@@ -23,7 +23,7 @@ def run(app: App, script: str) -> None:
         app.cursor.execute(statement)
 
 
-def test_a_migration_that_somebody_else_ran_is_known_for_the_fragment(app: App) -> None:
+def test_migration_that_somebody_else_ran_is_known_for_the_fragment(app: App) -> None:
     before = adoption_of(app).examine()
     run(app, before.migration())
     after = adoption_of(app).examine()

@@ -34,7 +34,7 @@ def bodies(store: MysqlStore) -> list[tuple[int, str, bool]]:
     return [(m.seq, m.body, m.deleted_at is not None) for m in page.messages]
 
 
-def test_a_message_marked_as_deleted_is_shown_without_its_text() -> None:
+def test_message_marked_as_deleted_is_shown_without_its_text() -> None:
     with app_with("Message", "`isDeleted` BOOLEAN NOT NULL DEFAULT false") as app:
         first, _ = app.say("c1", "ada", "secret", "two")
         app.run("UPDATE Message SET isDeleted = true WHERE id = %s", first)
@@ -65,7 +65,7 @@ def test_a_message_marked_as_deleted_is_shown_without_its_text() -> None:
         ("`suspended_at` DATETIME NULL", "suspended_at = NOW()", "suspended_at = NULL"),
     ],
 )
-def test_a_user_whom_the_app_shut_out_is_disabled(column: str, shut: str, open_: str) -> None:
+def test_user_whom_the_app_shut_out_is_disabled(column: str, shut: str, open_: str) -> None:
     with app_with("User", column) as app:
         adopt(app)
         with served(app) as store:
@@ -95,7 +95,7 @@ def test_a_user_whom_the_app_shut_out_is_disabled(column: str, shut: str, open_:
         ("`isActive` BOOLEAN NOT NULL DEFAULT true", "isActive = false"),
     ],
 )
-def test_a_participant_marked_as_gone_is_out_until_brought_back(column: str, out: str) -> None:
+def test_participant_marked_as_gone_is_out_until_brought_back(column: str, out: str) -> None:
     with app_with("ConversationParticipant", column) as app:
         app.conversation("c2", "ada", "eve")
         app.run(f"UPDATE ConversationParticipant SET {out} WHERE conversationId = 'c2' AND userId = 'eve'")

@@ -64,7 +64,7 @@ def test_messages_of_the_app_are_numbered_by_their_time(store: MysqlStore, desk:
     assert desk.say(c, "ada", "next")[0].seq == 5
 
 
-def test_an_answer_to_a_message_of_the_same_moment(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_answer_to_a_message_of_the_same_moment(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.message(c, "ada", "m-1", 1000)
     app.message(c, "ben", "m-2", 2000, replyToId="m-1")
@@ -72,7 +72,7 @@ def test_an_answer_to_a_message_of_the_same_moment(store: MysqlStore, desk: Desk
     assert [m.reply_to for m in history(store, c)] == [None, 1]
 
 
-def test_an_older_message_does_not_turn_back_the_clock(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_older_message_does_not_turn_back_the_clock(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     (sent,) = desk.say(c, "ada", "hi")
     desk.changed(desk.settings(c, "ben", archived=True))
@@ -119,7 +119,7 @@ def test_ingest_rows_still_locked_hold_nobody_up(store: MysqlStore, desk: Desk, 
     assert [(m.seq, m.id, m.body) for m in history(store, c)] == [(1, "m-2", "text of m-2"), (2, "m-1", "not done yet")]
 
 
-def test_a_text_that_the_app_changed(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_text_that_the_app_changed(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     one, two, _ = desk.say(c, "ada", "1", "2", "3")
     app.run("UPDATE Message SET content = 'another' WHERE id = %s", one.id)
@@ -137,7 +137,7 @@ def test_a_text_that_the_app_changed(store: MysqlStore, desk: Desk, app: App) ->
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_lower_count_means_read(store: MysqlStore, desk: Desk, app: App, count: int) -> None:
+def test_lower_count_means_read(store: MysqlStore, desk: Desk, app: App, count: int) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2", "3")
     app.change(c, "ben", f"unreadCount = {count}")
@@ -161,7 +161,7 @@ def test_ingest_message_after_the_read_mark_stays_unread(store: MysqlStore, desk
     assert app.unread(c) == {"ada": 0, "ben": 1}
 
 
-def test_a_daemons_clock_that_is_wrong_is_allowed_for(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_daemons_clock_that_is_wrong_is_allowed_for(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     hour = 3_600_000
     desk.now += hour
@@ -174,7 +174,7 @@ def test_a_daemons_clock_that_is_wrong_is_allowed_for(store: MysqlStore, desk: D
     assert seats(store, c)["ben"].read_seq == 2
 
 
-def test_a_count_of_zero_means_all_that_chatd_sent(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_count_of_zero_means_all_that_chatd_sent(store: MysqlStore, desk: Desk, app: App) -> None:
     """Whatever the clocks say: chatd would have counted up."""
     c = desk.chat("ada", "ben")
     desk.now = now() + 60_000
@@ -184,7 +184,7 @@ def test_a_count_of_zero_means_all_that_chatd_sent(store: MysqlStore, desk: Desk
     assert seats(store, c)["ben"].read_seq == 2
 
 
-def test_a_higher_count_is_overwritten(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_higher_count_is_overwritten(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1")
     before = rev(store, c)
@@ -194,7 +194,7 @@ def test_a_higher_count_is_overwritten(store: MysqlStore, desk: Desk, app: App) 
     assert rev(store, c) == before, "nobody has to hear of that"
 
 
-def test_a_status_of_read_means_read(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_status_of_read_means_read(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2")
     desk.say(c, "ben", "3")
@@ -206,7 +206,7 @@ def test_a_status_of_read_means_read(store: MysqlStore, desk: Desk, app: App) ->
     assert app.rows("SELECT status FROM Message ORDER BY seq") == [("READ",), ("READ",), ("SENT",)]
 
 
-def test_a_message_that_was_read_before_it_was_numbered(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_message_that_was_read_before_it_was_numbered(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.message(c, "ada", "m-1", status="READ")
     app.message(c, "ben", "m-2", status="DELIVERED")
@@ -217,7 +217,7 @@ def test_a_message_that_was_read_before_it_was_numbered(store: MysqlStore, desk:
     assert app.unread(c) == {"ada": 1, "ben": 0}
 
 
-def test_in_a_group_one_status_does_not_tell_who_has_read(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_status_in_a_group_does_not_tell_who_has_read(store: MysqlStore, desk: Desk, app: App) -> None:
     g = desk.group("ada", "ben", "cleo")
     desk.say(g, "ada", "1")
     app.run("UPDATE Message SET status = 'READ'")
@@ -228,7 +228,7 @@ def test_in_a_group_one_status_does_not_tell_who_has_read(store: MysqlStore, des
 # -- what is gone --
 
 
-def test_a_message_that_the_app_deleted_is_a_tombstone(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_message_that_the_app_deleted_is_a_tombstone(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     sent = desk.say(c, "ada", *"12345")
     desk.changed(desk.edit(c, "ada", 2, "two"))
@@ -288,7 +288,7 @@ def test_ingest_deletion_is_told_to_those_who_catch_up(store: MysqlStore, desk: 
     assert not store.standings("ben", {c: 5})[c].reset
 
 
-def test_a_conversation_that_is_gone_is_nothing(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_conversation_that_is_gone_is_nothing(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1")
     app.message(c, "ada", "m-1", 1000)

@@ -33,7 +33,7 @@ def desk(store: MysqlStore) -> Desk:
 # -- conversations and people --
 
 
-def test_a_new_conversation_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_new_conversation_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
     desk.people("ada", "ben")
     app.conversation("conv-1", "ada", "ben")
     app.message("conv-1", "ada", "m-1", 1000)
@@ -54,7 +54,7 @@ def test_a_new_conversation_of_two(store: MysqlStore, desk: Desk, app: App) -> N
     assert [m.seq for m in desk.say("conv-1", "ben", "hi")] == [2]
 
 
-def test_a_conversation_that_grows(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_conversation_that_grows(store: MysqlStore, desk: Desk, app: App) -> None:
     """An app may write without a transaction: what is seen of it in between is a conversation, too."""
     desk.people("ada", "ben", "cleo")
     app.conversation("conv-1")
@@ -74,7 +74,7 @@ def test_a_conversation_that_grows(store: MysqlStore, desk: Desk, app: App) -> N
     assert desk.changed(desk.open("ada", "ben")).created, "the pair is free again"
 
 
-def test_the_newest_conversation_of_two_is_the_one_that_is_found(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_newest_conversation_of_two_is_the_one_that_is_found(store: MysqlStore, desk: Desk, app: App) -> None:
     old = desk.chat("ada", "ben")
     app.conversation("conv-2", "ben", "ada")
     ingest(store)
@@ -118,7 +118,7 @@ def test_external_leave_is_ingested(store: MysqlStore, desk: Desk, app: App) -> 
     assert unread(store, g, "cleo") == 1
 
 
-def test_a_second_row_of_a_user_counts_when_the_first_has_left(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_second_row_of_a_user_counts_when_the_first_has_left(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "1", "2")
     desk.changed(desk.receipt(c, "ben", read=1))
@@ -139,7 +139,7 @@ def test_a_second_row_of_a_user_counts_when_the_first_has_left(store: MysqlStore
 
 
 @pytest.mark.parametrize("column", ["isMuted", "isPinned", "isArchived"])
-def test_a_flag_that_the_app_set_is_a_change(store: MysqlStore, desk: Desk, app: App, column: str) -> None:
+def test_flag_that_the_app_set_is_a_change(store: MysqlStore, desk: Desk, app: App, column: str) -> None:
     c = desk.chat("ada", "ben")
     before = rev(store, c)
     app.change(c, "ben", f"{column} = 1")
@@ -158,7 +158,7 @@ def test_a_flag_that_the_app_set_is_a_change(store: MysqlStore, desk: Desk, app:
 
 
 @pytest.mark.parametrize("title", ["Another", "recall", "Recall ", None, "", "複診 🦷"])
-def test_a_title_that_the_app_changed_is_a_change(store: MysqlStore, desk: Desk, app: App, title: str | None) -> None:
+def test_title_that_the_app_changed_is_a_change(store: MysqlStore, desk: Desk, app: App, title: str | None) -> None:
     g = desk.group("ada", "ben", "cleo")
     before = rev(store, g)
     assert retitled(store) == ()
@@ -175,7 +175,7 @@ def test_a_title_that_the_app_changed_is_a_change(store: MysqlStore, desk: Desk,
     assert rev(store, g) == before + 1, "once"
 
 
-def test_a_title_is_not_hidden_by_what_chatd_writes(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_title_is_not_hidden_by_what_chatd_writes(store: MysqlStore, desk: Desk, app: App) -> None:
     g = desk.group("ada", "ben", "cleo")
     app.run("UPDATE Conversation SET title = 'Another'")
     desk.say(g, "ada", "hi")
@@ -191,7 +191,7 @@ def test_a_title_is_not_hidden_by_what_chatd_writes(store: MysqlStore, desk: Des
     assert (retitled(store), rev(store, g)) == ((), before + 2), "taken in with the message"
 
 
-def test_a_title_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_title_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     app.run("UPDATE Conversation SET title = 'Root canal'")
     ingest(store, c)
@@ -200,7 +200,7 @@ def test_a_title_of_two(store: MysqlStore, desk: Desk, app: App) -> None:
     assert (found.id, found.kind, found.title, found.rev) == (c, "direct", "Root canal", 2)
 
 
-def test_a_title_of_the_apps_own_conversation_is_nothing_new(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_title_of_the_apps_own_conversation_is_nothing_new(store: MysqlStore, desk: Desk, app: App) -> None:
     desk.people("ada", "ben")
     app.conversation("conv-1", "ada", "ben")
     app.run("UPDATE Conversation SET title = 'Root canal'")

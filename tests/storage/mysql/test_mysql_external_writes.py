@@ -66,7 +66,7 @@ def test_scan_old_write_is_not_told_again(store: MysqlStore, desk: Desk, app: Ap
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-def test_a_full_page_is_read_on(
+def test_full_page_is_read_on(
     store: MysqlStore, desk: Desk, app: App, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
     monkeypatch.setattr(scan, "MAX_SCANNED", 2)
@@ -87,7 +87,7 @@ def test_a_full_page_is_read_on(
     assert (len(rooms), len(users)) == (5, 6)
 
 
-def test_another_one_is_not_what_was_asked_for() -> None:
+def test_conversation_spelled_otherwise_has_nothing_pending() -> None:
     """In an adopted database ids may be compared without regard to case."""
     server = mariadb.server()
     name = server.database()
@@ -162,7 +162,7 @@ def ingest_quietly(store: MysqlStore) -> None:
         pass
 
 
-def test_a_connection_lost_in_commit_does_no_harm(store: MysqlStore, desk: Desk, app: App) -> None:
+def test_connection_lost_in_commit_does_no_harm(store: MysqlStore, desk: Desk, app: App) -> None:
     c = desk.chat("ada", "ben")
     server = mariadb.server()
     address = server.url(store.database)

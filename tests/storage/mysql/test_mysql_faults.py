@@ -81,7 +81,7 @@ def kill_all(found: MysqlStore) -> int:
     return len(ids)
 
 
-def test_a_connection_that_was_lost_meanwhile_is_replaced(chat: MysqlStore) -> None:
+def test_connection_that_was_lost_meanwhile_is_replaced(chat: MysqlStore) -> None:
     desk = Desk(chat, first=10)
     for _ in range(READERS):
         assert chat.user("ada") is not None
@@ -94,7 +94,7 @@ def test_a_connection_that_was_lost_meanwhile_is_replaced(chat: MysqlStore) -> N
 
 
 @pytest.mark.parametrize("cut", ["before", "after", "at once"])
-def test_a_batch_whose_commit_was_lost_is_there_once(
+def test_batch_whose_commit_was_lost_is_there_once(
     url: str, chat: MysqlStore, open_store: Callable[..., MysqlStore], cut: Cut
 ) -> None:
     address = parse(url)
@@ -138,7 +138,7 @@ def test_commit_lost_without_a_message_is_unavailable_and_reads_go_on(
         cutter.close()
 
 
-def test_the_old_transaction_is_over_before_anything_else_is_written(
+def test_old_transaction_is_over_before_anything_else_is_written(
     url: str, chat: MysqlStore, open_store: Callable[..., MysqlStore]
 ) -> None:
     """The server still holds the connection that was given up, its locks and its transaction."""
@@ -168,7 +168,7 @@ def test_writer_whose_old_transaction_lives_writes_nothing(chat: MysqlStore) -> 
     assert [message.seq for message in desk.say("c1", "ada", "one")] == [1]
 
 
-def test_a_server_that_restarts() -> None:
+def test_server_that_restarts() -> None:
     server = mariadb.start("--innodb-flush-log-at-trx-commit=1")
     try:
         with contextlib.closing(MysqlStore(server.url(server.database()), new_epoch=lambda: "e")) as found:
@@ -200,7 +200,7 @@ def test_a_server_that_restarts() -> None:
         mariadb.stop(server)
 
 
-def test_after_a_failed_attempt_the_next_waits_a_little(chat: MysqlStore) -> None:
+def test_attempt_after_a_failed_one_waits_a_little(chat: MysqlStore) -> None:
     """So nobody waits for a server that doesn't answer, again and again."""
     clock = mock.Mock(return_value=0.0)
     pool = chat._pool
@@ -221,7 +221,7 @@ def test_after_a_failed_attempt_the_next_waits_a_little(chat: MysqlStore) -> Non
             assert connect.call_count == attempts, "the pause is short again"
 
 
-def test_a_database_that_was_replaced_is_not_written_to(chat: MysqlStore) -> None:
+def test_database_that_was_replaced_is_not_written_to(chat: MysqlStore) -> None:
     desk = Desk(chat, first=10)
     with mariadb.server().session(chat.database) as cursor:
         cursor.execute("UPDATE chatd_meta SET value = 'other' WHERE `key` = 'epoch'")
@@ -234,7 +234,7 @@ def test_a_database_that_was_replaced_is_not_written_to(chat: MysqlStore) -> Non
 # -- somebody else is in the way --
 
 
-def test_a_deadlock_is_tried_again(chat: MysqlStore) -> None:
+def test_deadlock_is_tried_again(chat: MysqlStore) -> None:
     desk = Desk(chat, first=10)
     with mariadb.server().session(chat.database) as app, mariadb.server().session() as observer:
         app.execute("CREATE TABLE heavy (id INT PRIMARY KEY)")
@@ -257,7 +257,7 @@ def test_a_deadlock_is_tried_again(chat: MysqlStore) -> None:
 
 
 @pytest.mark.parametrize("released", [True, False])
-def test_a_row_that_stays_locked(open_store: Callable[..., MysqlStore], released: bool) -> None:
+def test_row_that_stays_locked(open_store: Callable[..., MysqlStore], released: bool) -> None:
     with mock.patch.object(connection, "LOCK_TIMEOUT_S", 1), mock.patch.object(store, "RETRY_LIMIT_S", 1.5):
         found = open_store()
         desk = Desk(found)
@@ -307,7 +307,7 @@ def limited(url: str) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("chat")
-def test_a_server_that_becomes_read_only(limited: str, open_store: Callable[..., MysqlStore]) -> None:
+def test_server_that_becomes_read_only(limited: str, open_store: Callable[..., MysqlStore]) -> None:
     found = open_store(limited)
     desk = Desk(found, first=10)
     with mariadb.server().session() as cursor:
@@ -325,7 +325,7 @@ def test_a_server_that_becomes_read_only(limited: str, open_store: Callable[...,
 
 
 @pytest.mark.usefixtures("chat")
-def test_a_right_that_is_missing_is_said_at_the_start(limited: str, open_store: Callable[..., MysqlStore]) -> None:
+def test_right_that_is_missing_is_said_at_the_start(limited: str, open_store: Callable[..., MysqlStore]) -> None:
     with mariadb.server().session() as cursor:
         cursor.execute(f"REVOKE INSERT ON {parse(limited).database}.* FROM modest@'127.0.0.1'")
     with pytest.raises(StoreError, match="lacks a right on a table: GRANT"):
@@ -333,7 +333,7 @@ def test_a_right_that_is_missing_is_said_at_the_start(limited: str, open_store: 
 
 
 @pytest.mark.usefixtures("chat")
-def test_a_right_that_is_taken_away_later(limited: str, open_store: Callable[..., MysqlStore]) -> None:
+def test_right_that_is_taken_away_later(limited: str, open_store: Callable[..., MysqlStore]) -> None:
     found = open_store(limited)
     with mariadb.server().session() as cursor:
         cursor.execute(f"REVOKE UPDATE ON {parse(limited).database}.* FROM modest@'127.0.0.1'")
@@ -352,7 +352,7 @@ def test_a_right_that_is_taken_away_later(limited: str, open_store: Callable[...
         (lambda url: url + "?sslaccept=strict", "encrypted connection|certificate is not trusted"),
     ],
 )
-def test_why_it_does_not_open_is_said_in_one_line(
+def test_database_that_does_not_open_says_why_in_one_line(
     url: str, open_store: Callable[..., MysqlStore], change: Callable[[str], str], reason: str
 ) -> None:
     wrong = change(url)
@@ -366,7 +366,7 @@ def test_why_it_does_not_open_is_said_in_one_line(
     assert parse(url).password not in text
 
 
-def test_a_server_that_may_lose_what_it_acknowledged_is_warned_of(chat: MysqlStore) -> None:
+def test_server_that_may_lose_what_it_acknowledged_is_warned_of(chat: MysqlStore) -> None:
     with mariadb.server().session() as cursor:
         cursor.execute("SELECT @@innodb_flush_log_at_trx_commit")
         ((setting,),) = cursor.fetchall()
@@ -375,7 +375,7 @@ def test_a_server_that_may_lose_what_it_acknowledged_is_warned_of(chat: MysqlSto
     ]
 
 
-def test_a_certificate_that_is_not_trusted_is_told_from_a_server_that_is_away() -> None:
+def test_certificate_that_is_not_trusted_is_told_from_a_server_that_is_away() -> None:
     error: Any = pymysql.OperationalError(2003, "Can't connect")
     assert why(error) == "the database server cannot be reached"
     error.original_exception = ssl.SSLCertVerificationError(1, "self-signed")

@@ -71,7 +71,7 @@ def test_files_from_before_are_shown(app: App, store: MysqlStore) -> None:
     ]
 
 
-def test_a_message_of_files_alone(app: App, store: MysqlStore) -> None:
+def test_message_of_files_alone(app: App, store: MysqlStore) -> None:
     (message,) = app.say("c1", "ada", "")
     app.attach(message, "b", createdAt="2026-01-01 00:00:02.000")
     app.attach(
@@ -105,7 +105,7 @@ def test_a_message_of_files_alone(app: App, store: MysqlStore) -> None:
     assert since.messages == (new,)
 
 
-def test_a_file_that_comes_after_its_message(app: App, store: MysqlStore) -> None:
+def test_file_that_comes_after_its_message(app: App, store: MysqlStore) -> None:
     before = rev(store, "c1")
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
@@ -125,7 +125,7 @@ def test_a_file_that_comes_after_its_message(app: App, store: MysqlStore) -> Non
     assert ids(page(store)) == [["old"], []]
 
 
-def test_a_file_that_is_still_written_holds_nobody_up(app: App, store: MysqlStore) -> None:
+def test_file_that_is_still_written_holds_nobody_up(app: App, store: MysqlStore) -> None:
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
     before = rev(store, "c1")
@@ -141,7 +141,7 @@ def test_a_file_that_is_still_written_holds_nobody_up(app: App, store: MysqlStor
     assert (rev(store, "c1"), page(store)[1].attachments[0].size) == (before + 1, 1)
 
 
-def test_a_file_of_a_message_that_is_still_written(app: App, store: MysqlStore) -> None:
+def test_file_of_a_message_that_is_still_written(app: App, store: MysqlStore) -> None:
     (last,) = page(store)[1:]
     app.attach(last.id, "late")
     before = rev(store, "c1")
@@ -193,7 +193,7 @@ def test_files_of_a_message_that_chatd_changes_stay(app: App, store: MysqlStore)
     assert ids(page(store)) == [[], []]
 
 
-def test_a_repeated_message_has_its_files(app: App, store: MysqlStore) -> None:
+def test_repeated_message_has_its_files(app: App, store: MysqlStore) -> None:
     desk = Desk(store, first=100)
     desk.now = app.now
     send = desk.send("c1", "ada", client_id="k")
@@ -258,7 +258,7 @@ def test_files_beyond_the_bound_are_left_out(app: App, store: MysqlStore) -> Non
         (None, False),
     ],
 )
-def test_an_address_that_a_browser_may_follow(url: str | None, is_shown: bool) -> None:
+def test_address_that_a_browser_may_follow(url: str | None, is_shown: bool) -> None:
     found = shown(["f", url, "a.png", "image/png", 1, None, None, None])
     assert (found is not None and found.url == url) is is_shown
     found = shown(["f", "/a", "a.png", "image/png", 1, None, None, url])
@@ -358,7 +358,7 @@ def test_files_columns_by_other_names_are_found() -> None:
         ("PRIMARY KEY (`id`)", "PRIMARY KEY (`fileName`)", "id is no key of it"),
     ],
 )
-def test_a_table_that_cannot_be_used_is_left_alone(old: str, new: str, why: str) -> None:
+def test_table_that_cannot_be_used_is_left_alone(old: str, new: str, why: str) -> None:
     with prisma_app.app(*PLAIN, FILES[0].replace(old, new)) as app:
         people(app)
         app.conversation("c1", "ada", "bo")
@@ -372,12 +372,12 @@ def test_a_table_that_cannot_be_used_is_left_alone(old: str, new: str, why: str)
             assert ids(page(store)) == [[]]
 
 
-def test_a_table_that_is_not_there_though_it_is_named(app: App) -> None:
+def test_table_that_is_not_there_though_it_is_named(app: App) -> None:
     notes = adoption_of(app, names={"Attachment": "Files"}).examine().only("note")
     assert Finding("Files", "note", "messages are shown without files: there is no such table") in notes
 
 
-def test_a_table_that_came_after_the_adoption() -> None:
+def test_table_that_came_after_the_adoption() -> None:
     with prisma_app.app(*PLAIN) as app:
         people(app)
         app.conversation("c1", "ada", "bo")

@@ -44,7 +44,7 @@ def test_hints_for_tables_name_none_twice(tables: tuple[str, ...], expected: dic
     }
 
 
-def test_a_table_that_is_anothers_is_no_hint() -> None:
+def test_table_that_is_anothers_is_no_hint() -> None:
     """Conversation is there: the participants' table isn't called like it."""
     assert "Conversation=" not in wrong(*NO_SEATS)["ConversationParticipant"]
     assert '"ConversationParticipant=..."' in wrong(*NO_SEATS)["ConversationParticipant"]
@@ -86,7 +86,7 @@ def test_other_shapes_are_called_what_they_are(tables: tuple[str, ...], table: s
     assert text in wrong(*tables)[table]
 
 
-def test_a_composite_key_beside_an_id_is_named() -> None:
+def test_composite_key_beside_an_id_is_named() -> None:
     found = wrong(*changed("ConversationParticipant", "PRIMARY KEY (`id`)", "PRIMARY KEY (`conversationId`, `userId`)"))
     assert "not one column, the id, but (conversationId, userId)" in found["ConversationParticipant"]
 

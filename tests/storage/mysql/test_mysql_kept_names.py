@@ -53,7 +53,7 @@ def test_other_names_than_those_of_the_adoption_are_refused(app: App) -> None:
     assert layout(app) == before
 
 
-def test_a_table_that_the_app_renames_later_goes_on_by_its_new_name(app: App) -> None:
+def test_table_that_the_app_renames_later_goes_on_by_its_new_name(app: App) -> None:
     app.run("RENAME TABLE chat_messages TO posts")
     names = {**RENAMED, "Message": "posts"}
     with pytest.raises(StoreError, match=r"chat_messages: no such table, though there was"), served(app):
@@ -77,7 +77,7 @@ def test_another_table_in_the_place_of_a_renamed_one_is_not_altered(app: App) ->
     assert layout(app) == before
 
 
-def test_a_renamed_required_column_is_a_clear_refusal(app: App) -> None:
+def test_renamed_required_column_is_a_clear_refusal(app: App) -> None:
     app.run("ALTER TABLE chat_messages RENAME COLUMN body TO text")
     with pytest.raises(StoreError, match=r"chat_messages: no column body; if it has another name, set"):
         served(app).__enter__()

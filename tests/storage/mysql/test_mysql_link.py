@@ -51,7 +51,7 @@ def test_link_value_of_every_kind_is_read(db: Connection) -> None:
     assert [type(value) for value in row[1:4]] == [int, int, int]
 
 
-def test_a_date_that_no_calendar_has(db: Connection) -> None:
+def test_date_that_no_calendar_has(db: Connection) -> None:
     db.run("SET sql_mode = 'ANSI_QUOTES'")
     assert db.run("SELECT CAST('0000-00-00 00:00:00' AS DATETIME(3))") == [(0,)]
 
@@ -89,7 +89,7 @@ def test_times_are_written_in_utc() -> None:
     assert time_literal(None) == "NULL"
 
 
-def test_an_error_behind_the_first_rows(db: Connection) -> None:
+def test_error_behind_the_first_rows(db: Connection) -> None:
     with pytest.raises(pymysql.err.MySQLError) as failed:
         db.run(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) "
@@ -120,7 +120,7 @@ def test_rows_over_an_encrypted_connection(encrypting: tuple[str, Path]) -> None
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
-def test_a_server_that_does_not_answer_is_given_up(address: str, encrypting: tuple[str, Path], encrypted: bool) -> None:
+def test_server_that_does_not_answer_is_given_up(address: str, encrypting: tuple[str, Path], encrypted: bool) -> None:
     url = parse(encrypting[0] if encrypted else address)
     with closing(Connection(url, Names(), writer=False, timeout_s=0.3)) as db:
         began = time.monotonic()
@@ -151,14 +151,14 @@ class Wire:
         return found
 
 
-def test_a_packet_in_several_pieces() -> None:
+def test_packet_in_several_pieces() -> None:
     longest = 0xFFFFFF
     wire = Wire((255, b"a" * longest), (0, b"b" * longest), (1, b""), (2, b"next"))
     assert wire.link.payload() == b"a" * longest + b"b" * longest
     assert wire.link.payload() == b"next"
 
 
-def test_a_packet_out_of_turn_ends_the_connection() -> None:
+def test_packet_out_of_turn_ends_the_connection() -> None:
     wire = Wire((7, b"x"))
     with pytest.raises(pymysql.err.OperationalError) as failed:
         wire.link.payload()

@@ -36,7 +36,7 @@ def read(store: MysqlStore) -> object:
 
 
 @pytest.mark.parametrize("ask", [send, read, MysqlStore.repair])
-def test_a_locked_table_ends_requests_in_time(chat: MysqlStore, ask: Callable[[MysqlStore], object]) -> None:
+def test_locked_table_ends_requests_in_time(chat: MysqlStore, ask: Callable[[MysqlStore], object]) -> None:
     with mariadb.server().session(chat.database) as app:
         app.execute("LOCK TABLES Message WRITE")
         began = time.monotonic()
@@ -47,7 +47,7 @@ def test_a_locked_table_ends_requests_in_time(chat: MysqlStore, ask: Callable[[M
     ask(chat)
 
 
-def test_a_table_locked_against_writes_can_be_read(chat: MysqlStore) -> None:
+def test_table_locked_against_writes_can_be_read(chat: MysqlStore) -> None:
     """As while the app's migration copies it; the look for what is wrong finds it."""
     with mariadb.server().session(chat.database) as app:
         app.execute("LOCK TABLES Message READ, ConversationParticipant READ, Conversation READ, User READ")

@@ -217,7 +217,7 @@ def test_names_columns_added_leave_the_app_alone(adopted: tuple[str, Any]) -> No
     app.execute("DELETE FROM users WHERE id = 'eve'")
 
 
-def test_an_apps_tables_are_left_alone(adopted: tuple[str, Any]) -> None:
+def test_apps_tables_are_left_alone(adopted: tuple[str, Any]) -> None:
     url, app = adopted
     before = rows(app, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()")
     with pytest.raises(StoreError, match=r"there are an app's tables: `chatd db adopt` shows"):
@@ -231,7 +231,7 @@ def test_an_apps_tables_are_left_alone(adopted: tuple[str, Any]) -> None:
 # -- names and roles by themselves --
 
 
-def test_the_upper_bounds_of_a_name() -> None:
+def test_upper_bounds_of_a_name() -> None:
     long = "T" * 64
     names = Names({"Message": long})
     statement = schema.creation(tables.MESSAGE, names)
@@ -313,7 +313,7 @@ def test_fill_leaves_the_hole_of_a_list() -> None:
     assert fill("a {mine} IN ({})", mine="x") == "a x IN ({})"
 
 
-def test_an_unmapped_role_may_the_least() -> None:
+def test_unmapped_role_may_the_least() -> None:
     roles = Roles({"PRO": "dentist", "STAFF": "admin"})
     assert [roles.of(name) for name in ("PRO", "PATIENT", "Dentist", "ROOT", "STAFF", None, "")] == [
         "dentist", "patient", "dentist", "patient", "admin", "patient", "patient",

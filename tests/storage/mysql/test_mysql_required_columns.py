@@ -30,7 +30,7 @@ def app() -> Iterator[App]:
 
 @pytest.mark.parametrize("name", ["receiverId", "recipient_id", "toUserId"])
 @pytest.mark.parametrize("null", ["NULL", "NOT NULL"])
-def test_a_receiver_of_two_people_is_the_other(name: str, null: str) -> None:
+def test_receiver_of_two_people_is_the_other(name: str, null: str) -> None:
     with prisma_app.app(*with_receivers(name, null)) as app:
         prisma_app.people(app)
         app.conversation("c1", "ada", "bo")
@@ -47,7 +47,7 @@ def test_a_receiver_of_two_people_is_the_other(name: str, null: str) -> None:
         assert found == [("one!", "bo"), ("two", "ada"), ("three", "bo")]
 
 
-def test_a_receiver_in_a_group_is_nobody_where_that_may_be() -> None:
+def test_receiver_in_a_group_is_nobody_where_that_may_be() -> None:
     with prisma_app.app(*with_receivers(null="NULL")) as app:
         prisma_app.people(app)
         adopt(app)
@@ -58,7 +58,7 @@ def test_a_receiver_in_a_group_is_nobody_where_that_may_be() -> None:
             assert app.run("SELECT receiverId FROM Message") == [(None,)]
 
 
-def test_a_required_receiver_forbids_groups_unless_it_may_be_the_sender() -> None:
+def test_required_receiver_forbids_groups_unless_it_may_be_the_sender() -> None:
     with prisma_app.app(*with_receivers()) as app:
         prisma_app.people(app)
         app.conversation("g", "ada", "bo", "eve")
@@ -122,7 +122,7 @@ def test_constants_fill_what_chatd_knows_nothing_of() -> None:
         assert app.run("SELECT DISTINCT via FROM ConversationParticipant") == [("it's",)]
 
 
-def test_a_constant_for_a_column_that_is_not_there_is_refused(app: App) -> None:
+def test_constant_for_a_column_that_is_not_there_is_refused(app: App) -> None:
     with pytest.raises(StoreError, match="Message: no column type, which"):
         adopt(app, constants={"Message.type": "TEXT"})
     with pytest.raises(StoreError, match=r"chatd_token.jti: expected a column like"):
@@ -141,7 +141,7 @@ URGENT = r"Message: column urgency has no default, and chatd has nothing to put 
         ("RENAME COLUMN content TO body", "RENAME COLUMN body TO content", "Message: no column content"),
     ],
 )  # fmt: skip
-def test_a_table_that_changes_at_work_is_told(app: App, broken: str, mended: str, text: str) -> None:
+def test_table_that_changes_at_work_is_told(app: App, broken: str, mended: str, text: str) -> None:
     """With table and column, until it is mended; and a daemon that starts says the same."""
     adopt(app)
     with served(app) as store:
@@ -161,7 +161,7 @@ def test_a_table_that_changes_at_work_is_told(app: App, broken: str, mended: str
         assert history(store, "c1", "ada") == ["one", "two"]
 
 
-def test_a_row_that_a_table_refuses_is_told_with_its_column(app: App) -> None:
+def test_row_that_a_table_refuses_is_told_with_its_column(app: App) -> None:
     """The others go on; nothing of what people wrote is in it."""
     app.run("CREATE TABLE Kind (id VARCHAR(191) PRIMARY KEY) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
     app.run("INSERT INTO Kind VALUES ('secret')")

@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Iterator[MysqlStore]:
 
 
 @pytest.mark.parametrize("conversations", [1, 50])
-def test_a_batch_of_messages_takes_few_round_trips(desk: Desk, conversations: int) -> None:
+def test_batch_of_messages_takes_few_round_trips(desk: Desk, conversations: int) -> None:
     chats = [desk.chat("ada", f"u{n}") for n in range(conversations)]
     desk.do(*(desk.send(c, "ada") for c in chats))
     sends = [desk.send(chats[n % conversations], "ada", reply_to=1 if n % 2 else None) for n in range(50)]
@@ -69,9 +69,7 @@ def test_round_trips_repeat_is_found_with_or_without_a_look_up(store: MysqlStore
         assert store._suspicious == BATCHES_LOOKED_UP, "and more may come"
 
 
-def test_a_conversation_that_is_not_taken_in_yet_is_none_whatever_its_participants(
-    store: MysqlStore, desk: Desk
-) -> None:
+def test_conversation_that_is_not_taken_in_yet_is_none_whatever_its_participants(store: MysqlStore, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     db = store._require_writer()
     db.run('UPDATE "Conversation" SET "rev" = NULL WHERE "id" = ?', (c,))
@@ -97,7 +95,7 @@ def test_statements_that_nobody_waits_for_go_with_the_next(store: MysqlStore) ->
     assert sorted(db.run('SELECT "value" FROM "chatd_meta" WHERE "key" IN (?, ?)', ("a", "b"))) == [("1;'%s",), ("2",)]
 
 
-def test_after_one_that_fails_the_rest_is_left_out_and_forgotten(store: MysqlStore) -> None:
+def test_statements_behind_one_that_fails_are_left_out_and_forgotten(store: MysqlStore) -> None:
     db = store._require_writer()
     insert = 'INSERT INTO "chatd_meta" ("key", "value") VALUES {}'
     for key in "a", "a", "b":
@@ -134,7 +132,7 @@ def test_reads_take_few_round_trips(store: MysqlStore, desk: Desk) -> None:
         assert trips[0] <= 6
 
 
-def test_a_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk) -> None:
+def test_large_batch_goes_in_several_statements(store: MysqlStore, desk: Desk) -> None:
     """The server takes no packet beyond max_allowed_packet."""
     c = desk.chat("ada", "ben")
     statement = mock.Mock(return_value=())

@@ -38,7 +38,7 @@ def moment(ms: int) -> datetime:
 # -- what the app reads --
 
 
-def test_the_app_reads_what_was_sent(desk: Desk, app: Any) -> None:
+def test_app_reads_what_was_sent(desk: Desk, app: Any) -> None:
     c = desk.chat("ada", "ben")
     one, two = desk.say(c, "ada", "Es schmerzt 🦷", "sehr")
     desk.changed(desk.send(c, "ben", "oh", reply_to=1))
@@ -58,7 +58,7 @@ def test_the_app_reads_what_was_sent(desk: Desk, app: Any) -> None:
     assert joined == [("ada", moment(3), None, 0, 0), ("ben", moment(3), None, 0, 0)]
 
 
-def test_a_reply_in_the_same_batch_has_its_message(desk: Desk, app: Any) -> None:
+def test_reply_in_the_same_batch_has_its_message(desk: Desk, app: Any) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "first")
     desk.do(
@@ -68,7 +68,7 @@ def test_a_reply_in_the_same_batch_has_its_message(desk: Desk, app: Any) -> None
     assert found == {"two": "one", "three": "first"}
 
 
-def test_a_system_message_bears_who_did_it(store: MysqlStore, desk: Desk, app: Any) -> None:
+def test_system_message_bears_who_did_it(store: MysqlStore, desk: Desk, app: Any) -> None:
     desk.people("ada", "ben")
     c = desk.group("ada", "ben")
     desk.changed(desk.remove(c, "ada", "ben"))
@@ -78,7 +78,7 @@ def test_a_system_message_bears_who_did_it(store: MysqlStore, desk: Desk, app: A
     assert [message.sender for message in page.messages] == [None]
 
 
-def test_a_tombstone_is_an_empty_message(desk: Desk, app: Any) -> None:
+def test_tombstone_is_an_empty_message(desk: Desk, app: Any) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "secret")
     stone = desk.changed(desk.delete(c, "ada", 1)).messages[0]
@@ -103,7 +103,7 @@ def test_status_follows_the_watermarks(desk: Desk, app: Any) -> None:
     assert statuses(app) == ["READ", "DELIVERED", "DELIVERED", "READ"]
 
 
-def test_in_a_group_status_waits_for_the_last_one(store: MysqlStore, desk: Desk, app: Any) -> None:
+def test_status_in_a_group_waits_for_the_last_one(store: MysqlStore, desk: Desk, app: Any) -> None:
     c = desk.group("ada", "ben", "cleo")
     desk.say(c, "ada", "1", "2")
     desk.changed(desk.receipt(c, "ben", read=2))
@@ -181,7 +181,7 @@ def test_own_writes_leave_no_trace_and_hide_none(desk: Desk, app: Any) -> None:
                                "FROM ConversationParticipant WHERE userId = 'ben' ORDER BY 1")  # fmt: skip
 
 
-def test_a_user_is_touched_by_what_others_see(desk: Desk, app: Any) -> None:
+def test_user_is_touched_by_what_others_see(desk: Desk, app: Any) -> None:
     desk.people("ada")
     app.execute("UPDATE User SET chatdTouched = NULL")
     desk.do(desk.see("ada"))
@@ -224,7 +224,7 @@ def test_rows_changed_by_the_app_in_a_commit_wait_their_turn(store: MysqlStore, 
     assert answers == [1205] * 3
 
 
-def test_the_servers_own_times_are_read_in_utc(store: MysqlStore, desk: Desk) -> None:
+def test_servers_own_times_are_read_in_utc(store: MysqlStore, desk: Desk) -> None:
     desk.chat("ada", "ben")
     with store._pool.reading() as db:
         found = db.one('SELECT "chatdTouched" FROM "Conversation"')

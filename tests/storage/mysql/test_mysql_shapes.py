@@ -27,7 +27,7 @@ def test_times_without_parts_of_a_second_are_told_as_they_will_be_read() -> None
 
 
 @pytest.mark.parametrize("kind", ["MEDIUMINT UNSIGNED", "INTEGER UNSIGNED", "BIGINT UNSIGNED", "BIGINT"])
-def test_a_count_of_unread_in_any_whole_type_is_adopted(kind: str) -> None:
+def test_count_of_unread_in_any_whole_type_is_adopted(kind: str) -> None:
     with prisma_app.app(*changed("ConversationParticipant", "`unreadCount` INTEGER", f"`unreadCount` {kind}")) as app:
         app.users("ada", "bo", "eve")
         fill(app)

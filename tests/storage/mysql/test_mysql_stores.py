@@ -116,7 +116,7 @@ def test_stores_write_before_the_locks_is_counted(store: MysqlStore, desk: Desk,
     assert [membership.unread for membership in opened.memberships] == [1]
 
 
-def test_a_read_sees_what_another_store_has_committed(store: MysqlStore, tmp_path: Path) -> None:
+def test_read_sees_what_another_store_has_committed(store: MysqlStore, tmp_path: Path) -> None:
     with contextlib.closing(mysql(tmp_path)) as other:
         c = Desk(store).chat("ada", "ben")
         for n in range(1, 20):

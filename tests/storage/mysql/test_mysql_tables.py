@@ -43,7 +43,7 @@ def test_tables_made_are_those_declared(store: MysqlStore) -> None:
         assert set(layout.columns[table.name]) == {column.name for column in table.columns if not column.spare}
 
 
-def test_a_newer_versions_tables_are_left_alone(store: MysqlStore, app: Any, tmp_path: Path) -> None:
+def test_newer_versions_tables_are_left_alone(store: MysqlStore, app: Any, tmp_path: Path) -> None:
     app.execute("UPDATE chatd_meta SET value = '99' WHERE `key` = 'schema'")
     with pytest.raises(StoreError, match="made by a newer version of chatd"):
         mysql(tmp_path)
@@ -51,7 +51,7 @@ def test_a_newer_versions_tables_are_left_alone(store: MysqlStore, app: Any, tmp
         upgrade(mysql_database(tmp_path), new_epoch=lambda: "e")
 
 
-def test_a_database_of_an_earlier_version_is_upgraded(store: MysqlStore, desk: Desk, app: Any, tmp_path: Path) -> None:
+def test_database_of_an_earlier_version_is_upgraded(store: MysqlStore, desk: Desk, app: Any, tmp_path: Path) -> None:
     c = desk.chat("ada", "ben")
     app.execute("ALTER TABLE Message DROP COLUMN reactions")
     app.execute("DROP TABLE chatd_version")
@@ -66,7 +66,7 @@ def test_a_database_of_an_earlier_version_is_upgraded(store: MysqlStore, desk: D
 
 
 @pytest.mark.parametrize("after", range(1, len(tables.TABLES) + 4))
-def test_a_making_that_was_cut_short_goes_on(after: int) -> None:
+def test_making_that_was_cut_short_goes_on(after: int) -> None:
     """Wherever: no later run takes the half for an app's tables, or for a store."""
     server = mariadb.server()
     url = server.url(server.database())
@@ -99,7 +99,7 @@ def test_ids_are_compared_exactly_in_our_own_tables(store: MysqlStore, desk: Des
     assert [id for id, _, _ in store.memberships("Ada")] == [two]
 
 
-def test_a_seat_has_one_id_whoever_makes_it() -> None:
+def test_seat_has_one_id_whoever_makes_it() -> None:
     assert seat_id("c", "u") == seat_id("c", "u")
     assert len({seat_id("a", "b c"), seat_id("a", "c"), seat_id("b", "c")}) == 3
     assert all(len(seat_id("x" * n, "y")) == 25 for n in (1, 128))

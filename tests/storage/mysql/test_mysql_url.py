@@ -16,7 +16,7 @@ from support.certificates import make_certificate
 from support.stores import mysql_database
 
 
-def test_a_whole_address() -> None:
+def test_url_that_is_whole_is_read() -> None:
     found = parse("mysql://chat:p%40ss%3A%2F%23@db.example:3307/clinic%20chat")
     assert found == Address("db.example", 3307, "chat", "p@ss:/#", "clinic chat")
 
@@ -27,7 +27,7 @@ def test_url_parts_left_out_have_defaults() -> None:
     assert parse("mysql://root@[::1]/app").host == "::1"
 
 
-def test_prismas_options() -> None:
+def test_url_options_of_prisma_are_read() -> None:
     found = parse(
         "mysql://u:p@h/d?connection_limit=5&connect_timeout=3&socket_timeout=7&pool_timeout=0&socket=%2Frun%2Fm.sock"
         "&statement_cache_size=100"
@@ -38,7 +38,7 @@ def test_prismas_options() -> None:
 
 
 @pytest.mark.parametrize(("accept", "mode"), [("strict", ssl.CERT_REQUIRED), ("accept_invalid_certs", ssl.CERT_NONE)])
-def test_encryption(accept: str, mode: ssl.VerifyMode) -> None:
+def test_url_sslaccept_says_whether_the_certificate_is_checked(accept: str, mode: ssl.VerifyMode) -> None:
     tls = parse(f"mysql://u:p@h/d?sslaccept={accept}").tls
     assert tls is not None
     assert tls.verify_mode is mode
@@ -78,14 +78,14 @@ def test_url_that_is_none_is_refused(url: str, reason: str) -> None:
     assert "geheim@" not in str(error.value)
 
 
-def test_a_certificate_that_is_none(tmp_path: Path) -> None:
+def test_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
     with pytest.raises(StoreError, match=r"sslcert: .*ca\.pem is no certificate in PEM form"):
         parse(f"mysql://u:p@h/d?sslcert={file}")
 
 
-def test_the_password_is_never_shown() -> None:
+def test_password_is_never_shown() -> None:
     found = parse("mysql://u:geheim@h/d")
     assert "geheim" not in f"{found} {found!r}"
     assert str(found) == "d on h:3306"
@@ -97,7 +97,7 @@ def test_fewer_connections_than_readers(tmp_path: Path) -> None:
         assert store._pool._readers == 1
 
 
-def test_over_an_encrypted_connection(tmp_path: Path) -> None:
+def test_store_over_an_encrypted_connection_works(tmp_path: Path) -> None:
     """Checked strictly, not checked, and where nothing is said; refused with another authority's certificate."""
     certificate, key = make_certificate(tmp_path, "server")
     other, _ = make_certificate(tmp_path, "other")

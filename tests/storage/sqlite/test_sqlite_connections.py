@@ -65,7 +65,7 @@ def test_log_that_a_reader_let_grow_is_cut_once_it_has_gone(path: Path, monkeypa
 # -- what other programs write --
 
 
-def test_a_commit_sees_what_another_process_wrote(store: SqliteStore, desk: Desk, path: Path) -> None:
+def test_commit_sees_what_another_process_wrote(store: SqliteStore, desk: Desk, path: Path) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     with other_process(path) as other:
@@ -76,7 +76,7 @@ def test_a_commit_sees_what_another_process_wrote(store: SqliteStore, desk: Desk
         assert desk.refused(desk.send(c, "ada", "three")).reason == "not_found"
 
 
-def test_a_commit_sees_what_was_written_while_the_file_was_reopened(store: SqliteStore, desk: Desk, path: Path) -> None:
+def test_commit_sees_what_was_written_while_the_file_was_reopened(store: SqliteStore, desk: Desk, path: Path) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     connect = store._connect
@@ -157,7 +157,7 @@ def test_repair_and_close_wait_for_the_reads_that_run(store: SqliteStore, desk: 
         assert bodies(store, c) == ["one"]
 
 
-def test_a_read_that_fails_gives_its_place_to_a_new_connection(store: SqliteStore, desk: Desk) -> None:
+def test_read_that_fails_gives_its_place_to_a_new_connection(store: SqliteStore, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     for statement in ("SELECT", "BEGIN", "ROLLBACK"):
@@ -172,7 +172,7 @@ def test_a_read_that_fails_gives_its_place_to_a_new_connection(store: SqliteStor
     assert store.generation == 0
 
 
-def test_a_read_that_cannot_even_open_the_file_gives_its_place_back(
+def test_read_that_cannot_even_open_the_file_gives_its_place_back(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(store._places):  # opening the store has read already
@@ -189,7 +189,7 @@ def test_a_read_that_cannot_even_open_the_file_gives_its_place_back(
     assert store._readers.qsize() == store._places
 
 
-def test_a_connection_that_cannot_be_set_up_is_closed(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_that_cannot_be_set_up_is_closed(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     connect = sqlite3.connect
 
@@ -205,7 +205,7 @@ def test_a_connection_that_cannot_be_set_up_is_closed(store: SqliteStore, monkey
         made[0].execute("SELECT 1")
 
 
-def test_a_bug_in_a_read_costs_no_place(store: SqliteStore) -> None:
+def test_bug_in_a_read_costs_no_place(store: SqliteStore) -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), store._reading():
             raise ZeroDivisionError
@@ -213,7 +213,7 @@ def test_a_bug_in_a_read_costs_no_place(store: SqliteStore) -> None:
 
 
 @pytest.mark.parametrize("open_one", [sqlite_file, sqlite_single])
-def test_a_closed_store_says_so(open_one: Callable[[Path], SqliteStore], tmp_path: Path) -> None:
+def test_closed_store_says_so(open_one: Callable[[Path], SqliteStore], tmp_path: Path) -> None:
     store = open_one(tmp_path)
     Desk(store).people("ada")
     assert store.user("ada") is not None
@@ -229,7 +229,7 @@ def test_a_closed_store_says_so(open_one: Callable[[Path], SqliteStore], tmp_pat
 # -- one connection for all --
 
 
-def test_an_old_sqlite_gets_one_connection(single: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_sqlite_gets_one_connection(single: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert single.single
     desk = Desk(single)
     monkeypatch.setattr(single, "_connect", mock.Mock(side_effect=AssertionError("a second connection")))

@@ -42,7 +42,7 @@ def statements(store: SqliteStore, *changes: Change) -> int:
     return len([statement for statement in seen if not statement.startswith("--")])  # those that run inside others
 
 
-def test_a_batch_costs_the_same_number_of_statements_whatever_it_holds(store: SqliteStore, desk: Desk) -> None:
+def test_batch_costs_the_same_number_of_statements_whatever_it_holds(store: SqliteStore, desk: Desk) -> None:
     """Of one kind of change, as many as go into one statement: what grows is only what each may count."""
     one, *many = [desk.group("ada", f"u{n}") for n in range(65)]
     for group in (one, *many):

@@ -45,7 +45,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("broken", ["integrity", "too large", "not text"])
-def test_a_batch_that_breaks_leaves_nothing(store: SqliteStore, desk: Desk, broken: str) -> None:
+def test_batch_that_breaks_leaves_nothing(store: SqliteStore, desk: Desk, broken: str) -> None:
     c = desk.chat("ada", "ben")
     (first,) = desk.say(c, "ada", "one")
     before = Replica.of(store, c, "ada")
@@ -66,7 +66,7 @@ def test_a_batch_that_breaks_leaves_nothing(store: SqliteStore, desk: Desk, brok
     assert store.generation == 0
 
 
-def test_a_full_disk(store: SqliteStore, desk: Desk) -> None:
+def test_disk_that_is_full_refuses_and_harms_nothing(store: SqliteStore, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     assert store._writer is not None
@@ -85,7 +85,7 @@ def test_a_full_disk(store: SqliteStore, desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_another_process_holds_the_file(path: Path) -> None:
+def test_file_held_by_another_process_is_unavailable(path: Path) -> None:
     with contextlib.closing(make(path)) as store, other_process(path) as other:
         desk = Desk(store)
         c = desk.chat("ada", "ben")
@@ -101,7 +101,7 @@ def test_another_process_holds_the_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("happened", [False, True], ids=["lost", "kept"])
-def test_a_commit_that_could_not_be_synced(store: SqliteStore, desk: Desk, *, happened: bool) -> None:
+def test_commit_that_could_not_be_synced_reopens_the_file(store: SqliteStore, desk: Desk, *, happened: bool) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "one")
     store._writer = FailingConnection(store._writer, {"COMMIT": IOERR_FSYNC}, after=happened)
@@ -118,7 +118,7 @@ def test_a_commit_that_could_not_be_synced(store: SqliteStore, desk: Desk, *, ha
     assert store.generation == 1
 
 
-def test_a_writer_that_cannot_even_roll_back(store: SqliteStore, desk: Desk) -> None:
+def test_writer_that_cannot_even_roll_back_is_replaced(store: SqliteStore, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     store._writer = FailingConnection(store._writer, {"COMMIT": FULL, "ROLLBACK": IOERR_FSYNC})
     with pytest.raises(Unavailable, match="error 13"):
@@ -131,7 +131,7 @@ def test_a_writer_that_cannot_even_roll_back(store: SqliteStore, desk: Desk) -> 
     assert bodies(store, c) == ["kept"]
 
 
-def test_after_a_full_disk_repair_tries_to_write(store: SqliteStore, desk: Desk) -> None:
+def test_repair_after_a_full_disk_tries_to_write(store: SqliteStore, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     writer: Any = store._writer
     store._writer = FailingConnection(writer, {"COMMIT": FULL})
@@ -149,7 +149,7 @@ def test_after_a_full_disk_repair_tries_to_write(store: SqliteStore, desk: Desk)
     assert writer.execute("SELECT * FROM chatd_meta WHERE key = 'probe'").fetchall() == []
 
 
-def test_a_try_that_could_not_be_synced_reopens_the_file(store: SqliteStore, desk: Desk) -> None:
+def test_try_that_could_not_be_synced_reopens_the_file(store: SqliteStore, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     store._writer = FailingConnection(store._writer, {"COMMIT": FULL})
     with pytest.raises(Unavailable, match="error 13"):
@@ -162,7 +162,7 @@ def test_a_try_that_could_not_be_synced_reopens_the_file(store: SqliteStore, des
     assert bodies(store, c) == ["kept"]
 
 
-def test_the_writer_holds_the_file_before_it_reads(store: SqliteStore, desk: Desk, path: Path) -> None:
+def test_writer_holds_the_file_before_it_reads(store: SqliteStore, desk: Desk, path: Path) -> None:
     c = desk.chat("ada", "ben")
     load = store._load
 
@@ -194,7 +194,7 @@ def test_reopening_may_fail_and_is_tried_again(store: SqliteStore, desk: Desk, m
     assert store.generation == 1
 
 
-def test_a_file_that_has_gone_is_not_made_anew(store: SqliteStore, desk: Desk, path: Path) -> None:
+def test_file_that_has_gone_is_not_made_anew(store: SqliteStore, desk: Desk, path: Path) -> None:
     c = desk.chat("ada", "ben")
     store._failed = True
     away = path.parent.with_name("away")
@@ -214,9 +214,7 @@ def test_a_file_that_has_gone_is_not_made_anew(store: SqliteStore, desk: Desk, p
 
 
 @pytest.mark.parametrize("epoch", ["another", None])
-def test_another_file_in_its_place_is_not_written_to(
-    store: SqliteStore, desk: Desk, path: Path, epoch: str | None
-) -> None:
+def test_file_put_in_its_place_is_not_written_to(store: SqliteStore, desk: Desk, path: Path, epoch: str | None) -> None:
     c = desk.chat("ada", "ben")
     assert store._writer is not None
     pragma(store._writer, "wal_checkpoint(TRUNCATE)")
@@ -237,7 +235,7 @@ def test_another_file_in_its_place_is_not_written_to(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_reader_elsewhere_holds_up_the_repair_but_no_reads(path: Path) -> None:
+def test_reader_elsewhere_holds_up_the_repair_but_no_reads(path: Path) -> None:
     with contextlib.closing(make(path)) as store, other_process(path) as other:
         desk = Desk(store)
         c = desk.chat("ada", "ben")

@@ -38,7 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
-def test_settings_of_the_connections(path: Path, durability: Literal["full", "normal"], synchronous: int) -> None:
+def test_connections_have_their_settings(path: Path, durability: Literal["full", "normal"], synchronous: int) -> None:
     with contextlib.closing(make(path, durability=durability)) as store:
         assert not store.single
         assert pragma(store._writer, "journal_mode") == "wal"
@@ -56,7 +56,7 @@ def test_full_durability_is_the_default(store: SqliteStore) -> None:
     assert pragma(store._writer, "synchronous") == 2
 
 
-def test_a_reopened_writer_has_the_same_settings(store: SqliteStore) -> None:
+def test_reopened_writer_has_the_same_settings(store: SqliteStore) -> None:
     store._failed = True
     store.repair()
     assert (pragma(store._writer, "journal_mode"), pragma(store._writer, "synchronous")) == ("wal", 2)
@@ -71,20 +71,20 @@ def test_file_is_readable_by_its_owner_alone(store: SqliteStore, desk: Desk, pat
     }  # fmt: skip
 
 
-def test_a_path_with_signs_that_mean_something_in_a_uri(tmp_path: Path) -> None:
+def test_path_with_signs_that_mean_something_in_a_uri_works(tmp_path: Path) -> None:
     path = tmp_path / "50%20 of #1?mode=memory" / "ü&.db"
     with contextlib.closing(make(path)) as store:
         Desk(store).people("ada")
     assert [file.name for file in path.parent.iterdir()] == ["ü&.db"]
 
 
-def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_that_is_relative_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make(Path("chat.db")).close()
     assert (tmp_path / "chat.db").stat().st_size > 0
 
 
-def test_the_epoch_is_the_files_own(tmp_path: Path) -> None:
+def test_epoch_is_the_files_own(tmp_path: Path) -> None:
     numbers = itertools.count()
 
     def make_one(name: str) -> str:
@@ -96,14 +96,14 @@ def test_the_epoch_is_the_files_own(tmp_path: Path) -> None:
     assert [make_one("one.db"), make_one("two.db"), make_one("one.db")] == [first, second, first]
 
 
-def test_a_file_is_marked_for_development_only_when_it_is_made(tmp_path: Path) -> None:
+def test_file_is_marked_for_development_only_when_it_is_made(tmp_path: Path) -> None:
     for name, first, second in (("dev.db", True, False), ("real.db", False, True)):
         for development in (first, second):
             with contextlib.closing(make(tmp_path / name, development=development)) as store:
                 assert store.development == first
 
 
-def test_unread_counts_for_other_programs(store: SqliteStore, desk: Desk, path: Path) -> None:
+def test_unread_counts_are_there_for_other_programs(store: SqliteStore, desk: Desk, path: Path) -> None:
     c = desk.chat("ada", "ben")
     gone = desk.chat("ada", "cleo")
     desk.say(c, "ada", *"123")
@@ -127,7 +127,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_a_newer_schema_is_left_alone(store: SqliteStore, path: Path) -> None:
+def test_newer_schema_is_left_alone(store: SqliteStore, path: Path) -> None:
     assert store._writer is not None
     store._writer.execute(
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('chatd', 'm999_later', '')"
@@ -139,7 +139,7 @@ def test_a_newer_schema_is_left_alone(store: SqliteStore, path: Path) -> None:
     assert contents(path.parent) == before
 
 
-def test_a_file_that_is_no_database_is_left_alone(path: Path) -> None:
+def test_file_that_is_no_database_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"Dear diary, " * 1000)
     before = contents(path.parent)
@@ -147,25 +147,25 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path) -> None:
     assert contents(path.parent) == before
 
 
-def test_a_folder_in_its_place(path: Path) -> None:
+def test_folder_in_the_place_of_the_file_is_refused(path: Path) -> None:
     path.mkdir(parents=True)
     refusal(path)
 
 
-def test_a_file_in_place_of_the_folder(path: Path) -> None:
+def test_file_in_the_place_of_the_folder_is_refused(path: Path) -> None:
     path.parent.write_text("")
     for file in (path, path.parent / "deeper" / "chat.db"):
         with pytest.raises(StoreError, match=f"{path.parent}: is not a folder|Not a directory"):
             make(file)
 
 
-def test_a_folder_that_cannot_be_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_cannot_be_made_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", mock.Mock(side_effect=PermissionError(13, "Permission denied")))
     assert refusal(path).endswith("Permission denied")
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_file_that_another_process_writes_to(store: SqliteStore, path: Path) -> None:
+def test_file_that_another_process_writes_to_is_refused_until_it_is_free(store: SqliteStore, path: Path) -> None:
     assert store._writer is not None
     store._writer.execute("DELETE FROM chatd_meta WHERE key = 'development'")
     store.close()

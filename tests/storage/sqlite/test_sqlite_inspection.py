@@ -29,7 +29,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in sorted(os.listdir(folder))}
 
 
-def test_a_current_store(path: Path) -> None:
+def test_inspection_of_a_current_store_finds_nothing(path: Path) -> None:
     opened(path).close()
     before = files(path.parent)
     seen = inspect(path)
@@ -37,7 +37,7 @@ def test_a_current_store(path: Path) -> None:
     assert files(path.parent) == before
 
 
-def test_an_older_store_is_not_migrated(path: Path) -> None:
+def test_inspection_of_an_older_store_does_not_migrate_it(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.executescript((Path(__file__).parents[2] / "support" / "schema_001.sql").read_text())
     before = files(path.parent)
@@ -46,7 +46,7 @@ def test_an_older_store_is_not_migrated(path: Path) -> None:
     assert files(path.parent) == before
 
 
-def test_a_newer_store(path: Path) -> None:
+def test_inspection_of_a_newer_store_names_what_is_new(path: Path) -> None:
     opened(path).close()
     with closing(sqlite3.connect(path)) as db, db:
         values = ("chatd", "m999_telepathy", "2039-01-01")
@@ -55,7 +55,7 @@ def test_a_newer_store(path: Path) -> None:
     assert inspect(path).pending == ()
 
 
-def test_the_newest_message_of_a_store_in_use(path: Path) -> None:
+def test_inspection_of_a_store_in_use_tells_its_newest_message(path: Path) -> None:
     """Its log is read, too: what a running daemon, or one that was killed, has not copied into the file."""
     store = opened(path)
     try:
@@ -74,7 +74,7 @@ def test_the_newest_message_of_a_store_in_use(path: Path) -> None:
         store.close()
 
 
-def test_an_empty_file_lacks_everything(path: Path) -> None:
+def test_inspection_of_an_empty_file_lacks_everything(path: Path) -> None:
     path.touch()
     assert inspect(path).pending == KNOWN
     assert path.read_bytes() == b""

@@ -54,11 +54,11 @@ def test_migrations_have_names_of_their_own_in_order() -> None:
     assert all(migration.transactional for migration in schema.migrations._migrations)
 
 
-def test_the_first_migrations_keep_their_names() -> None:
+def test_first_migrations_keep_their_names() -> None:
     assert NAMES[:4] == ["m001_conversations", "m002_tokens", "m003_groups_and_edits", "m004_search"]
 
 
-def test_a_new_file_has_them_all_once(path: Path) -> None:
+def test_new_file_has_them_all_once(path: Path) -> None:
     for _ in range(2):
         with open_file(path) as store:
             assert store._writer is not None
@@ -76,7 +76,7 @@ def test_applying_twice_changes_nothing(path: Path) -> None:
     assert dump(path) == before
 
 
-def test_a_migration_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migration_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "_FIRST", schema._FIRST + ";\nCREATE TABLE nonsense")
     with contextlib.closing(sqlite3.connect(str(path), isolation_level=None)) as db:
         with pytest.raises(sqlite3.OperationalError):
@@ -90,7 +90,7 @@ def test_a_migration_that_fails_leaves_nothing(path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("name", sorted(file.name for file in SUPPORT.glob("schema_*.sql")))
-def test_an_old_file_becomes_like_a_new_one(path: Path, name: str) -> None:
+def test_old_file_becomes_like_a_new_one(path: Path, name: str) -> None:
     frozen(path, name)
     with open_file(path):
         pass
@@ -101,7 +101,7 @@ def test_an_old_file_becomes_like_a_new_one(path: Path, name: str) -> None:
     assert tables(path) == tables(new)
 
 
-def test_a_file_of_the_first_schema_works(path: Path) -> None:
+def test_file_of_the_first_schema_works(path: Path) -> None:
     frozen(path, "schema_001.sql")
     with open_file(path) as store:
         assert (store.epoch, store.development, store.generation) == ("epoch-of-001", True, 0)
@@ -147,7 +147,7 @@ def test_a_file_of_the_first_schema_works(path: Path) -> None:
         assert opened.room.id == "c1"
 
 
-def test_a_file_of_the_first_schema_takes_groups_and_edits(path: Path) -> None:
+def test_file_of_the_first_schema_takes_groups_and_edits(path: Path) -> None:
     frozen(path, "schema_001.sql")
     with open_file(path) as store:
         desk = Desk(store, first=100)
@@ -168,7 +168,7 @@ def test_a_file_of_the_first_schema_takes_groups_and_edits(path: Path) -> None:
         assert [version.body for version in store.versions("c1", 1)] == ["It hurts when I bite 🦷"]
 
 
-def test_a_file_with_groups_and_edits_works(path: Path) -> None:
+def test_file_with_groups_and_edits_works(path: Path) -> None:
     frozen(path, "schema_003.sql")
     with open_file(path) as store:
         room = store.room("c1")

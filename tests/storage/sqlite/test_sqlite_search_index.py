@@ -58,7 +58,7 @@ def test_index_forgets_a_text_that_changed(file: SqliteStore) -> None:
     assert not any(term in blocks(file) for term in (b"xyl", b"qua", b"zeb"))
 
 
-def test_a_commit_that_fails_leaves_the_index_alone(file: SqliteStore) -> None:
+def test_commit_that_fails_leaves_the_index_alone(file: SqliteStore) -> None:
     desk = Desk(file)
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "xylophone")
@@ -85,7 +85,7 @@ def test_index_after_a_crash_finds_what_was_sent(tmp_path: Path) -> None:
         assert bodies(store, "ada", "tooth") == ["tooth 3", "tooth 2", "tooth 1"]
 
 
-def test_the_index_takes_the_oldest_and_so_much_text_at_once(file: SqliteStore) -> None:
+def test_index_takes_the_oldest_and_so_much_text_at_once(file: SqliteStore) -> None:
     desk = Desk(file)
     c = desk.chat("ada", "ben")
     assert file.index(100) == 0
@@ -98,7 +98,7 @@ def test_the_index_takes_the_oldest_and_so_much_text_at_once(file: SqliteStore) 
     assert {"aaa", "bbb"} < terms(file)
 
 
-def test_a_deleted_message_never_enters_the_index(file: SqliteStore) -> None:
+def test_deleted_message_never_enters_the_index(file: SqliteStore) -> None:
     desk = Desk(file)
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "xylophone")
@@ -107,7 +107,7 @@ def test_a_deleted_message_never_enters_the_index(file: SqliteStore) -> None:
     assert terms(file) == set()
 
 
-def test_a_message_that_another_program_deleted_is_not_found(file: SqliteStore) -> None:
+def test_message_that_another_program_deleted_is_not_found(file: SqliteStore) -> None:
     """Which may have left its text where it was."""
     desk = Desk(file)
     c = desk.chat("ada", "ben")
@@ -118,7 +118,7 @@ def test_a_message_that_another_program_deleted_is_not_found(file: SqliteStore) 
         assert bodies(file, "ada", "xylophone") == []
 
 
-def test_an_index_of_another_unicode_is_made_anew(tmp_path: Path) -> None:
+def test_index_of_another_unicode_is_made_anew(tmp_path: Path) -> None:
     with contextlib.closing(sqlite_file(tmp_path)) as store:
         desk = Desk(store)
         c = desk.chat("ada", "ben")
@@ -138,7 +138,7 @@ def test_an_index_of_another_unicode_is_made_anew(tmp_path: Path) -> None:
             assert store.index(0) == 0
 
 
-def test_a_file_without_an_index_gets_one(tmp_path: Path) -> None:
+def test_file_without_an_index_gets_one(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     with contextlib.closing(sqlite3.connect(str(path))) as db:
         db.executescript((SUPPORT / "schema_001.sql").read_text("utf-8"))
@@ -149,7 +149,7 @@ def test_a_file_without_an_index_gets_one(tmp_path: Path) -> None:
         assert store.index(0) == 0
 
 
-def test_an_index_that_fails_is_unavailable_and_nothing_else_suffers(file: SqliteStore) -> None:
+def test_index_that_fails_is_unavailable_and_nothing_else_suffers(file: SqliteStore) -> None:
     desk = Desk(file)
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "tooth")

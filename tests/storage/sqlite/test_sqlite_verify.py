@@ -136,7 +136,7 @@ def test_verify_of_no_store_is_refused(tmp_path: Path, content: bytes) -> None:
         list(verify(path))
 
 
-def test_an_older_one(tmp_path: Path) -> None:
+def test_verify_of_an_older_store_names_the_upgrade(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     with closing(sqlite3.connect(path)) as db:
         db.executescript((Path(__file__).parents[2] / "support" / "schema_001.sql").read_text("utf-8"))
