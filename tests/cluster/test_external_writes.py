@@ -1,11 +1,8 @@
 """What others write to a shared store reaches those who are connected, whoever wrote it."""
 
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
-import attrs
 import pytest
 import trio
 import trio.testing
@@ -13,114 +10,16 @@ from trio.testing import MockClock
 
 from chatd.cluster import external_writes
 from chatd.config import Config, Mysql, Timeouts
-from chatd.core.identity import Identity
 from chatd.testing import seed_schedule
 from chatd.testing.harness import Refused
-from storage.changes import (
-    AddParticipant,
-    Change,
-    CreateGroup,
-    DeleteMessage,
-    OpenDirect,
-    PutUser,
-    RemoveParticipant,
-    SendMessage,
-    SetDisabled,
-)
+from storage.changes import AddParticipant, CreateGroup, OpenDirect, PutUser, RemoveParticipant
 from storage.contract import Unavailable
-from storage.memory import MemoryStore
-from storage.records import Room, Scan, ScanPosition
-from support.steering import Clinic, Elsewhere, WatchedStore, clinic, say
+from storage.records import Scan, ScanPosition
+from support.shops import sent, shop
+from support.steering import Elsewhere, clinic, say
 from support.strict import Book
 
 OWNER = frozenset({"owner"})
-
-
-class AppStore(WatchedStore):
-    """A store that an app writes to: what it wrote waits, by conversation, until it is taken in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[tuple[str, list[Change]]] = []
-        self.deleted: list[tuple[str, list[Change]]] = []  # found by whoever asks for the conversation alone
-        self.retitled: dict[str, str | None] = {}
-        self.looks = 0
-        self.fails: Exception | None = None
-
-    def app(self, conversation: str, *changes: Change) -> None:
-        self.written.append((conversation, list(changes)))
-
-    def retitle(self, conversation: str, title: str | None) -> None:
-        """In the app's table: that doesn't move the rev."""
-        self._conversations[conversation] = attrs.evolve(self._conversations[conversation], title=title)
-        self.retitled[conversation] = title
-
-    def scan(self, since: ScanPosition | None) -> Scan:
-        self.looks += 1
-        failing, self.fails = self.fails, None
-        if failing is not None:
-            raise failing
-        revs = {} if since is None else {c.id: c.rev for c in self._conversations.values()}
-        users = () if since is None else tuple(self._users.values())
-        return Scan(
-            next=(self.looks, "", 0, ""),
-            conversations=revs,
-            users=users,
-            waiting=bool(self.written),
-            retitled=tuple(self.retitled),
-        )
-
-    def has_pending(self, conversation: str, user: str | None = None) -> bool:
-        return conversation in self.retitled or any(id == conversation for id, _ in self.written)
-
-    def shrunk(self, watched: Collection[str]) -> list[str]:
-        found = [id for id, _ in self.deleted if id in watched]
-        self.written += [each for each in self.deleted if each[0] in watched]
-        self.deleted = [each for each in self.deleted if each[0] not in watched]
-        return found
-
-    def ingest(self, conversation: str | None, at: int) -> bool:
-        if conversation in self.retitled:
-            del self.retitled[conversation]
-            room = self._conversations[conversation]
-            self._conversations[conversation] = attrs.evolve(room, rev=room.rev + 1)
-        found = next((each for each in self.written if conversation in (None, each[0])), None)
-        if found is not None:
-            self.written.remove(found)
-            MemoryStore.commit(self, found[1])
-        return found is not None
-
-    def missing_users(self, ids: Collection[str]) -> list[str]:
-        return [id for id in ids if id not in self._users]
-
-    def rooms(self, ids: Collection[str]) -> dict[str, Room]:
-        return {id: room for id in ids if (room := self.room(id)) is not None}
-
-
-class Shop(Clinic):
-    """A clinic on a shared store."""
-
-    store: AppStore
-
-    def commit(self, *changes: Change) -> None:
-        """As another daemon does."""
-        for outcome in MemoryStore.commit(self.store, changes):
-            assert type(outcome).__name__ != "Refused", outcome
-
-
-@asynccontextmanager
-async def shop(**parts: Any) -> AsyncIterator[Shop]:
-    async with clinic(store=AppStore(), **parts) as c:
-        assert isinstance(c.store, AppStore)
-        assert isinstance(c.store, AppStore)
-        await trio.sleep(1.5)  # the daemon has looked once, and is between two looks
-        yield Shop(c.server, c.store, c.writes, c.reads)
-
-
-def sent(conversation: str, user: str, name: str) -> SendMessage:
-    return SendMessage(
-        conversation=conversation, user=user, client_id=name, message=name, body=name, reply_to=None, at=0
-    )
 
 
 async def test_messages_of_another_daemon_come_within_two_seconds(autojump_clock: MockClock) -> None:
@@ -284,184 +183,6 @@ async def test_an_ok_never_comes_before_what_others_wrote(
         await trio.sleep(5)
         for book in books:
             book.agree(c.store)
-
-
-async def test_what_the_app_wrote_is_taken_in_and_told(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        _, bo, conversation = await c.pair()
-        c.store.app(conversation, sent(conversation, "pat-1", "one"))
-        c.store.app(conversation, sent(conversation, "pat-1", "two"))
-        event = await bo.expect("change", within=2, conversation=conversation)
-        assert (event["from"], event["rev"], [m["body"] for m in event["messages"]]) == (1, 3, ["one", "two"])
-
-
-@pytest.mark.parametrize("idle", [60.0, 0.1])
-async def test_a_title_that_the_app_changed(idle: float, autojump_clock: MockClock) -> None:
-    """Whether or not the conversation has a room here; and those who come back later hear of it, too."""
-    async with shop(config=Config(timeouts=Timeouts(room_idle=idle))) as c:
-        ada, bo, conversation = await c.pair()
-        epoch = ada.epoch
-        await trio.sleep(0.3)
-        c.store.retitle(conversation, "Root canal")
-        for client in (ada, bo):
-            event = await client.expect("change", within=2, conversation=conversation, rev=2)
-            assert (event["from"], event["info"]["title"], event["info"]["rev"]) == (1, "Root canal", 2)
-            assert not event.get("messages")
-        await trio.sleep(5)
-        assert await bo.barrier() == [], "once"
-        late = await c.server.connect("pat-1", epoch=epoch, revs={conversation: 1})
-        event = await late.expect("change", within=1, conversation=conversation, rev=2)
-        assert event["info"]["title"] == "Root canal"
-
-
-async def test_a_title_that_changed_while_nobody_looked(autojump_clock: MockClock) -> None:
-    """The first look of a daemon, as good as any."""
-    store = AppStore()
-    MemoryStore.commit(store, [PutUser("pat-1", None, None, 0), PutUser("den-1", None, "dentist", 0)])
-    MemoryStore.commit(store, [OpenDirect("c1", "pat-1", "den-1", 0)])
-    store.retitle("c1", "Root canal")
-    async with clinic(store=store, config=Config(mysql=Mysql(poll=3600.0))) as c:
-        await trio.sleep(1)
-        ada = await c.server.connect("pat-1", epoch="epoch-1", revs={"c1": 1})
-        event = await ada.expect("change", within=1, conversation="c1", rev=2)
-        assert event["info"]["title"] == "Root canal"
-
-
-async def test_external_deletion_of_a_row_is_told_to_those_who_are_connected(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        ada, bo, conversation = await c.pair()
-        await say(ada, conversation, "k1")
-        for client in (ada, bo):
-            await client.barrier()
-        await trio.sleep(0.3)
-        c.store.deleted.append(
-            (conversation, [DeleteMessage(conversation=conversation, user="pat-1", seq=1, at=1, since=None,
-                                          by=frozenset({"sender"}))])
-        )  # fmt: skip
-        for client in (ada, bo):
-            event = await client.expect("change", within=2, conversation=conversation, rev=3)
-            assert [message["deleted_at"] is not None for message in event["messages"]] == [True]
-
-
-@pytest.mark.parametrize(
-    ("type", "fields"),
-    [
-        ("conversation.get", {}),
-        ("message.history", {}),
-        ("message.send", {"client_id": "k", "body": "hi"}),
-        ("receipt", {"delivered": 1}),
-        ("typing", {"active": True}),
-    ],
-)
-async def test_an_unknown_conversation_is_looked_up(
-    type: str, fields: dict[str, Any], autojump_clock: MockClock
-) -> None:
-    async with shop(config=Config(mysql=Mysql(poll=3600.0))) as c:
-        ada = await c.server.connect("pat-1")
-        c.commit(PutUser("den-1", None, "dentist", 0))
-        c.store.app("c1", OpenDirect("c1", "den-1", "pat-1", 0), sent("c1", "den-1", "hello"))
-        assert (await ada.ask(type, conversation="c1", **fields))["type"] == "ok"
-        with pytest.raises(Refused, match="not_found"):
-            await ada.ask(type, conversation="c2", **fields)
-        bo = await c.server.connect("den-1", role="dentist")
-        assert [summary["conversation"] for summary in (await bo.ask("conversation.list"))["conversations"]] == ["c1"]
-
-
-async def test_what_is_not_the_callers_is_not_found_all_the_same(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        ada = await c.server.connect("pat-1")
-        c.commit(PutUser("den-1", None, "dentist", 0), PutUser("den-2", None, "dentist", 0))
-        c.store.app("c1", OpenDirect("c1", "den-1", "den-2", 0))
-        answers = []
-        for conversation in ("c1", "c1", "c2"):
-            with pytest.raises(Refused) as refused:
-                await ada.ask("conversation.get", conversation=conversation)
-            answers.append((refused.value.code, refused.value.message))
-        assert len(set(answers)) == 1
-
-
-async def test_a_room_is_looked_at_when_it_is_loaded(autojump_clock: MockClock) -> None:
-    async with shop(config=Config(mysql=Mysql(poll=3600.0), timeouts=Timeouts(room_idle=0.1))) as c:
-        ada, bo, conversation = await c.pair()
-        await trio.sleep(0.3)
-        c.store.app(conversation, sent(conversation, "den-1", "the app's"))
-        await say(ada, conversation, "mine")
-        bodies: list[str] = []
-        while len(bodies) < 2:
-            event = await bo.expect("change", within=2, conversation=conversation)
-            bodies += [m["body"] for m in event.get("messages", [])]
-        assert bodies == ["the app's", "mine"]
-
-
-async def test_users_that_others_changed(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        ada, bo, _ = await c.pair()
-        await trio.sleep(3)
-        await ada.barrier()
-        c.commit(PutUser("den-1", "Dr. Bo", None, 0))
-        await ada.expect("user", within=2, user={"id": "den-1", "name": "Dr. Bo"})
-        await bo.expect("user", within=2, user={"id": "den-1", "name": "Dr. Bo"})
-        await trio.sleep(5)
-        assert await ada.barrier() == [], "once"
-        c.commit(SetDisabled("den-1", True, 0))
-        assert (await bo.closed()).code == 4503
-        await ada.expect("user", within=2, user={"id": "den-1", "disabled": True})
-
-
-async def test_user_deleted_by_others_is_cut_off_within_two_seconds(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        ada, bo, conversation = await c.pair()
-        del c.store._users["den-1"]
-        with trio.fail_after(2):
-            closed = await bo.closed()
-        assert (closed.code, closed.reason) == (4503, "this account was deleted")
-        await say(ada, conversation, "what others say goes on")
-
-
-async def test_user_deleted_while_signing_in_is_cut_off(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        await c.pair()
-        stops: list[int] = []
-        session: Any = mock.Mock(stop=lambda code, reason: stops.append(code))
-        with c.server.daemon.parts.registry.arriving(
-            Identity(user="pat-9", method="token", authenticated_at=0), session
-        ):
-            await trio.sleep(2)
-        assert set(stops) == {4503}
-
-
-async def test_users_are_watched_while_an_import_is_taken_in(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        _, bo, conversation = await c.pair()
-        gate, steps = c.server.daemon.parts.gate, 0
-        maintain = gate.maintain
-
-        async def step(work: Callable[[], bool]) -> bool:
-            nonlocal steps
-            steps += 1
-            await trio.sleep(0.25)
-            return await maintain(work) or steps < 100
-
-        with mock.patch.object(gate, "maintain", step):
-            c.store.app(conversation, sent(conversation, "pat-1", "imported"))
-            await trio.sleep(2)
-            assert steps > 1
-            c.commit(SetDisabled("den-1", True, 0))
-            with trio.fail_after(2):
-                assert (await bo.closed()).code == 4503
-            assert steps < 50, "the import goes on"
-
-
-async def test_one_who_is_away_has_another_name(autojump_clock: MockClock) -> None:
-    async with shop() as c:
-        ada, bo, _ = await c.pair()
-        await bo.abort()
-        await trio.sleep(10)
-        await ada.barrier()
-        c.commit(PutUser("den-1", "Dr. Bo", None, 0))
-        await ada.expect("user", within=2, user={"id": "den-1", "name": "Dr. Bo"})
-        await trio.sleep(5)
-        assert await ada.barrier() == []
 
 
 async def test_a_store_that_cannot_be_read_is_not_ready(autojump_clock: MockClock) -> None:
