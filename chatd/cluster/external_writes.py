@@ -78,6 +78,16 @@ class ExternalWrites:
         await self._tell({id: room.conversation.rev for id, room in found.items()})
         return True
 
+    async def found(self, revs: Mapping[str, int]) -> None:
+        """Tell what somebody has read before the next look found it. Raises Unavailable."""
+        newer = {id: rev for id, rev in revs.items() if rev > self._known(id)}
+        if newer:
+            await self._tell(newer)
+
+    def _known(self, conversation: str) -> int:
+        room = self._parts.rooms.loaded(conversation)
+        return self._told.get(conversation, 0) if room is None else room.rev
+
     async def _scan(self) -> Scan:
         store, users = self._store, self._parts.registry.user_ids()
         moves = await self._parts.gate.read(lambda: store.scan(self._next))

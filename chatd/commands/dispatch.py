@@ -74,7 +74,7 @@ def read(handle: Callable[[Context[Any]], Awaitable[Read]]) -> Handler:
     """Make a handler of a function that reads the store; its reply leaves in rev order."""
 
     async def run(context: Context[Any]) -> None:
-        await context.caller.read(partial(handle, context))
+        await context.caller.read(partial(context.parts.rooms.noticing, partial(handle, context)))
 
     return Handler(run)
 

@@ -198,24 +198,30 @@ class Audience:
                     shared = fields, event
             else:
                 fields, event = shared
+            moved = user in outcome.entered or user in outcome.left
             for session in sessions:
-                if user in outcome.entered:
-                    session.start_anew(self.id)
-                elif user in outcome.left:
-                    self._part(session)
+                lag = self._move(session, left=user in outcome.left) if moved else None
+                told, of = fields, event
+                if lag is not None and user in outcome.left:  # else it would be above the cursor
+                    told = fields | {"from_rev": min(max(lag.rev, 1), outcome.from_rev)}
+                    of = ChangeEvent(self.id, (seen,), self._participants, before, user, told)
                 if session is asker:
                     assert pending is not None
-                    answer(pending, self.id, dict(fields), outcome)
+                    answer(pending, self.id, dict(told), outcome)
                 else:
-                    session.deliver(self.id, fields["from_rev"], outcome.rev, event)
+                    session.deliver(self.id, told["from_rev"], outcome.rev, of)
+                if lag is not None:
+                    session.release(self.id, lag, outcome.rev)
         if pending is not None and not pending.done:
             answer(pending, self.id, seen.fields_for(pending.caller.user_id), outcome)
 
-    def _part(self, session: Recipient) -> None:
-        session.tell_gathered(self.id)
-        session.start_anew(self.id)
-        if session.focus == self.id:
-            session.focus = None
+    def _move(self, session: Recipient, *, left: bool) -> Lag | None:
+        """Have one who came in start anew, and one who left parted; return what the client was behind by."""
+        if left:
+            session.tell_gathered(self.id)
+            if session.focus == self.id:
+                session.focus = None
+        return session.start_anew(self.id)
 
     def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
         """Memory moves, now that the store has answered."""

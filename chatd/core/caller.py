@@ -22,10 +22,14 @@ from .order import Lag
 
 @attrs.frozen
 class Read:
-    """A reply (None: the request had no id), and the rev of each conversation whose `info` it shows."""
+    """A reply (None: the request had no id), and the rev of each conversation whose `info` it shows.
+
+    `follows`: others write to the store, too, and a connection that is behind one of these revs is caught up first.
+    """
 
     reply: Ok | None
     revs: Mapping[str, int] = attrs.Factory(dict)
+    follows: bool = False
 
 
 class Caller(Protocol):
@@ -114,8 +118,12 @@ class Recipient(Protocol):
         """Tell what was gathered of the conversation, if anything."""
         ...
 
-    def start_anew(self, conversation: str) -> None:
-        """Have the next event of the conversation stand for all before it."""
+    def start_anew(self, conversation: str) -> Lag | None:
+        """Have the next event of the conversation stand for all before it; return what the client was behind by."""
+        ...
+
+    def release(self, conversation: str, lag: Lag, rev: int) -> None:
+        """Send the `ok`s that `start_anew` left over, now that the event as of `rev` was sent."""
         ...
 
     def fall_behind(self, conversation: str, rev: int, seq: int | None = None) -> Lag:

@@ -1,7 +1,7 @@
 """Feeds a session what it missed, at its own pace, until it is live again."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -63,6 +63,7 @@ class Feeder:
         self._jobs: deque[Job] = deque()
         self._changed = trio.Event()  # there is a job
         self._room = trio.Event()  # for another job
+        self._fed = trio.Event()  # a conversation was fed
 
     def feed(self, revs: Mapping[str, int], standings: Mapping[str, Standing] | None = None, re: Any = None) -> None:
         """Put the client behind in these: at least one event for each will come, then the `ok`."""
@@ -75,6 +76,11 @@ class Feeder:
         """Wait until another job may be added."""
         while len(self._jobs) >= MAX_JOBS:
             await self._room.wait()
+
+    async def caught_up(self, conversations: Collection[str]) -> None:
+        """Wait until the client is behind in none of these."""
+        while any(conversation in self._order.behind for conversation in conversations):
+            await self._fed.wait()
 
     async def run(self) -> None:
         """Feed, until cancelled."""
@@ -101,10 +107,11 @@ class Feeder:
             lag = lag or order.fall_behind(conversation, rev)
             while order.behind.get(conversation) is lag:
                 async with self._session.turn():
-                    if not lag.rev:
-                        await self._begin(conversation, lag)
-                    elif not await self._step(conversation, lag):
+                    step = self._step if lag.rev else self._begin
+                    if not await step(conversation, lag):
                         await self._part(conversation, lag, silently=again)
+            self._fed.set()
+            self._fed = trio.Event()
         if job.re is not None:
             revs = {id: RevState(rev=s.rev, reset=s.reset) for id, s in job.standings.items()}
             order.send(SyncOk(re=job.re, revs=revs), counts=False)
@@ -127,16 +134,18 @@ class Feeder:
         self._order.read_since(conversation, lag, since)
         return True
 
-    async def _begin(self, conversation: str, lag: Lag) -> None:
-        """Send the whole conversation as of now: the user came in, and nothing else could tell them."""
+    async def _begin(self, conversation: str, lag: Lag) -> bool:
+        """Send the whole conversation as of now: the user came in, and nothing else could tell them.
+
+        False: it isn't the user's (any more).
+        """
         store, user = self._gate.store, self._session.user_id
         with lag.being_read():
             found = await self._gate.read(lambda: store.summary(conversation, user))
         if self._order.behind.get(conversation) is not lag:
-            return
+            return True
         if found is None:
-            self._order.start_anew(conversation)
-            return
+            return False
         summary, users = found
         last = summary.last_message
         event = Change(
@@ -150,6 +159,7 @@ class Feeder:
             users=view.users(users.values()),
         )
         self._order.read_whole(conversation, lag, event)
+        return True
 
     async def _part(self, conversation: str, lag: Lag, *, silently: bool) -> None:
         """Tell the user that they left, where nothing else could."""
@@ -163,9 +173,10 @@ class Feeder:
             self._order.send(
                 Change(
                     conversation=conversation,
-                    from_rev=min(lag.rev, own[0].rev),
+                    from_rev=min(max(lag.rev, 1), own[0].rev),  # 0 would begin what ends here
                     rev=own[0].rev,
                     info=view.info(row.conversation),
                     participants=(view.participant(own[0]),),
                 )
             )
+        self._order.release(conversation, lag, lag.rev)

@@ -161,13 +161,27 @@ class Order:
         if gathered is not None:
             self._leave(conversation, gathered[1], self.dialect.reply(_empty(conversation, *gathered)))
 
-    def start_anew(self, conversation: str) -> None:
-        """Forget any lag: the next event of the conversation stands for all before it."""
+    def start_anew(self, conversation: str) -> Lag | None:
+        """Forget any lag, and return it: the next event of the conversation stands for all before it.
+
+        The `ok`s that follow on what the client has leave now. The others come by `release`, behind that event: in
+        front of it they would be above the cursor.
+        """
         self._gathered.pop(conversation, None)
         lag = self.behind.pop(conversation, None)
-        for waiting in lag.waiting if lag else ():
-            if waiting.is_ok:
-                self._leave(conversation, waiting.rev, waiting.data)
+        if lag is not None:
+            oks = [waiting for waiting in lag.waiting if waiting.is_ok]
+            while oks and oks[0].from_rev <= lag.rev:
+                ok = oks.pop(0)
+                self._leave(conversation, ok.rev, ok.data)
+                lag.rev = max(lag.rev, ok.rev)
+            lag.waiting = oks
+        return lag
+
+    def release(self, conversation: str, lag: Lag, rev: int) -> None:
+        """Send the `ok`s that `start_anew` left over, now that the event as of `rev` was sent."""
+        for waiting in lag.waiting:
+            self._leave(conversation, max(rev, waiting.rev), waiting.data)
 
     def fall_behind(self, conversation: str, rev: int, seq: int | None = None) -> Lag:
         """Mark the client as having the conversation up to `rev`, message `seq`; somebody must feed it."""
@@ -233,11 +247,11 @@ class Order:
         self._caught_up(conversation, lag, since.through, live=live)
 
     def read_whole(self, conversation: str, lag: Lag, event: Change) -> None:
-        """Send the whole conversation as of `event.rev`, after the `ok`s that it contains."""
+        """Send the whole conversation as of `event.rev`, then the `ok`s that it contains: above no cursor."""
+        self.sink.push(self.dialect.reply(event), counts=False)
         for waiting in lag.waiting:
             if waiting.is_ok and waiting.place <= event.rev:
                 self.sink.push(waiting.data)
-        self.sink.push(self.dialect.reply(event), counts=False)
         self._caught_up(conversation, lag, event.rev, live=lag.continues(event.rev, self.sink.limit))
 
     def _caught_up(self, conversation: str, lag: Lag, rev: int, *, live: bool) -> None:

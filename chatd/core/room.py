@@ -287,6 +287,8 @@ class Room:
             return
         if row is not None and row.conversation.rev >= self.rev:  # else it is gone, or the store is an older one
             before = self._audience.present
+            if row.conversation.rev > self.rev:
+                self._audience.fall_behind(*self.published)  # those who connected while it was read, too
             self._audience.adopt(row)
             now = self._audience.present
             self._parts.presence.moved(self.id, self.rev, frozenset(now))

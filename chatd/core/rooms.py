@@ -1,8 +1,9 @@
 """All loaded rooms: loaded when somebody asks for one, unloaded when idle, started again after a crash."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+import attrs
 import structlog
 import trio
 
@@ -11,7 +12,7 @@ from storage import records
 from storage.changes import Changed, CreateGroup, OpenDirect, Outcome, Refused, Unchanged, room_of
 
 from . import view
-from .caller import Caller
+from .caller import Caller, Read
 from .errors import Refusal, internal, not_found, unavailable
 from .pending import PendingRequest, answer, refusal
 from .room import Room, RoomParts
@@ -35,6 +36,16 @@ def key_of(change: Begin) -> Key:
     return "create", change.user, change.client_id
 
 
+def _before(outcome: Changed) -> records.Room:
+    """Return the conversation that was begun again, as others may have left it: before those came in who came in."""
+    row = room_of(outcome)
+    return attrs.evolve(
+        row,
+        conversation=attrs.evolve(row.conversation, rev=outcome.from_rev),
+        participants=tuple(p for p in row.participants if p.user not in outcome.entered),
+    )
+
+
 class Watcher(Protocol):
     """Somebody who follows which conversations have a room: whoever reads what other programs write to the store."""
 
@@ -42,6 +53,13 @@ class Watcher(Protocol):
         """Take in what other programs wrote to this conversation: whether there was any. Raises Unavailable.
 
         `user`: who asks for it, None where nobody does.
+        """
+        ...
+
+    async def found(self, revs: Mapping[str, int]) -> None:
+        """Somebody has read these conversations as of these revs, perhaps before anybody was told. Raises Unavailable.
+
+        When it returns, connections that were not sent all of that are behind.
         """
         ...
 
@@ -90,6 +108,16 @@ class Rooms:
         """
         found = [await watcher.look_up(conversation, user) for watcher in self._watchers]
         return any(found)
+
+    async def noticing(self, work: Callable[[], Awaitable[Read]]) -> Read:
+        """Run a read that shows conversations; what it saw of others' writes is noticed here. Raises what it raises.
+
+        Where others write, its reply waits for the changes that it shows.
+        """
+        read = await work()
+        for watcher in self._watchers:
+            await watcher.found(read.revs)
+        return attrs.evolve(read, follows=True) if self._watchers and read.revs else read
 
     def loaded(self, conversation: str) -> Room | None:
         """The conversation's room, where there is one."""
@@ -198,9 +226,12 @@ class Rooms:
             return room
         if row is None or not row.present(user):
             raise not_found()
+        self._tell_watchers(row)
+        return self._start(row)
+
+    def _tell_watchers(self, row: records.Room) -> None:
         for watcher in self._watchers:
             watcher.loading(row)
-        return self._start(row)
 
     def _start(self, row: records.Room) -> Room:
         if len(self._loaded) >= self._limit:
@@ -255,6 +286,8 @@ class Rooms:
         if isinstance(outcome, Unchanged):
             if id in self._loaded:
                 self._loaded[id].notice(outcome.room.rev)
+            else:
+                self._tell_watchers(room_of(outcome))
             if key in self._doubtful:
                 self._doubtful.discard(key)
                 if not outcome.room.last_seq:
@@ -262,7 +295,11 @@ class Rooms:
             answer(pending, id, view.unchanged_fields(outcome, pending.caller.user_id), outcome)
             return
         self._doubtful.discard(key)
-        room = self._loaded.get(id) or self._start_to_tell(room_of(outcome))
+        room = self._loaded.get(id)
+        if room is None:
+            if not outcome.created:
+                self._tell_watchers(_before(outcome))
+            room = self._start_to_tell(room_of(outcome))
         if outcome.created:
             log.info("conversation created", conversation=id, kind=outcome.room.kind, by=pending.caller.user_id)
         if room.rev not in (outcome.from_rev, outcome.rev):

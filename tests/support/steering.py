@@ -9,7 +9,7 @@ import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.testing.harness import Frame, Server, TestClient, daemon
-from storage.changes import Change, Leave, Outcome, SendMessage
+from storage.changes import Change, Leave, OpenDirect, Outcome, SendMessage
 from storage.contract import Unavailable
 from storage.memory import MemoryStore
 
@@ -72,6 +72,9 @@ class Elsewhere:
                 conversation=self._conversation, user=user, client_id=name, message=name, body=name, reply_to=None, at=0
             )
         )
+
+    def open(self, conversation: str, user: str, other: str) -> None:
+        self.commit(OpenDirect(conversation, user, other, 0))
 
     def leave(self, user: str) -> None:
         self.commit(Leave(self._conversation, user, f"{self._name}-left-{user}", 0))

@@ -101,6 +101,7 @@ class Book:
         own = [p for p in frame.get("participants") or () if p["user"] == self.me]
         if own and own[0].get("left_at"):
             assert frame["info"], "a goodbye without info"
+            assert copy is None or start <= copy.rev, f"a goodbye above the cursor: at {copy.rev} came {start} to {rev}"
             assert not frame.get("messages"), "whoever left sees no more messages"
             self.copies.pop(id, None)
         elif start == 0:
@@ -118,7 +119,8 @@ class Book:
                 return
             assert start <= copy.rev, f"a hole: at {copy.rev} came {start} to {rev}"
             if start < copy.rev:
-                assert frame.get("membership"), "a double that isn't a catch-up's"
+                behind_the_whole = frame["type"] == "ok" and rev <= copy.began + 1  # it waited, and that came first
+                assert frame.get("membership") or behind_the_whole, "a double that isn't a catch-up's"
                 self.doubles.append(frame)
             copy.rev = max(copy.rev, rev)
             self._objects(copy, frame)
