@@ -63,6 +63,7 @@ from storage.records import (
     IssuedToken,
     MessagePage,
     MessageVersion,
+    Place,
     ReceiptTime,
     Room,
     Scan,
@@ -258,12 +259,13 @@ class SearchStore(Protocol):
     """Search in messages, and its index."""
 
     def search(
-        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
     ) -> Hits | None:
         """Return up to `limit` messages in which all words occur, in one conversation or all the user's, newest first.
 
         `words`: of `search.words_of`. Finds what the user may see now: in conversations that they take part in, not
-        deleted, by the present text. The order is that in which messages were kept. One call looks at a bounded number
+        deleted, by the present text. The order is that in which messages were kept, whatever their times say; in a
+        conversation that of their seqs. `before`: only what has a lower place. One call looks at a bounded number
         of messages: it may find fewer, even none, and still have a `next`. None: the conversation is not the user's.
         """
         ...

@@ -20,6 +20,7 @@ from storage.records import (
     MessagePage,
     MessageVersion,
     Participant,
+    Place,
     ReceiptTime,
     Room,
     Since,
@@ -296,7 +297,7 @@ class MemoryStore:
             return [ReceiptTime(user, when(user, "delivered"), when(user, "read")) for user in users]
 
     def search(
-        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
     ) -> Hits | None:
         with self._lock:
             rooms = {id for id in self._of_user.get(user, ()) if self._participants[id][user].present}
@@ -304,7 +305,7 @@ class MemoryStore:
                 if conversation not in rooms:
                     return None
                 rooms = {conversation}
-            start = len(self._order) if before is None else min(before - 1, len(self._order))
+            start = len(self._order) if before is None else min(before[0] - 1, len(self._order))
             found: list[Hit] = []
             for place in range(start, max(0, start - MESSAGES_PER_SEARCH), -1):
                 id, seq = self._order[place - 1]
@@ -312,8 +313,9 @@ class MemoryStore:
                 if id in rooms and message.deleted_at is None and matches(message.body, words):
                     if len(found) == limit:
                         return Hits(tuple(found), found[-1].place)
-                    found.append(Hit(place, message))
-            return Hits(tuple(found), start - MESSAGES_PER_SEARCH + 1 if start > MESSAGES_PER_SEARCH else None)
+                    found.append(Hit((place, id, seq), message))
+            end = start - MESSAGES_PER_SEARCH + 1
+            return Hits(tuple(found), (end, "", 0) if end > 1 else None)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
         return 0

@@ -207,11 +207,16 @@ class MessagePage:
     participants: tuple[Participant, ...]
 
 
+Place = tuple[int, str, int]
+"""Place of a message among all that a search may find, the newest highest: a number that ascends in the order in which
+messages were kept, the conversation, the seq."""
+
+
 @attrs.frozen(slots=False)
 class Hit:
     """A message that a search found. `place`: where a search goes on behind it."""
 
-    place: int
+    place: Place
     message: Message
 
 
@@ -220,7 +225,7 @@ class Hits:
     """Part of what a search found, the newest first; `next` goes back in as `before`, None at the end."""
 
     hits: tuple[Hit, ...]
-    next: int | None
+    next: Place | None
 
 
 @attrs.frozen(slots=False, kw_only=True)

@@ -59,13 +59,12 @@ def load(
     `resent`: messages may be there already under their client_id. Else they are taken for new, and if one isn't, the
     unique key refuses it: a look-up of every message costs a sixth of a batch, and hardly ever finds any.
 
-    `newest`: the highest activity that is known.
+    `newest`: the highest activity that is known, but for that of the conversations at hand.
 
     The locks come first, so all that follows is as the last transaction that held them left it.
     """
     keys = keys_of(changes)
     unit = Unit()
-    unit.begin(newest)
     unit.pairs = dict(rows.many(db, _PAIRS, keys.pairs))
     unit.created = {(row[0], row[1].decode()): row[2] for row in rows.by_pair(db, _GROUPS, keys.created)}
     wanted = sorted(keys.conversations.union(unit.pairs.values(), unit.created.values()))
@@ -78,8 +77,10 @@ def load(
     uploaded = rows.many(db, _FILES, sorted(keys.files))
     # Only now does anybody look: all of it takes one round trip.
     for row in locked_rooms:
-        unit.conversations[row[0]] = sql.conversation(row)
+        room = unit.conversations[row[0]] = sql.conversation(row)
         unit.participants[row[0]] = {}
+        newest = max(newest, room.listed_by, room.active_at)  # perhaps another daemon's, or the app's: clocks differ
+    unit.begin(newest)
     unit.pairs = {pair: id for pair, id in unit.pairs.items() if id in unit.conversations}
     unit.created = {name: id for name, id in unit.created.items() if id in unit.conversations}
     seats: dict[tuple[str, str], str] = {}

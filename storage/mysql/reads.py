@@ -20,6 +20,7 @@ from storage.records import (
     MessagePage,
     MessageVersion,
     Participant,
+    Place,
     ReceiptTime,
     Room,
     Scan,
@@ -45,12 +46,11 @@ from .pool import Pool
 from .rows import Roles
 from .searching import MINE
 from .user_list import list_users
+from .values import milliseconds
 
 # Of the app's rows only those that were ingested.
-_ACTIVITY = (  # 0 for a date that no calendar has
-    "COALESCE(c.\"chatdActivity\", TIMESTAMPDIFF(MICROSECOND, '1970-01-01', "
-    'COALESCE(c."lastMessageAt", c."createdAt")) DIV 1000, 0)'
-)
+_TIME = milliseconds('COALESCE(c."lastMessageAt", c."createdAt")')
+_ACTIVITY = f'COALESCE(c."chatdActivity", {_TIME}, 0)'  # 0 for a date that no calendar has
 NEWEST = f'SELECT MAX({_ACTIVITY}) FROM "Conversation" c'
 _SUMMARIES = fill(sql.SUMMARIES, mine=MINE, activity=_ACTIVITY)
 _MEMBERSHIPS = fill(sql.MEMBERSHIPS, mine=MINE, present='o."leftAt" IS NULL AND o."rev" IS NOT NULL')
@@ -236,7 +236,7 @@ class Reads:
             return list(map(sql.version, db.run(sql.VERSIONS, (conversation, seq))))
 
     def search(
-        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
     ) -> Hits | None:
         with self._pool.reading() as db:
             found = searching.find(db, user, words, conversation=conversation, before=before, limit=limit)

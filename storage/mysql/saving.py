@@ -140,8 +140,9 @@ class Saver:
             partial(Into.of, also=seat, update={**more, **UNTOUCHED}),
         )
         spares = (', "updatedAt"' if self._dated_messages else "") + (', "receiverId"' if receivers else "")
-        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{spares}', also={**message, **NEW})
-        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + spares, also={**_SAME, **message, **NEW})
+        sent = f', "chatdActivity"{spares}'
+        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{sent}', also={**message, **NEW})
+        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + sent, also={**_SAME, **message, **NEW})
         self._marked = "isDeleted" in spare.get("Message", ())
         more_changed = spares + (', "isDeleted"' if self._marked else "")
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions", *(["isDeleted"] * self._marked)]
@@ -236,18 +237,21 @@ class Saver:
         )
 
     def _save_messages(self, db: Connection, unit: Unit, at: int) -> None:
-        texts: list[Message] = []
-        others: list[Message] = []
-        for m in unit.new_messages:
-            (texts if m.kind == "text" and m.reply_to is None and m.data is None else others).append(m)
-        self._texts.write(db, ((*_varying(sql.sent_message_row(m)), *self._more(unit, m, at)) for m in texts))
-        answered = _answered(db, unit.new_messages, others)
+        texts: list[tuple[Message, int]] = []
+        others: list[tuple[Message, int]] = []
+        for m, activity in zip(unit.new_messages, unit.activities, strict=True):
+            is_plain = m.kind == "text" and m.reply_to is None and m.data is None
+            (texts if is_plain else others).append((m, activity))
+        self._texts.write(
+            db, ((*_varying(sql.sent_message_row(m)), number, *self._more(unit, m, at)) for m, number in texts)
+        )
+        answered = _answered(db, unit.new_messages, [m for m, _ in others])
         self._messages.write(
             db,
             (
                 (*rows.message_values(m, sql.sent_message_row(m)), answered.get((m.conversation, m.reply_to)),
-                 *self._more(unit, m, at))
-                for m in others
+                 number, *self._more(unit, m, at))
+                for m, number in others
             ),
         )  # fmt: skip
         changed = [unit.messages[key] for key in unit.changed_messages]

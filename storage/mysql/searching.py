@@ -1,18 +1,20 @@
 """Search without an index: the user's messages are read through, the newest first, so many in one call.
 
-Messages have no number here over all conversations; a search goes by the time they were sent, and the hits of one
-conversation in one answer are in the order of their seqs, whatever the clock did.
+Messages have no number over all conversations here but that of the commit that brought them (`Message.chatdActivity`).
+Several may have the same: then the conversation decides, and in one conversation the seq.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from storage import sql
-from storage.records import Hit, Hits, Message
+from storage.columns import fill
+from storage.records import Hit, Hits, Place
 from storage.search import matches
 
 from . import rows
-from .connection import Connection
-from .values import time_text
+from .connection import Connection, Row
+from .values import milliseconds
 
 MESSAGES_PER_STATEMENT = 500
 """Messages that one statement brings."""
@@ -23,19 +25,28 @@ MESSAGES_PER_CALL = 5_000
 MINE = 'p."userId" = ? AND CAST(p."userId" AS BINARY) = CAST(? AS BINARY) AND p."rev" IS NOT NULL'
 """A participant's row that was ingested, and the user's exactly: the column may not tell "Ada" from "ada"."""
 
-_PLACES_PER_MS = 4096
-_LATEST = 253_402_300_799_999 * _PLACES_PER_MS  # the last millisecond that DATETIME has
+_TIME = milliseconds('"createdAt"')
+ACTIVITY = f'COALESCE("chatdActivity", {_TIME}, 0)'
+"""Number of the commit that brought a message; its time where `refill.py` has not been there yet."""
 
 _ROOMS = f'SELECT p."conversationId" FROM "ConversationParticipant" p WHERE {MINE} AND p."leftAt" IS NULL'
-_NEWEST = (
-    f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE "conversationId" IN ({{}}) AND "seq" IS NOT NULL '
-    f'AND "deletedAt" IS NULL AND ("createdAt" < ? OR ("createdAt" = ? AND "seq" % {_PLACES_PER_MS} < ?)) '
-    f'ORDER BY "createdAt" DESC, "seq" % {_PLACES_PER_MS} DESC LIMIT ?'
+_SHOWN = '"seq" IS NOT NULL AND "deletedAt" IS NULL'
+_IN_ONE = (  # an index has those in order
+    f'SELECT {sql.READ_MESSAGE}, {ACTIVITY} FROM "Message" WHERE "conversationId" = ? AND {_SHOWN}{{below}} '
+    'ORDER BY "seq" DESC LIMIT ?'
 )
+_BYTES = 'CAST("conversationId" AS BINARY)'  # ids may be numbers, or compared without regard to capitals
+_IN_SOME = (
+    f'SELECT "conversationId", "seq" FROM "Message" WHERE "conversationId" IN ({{}}) AND {_SHOWN}{{below}} '
+    f'ORDER BY {ACTIVITY} DESC, {_BYTES} DESC, "seq" DESC LIMIT ?'
+)
+_AT = f'SELECT {sql.READ_MESSAGE}, {ACTIVITY} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
+_BELOW = f' AND ({ACTIVITY}, {_BYTES}, "seq") < (?, CAST(? AS BINARY), ?)'
+_BELOW_SEQ = ' AND "seq" < ?'
 
 
 def find(
-    db: Connection, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+    db: Connection, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
 ) -> Hits | None:
     """Search as `Store.search` promises, within the caller's snapshot."""
     mine = [row[0] for row in db.run(_ROOMS, (user, user))]
@@ -44,33 +55,52 @@ def find(
             return None
         mine = [conversation]
     found: list[Hit] = []
+    looked = 0
     if not words or not mine:
         return Hits((), None)
-    place = _LATEST if before is None else max(0, min(before, _LATEST))
-    for _ in range(0, MESSAGES_PER_CALL, MESSAGES_PER_STATEMENT):
-        at, tie = divmod(place, _PLACES_PER_MS)
-        values = (*mine, time_text(at), time_text(at), tie, MESSAGES_PER_STATEMENT)
-        window = [rows.message(row) for row in db.run_many(_NEWEST, "?", len(mine), values)]
-        for message in window:
-            if matches(message.body, words):
+    for window in _in_one(db, mine[0], before) if len(mine) == 1 else _in_some(db, mine, before):
+        for hit in window:
+            if matches(hit.message.body, words):
                 if len(found) == limit:
-                    return Hits(_by_seq(found), found[-1].place)
-                found.append(Hit(_place(message), message))
+                    return Hits(tuple(found), found[-1].place)
+                found.append(hit)
+        looked += len(window)
+        before = window[-1].place if window else before
+    return Hits(tuple(found), before if looked >= MESSAGES_PER_CALL else None)
+
+
+def _in_one(db: Connection, room: str, before: Place | None) -> Iterator[list[Hit]]:
+    """Yield the newest messages of a conversation below a place, so many at a time."""
+    for _ in range(0, MESSAGES_PER_CALL, MESSAGES_PER_STATEMENT):
+        below, values = _below(before)
+        if before is not None and before[1] == room:
+            below, values = _BELOW_SEQ, before[2:]
+        window = _hits(db.run(fill(_IN_ONE, below=below), (room, *values, MESSAGES_PER_STATEMENT)))
+        yield window
         if len(window) < MESSAGES_PER_STATEMENT:
-            return Hits(_by_seq(found), None)
-        place = _place(window[-1])
-    return Hits(_by_seq(found), place)
+            return
+        before = window[-1].place
 
 
-def _by_seq(found: Sequence[Hit]) -> tuple[Hit, ...]:
-    """Put the hits of each conversation in the order of their numbers, where a clock was set back between them."""
-    messages: dict[str, list[Message]] = {}
-    for hit in found:
-        messages.setdefault(hit.message.conversation, []).append(hit.message)
-    for some in messages.values():
-        some.sort(key=lambda message: message.seq)
-    return tuple(Hit(hit.place, messages[hit.message.conversation].pop()) for hit in found)
+def _in_some(db: Connection, rooms: Sequence[str], before: Place | None) -> Iterator[list[Hit]]:
+    """Yield the newest messages of these conversations below a place.
+
+    The server reads all that is in them to find the newest, so it does that once.
+    """
+    below, values = _below(before)
+    statement = fill(_IN_SOME, below=below)
+    keys = db.run_many(statement, "?", len(rooms), (*rooms, *values, MESSAGES_PER_CALL))
+    for start in range(0, len(keys), MESSAGES_PER_STATEMENT):
+        wanted = {(key[0], key[1]) for key in keys[start : start + MESSAGES_PER_STATEMENT]}
+        hits = _hits(rows.by_pair(db, _AT, wanted))
+        # In pairs the server compares large numbers as floating point: others of almost the same id come, too.
+        yield sorted((hit for hit in hits if hit.place[1:] in wanted), key=lambda hit: hit.place, reverse=True)
 
 
-def _place(message: Message) -> int:
-    return message.sent_at * _PLACES_PER_MS + message.seq % _PLACES_PER_MS
+def _below(before: Place | None) -> tuple[str, tuple[Any, ...]]:
+    return ("", ()) if before is None else (_BELOW, before)
+
+
+def _hits(found: Iterable[Row]) -> list[Hit]:
+    messages = ((rows.message(row), int(row[-1])) for row in found)
+    return [Hit((number, message.conversation, message.seq), message) for message, number in messages]

@@ -201,6 +201,7 @@ MESSAGE = Table(
         _time("deletedAt"),
         Column("changedRev", _COUNT, null=True),  # of the last change since; chatd_changed has those that have one
         Column("reactions", "JSON", null=True),
+        Column("chatdActivity", "BIGINT", null=True),  # search goes by it; NULL: refill.py comes yet
         _TOUCHED,
     ),
     indexes=(

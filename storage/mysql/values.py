@@ -35,6 +35,11 @@ def is_date(column: str) -> str:
     return f"FROM_DAYS(TO_DAYS({column})) <=> DATE({column})"
 
 
+def milliseconds(column: str) -> str:
+    """Return a time in ms, as SQL; NULL for one without, and for a date that no calendar has."""
+    return f"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column}) DIV 1000"
+
+
 @functools.lru_cache(4096)
 def _time_of(text: bytes) -> int:
     """A DATETIME or TIMESTAMP in ms; 0 for a date that no calendar has ("0000-00-00")."""

@@ -38,6 +38,7 @@ class Unit:
     changed_participants: dict[tuple[str, str], None] = attrs.Factory(dict)
     new_groups: list[tuple[str, str, str]] = attrs.Factory(list)  # creator, client_id, conversation
     new_messages: list[Message] = attrs.Factory(list)  # as sent, whatever happened to them since
+    activities: list[int] = attrs.Factory(list)  # of those, one each
     noted: int = 0  # how many of those are in `messages`
     changed_messages: dict[tuple[str, int], None] = attrs.Factory(dict)
     retexted: list[tuple[str, int, str, str | None]] = attrs.Factory(list)  # conversation, seq, old body, new or None
@@ -55,11 +56,14 @@ class Unit:
         self.newest = self.began = newest
 
     def activity(self, at: int) -> int:
-        """Return the number of this commit: the time, or one more than any before where the clock was set back."""
+        """Return the number of this commit: the time, or one more than any before where the clock was set back.
+
+        Never less than it returned before.
+        """
         number = at if at > self.began else self.began + 1
         if number > self.newest:
             self.newest = number
-        return number
+        return self.newest
 
     def put_participant(self, row: Participant) -> None:
         self.participants[row.conversation][row.user] = row
@@ -70,7 +74,9 @@ class Unit:
         self.changed_conversations[row.id] = None
 
     def add_message(self, row: Message) -> None:
+        """Add a new message, after its `activity`."""
         self.new_messages.append(row)
+        self.activities.append(self.newest)
         if row.sender is not None and row.client_id is not None:
             self.sent[row.sender, row.client_id] = row
 

@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from storage.records import Hit, Hits
+from storage.records import Hit, Hits, Place
 from storage.search import FOLDING, fold, matches
 
 from .damage import READ_MESSAGE, Messages, is_damaged, rows_of
@@ -122,7 +122,7 @@ def find(
     words: Sequence[str],
     *,
     conversation: str | None,
-    before: int | None,
+    before: Place | None,
     limit: int,
 ) -> Hits | None:
     """As `Store.search`, within the caller's transaction: its answer is of one moment."""
@@ -134,9 +134,11 @@ def find(
         return None
     if not words or not rooms:
         return Hits((), None)
-    numbers, place = _find(db, user, words, conversation, rooms, before, limit)
+    numbers, n = _find(db, user, words, conversation, rooms, None if before is None else before[0], limit)
     rows = rows_of(db, _HITS, (json.dumps(numbers),))
-    return Hits(tuple(Hit(row[0], messages.one(row[1:])) for row in rows if not is_damaged(row[1:])), place)
+    found = ((row[0], messages.one(row[1:])) for row in rows if not is_damaged(row[1:]))
+    hits = tuple(Hit((n, message.conversation, message.seq), message) for n, message in found)
+    return Hits(hits, None if n is None else (n, "", 0))
 
 
 def _find(

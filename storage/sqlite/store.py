@@ -22,6 +22,7 @@ from storage.records import (
     Message,
     MessagePage,
     MessageVersion,
+    Place,
     ReceiptTime,
     Room,
     Since,
@@ -325,7 +326,7 @@ class SqliteStore(SqliteFile):
             ]
 
     def search(
-        self, user: str, words: Sequence[str], *, conversation: str | None, before: int | None, limit: int
+        self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
     ) -> Hits | None:
         with self._reading() as db:
             found = search.find(db, self._messages, user, words, conversation=conversation, before=before, limit=limit)

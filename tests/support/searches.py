@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from storage.contract import Store
+from storage.records import Place
 from storage.search import words_of
 
 
@@ -18,7 +19,7 @@ def pages(
 ) -> list[tuple[str, int, str]]:
     """All that a search finds, page by page: conversations, seqs, texts. `between` happens between two pages."""
     found: list[tuple[str, int, str]] = []
-    before: int | None = None
+    before: Place | None = None
     while True:
         page = store.search(user, words_of(query), conversation=conversation, before=before, limit=limit)
         assert page is not None

@@ -30,7 +30,7 @@ _TIME_FIELDS = frozenset(
      "joined_at", "left_at", "delivered_at", "read_at", "last_message_at", "disabled_at", "last_seen_at", "issued_at",
      "revoked_at", "cut_off", "last_used"}
 )  # fmt: skip
-_ID_ARGUMENTS = frozenset({"user", "conversation", "ids", "but", "after", "revs"})
+_ID_ARGUMENTS = frozenset({"user", "conversation", "ids", "but", "after", "before", "revs"})
 _TIME_ARGUMENTS = frozenset({"at"})
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import trio
 
@@ -41,8 +42,7 @@ async def search(context: Context[MessageSearch]) -> None:
 async def _search(context: Context[MessageSearch]) -> Read:
     r, store, user = context.request, context.parts.store, context.user.id
     words = words_of(r.query)
-    key = key_of(r.cursor, tuple[Mark])
-    before: int | None = key[0] if key is not None else None
+    before: Any = key_of(r.cursor, tuple[Mark, str, Mark])
     limit = r.limit or DEFAULT_PAGE
     found: list[records.Hit] = []
     until = trio.current_time() + SECONDS
@@ -66,7 +66,7 @@ async def _search(context: Context[MessageSearch]) -> Read:
         before = found[len(encoded) - 1].place
     # What was told meanwhile comes after the page, which may be older: an edit, or that the caller was removed.
     shown = {hit.message.conversation: 0 for hit in found[: len(encoded)]}
-    return Read(SearchOk(re=r.id, hits=encoded, cursor=cursor_of(None if before is None else (before,))), shown)
+    return Read(SearchOk(re=r.id, hits=encoded, cursor=cursor_of(before)), shown)
 
 
 def _shown(m: records.Message, words: Sequence[str]) -> Hit:

@@ -112,7 +112,7 @@ class Ingest:
         self._seats: dict[tuple[str, str], str] = {}  # (conversation, user) -> the row's id
         self._kinds: list[tuple[str, str | None, str]] = []  # kind, pair, conversation
         self._passed_over: list[str] = []
-        self._numbered: list[tuple[str, int, int]] = []  # id, seq, rev
+        self._numbered: list[tuple[str, int, int, int]] = []  # id, seq, rev, activity
         self._changed: list[tuple[str, int, int]] = []  # conversation, seq, rev
         self._gone: list[tuple[str, int, int]] = []  # conversation, seq, at
         self._readings: defaultdict[tuple[str, str], Reading] = defaultdict(Reading)
@@ -245,7 +245,7 @@ class Ingest:
         at = max(post.at, room.last_message_at or 0)
         room = with_message(room, at, None if room.activity is None else max(at, room.activity))
         unit.put_conversation(room)
-        self._numbered.append((post.id, room.last_seq, room.rev))
+        self._numbered.append((post.id, room.last_seq, room.rev, room.listed_by))
         for row in list(unit.participants[room.id].values()):
             if row.archived and row.present and row.user != post.sender:
                 unit.put_participant(attrs.evolve(row, archived=False))
@@ -287,10 +287,10 @@ class Ingest:
             # As bytes: beside texts, large numbers would be compared as floating point.
             by_id = f'CASE CAST("id" AS BINARY) {" ".join(["WHEN ? THEN ?"] * len(some))} END'
             db.run(
-                f'UPDATE "Message" SET "seq" = {by_id}, "rev" = {by_id}, '
+                f'UPDATE "Message" SET "seq" = {by_id}, "rev" = {by_id}, "chatdActivity" = {by_id}, '
                 f'"{TOUCHED}" = NULL WHERE "id" IN ({", ".join("?" * len(some))})',
-                [*_flat((id, seq) for id, seq, _ in some), *_flat((id, rev) for id, _, rev in some),
-                 *(id for id, *_ in some)],
+                [*_flat((id, seq) for id, seq, *_ in some), *_flat((id, rev) for id, _, rev, _ in some),
+                 *_flat((id, activity) for id, *_, activity in some), *(id for id, *_ in some)],
             )  # fmt: skip
         replies = {post.id for post in posts if post.is_reply}
         rows.for_each(db, _SET_REPLIES, [id for id, *_ in self._numbered if id in replies])

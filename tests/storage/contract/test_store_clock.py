@@ -3,10 +3,12 @@
 import contextlib
 from pathlib import Path
 
+import attrs
 import pytest
 
 from storage.contract import Store
 from storage.rules.unit import MAX_STEP_BACK_MS
+from support.searches import bodies, everywhere, pages
 from support.stores import Desk, Kind
 
 HOUR_MS = 3_600_000
@@ -108,6 +110,50 @@ def test_search_is_in_the_order_of_numbers_whatever_the_clock_says(store: Store,
     found = store.search("ada", ("tooth",), conversation=c, before=None, limit=10)
     assert found is not None
     assert [hit.message.seq for hit in found.hits] == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("jump", [-HOUR_MS, -24 * HOUR_MS, 24 * HOUR_MS])
+@pytest.mark.parametrize("limit", [1, 3, 50])
+def test_search_pages_are_in_the_order_of_commits_whatever_the_clock_says(
+    store: Store, desk: Desk, jump: int, limit: int
+) -> None:
+    """A page has messages of both sides of a step, and ends in between."""
+    one, two = desk.chat("ada", "ben"), desk.chat("ada", "cleo")
+    texts = [f"tooth {n}" for n in range(12)]
+    for n, text in enumerate(texts):
+        if n in (3, 8):
+            desk.now += jump
+        if n == 6:
+            desk.now -= jump
+        desk.say((one, two, two)[n % 3], "ada", text)
+    for _ in everywhere(store):
+        assert bodies(store, "ada", "tooth", limit=limit) == texts[::-1]
+        assert bodies(store, "ada", "tooth", limit=limit, conversation=one) == texts[-3::-3]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 7])
+def test_search_finds_all_messages_of_one_commit_page_by_page(store: Store, desk: Desk, limit: int) -> None:
+    """Those have one time, and on MySQL one number."""
+    chats = [desk.chat("ada", f"u{n}") for n in range(5)]
+    desk.do(*(attrs.evolve(desk.send(c, "ada", f"tooth {n}"), at=desk.now) for n in range(3) for c in chats))
+    for _ in everywhere(store):
+        found = pages(store, "ada", "tooth", limit=limit)
+        assert sorted(found) == sorted((c, seq, f"tooth {seq - 1}") for c in chats for seq in (1, 2, 3))
+        for c in chats:
+            assert [seq for conversation, seq, _ in found if conversation == c] == [3, 2, 1]
+
+
+def test_search_order_is_kept_where_a_clock_is_set_back_within_a_commit(store: Store, desk: Desk) -> None:
+    c, other = desk.chat("ada", "ben"), desk.chat("ada", "cleo")
+    later, sooner = NOON + 9 * HOUR_MS, NOON + HOUR_MS
+    desk.do(
+        attrs.evolve(desk.send(c, "ada", "tooth 1"), at=later), attrs.evolve(desk.send(c, "ada", "tooth 2"), at=sooner)
+    )
+    desk.now = NOON + 2 * HOUR_MS
+    desk.say(other, "ada", "tooth 3")
+    desk.say(c, "ada", "tooth 4")
+    for _ in everywhere(store):
+        assert bodies(store, "ada", "tooth", limit=1) == ["tooth 4", "tooth 3", "tooth 2", "tooth 1"]
 
 
 def test_owner_is_who_came_in_first_whatever_the_clock_says(store: Store, desk: Desk) -> None:

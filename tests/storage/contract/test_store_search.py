@@ -125,15 +125,19 @@ def test_search_page_that_is_the_last_says_so(store: Store, desk: Desk, count: i
         assert sizes == ([7] * ((count - 1) // 7) + [count - (count - 1) // 7 * 7] if count else [0])
 
 
-@pytest.mark.parametrize("before", [-5, 0, 1, 2**53])
-def test_search_from_a_forged_place_finds_nothing_wrong(store: Store, desk: Desk, before: int) -> None:
+@pytest.mark.parametrize("number", [-5, 0, 1, 2**53])
+@pytest.mark.parametrize("rest", [("", 0), ("nowhere", 2**53), ("\0'\\{}é", -1)])
+def test_search_from_a_forged_place_finds_nothing_wrong(
+    store: Store, desk: Desk, number: int, rest: tuple[str, int]
+) -> None:
     c = desk.chat("ada", "ben")
     desk.say(c, "ada", "tooth")
     for _ in everywhere(store):
-        page = store.search("ada", ("tooth",), conversation=None, before=before, limit=5)
-        assert page is not None
-        assert len(page.hits) == (1 if before > 1 else 0)
-        assert page.next is None
+        for conversation in None, c:
+            page = store.search("ada", ("tooth",), conversation=conversation, before=(number, *rest), limit=5)
+            assert page is not None
+            assert len(page.hits) == (1 if number > 1 else 0)
+            assert page.next is None
 
 
 def test_search_call_is_bounded_and_says_where_to_go_on(store: Store, desk: Desk) -> None:
