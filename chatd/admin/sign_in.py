@@ -6,7 +6,7 @@ import attrs
 from msgspec import Meta
 
 from chatd.auth import opaque
-from chatd.auth.invitations import MAX_LIFETIME_S, draft
+from chatd.auth.invitations import MAX_LIFETIME_S, checked_birth_date, draft
 from chatd.auth.linked import link_of
 from chatd.auth.second_step import PURPOSE, recovery_codes
 from chatd.core.accounts import AccountChange
@@ -54,9 +54,13 @@ class Invite(Verb):
 
     async def run(self, port: Port) -> Answer:
         await enabled_user(port, self.user)
+        try:
+            birth_date = None if self.birth_date is None else checked_birth_date(self.birth_date, port.now())
+        except ValueError as error:
+            raise VerbFailed(f"--birth-date {self.birth_date}: {error}") from None
         code, row = draft(
             self.user,
-            birth_date=self.birth_date,
+            birth_date=birth_date,
             lifetime=self.lifetime,
             by=None,
             now=port.now(),

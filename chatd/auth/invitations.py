@@ -1,6 +1,8 @@
 """Invitations: a code on paper or in a message that signs a patient in, once."""
 
+import re
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 
 import attrs
 
@@ -16,6 +18,9 @@ DEFAULT_LIFETIME_S = 14 * 86_400
 MAX_LIFETIME_S = 365 * 86_400
 
 MAX_WRONG_BIRTH_DATES = 3
+
+TIME_ZONES_MS = 14 * 3_600_000
+"""ms by which the day may be ahead of UTC where a child is born today."""
 
 
 class NotInvited(Exception):
@@ -79,6 +84,19 @@ class Invitations:
         """Return the invitation of a code, as it was typed, unless it is over. Raises Unavailable."""
         row = await self._row(opaque.hash_of(opaque.tidy_code(typed)))
         return row if row is not None and row.expires_at > self._now() else None
+
+
+def checked_birth_date(text: str, now: int) -> str:
+    """Return a birth date as it is compared. `now` in ms. Raises ValueError with words for people."""
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) is None:
+        raise ValueError("a date like 1953-04-30")
+    try:
+        born = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no calendar has this date") from None
+    if born > datetime.fromtimestamp((now + TIME_ZONES_MS) / 1000, UTC).date():
+        raise ValueError("this date is in the future")
+    return text
 
 
 def draft(

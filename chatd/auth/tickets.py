@@ -1,4 +1,7 @@
-"""Tickets: an app's backend has one made for a user, whose browser signs in with it once."""
+"""Tickets: an app's backend has one made for a user, whose browser signs in with it once.
+
+A ticket names its API key, so that it ends with it: `ct_KEY-ID.RANDOM`. All of it is hashed; nobody can name another.
+"""
 
 from collections.abc import Callable
 
@@ -49,7 +52,7 @@ class Tickets:
         for wanted in (role, known.role if known else None):
             if wanted is not None and ROLES.index(wanted) > ROLES.index(key.max_role):
                 raise RoleTooHigh(key.max_role)
-        secret = opaque.make(opaque.TICKET)
+        secret = opaque.make(f"{opaque.TICKET}{key.id}.")
         if isinstance(self._gate.store, SharedStore):
             name = role = None  # an app's own users are the app's to change
         row = Ticket(hash=opaque.hash_of(secret), user=user, name=name, role=role, expires_at=self._now() + LIFETIME_MS)
@@ -57,7 +60,7 @@ class Tickets:
         return secret, row
 
     async def take(self, secret: str) -> Ticket:
-        """Use a ticket up. Raises NotAccepted, Unavailable."""
+        """Use a ticket up. One whose key was revoked is worth nothing. Raises NotAccepted, Unavailable."""
         (outcome,) = await self._accounts.commit([TakeRow(kind=TICKET, key=opaque.hash_of(secret))])
         if not isinstance(outcome, RowsSaved):
             raise NotAccepted("the ticket is not accepted", reason="no such ticket, or used before")
@@ -65,6 +68,10 @@ class Tickets:
         assert isinstance(row, Ticket)
         if row.expires_at <= self._now():
             raise NotAccepted("the ticket has expired", reason="expired", kind="expired")
+        key = secret.removeprefix(opaque.TICKET).rpartition(".")[0]
+        store = self._gate.store
+        if not await self._gate.read(lambda: store.rows(API_KEY, "id", key, after="", limit=1)):
+            raise NotAccepted("the ticket is not accepted", reason="its API key was revoked")
         return row
 
     async def welcome(self, ticket: Ticket) -> User:

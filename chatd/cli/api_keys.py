@@ -46,6 +46,6 @@ def list_(settings: Settings, as_json: bool) -> None:
 @click.argument("id")
 @settings("data", "database")
 def revoke(settings: Settings, id: str) -> None:
-    """Make a key worthless, at once. Tickets that it made already are good for their minute."""
+    """Make a key worthless, at once, and the tickets that it made. Who signed in with one stays so."""
     done = operate(settings, RevokeApiKey(id=id))
-    say(f"revoked {done['id']} ({done['name']})")
+    say(f"revoked {done['id']} ({done['name']}) and its tickets; who signed in with one stays so: chatd session revoke")

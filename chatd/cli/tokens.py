@@ -61,13 +61,32 @@ def list_(settings: Settings, user: str | None, as_json: bool) -> None:
 @click.option("--user", metavar="ID", help="All tokens of this user, those of other issuers too.")
 @settings("data", "database")
 def revoke(settings: Settings, token_id: str | None, user: str | None) -> None:
-    """Make a token worthless by its id, or all of a user. Whoever signed in with it is cut off at once."""
+    """Make a token worthless by its id, or all of a user. Whoever signed in with it is cut off at once.
+
+    Sessions of a password (`chatd session revoke`), and those that a site keeps in its database, stay.
+    """
     if (token_id is None) == (user is None):
         fail("say which: chatd token revoke TOKEN_ID (see chatd token list), or chatd token revoke --user ID")
     if user is not None:
         done = operate(settings, RevokeAll(user=user))
         issued = f"{done['revoked']} issued here"
         say(f"revoked all tokens of {user} ({issued}); a new one: {settings.next('token', user)}")
+        if _site_keeps_sessions(settings):
+            say(
+                f"a session of {user} on the site is not ended: its cookie lets them in again. End it there, or keep "
+                f"them out: {settings.next('user', 'disable', user)}",
+                err=True,
+            )
     elif token_id is not None:
         done = operate(settings, RevokeOne(id=token_id))
         say(f"revoked {done['id']} of {done['user']}; a new one: {settings.next('token', done['user'])}")
+
+
+def _site_keeps_sessions(settings: Settings) -> bool:
+    """Return whether people sign in by sessions in a site's database, which only the site ends."""
+    try:
+        config = settings.load()
+    except ConfigError:
+        return False
+    methods = config.auth.methods
+    return "better-auth" in methods or ("nextauth" in methods and config.nextauth.sessions == "database")

@@ -17,17 +17,22 @@ REFUSED = (400, 401, 403, 404)
 
 
 class SignInFailed(Exception):
-    """The server signs nobody in by this; the message is the server's. `status`: of HTTP."""
+    """The server signs nobody in by this; the message is the server's.
 
-    def __init__(self, message: str, status: int) -> None:
+    `status`: of HTTP. `need`: what is asked for besides, `code` behind a right password with a second step.
+    """
+
+    def __init__(self, message: str, status: int, need: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.need = need
 
 
 class SignIn:
     """A `token` for `connect` that signs in by `user` and `password`, or by `ticket`, and again when the session ended.
 
     Awaiting a call returns the session's secret. Raises SignInFailed, OSError, trio.TooSlowError.
+    `code`: of a second step, where one is set up.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class SignIn:
         self._origin = f"{scheme}://{parts.netloc.rpartition('@')[2]}"  # as the server's own page would
         self._secret: str | None = None
 
-    async def __call__(self) -> str:
+    async def __call__(self, code: str | None = None) -> str:
         """Return the secret of a session that lives."""
         dial = self._dial or functools.partial(self._target.dial, self._ssl_context)
         http = Http(self._target.netloc, dial, {"Connection": "close", "Origin": self._origin})
@@ -58,9 +63,11 @@ class SignIn:
                 answer = await http.ask("GET", "/v1/me", headers={"Authorization": f"Bearer {self._secret}"})
                 if answer.status == 200:
                     return self._secret
-            answer = await http.ask("POST", "/v1/sign-in", self._given)
+            given = self._given if code is None else {**self._given, "code": code}
+            answer = await http.ask("POST", "/v1/sign-in", given)
         cookies = [cookie for cookie in answer.cookies if cookie.startswith(COOKIE)]
         if answer.status != 200 or not cookies:
-            raise SignInFailed(str(answer.json.get("message", f"HTTP {answer.status}")), answer.status)
+            message, need = answer.json.get("message", f"HTTP {answer.status}"), answer.json.get("need")
+            raise SignInFailed(str(message), answer.status, need if isinstance(need, str) else None)
         self._secret = cookies[-1].removeprefix(COOKIE).partition(";")[0]
         return self._secret

@@ -1,14 +1,11 @@
 """Invitations: staff make them, and whoever has one redeems it, once."""
 
-import re
-from datetime import date
-
 import attrs
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatd.auth.invitations import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, NotInvited
+from chatd.auth.invitations import DEFAULT_LIFETIME_S, MAX_LIFETIME_S, NotInvited, checked_birth_date
 from chatd.core.errors import Refusal, not_found
 from chatd.transports.request import HttpCaller
 from protocol.codes import ErrorCode
@@ -58,7 +55,7 @@ def operations(site: Site) -> list[Operation]:
             raise Refusal(ErrorCode.FORBIDDEN, "staff and admin invite")
         _require_on(site)
         wanted = await body_of(request, Wanted)
-        birth_date = _date(wanted.birth_date)
+        birth_date = _date(site, wanted.birth_date)
         lifetime = DEFAULT_LIFETIME_S if wanted.expires is None else wanted.expires
         if not 60 <= lifetime <= MAX_LIFETIME_S:
             raise Refusal(ErrorCode.BAD_REQUEST, f"`expires`: 60 to {MAX_LIFETIME_S} seconds from now")
@@ -84,7 +81,7 @@ def operations(site: Site) -> list[Operation]:
             set_by_owner(given.password)
             password = await parts.keepers.passwords.hashed(known.user, given.password)
         try:
-            user = await invitations.redeem(given.invitation, _date(given.birth_date))
+            user = await invitations.redeem(given.invitation, _date(site, given.birth_date))
         except NotInvited as error:
             log.warning("sign-in refused", reason=error.reason, method="invitation", address=address_of(request))
             raise Refusal(ErrorCode.UNAUTHORIZED, str(error)) from None
@@ -138,6 +135,8 @@ def _require_on(site: Site) -> None:
 async def _invited(site: Site, wanted: Wanted) -> User:
     """Return the patient that is invited, made where they are new. Raises Refusal or Unavailable."""
     parts = site.parts
+    if wanted.user is not None and wanted.name is not None:
+        raise Refusal(ErrorCode.BAD_REQUEST, "`user` is for somebody known, `name` for somebody new: give one of them")
     if wanted.user is not None:
         id = wanted.user
         user = await parts.gate.read(lambda: parts.store.user(id)) if is_id(id) else None
@@ -159,13 +158,9 @@ async def _invited(site: Site, wanted: Wanted) -> User:
     return made
 
 
-def _date(text: str | None) -> str | None:
-    """Return a date as it is compared. Raises Refusal."""
-    if text is None:
-        return None
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is None:
-        raise Refusal(ErrorCode.BAD_REQUEST, "`birth_date`: a date like 1953-04-30")
+def _date(site: Site, text: str | None) -> str | None:
+    """Return a birth date as it is compared. Raises Refusal."""
     try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise Refusal(ErrorCode.BAD_REQUEST, "`birth_date`: no calendar has this date") from None
+        return None if text is None else checked_birth_date(text, site.parts.now())
+    except ValueError as error:
+        raise Refusal(ErrorCode.BAD_REQUEST, f"`birth_date`: {error}") from None

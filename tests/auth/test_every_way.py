@@ -26,7 +26,7 @@ from support.site_tokens import AUTHJS, BETTER_TOKEN, SECRET, better_auth_cookie
 from support.socketio_chat import ConnectError, sio
 
 KEYS = f"{ISSUER}/keys"
-TICKET, SESSION = "ct_the-only-one", "cs_somebodys"
+TICKET, SESSION = "ct_k.the-only-one", "cs_somebodys"
 
 CREDENTIALS: dict[str, tuple[str, Callable[[Clinic], str]]] = {
     # name: the cookie that may carry it, and the credential of pat-1

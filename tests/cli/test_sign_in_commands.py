@@ -120,6 +120,11 @@ def test_invite_wrong_is_said(data: Path, arguments: list[str], said: str) -> No
     assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
 
 
+def test_invite_with_a_birth_date_to_come_is_refused(data: Path) -> None:
+    done = chatd(data, "invite", "ada", "--birth-date", "2999-01-01")
+    assert (done.exit_code, "this date is in the future" in done.stderr) == (2, True), done.stderr
+
+
 def test_session_revoke_ends_one_all_of_a_user_or_all(data: Path) -> None:
     assert chatd(data, "session", "revoke", "s-1").stdout == "ended s-1 of ada\n"
     assert chatd(data, "session", "revoke", "s-1").exit_code == 2
@@ -192,3 +197,21 @@ def test_totp_is_set_up_with_the_apps_code_and_reset(data: Path, monkeypatch: py
     assert (gone.exit_code, second_step(data)) == (0, (False, 0))
     assert chatd(data, "user", "reset-2fa", "bo").stdout == "bo had no second step\n"
     assert chatd(data, "user", "reset-2fa", "nobody").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('[auth]\nmethods = ["token"]\n', False),
+        ('[auth]\nmethods = ["nextauth"]\n', False),
+        ('[auth]\nmethods = ["nextauth"]\n[auth.nextauth]\nsessions = "database"\n', True),
+        ('[auth]\nmethods = ["better-auth", "token"]\n', True),
+    ],
+)
+def test_token_revoke_says_that_a_sites_session_is_not_ended(data: Path, settings: str, said: bool) -> None:
+    file = data / "chatd.toml"
+    file.write_text(settings)
+    done = chatd(data, "token", "revoke", "--user", "ada", "--config", str(file))
+    assert done.exit_code == 0, done.stderr
+    assert ("on the site is not ended" in done.stderr) == said
+    assert ("user disable ada" in done.stderr) == said

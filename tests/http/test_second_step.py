@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 import trio
@@ -10,9 +11,12 @@ from trio.testing import MockClock
 from chatd.admin.ports import LivePort
 from chatd.admin.sign_in import ResetSecondStep, SetSecondStep
 from chatd.auth import totp
+from chatd.cli.chat.command import CODES_ASKED_FOR
+from chatd.cli.chat.command import sign_in as enter
+from chatd.client import SignIn, SignInFailed
 from chatd.config import Auth
 from storage.keyed import RECOVERY_CODE, SECOND_STEP, SIGNED_IN, Kind
-from support.clinics import PASSWORD, Clinic, clinic, cookie_of
+from support.clinics import PASSWORD, SITE, Clinic, clinic, cookie_of
 from support.served import Answer
 
 STEP_SECRET = totp.make_secret()
@@ -180,3 +184,36 @@ async def test_secret_is_kept_sealed_and_for_its_user_alone(
         assert row is not None
         moved = type(row)(user="den-1", sealed=row.sealed, last_used=0, created_at=0)
         assert not await c.server.daemon.keepers.second_steps.passes(moved, now_code(c))
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 3])
+async def test_chat_in_a_terminal_asks_for_the_code(wrong: int, autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        await set_up(c)
+        token = SignIn(SITE, user="admin-1", password=PASSWORD, dial=c.server.open)
+        asked: list[str] = []
+
+        def ask(why: str) -> str:
+            asked.append(why)
+            return "000000" if len(asked) <= wrong else now_code(c)
+
+        if wrong == CODES_ASKED_FOR:
+            with pytest.raises(SignInFailed, match="the code is wrong"):
+                await enter(token, ask)
+            return
+        await enter(token, ask)
+        assert (
+            asked
+            == ["the code of your authenticator app is needed", "the code is wrong, or was used before"][: wrong + 1]
+        )
+        async with c.server.client(token=token) as client:
+            await client.open("den-1")
+
+
+async def test_chat_in_a_terminal_asks_for_no_code_where_none_is_needed(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ask = mock.Mock()
+        await enter(SignIn(SITE, user="den-1", password=PASSWORD, dial=c.server.open), ask)
+        with pytest.raises(SignInFailed, match="user or password is wrong"):
+            await enter(SignIn(SITE, user="den-1", password="wrong", dial=c.server.open), ask)
+        ask.assert_not_called()

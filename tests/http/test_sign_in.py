@@ -1,12 +1,15 @@
 """Signing in over HTTP: by password, token, ticket and invitation; and everything that must not."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from chatd.admin.ports import LivePort
+from chatd.admin.sign_in import AddApiKey, RevokeApiKey
 from chatd.auth.sessions import TOUCHED_EVERY_MS
 from chatd.config import Auth, Web
 from chatd.testing import Refused
@@ -242,6 +245,30 @@ async def test_ticket_is_good_for_a_minute(autojump_clock: MockClock) -> None:
         assert (await c.ask("POST", "/v1/sign-in", {"token": late})).status == 401
 
 
+async def test_ticket_of_a_revoked_key_is_worth_nothing_at_once(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        port = LivePort(c.server.daemon.parts, c.server.daemon.tokens)
+        other = (await AddApiKey(name="another").run(port))["key"]
+        mine = [await ticket_for(c, "pat-1") for _ in range(2)]
+        answer = await c.ask("POST", "/v1/tickets", {"user": "pat-1"}, Authorization=f"Bearer {other}")
+        others = json.loads(answer.body)["ticket"]
+        await RevokeApiKey(id="key-1").run(port)
+        assert (await c.ask("POST", "/v1/sign-in", {"token": mine[0]})).status == 401
+        client = await c.server.connect()
+        with pytest.raises(Refused, match="unauthorized"):
+            await client.ask("hello", token=mine[1])
+        assert (await c.ask("POST", "/v1/sign-in", {"token": others})).status == 200, "its key is good yet"
+
+
+async def test_ticket_with_another_keys_id_is_worth_nothing(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        ticket = await ticket_for(c, "pat-1")
+        forged = ticket.replace("key-1.", "key-2.")
+        assert forged != ticket
+        assert (await c.ask("POST", "/v1/sign-in", {"token": forged})).status == 401
+        assert (await c.ask("POST", "/v1/sign-in", {"token": ticket})).status == 200
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
@@ -343,6 +370,9 @@ async def test_invitation_is_over_in_its_time(autojump_clock: MockClock) -> None
         ("staff-1", {}, 400),
         ("staff-1", {"user": "pat-1", "birth_date": "1953-02-30"}, 400),
         ("staff-1", {"user": "pat-1", "expires": 1e12}, 400),
+        ("staff-1", {"user": "pat-1", "birth_date": "2999-01-01"}, 400),
+        ("staff-1", {"user": "pat-1", "birth_date": "１９５３-04-30"}, 400),
+        ("staff-1", {"user": "pat-1", "name": "Somebody Else"}, 400),
     ],
 )
 async def test_invitation_is_made_by_staff_for_patients(
@@ -352,6 +382,28 @@ async def test_invitation_is_made_by_staff_for_patients(
         secret = await c.sign_in(inviter)
         answer = await c.as_session(secret, "POST", "/v1/invitations", fields)
         assert answer.status == status, answer.body
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"user": "pat-1", "birth_date": "2999-01-01"}, "`birth_date`: this date is in the future"),
+        ({"user": "pat-1", "name": "Ada"}, "`user` is for somebody known, `name` for somebody new: give one of them"),
+    ],
+)
+async def test_invitation_says_what_is_wrong(fields: dict[str, Any], said: str, autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        answer = await c.as_session(await c.sign_in("staff-1"), "POST", "/v1/invitations", fields)
+        assert json.loads(answer.body)["message"] == said
+
+
+async def test_invitation_of_a_child_born_today_is_made_where_the_day_has_begun(autojump_clock: MockClock) -> None:
+    async with clinic() as c:
+        day = (datetime.fromtimestamp(c.server.now() / 1000, UTC) + timedelta(hours=14)).date()
+        await invited(c, "pat-1", birth_date=day.isoformat())
+        staff = await c.sign_in("staff-1")
+        later = {"user": "pat-1", "birth_date": (day + timedelta(days=1)).isoformat()}
+        assert (await c.as_session(staff, "POST", "/v1/invitations", later)).status == 400
 
 
 # -- throttle --

@@ -3,19 +3,26 @@
 import os
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+import trio
 
 from chatd.cli.fail import fail
 from chatd.cli.options import Settings, settings
-from chatd.client import SignIn
+from chatd.client import SignIn, SignInFailed
+from chatd.client.sign_in import REFUSED
 from chatd.config import ConfigError, default_file, local_url
 from protocol.objects import ROLES, Role
 
 from .terminal import CannotChat, run
+from .texts import printable
 
 DEFAULT_SERVER = "http://127.0.0.1:3001"
+
+CODES_ASKED_FOR = 3
+"""Codes of a second step that may be typed, before the command ends."""
 
 NOT_KEPT = 1
 """Exit code: something that was piped in has not been kept."""
@@ -34,7 +41,7 @@ PASSWORD_VARIABLE = "CHATD_PASSWORD"
     type=click.Path(path_type=Path, allow_dash=False),
     help=f"File with the token that you sign in with; or put it into the variable {VARIABLE}.",
 )
-@click.option("--sign-in", "account", metavar="USER", help="Your id; asks for your password.")
+@click.option("--sign-in", "account", metavar="USER", help="Your id; asks for your password, and for a code.")
 @click.option(
     "--ticket-file",
     type=click.Path(path_type=Path, allow_dash=False),
@@ -68,6 +75,10 @@ def chat(
     trust = _trusting(ca)
     try:
         token = None if user is not None else _credential(token_file, account, ticket_file, server, trust)
+        if isinstance(token, SignIn) and account is not None and sys.stdin.isatty():
+            trio.run(sign_in, token, _ask_code)  # once lines are read, nothing else can be asked for
+    except SignInFailed as error:
+        fail(f"{server}: {printable(str(error), ' ')}")
     except ValueError as error:
         fail(str(error))
     if user is None and token is None:
@@ -106,6 +117,32 @@ def _credential(
     if token_file is not None:
         return _secret_in("--token-file", token_file)
     return os.environ.get(VARIABLE, "").strip() or None
+
+
+async def sign_in(token: SignIn, ask: Callable[[str], str]) -> None:
+    """Sign in by a password and, where a second step is set up, by the code that `ask` returns. Raises SignInFailed.
+
+    A failure that may be over soon is left to the connection, which tries again.
+    """
+    code: str | None = None
+    for left in range(CODES_ASKED_FOR, -1, -1):
+        try:
+            await token(code)
+        except SignInFailed as error:
+            if error.need == "code" and left:
+                code = ask(str(error))
+            elif error.status in REFUSED:
+                raise
+            else:
+                return
+        except (OSError, trio.TooSlowError):
+            return
+        else:
+            return
+
+
+def _ask_code(why: str) -> str:
+    return str(click.prompt(f"{printable(why, ' ')}\nCode", err=True))
 
 
 def _secret_in(flag: str, file: Path) -> str:
