@@ -15,6 +15,9 @@ from .types import FileType, Handling
 HEAD_BYTES = 8192
 TEXT_READ_BYTES = 1 << 18
 
+PDF_READ_BYTES = 1024
+"""Bytes in which viewers look for the mark of a PDF: what is before it they pass over."""
+
 _SIMPLE = {
     "image/jpeg": types.JPEG,
     "image/png": types.PNG,
@@ -100,6 +103,8 @@ def _iso_media(head: bytes) -> FileType:
 
 def _text(head: bytes, file: BinaryIO) -> FileType:
     """Plain UTF-8 text, all of it, without anything that a browser might run."""
+    if b"%PDF-" in head[: PDF_READ_BYTES + 5]:
+        raise unsupported("this PDF begins with something else: save it anew as a PDF, and send that")
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     try:
         start = decode(head)

@@ -21,7 +21,10 @@ LIFETIME_MS = 24 * 3_600_000
 """ms from the beginning of an upload until what there is of it is forgotten."""
 
 OPEN_UPLOADS = 50
-"""Unfinished uploads of one user."""
+"""Unfinished uploads of one user; for one more the one is forgotten that nobody wrote to for the longest time."""
+
+REMEMBERED = 10_000
+"""Uploads of which it is known when they were last written to; of others, when they began."""
 
 TAKEOVER_S = 60.0
 """Seconds that a question for an upload's offset waits for the request that is writing to it."""
@@ -43,6 +46,7 @@ class Uploads:
         self._gate = gate
         self._now = now
         self._writing: dict[str, Writing] = {}
+        self._written: dict[str, int] = {}  # -> ms, the latest last
 
     async def begin(self, user: str, length: int | None, metadata: str) -> Upload:
         """Make an empty upload. Raises Refusal, Unavailable."""
@@ -51,8 +55,9 @@ class Uploads:
             partial(self._gate.store.rows, UPLOAD, "user", user, after="", limit=4 * OPEN_UPLOADS)
         )
         now = self._now()
-        if sum(row.attachment is None and row.expires_at > now for row in rows) >= OPEN_UPLOADS:
-            raise Refusal(ErrorCode.UNAVAILABLE, "there are many unfinished uploads; please finish one of them first")
+        unfinished = [row for row in rows if row.attachment is None and row.expires_at > now]
+        if len(unfinished) >= OPEN_UPLOADS:
+            await self._forget_idlest(unfinished)
         draft = await self.files.create()
         await self.files.on_disk(draft.close)
         row = Upload(
@@ -60,6 +65,15 @@ class Uploads:
         )
         await self.put(row)
         return row
+
+    async def _forget_idlest(self, rows: list[Upload]) -> None:
+        """Make room for one more. Raises Refusal where all of them are being written to, Unavailable."""
+        idle = [row for row in rows if not self.is_busy(row.id)]
+        if not idle:
+            raise Refusal(ErrorCode.UNAVAILABLE, "there are many uploads under way; please wait for one of them")
+        idlest = min(idle, key=lambda row: (self._written.get(row.id, row.created_at), row.created_at, row.id))
+        with self.writing(idlest.id):  # nobody else may begin to
+            await self.forget(idlest)
 
     async def find(self, id: str, user: str) -> Upload | None:
         """Return the user's upload, the expired included; None for an unknown one and for somebody else's."""
@@ -113,6 +127,10 @@ class Uploads:
             yield mine
         finally:
             del self._writing[id]
+            self._written.pop(id, None)
+            self._written[id] = self._now()
+            if len(self._written) > REMEMBERED:
+                del self._written[next(iter(self._written))]
             mine.done.set()
 
     async def take_over(self, id: str) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.attachments.sweep import Sweep
+from chatd.attachments.uploads import OPEN_UPLOADS
 from chatd.config import Limits
 from chatd.config import Server as ServerSettings
 from support.files import PDF, SITE, Clinic, clinic, fields
@@ -255,3 +257,38 @@ async def test_page_of_an_allowed_origin_may_read_what_tus_says(tmp_path: Path, 
         answer = await t.ask("POST", "/v1/uploads", Upload_Length="5", Origin=SITE)
         exposed = answer.headers["access-control-expose-headers"].lower().replace(" ", "").split(",")
         assert {"location", "upload-offset", "upload-length", "tus-version", "attachment-id"} <= set(exposed)
+
+
+async def test_one_upload_too_many_takes_the_place_of_the_idlest(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with tus(tmp_path) as t:
+        urls = []
+        for _ in range(OPEN_UPLOADS):
+            urls.append(await t.begin())
+            await trio.sleep(1)
+        assert (await t.patch(urls[0], 0, DATA[:1000])).status == 204, "the oldest is not the idlest"
+        other = Tus(t.clinic, "pat-2")
+        theirs = await other.begin()
+        newest = await t.begin()
+        assert (await t.patch(urls[1], 0, DATA[:1000])).status == 404
+        assert (await t.ask("HEAD", urls[1])).status == 404
+        for url, offset in ((urls[0], 1000), (urls[2], 0), (newest, 0)):
+            assert await t.offset(url) == offset
+        assert await other.offset(theirs) == 0
+        last = await t.patch(newest, 0, DATA)
+        assert last.headers["attachment-id"]
+
+
+def left_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != "lock"]
+
+
+async def test_empty_file_is_refused_in_words(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with tus(tmp_path) as t:
+        answer = await t.ask("POST", "/v1/uploads", Upload_Length="0")
+        assert (answer.status, json.loads(answer.body)["message"]) == (400, "this file is empty")
+        answer = await t.ask("POST", "/v1/uploads", Upload_Defer_Length="1")
+        url = "/v1/uploads/" + answer.headers["location"].rpartition("/")[2]
+        answer = await t.patch(url, 0, b"", Upload_Length="0")
+        assert (answer.status, json.loads(answer.body)["message"]) == (400, "this file is empty")
+        assert (await t.ask("HEAD", url)).status == 404
+    assert left_in(tmp_path) == []
