@@ -38,7 +38,7 @@ MAX_LOGGED = 20
 class Step:
     """A plain change of a batch, and who asked for it: `asker` is None where no `ok` stands for the event."""
 
-    __slots__ = ("asker", "pending", "seen")
+    __slots__ = ("asker", "bytes_so_far", "pending", "seen")
 
     def __init__(self, seen: view.Seen, pending: PendingRequest) -> None:
         self.seen = seen
@@ -46,6 +46,19 @@ class Step:
         caller = pending.caller
         # A recipient, too, where it is a session.
         self.asker: object = caller if pending.wants_ok and caller.ok_is_event else None
+        self.bytes_so_far: int | None = None  # of the run, this step included; None: not measured yet
+
+
+def bytes_of(run: Sequence[Step]) -> int:
+    """Return the bytes of a run's messages as native JSON. Each step is measured once, however often the run grows."""
+    start = len(run)
+    while start and run[start - 1].bytes_so_far is None:
+        start -= 1
+    total = (run[start - 1].bytes_so_far or 0) if start else 0
+    for step in run[start:]:
+        total += sum(map(len, step.seen.messages))
+        step.bytes_so_far = total
+    return total
 
 
 class Audience:

@@ -28,7 +28,7 @@ from storage.changes import (
 from storage.contract import Unavailable
 
 from . import view
-from .audience import Audience, Step
+from .audience import Audience, Step, bytes_of
 from .committer import Ticket
 from .errors import internal, not_found, unavailable
 from .event import Event
@@ -162,7 +162,7 @@ class Room:
 
     @property
     def used(self) -> float:
-        """When the room last had something to do."""
+        """Time at which the room last had something to do."""
         return self._used
 
     # -- the task --
@@ -382,18 +382,13 @@ class Room:
         if self._typing and isinstance(pending.change, SILENT) and pending.caller.user_id in self._typing:
             typist = pending.caller.user_id
         if seen.plain and typist is None:
-            if isinstance(pending.change, GROWING):
-                self._keep_small(run, seen)
+            if isinstance(pending.change, GROWING) and bytes_of(run) + sum(map(len, seen.messages)) > EVENT_BYTES:
+                self._audience.tell_run(run)  # a run fits one frame
             run.append(Step(seen, pending))
             return
         self._audience.tell_run(run)
         self._stop_typing(typist)
         self.tell(seen, pending)
-
-    def _keep_small(self, run: list[Step], seen: view.Seen) -> None:
-        """Keep a run small enough for one frame."""
-        if sum(len(data) for each in (*(step.seen for step in run), seen) for data in each.messages) > EVENT_BYTES:
-            self._audience.tell_run(run)
 
     def tell(self, seen: view.Seen, pending: PendingRequest | None) -> None:
         """Tell everyone of one change that isn't plain; who comes and who goes is known at once."""

@@ -1,13 +1,14 @@
 """An audience: who is told what of a conversation's changes, and in which order on each connection."""
 
 import json
-from typing import Any
+from typing import Any, cast
+from unittest import mock
 
 import trio
 from trio.testing import MockClock
 
 from chatd.core import view
-from chatd.core.audience import GATHER_S, Audience, Step
+from chatd.core.audience import GATHER_S, Audience, Step, bytes_of
 from chatd.core.native import NativeJson
 from chatd.core.pending import PendingRequest
 from chatd.core.registry import Registry
@@ -196,3 +197,28 @@ def test_audience_that_falls_behind_counts_those_who_left_since() -> None:
     assert [C in session.behind for session in (present, gone, long_gone)] == [True, True, False]
     stage.happen(stage.message("u-0"))
     assert stage.told(present) == [], "it is read from the store"
+
+
+def test_run_that_grows_measures_each_step_once() -> None:
+    """A batch of edits asks for the size of its run at each of them."""
+    measured: list[int] = []
+
+    class Weighed:
+        def __init__(self, size: int) -> None:
+            self._size = size
+
+        @property
+        def messages(self) -> tuple[bytes, ...]:
+            measured.append(self._size)
+            return (bytes(self._size),)
+
+    run: list[Step] = []
+    for size in range(500):
+        run.append(Step(cast("view.Seen", Weighed(size)), mock.Mock()))
+        if size % 3:  # others, such as texts, are not asked about
+            assert bytes_of(run) == sum(range(size + 1))
+    assert measured == list(range(500))
+    run.clear()
+    assert bytes_of(run) == 0
+    run.append(Step(cast("view.Seen", Weighed(7)), mock.Mock()))
+    assert bytes_of(run) == 7
