@@ -209,7 +209,7 @@ class Daemon:
         self._wiring = Wiring(self._cork, self.shares, make_engine, self._poller, limited=limited)
 
     def problem(self) -> str | None:
-        """Why nothing can be acknowledged now, or None."""
+        """Reason that nothing can be acknowledged now, or None."""
         if self.stopping:
             return "shutting down"
         disk_problem = disk.problem(self.config.data_path(), self.config.limits.free_disk_bytes)

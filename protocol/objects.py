@@ -134,7 +134,7 @@ class RevState:
 
 @value
 class PresenceState:
-    """Whether somebody has a live connection, and when the last one was lost if not."""
+    """State of somebody's connections: a live one, or when the last one was lost."""
 
     user: Id
     online: bool

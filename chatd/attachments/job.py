@@ -39,7 +39,10 @@ def main() -> None:
 
 
 def _load() -> Callable[..., dict[str, object]] | None:
-    """What decodes pictures; None where its libraries can't be loaded. Forked processes have it loaded already."""
+    """Return the function that decodes pictures; None where its libraries can't be loaded.
+
+    Forked processes have it loaded already.
+    """
     try:
         from .images import process
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Why a file is not taken, in words for the person who sent it."""
+"""Refusals of files, in words for the person who sent it."""
 
 from protocol.codes import ErrorCode
 

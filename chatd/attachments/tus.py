@@ -55,7 +55,7 @@ class Answer:
 
 @attrs.frozen
 class Checksum:
-    """What the body of a PATCH must have: the name of a hash, and its digest."""
+    """Checksum that the body of a PATCH must have: the name of a hash, and its digest."""
 
     algorithm: str
     digest: bytes
@@ -100,7 +100,7 @@ def on_any(verb: str, headers: Mapping[str, str]) -> Answer | None:
 
 
 def on_options(max_bytes: int) -> Answer:
-    """What is offered. It has no Tus-Resumable: which version is spoken isn't settled yet."""
+    """Return the offer of this server. It has no Tus-Resumable: which version is spoken isn't settled yet."""
     return Answer(
         204,
         {
@@ -139,7 +139,7 @@ def on_create(headers: Mapping[str, str], max_bytes: int) -> Answer | Create:
 
 
 def on_head(upload: Upload | None, *, now: float) -> Answer:
-    """Where an upload stands; None: it is unknown, gone, or somebody else's."""
+    """Say how far an upload is; None: it is unknown, gone, or somebody else's."""
     if upload is None:
         return _gone()
     if upload.expires <= now:

@@ -43,7 +43,7 @@ class Keys(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """What an issuer's tokens must say. Empty: that is not looked at. `leeway`: seconds.
+    """Claims that an issuer's tokens must have. Empty: that is not looked at. `leeway`: seconds.
 
     `audience`, `parties`: `aud` has one of these, `azp` is one; `require`: paths of claims that must be there.
     """
@@ -67,7 +67,7 @@ class ForeignClaims:
 
 @attrs.frozen
 class Unverified:
-    """What a token says of itself, before anything of it is believed."""
+    """Claims of a token about itself, before any of them is believed."""
 
     algorithm: str
     kid: str | None

@@ -1,4 +1,4 @@
-"""Whether there is room left on the disk."""
+"""Watch of the room that is left on the disk."""
 
 import shutil
 from pathlib import Path

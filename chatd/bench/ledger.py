@@ -1,4 +1,4 @@
-"""Whether everybody in a conversation got every message, once and in order. Pure."""
+"""Ledger of who got which message of a conversation: every one, once and in order. Pure."""
 
 import attrs
 

@@ -15,7 +15,7 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 class NotHttp(OSError):
-    """What came is no answer, or too long a one."""
+    """The server sent no answer, or too long a one."""
 
 
 @attrs.frozen

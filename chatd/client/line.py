@@ -1,4 +1,4 @@
-"""What carries a connection's frames: the contract, and how it ends."""
+"""Lines, which carry a connection's frames: the contract, and how one ends."""
 
 import socket
 import ssl

@@ -65,7 +65,7 @@ class Link:
 
     @property
     def heard(self) -> float:
-        """When something came last."""
+        """Time at which something came last."""
         return self._line.heard
 
     async def start(self, request: Request) -> Asked:

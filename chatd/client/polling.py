@@ -57,7 +57,7 @@ class PollingLine:
 
     @property
     def heard(self) -> float:
-        """When the last answer came."""
+        """Time at which the last answer came."""
         return self._heard
 
     async def send(self, text: str) -> None:

@@ -192,7 +192,7 @@ class Replica:
         return effect
 
     def typing_until(self) -> float:
-        """When `expire_typing` has something to do next; infinity if nobody types."""
+        """Return the time at which `expire_typing` has something to do next; infinity if nobody types."""
         return min((min(c.typing.values()) for c in self.conversations.values() if c.typing), default=float("inf"))
 
     def drop(self, conversation: str) -> Effect:

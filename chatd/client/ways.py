@@ -7,7 +7,7 @@ BREAKS = 3
 
 
 class Ways:
-    """Which way the next connection takes. WebSocket, until the network turns out to break it; `polling`: by now."""
+    """Choice of the next connection's way. WebSocket, until the network turns out to break it; `polling`: by now."""
 
     def __init__(self, *, allowed: bool) -> None:
         self.polling = False

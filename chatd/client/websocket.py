@@ -75,7 +75,7 @@ class WebSocketLine:
 
     @property
     def heard(self) -> float:
-        """When the last bytes came, pings of the server included."""
+        """Time at which the last bytes came, pings of the server included."""
         return self._stream.heard
 
     async def send(self, text: str) -> None:

@@ -241,7 +241,7 @@ class Web:
 
 @attrs.frozen(kw_only=True)
 class Files:
-    """What people attach: which kinds are taken, who looks at them, and how long browsers keep them."""
+    """Files that people attach: which kinds are taken, who looks at them, and how long browsers keep them."""
 
     downloads: tuple[str, ...] = texts(
         (), fields.download, 'a list of "dicom", "docx" and "zip"',

@@ -1,4 +1,4 @@
-"""What happened, on its way to those who are told: in the words of each dialect, put into words once."""
+"""Events on their way to those who are told: in the words of each dialect, put into words once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

@@ -39,7 +39,7 @@ LINK: Final = Query(name="link", schema={"type": "string"}, text="Who asks, as `
 
 @attrs.frozen
 class Served:
-    """What is sent: a blob under its type and name."""
+    """Blob that is sent, under its type and name."""
 
     blob: str
     type: str

@@ -33,7 +33,7 @@ class Origins:
         self._hosts = frozenset(hosts)
 
     def refusal(self, head: Head, scheme: str) -> str | None:
-        """Why the handshake is refused, or None. `scheme`: by which the browser reached us."""
+        """Return the reason to refuse the handshake, or None. `scheme`: by which the browser reached us."""
         for name in (b"host", b"origin"):
             if len(head.all(name)) > 1:
                 return f"two {name.decode()} headers"

@@ -1,4 +1,4 @@
-"""Whether files can be taken: the folder, what decodes pictures, and the virus scanner with its limits."""
+"""Check that files can be taken: the folder, what decodes pictures, and the virus scanner with its limits."""
 
 import os
 import re

@@ -33,7 +33,7 @@ METHODS_OF = {
 
 
 def sign_in(settings: Config, fetch: Fetch = fetching.fetch) -> Iterator[Finding]:
-    """Whether people can sign in by each way that is named."""
+    """Check that people can sign in by each way that is named."""
     yield Finding("ok", "sign-in", ", ".join(settings.auth.methods) or "by nothing: nobody can sign in")
     yield from _site_sign_in(settings)
     yield from _services(settings, fetch)
@@ -52,7 +52,7 @@ def sign_in(settings: Config, fetch: Fetch = fetching.fetch) -> Iterator[Finding
 
 
 def _site_sign_in(settings: Config) -> Iterator[Finding]:
-    """Whether the sessions of a site beside chatd can be told."""
+    """Check that the sessions of a site beside chatd can be told."""
     for method in ("nextauth", "better-auth"):
         if not elsewhere.needs_secret(settings, method):
             continue
@@ -69,7 +69,7 @@ def _site_sign_in(settings: Config) -> Iterator[Finding]:
 
 
 def _services(settings: Config, fetch: Fetch) -> Iterator[Finding]:
-    """Whether the keys of issuers and identity services can be had, and are of use."""
+    """Check that the keys of issuers and identity services can be had, and are of use."""
     places: dict[str, Callable[[], Awaitable[Fetched]]] = {}
     if "jwt" in settings.auth.methods:
         for name, given in settings.jwt.items():

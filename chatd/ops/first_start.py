@@ -1,4 +1,4 @@
-"""Whether a database may be made where there is none: a lost one must not be followed by an empty one, unnoticed."""
+"""Decision to make a database where there is none: a lost one must not be followed by an empty one, unnoticed."""
 
 from pathlib import Path
 

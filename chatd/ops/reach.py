@@ -79,7 +79,7 @@ def opened(loaded: Loaded, *, new: bool = False, upgrade: bool = False) -> Itera
 
 
 def in_use(held: Held, config: Config) -> str:
-    """Why nothing can be done while another process has it, for people."""
+    """Return, for people, the reason that nothing can be done while another process has it."""
     if held.what != config.data_path():
         return f"{held}, which has another data folder: give it as --data"
     return f"{held}, which doesn't answer: wait until it has started or ended"

@@ -212,7 +212,7 @@ def _without(message: Message, own: Collection[KeptFile]) -> Message:
 
 
 def unfit(layout: Layout, names: Names) -> str | None:
-    """Why the table can't be used, for people; None where it can, or isn't there."""
+    """Return, for people, the reason that the table can't be used; None where it can, or isn't there."""
     table = names.table(ATTACHMENT.name)
     there = layout.columns.get(table)
     if there is None:

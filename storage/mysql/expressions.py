@@ -1,4 +1,4 @@
-"""What is read in the place of a column, where the app says the same in other columns, too.
+"""Expressions in the place of a column, where the app says the same in other columns, too.
 
 An app may mark what is deleted, disabled or read by a flag or a time of its own. In reads those count like chatd's
 column; what chatd writes there stays its own, so that the app can take its word back.

@@ -63,7 +63,7 @@ def numbers(layout: Layout, names: Names) -> frozenset[tuple[str, str]]:
 
 @attrs.frozen
 class RowIds:
-    """How ids of new rows are made. `counted`: logical tables whose ids the server counts."""
+    """Maker of new rows' ids. `counted`: logical tables whose ids the server counts."""
 
     cuids: bool
     counted: frozenset[str]

@@ -23,7 +23,7 @@ _REFUSED = Refused("forbidden", "the app's messages have one receiver each: nobo
 
 @attrs.frozen
 class Receivers:
-    """What is written as receiver. `required`: the column may not be NULL."""
+    """Values that are written as receiver. `required`: the column may not be NULL."""
 
     required: bool
     in_groups: InGroups = ""

@@ -1,4 +1,4 @@
-"""How chatd finds a participant's row, by the key that the app's table has.
+"""Look-up of a participant's row, by the key that the app's table has.
 
 A row has an id of text that chatd makes, or one that the server counts, or none: where the key is the pair of
 conversation and user, a computed column (`chatdId`) stands for it.

@@ -299,7 +299,7 @@ _CHECKED = (
 
 @migrations()
 def m007_refill(db: Database) -> None:
-    """Where the refill of what was kept in another form begins (`refill.py`): with the newest message."""
+    """Begin the refill of what was kept in another form (`refill.py`) with the newest message."""
     db.execute("""INSERT INTO "chatd_meta" SELECT 'refill', COALESCE(MAX("n"), 0) FROM "Message\"""")
 
 

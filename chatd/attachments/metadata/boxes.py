@@ -18,7 +18,7 @@ ZEROS_BYTES = 1 << 16
 
 @attrs.frozen
 class Box:
-    """Where a box lies: `start` of its header, `body` of its content, and `end`."""
+    """Place of a box: `start` of its header, `body` of its content, and `end`."""
 
     kind: bytes
     start: int

@@ -52,7 +52,7 @@ def _segment(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _kept(marker: int, segment: bytes) -> bytes | None:
-    """What is kept of a segment (its length included), or None."""
+    """Return the part of a segment that is kept (its length included), or None."""
     if marker in {_DQT, _DHT, _DRI} or marker in _FRAMES:
         return segment
     if 0xC0 <= marker <= 0xCF:

@@ -97,7 +97,7 @@ def _dimensions(file: BinaryIO, header: Box) -> tuple[int, int] | None:
 
 
 def _samples(file: BinaryIO, tables: Box) -> Iterator[tuple[int, int]]:
-    """Where the samples of a track lie: the chunks' offsets, and the sizes of the samples in each."""
+    """Return the places of a track's samples: the chunks' offsets, and the sizes of the samples in each."""
     inside = {box.kind: box for box in boxes(file, tables.body, tables.end)}
     sizes = _sizes(file, inside)
     per_chunk = _rows(file, inside, b"stsc", 12)

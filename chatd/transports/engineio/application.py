@@ -29,7 +29,7 @@ class Receiver(Protocol):
 
 
 class Application(Protocol):
-    """What is served on an engine."""
+    """Application that is served on an engine."""
 
     def owner(self, head: Head) -> bytes:
         """Return a digest of the credentials that a request shows; b"" where it shows none."""

@@ -31,7 +31,7 @@ CONFIRM_S: Final = 0.1
 
 @attrs.frozen
 class Wiring:
-    """What links of a daemon share. `poller`: None where there is none; `limited`: whether control frames are."""
+    """Parts that a daemon's links share. `poller`: None where there is none; `limited`: whether control frames are."""
 
     cork: Cork
     shares: Shares

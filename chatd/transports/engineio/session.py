@@ -180,7 +180,7 @@ class EngineSession:
 
     @property
     def due(self) -> float:
-        """When `tick` is to be called next."""
+        """Time at which `tick` is to be called next."""
         return min(self._ping_at, self._pong_by)
 
     def tick(self) -> None:

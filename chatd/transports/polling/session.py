@@ -40,7 +40,7 @@ SETTLED_BYTES: Final = 65_536
 
 @attrs.frozen
 class Terms:
-    """What all sessions have in common. Seconds: until `hello`, and for the last frames to be fetched.
+    """Terms that all sessions have in common. Seconds: until `hello`, and for the last frames to be fetched.
 
     `kept_bytes`: of live events that wait; `user_bucket`: the rate of a user over all sessions, None: any.
     """

@@ -1,4 +1,4 @@
-"""What clients ask for, in the native protocol's words: fields by the names they have in the wild, and the answers."""
+"""Requests of clients, in the native protocol's words: fields by the names they have in the wild, and the answers."""
 
 from functools import partial
 from typing import Any, Final

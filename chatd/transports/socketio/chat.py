@@ -46,7 +46,7 @@ TOKENS: Final = ("token", "ticket", "accessToken", "jwt")
 
 
 class Chat:
-    """What the engine serves. `nursery`: where clients wait that may come back."""
+    """Chat that the engine serves. `nursery`: where clients wait that may come back."""
 
     def __init__(
         self,

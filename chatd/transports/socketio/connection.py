@@ -54,7 +54,7 @@ class Member(Protocol):
 
 
 class Namespace(Protocol):
-    """What is served under a namespace's name."""
+    """Application that is served under a namespace's name."""
 
     async def join(self, place: "Place", auth: dict[str, Any]) -> Member:
         """Take a client. Raises ConnectRefused."""

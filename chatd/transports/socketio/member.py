@@ -35,7 +35,7 @@ log = structlog.get_logger("chatd.socketio")
 
 @attrs.frozen(kw_only=True)
 class Shared:
-    """What all clients share. `rates`, `user_bucket`: as in `Intake`, asked anew for each client."""
+    """Parts that all clients share. `rates`, `user_bucket`: as in `Intake`, asked anew for each client."""
 
     parts: Parts
     sessions: Sessions

@@ -34,7 +34,7 @@ class Budget:
 
 
 class Log:
-    """What was sent to one client and may not have arrived, as payloads in order: many share those of events."""
+    """Payloads that were sent to one client and may not have arrived, in order: many share those of events."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

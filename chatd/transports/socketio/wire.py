@@ -1,4 +1,4 @@
-"""What a client's session writes to: its Engine.IO session, and the log of what may not have arrived."""
+"""Sink that a client's session writes to: its Engine.IO session, and the log of what may not have arrived."""
 
 import trio
 

@@ -1,4 +1,4 @@
-"""What a daemon calls its events on Socket.IO, and the form of its acknowledgements: by setting."""
+"""Names of a daemon's events on Socket.IO, and the form of its acknowledgements: by setting."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final

@@ -24,7 +24,7 @@ class Engine(Protocol):
 
     @property
     def heard(self) -> float:
-        """When the peer last sent anything, by Trio's clock."""
+        """Time at which the peer last sent anything, by Trio's clock."""
         ...
 
     async def shake_hands(self, nursery: trio.Nursery) -> bool:

@@ -290,7 +290,7 @@ def _unfit_table(app: App, table: Table, names: Names) -> Iterator[str]:
 
 
 def _unfit(table: Table, column: Column, name: str, found: _Column, ids: Form) -> Iterator[str]:
-    """Why an app's column can't be used as what it has the name of."""
+    """Return the reason that an app's column can't be used as what it has the name of."""
     if column.type == ID:
         if found.kind in _NUMBERS:
             if column.name == "id" and table.name != "User" and not found.counted:

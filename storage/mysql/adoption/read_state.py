@@ -1,4 +1,4 @@
-"""What an app's tables say, at its adoption, of who has read what."""
+"""Read state of an app, as its tables tell at its adoption: who has read what."""
 
 import re
 from collections import defaultdict
@@ -30,7 +30,7 @@ class SeenTable:
 
 @attrs.frozen
 class ReadState:
-    """What tells who has read what.
+    """Columns and tables that tell who has read what.
 
     `counted`: the app has `unreadCount`. `told`: other columns or tables tell. `marks`: the spare columns of messages.
     """

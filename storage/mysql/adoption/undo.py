@@ -1,4 +1,4 @@
-"""What takes chatd's additions out of an app's database again, as SQL to read first."""
+"""SQL, to be read first, that takes chatd's additions out of an app's database again."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

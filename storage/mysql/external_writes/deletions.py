@@ -25,7 +25,7 @@ _SHORT = (
 
 
 class Deletions:
-    """What is known of deletions between two looks; asked by one thread at a time."""
+    """Knowledge of deletions between two looks; asked by one thread at a time."""
 
     def __init__(self) -> None:
         self._counted: int | None = None

@@ -210,7 +210,7 @@ export interface RevState {
   readonly reset: boolean;
 }
 
-/** Whether somebody has a live connection, and when the last one was lost if not. */
+/** State of somebody's connections: a live one, or when the last one was lost. */
 export interface PresenceState {
   readonly user: Id;
   readonly online: boolean;
