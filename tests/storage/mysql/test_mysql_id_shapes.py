@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import pytest
 
 from storage.changes import Changed, Refused, RevokeTokens
@@ -16,6 +17,7 @@ from storage.mysql.store import MysqlStore
 from support import prisma_app, shapes
 from support.beside import ingest
 from support.prisma_app import App, adopt, adoption_of, layout, served
+from support.searches import pages
 from support.stores import Desk
 
 NUMBERED = {
@@ -51,6 +53,33 @@ def texts(store: MysqlStore, conversation: str, user: str) -> list[tuple[int, st
     page = store.history(conversation, user, before=None, after=0, limit=1000)
     assert page is not None
     return [(m.seq, m.id, m.sender, m.body) for m in page.messages]
+
+
+@pytest.mark.parametrize(("shape", "first"), [("int", 8), ("bigint", 9_007_199_254_740_991)])
+def test_search_goes_through_numbers_as_ids_page_by_page(shape: str, first: int) -> None:
+    """Before the refill and after it, also of messages that have the same time in several conversations."""
+    ada, bo, eve = (str(first + n) for n in range(3))
+    with clinic(NUMBERED[shape], first) as app:
+        adopt(app)
+        app.run("UPDATE Message SET createdAt = (SELECT t FROM (SELECT MIN(createdAt) AS t FROM Message) x)")
+        with served(app) as store:
+            desk = Desk(store)
+            desk.now = app.now
+            others = [desk.changed(desk.create(ada, bo, eve, title="Recall")).room.id for _ in range(2)]
+            desk.do(*(attrs.evolve(desk.send(c, ada, f"one {n}"), at=desk.now) for n in range(3) for c in others))
+            write(app, first, first, "one of the app")
+            ingest(store, None)
+            for _ in range(2):
+                found = pages(store, ada, "o", limit=1)
+                assert sorted(body for *_, body in found) == sorted(
+                    ["one", "two", "one of the app", *["one 0", "one 1", "one 2"] * 2]
+                )
+                for c in (ada, *others):
+                    seqs = [seq for conversation, seq, _ in found if conversation == c]
+                    assert seqs == sorted(seqs, reverse=True)
+                while store.refill(2):
+                    pass
+            assert app.run("SELECT COUNT(*) FROM Message WHERE chatdActivity IS NULL") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from storage.mysql.checkup import check_up
 from storage.mysql.layout import ByTable
 from storage.mysql.store import MysqlStore
 from storage.mysql.upgrade import upgrade
-from support import mariadb, prisma_app
+from support import mariadb, prisma_app, shapes
+from support.searches import bodies
 from support.stores import Desk
 
 
@@ -37,6 +38,21 @@ def test_upgrade_then_serve_finds_its_tables(folding: mariadb.Server) -> None:
     with folding.session(url.rpartition("/")[2]) as cursor:
         cursor.execute("SHOW TABLES LIKE 'message'")
         assert cursor.fetchall() == (("message",),), "the server tells another spelling"
+
+
+def test_numbers_as_ids_are_texts_on_such_a_server(folding: mariadb.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mariadb, "server", lambda: folding)
+    with prisma_app.app(*shapes.numbered("BIGINT")) as app:
+        for name in "Ada", "Bo":
+            app.run("INSERT INTO User (name, updatedAt) VALUES (%s, NOW(3))", name)
+        prisma_app.adopt(app)
+        with prisma_app.served(app) as store:
+            desk = Desk(store)
+            c = desk.changed(desk.open("1", "2")).room.id
+            assert (c, [m.id for m in desk.say(c, "1", "hello", "there")]) == ("1", ["1", "2"])
+            while store.refill(1):
+                pass
+            assert bodies(store, "2", "e", limit=1) == ["there", "hello"]
 
 
 @pytest.mark.parametrize("names", [{}, prisma_app.RENAMED])
