@@ -1,20 +1,18 @@
 """An app that uses a real Prisma client (tests/prisma), in a process of its own."""
 
-import fcntl
 import functools
 import json
 import os
-import re
-import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
+
+from support import nodejs
 
 FOLDER = Path(__file__).parents[1] / "prisma"
 GENERATED = FOLDER / "node_modules" / ".generated"  # the schema that the client was made for
@@ -25,34 +23,16 @@ NEEDED = (20, 19)
 @functools.cache
 def node() -> str:
     """The command, with the client ready for it; installed on first use. Skips the test where there is none."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if found is None or npm is None:
-        pytest.skip("needs Node.js and npm for a Prisma client: install nodejs and npm")
-    version = subprocess.run((found, "--version"), capture_output=True, text=True, check=True).stdout
-    if tuple(map(int, re.findall(r"\d+", version)[:2])) < NEEDED:
-        pytest.skip(
-            f"needs Node.js {'.'.join(map(str, NEEDED))} or newer for a Prisma client; this is {version.strip()}"
-        )
+    found = nodejs.node(NEEDED, "a Prisma client")
     schema = (FOLDER / "schema.prisma").read_text()
-    with _alone():
+    with nodejs.alone(FOLDER):
         if not GENERATED.exists() or GENERATED.read_text() != schema:
             if not (FOLDER / "node_modules" / "prisma").exists():
-                _run(npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+                _run("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
             # The engine for migrations would be downloaded, and is not needed.
             _run(found, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
             GENERATED.write_text(schema)
     return found
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Not while another process that runs tests is at it."""
-    folder = os.open(FOLDER, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 @functools.cache
@@ -71,9 +51,7 @@ def parsed(schema: str) -> dict[str, Any]:
 
 def _run(*command: str, **more: str) -> None:
     quiet = {"PRISMA_SCHEMA_ENGINE_BINARY": "/bin/true", "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1"}
-    env = {**os.environ, **quiet, **more}
-    done = subprocess.run(command, cwd=FOLDER, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    nodejs.run(*command, folder=FOLDER, env={**quiet, **more})
 
 
 class Prisma:
