@@ -1,39 +1,8 @@
 // The seed's five steps in two browsers, through the Next.js app of examples/nextjs; answers what was seen, as JSON.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
+import { appointment, end, person, problems, send, shots, shows, site, SOON } from "./nextjs-people.mjs";
 
-const { chromium } = createRequire(new URL("../../web/package.json", import.meta.url))("playwright-core");
-
-const { site, chromium: executablePath, shots } = JSON.parse(await new Response(process.stdin).text());
-const PASSWORD = "example-password";
-const SOON = { timeout: 15_000 };
 const WRITTEN_BY_THE_APP = "Appointment booked: Tuesday 09:12";
-
-const opened = [];
-const problems = [];
-
-/** A person in a browser of their own, signed in to the site. */
-async function person(email) {
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-  opened.push(browser);
-  const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
-  page.on("pageerror", (error) => problems.push(`${email}: ${error.message}`));
-  page.on("console", (line) => {
-    if (line.type() === "error") problems.push(`${email}: ${line.text()}`);
-  });
-  await page.goto(`${site}/sign-in`);
-  await page.getByLabel("Email").fill(email);
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { name: "Dentists" }).waitFor(SOON);
-  return page;
-}
-
-const send = async (page, text) => {
-  await page.getByRole("textbox", { name: "Message", exact: true }).fill(text);
-  await page.getByRole("button", { name: "Send", exact: true }).click();
-};
-const shows = (page, text) => page.getByRole("log").getByRole("article").filter({ hasText: text });
 
 try {
   const dentist = await person("ay@example.com");
@@ -66,11 +35,7 @@ try {
   const address = await row.getAttribute("href");
   const conversationId = decodeURIComponent(address.split("#conversation=")[1]);
   const began = Date.now();
-  const answer = await patient.evaluate(
-    async (body) =>
-      (await fetch("/api/appointments", { method: "POST", body: JSON.stringify(body) })).status,
-    { conversationId, at: "Tuesday 09:12" },
-  );
+  const answer = await appointment(patient, conversationId, "Tuesday 09:12");
   assert.equal(answer, 201);
   await Promise.all([patient, dentist].map((page) => shows(page, WRITTEN_BY_THE_APP).waitFor(SOON)));
   const seconds = (Date.now() - began) / 1000;
@@ -110,5 +75,5 @@ try {
   assert.deepEqual(problems, []);
   console.log(JSON.stringify({ seconds }));
 } finally {
-  for (const browser of opened) await browser.close();
+  await end();
 }

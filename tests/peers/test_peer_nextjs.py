@@ -1,4 +1,5 @@
-"""The example app, built by Next.js, beside a daemon on one MariaDB: two people talk through it in two browsers."""
+"""The example app, built by Next.js, beside a daemon on one MariaDB: two people talk through it in two browsers, by the
+new front end and by the one that the site had."""
 
 import os
 import shutil
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,7 +99,7 @@ async def serving(app: Path, port: int, env: Mapping[str, str]) -> AsyncIterator
 
 
 @pytest.mark.slow
-async def test_two_people_talk_through_the_example(tmp_path: Path) -> None:
+async def test_two_people_talk_through_the_example_by_both_front_ends(tmp_path: Path) -> None:
     look_for_programs()
     server = mariadb.server()
     name, port, chatd_port = server.database(), free_port(), free_port()
@@ -120,9 +122,10 @@ async def test_two_people_talk_through_the_example(tmp_path: Path) -> None:
     env["CHATD_API_KEY"] = (await trio.to_thread.run_sync(set_up, server, name, app, clinic, env)).strip()
     flags = ("--database", server.url(name), "--port", str(chatd_port), "--data", str(clinic / "data"))
     site_settings = {"NEXT_PUBLIC_SITE_URL": site}
-    async with running(clinic, *flags, development=False, env=site_settings), serving(app, port, env):
-        shots = os.environ.get("CHATD_TEST_SHOTS", "")
-        seen = await trio.to_thread.run_sync(
-            lambda: answer_of("nextjs.mjs", within_s=180, site=site, chromium=CHROMIUM, shots=shots)
-        )
-    assert seen["seconds"] < SEEN_WITHIN_S
+    shots = os.environ.get("CHATD_TEST_SHOTS", "")
+    async with running(clinic, *flags, development=False, env=site_settings):
+        for script, front_end in (("nextjs.mjs", ""), ("nextjs-before.mjs", "socketio")):
+            async with serving(app, port, {**env, "CHAT_FRONT_END": front_end}):
+                talk = partial(answer_of, script, within_s=180, site=site, chromium=CHROMIUM, shots=shots)
+                seen = await trio.to_thread.run_sync(talk)
+            assert seen["seconds"] < SEEN_WITHIN_S, script
