@@ -43,8 +43,8 @@ from .seats import Seats
 from .tables import TOUCHED, app_tables
 from .url import parse
 
-MAX_ATTEMPTS = 5
-"""Attempts for a batch that lost its race with others."""
+MAX_ATTEMPTS = 10
+"""Attempts for a batch that lost its race with others: beside a busy app one in ten does."""
 
 RETRY_LIMIT_S = 8.0
 """Seconds after which it isn't tried again."""
