@@ -20,34 +20,17 @@ from storage.contract import StoreError, StoreUnreachable
 from storage.mysql.errors import is_unreachable
 from storage.mysql.store import MysqlStore
 from support import mariadb
-from support.process import Daemon, command, environment, eventually, free_port
+from support.process import LOG, Daemon, eventually, free_port, started
 from support.wsclient import connected
 
 UNIT = Path(__file__).parents[2] / "deploy" / "chatd.service"
 
 
 @asynccontextmanager
-async def started(folder: Path, url: str, port: int) -> AsyncIterator[Daemon]:
+async def booted(folder: Path, url: str, port: int) -> AsyncIterator[Daemon]:
     """A daemon that may not have said yet that it listens."""
-    errors = folder / "stderr.log"
-    with errors.open("ab") as stderr:
-        process = await trio.lowlevel.open_process(
-            command("serve", "--dev", "--port", str(port), "--data", str(folder / "data"), "--database", url),
-            stdin=-3,
-            stdout=-1,
-            stderr=stderr,
-            cwd=folder,
-            env=environment(),
-        )
-    try:
-        yield Daemon(process, "127.0.0.1", port, 0, errors)
-    finally:
-        with trio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            assert process.stdout is not None
-            await process.stdout.aclose()
+    async with started(folder, "--database", url, port=port) as process:
+        yield Daemon(process, "127.0.0.1", port, 0, folder / LOG)
 
 
 async def forward(stream: trio.SocketStream, to: int) -> None:
@@ -87,7 +70,7 @@ async def test_server_that_comes_up_later_is_waited_for_then_served(tmp_path: Pa
     server = mariadb.server()
     database, port = free_port(), free_port()
     url, real = moved(server.url(server.database()), database)
-    async with started(tmp_path, url, port) as daemon, trio.open_nursery() as nursery:
+    async with booted(tmp_path, url, port) as daemon, trio.open_nursery() as nursery:
         await eventually(lambda: waits(daemon), within=30)
         assert await daemon.get("/healthz") == (200, {"status": "ok"})
         assert (await daemon.get("/v1/me"))[1] == {"code": "unavailable", "message": "not ready yet", "temporary": True}
@@ -110,7 +93,7 @@ async def test_server_that_comes_up_later_is_waited_for_then_served(tmp_path: Pa
 
 async def test_daemon_that_waits_ends_at_a_signal(tmp_path: Path) -> None:
     url, _ = moved(mariadb.server().url("chat"), free_port())
-    async with started(tmp_path, url, free_port()) as daemon:
+    async with booted(tmp_path, url, free_port()) as daemon:
         await eventually(lambda: waits(daemon), within=30)
         assert await daemon.stop() == 0
 
@@ -119,7 +102,7 @@ async def test_server_that_comes_up_and_refuses_the_password_ends_it_with_a_line
     server = mariadb.server()
     database = free_port()
     url, real = moved(server.url(server.database()).replace("://chatd:", "://chatd:x"), database)
-    async with started(tmp_path, url, free_port()) as daemon, trio.open_nursery() as nursery:
+    async with booted(tmp_path, url, free_port()) as daemon, trio.open_nursery() as nursery:
         await eventually(lambda: waits(daemon), within=30)
         await nursery.start(trio.serve_tcp, lambda stream: forward(stream, real), database)
         with trio.fail_after(30):

@@ -295,6 +295,15 @@ def with_people() -> Iterator[App]:
         yield found
 
 
+@contextlib.contextmanager
+def with_files() -> Iterator[App]:
+    """The plain schema and its table of files, with people and a conversation of ada and bo."""
+    with app(*PLAIN, *FILES) as found:
+        people(found)
+        found.conversation("c1", "ada", "bo")
+        yield found
+
+
 def people(app: App) -> None:
     app.users("ada", "eve")
     app.users("bo", role="DENTIST")

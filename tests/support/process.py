@@ -24,6 +24,9 @@ ROOT = Path(__file__).parents[2]
 PLAIN = ("-c", "from chatd.cli import main; main(prog_name='chatd')")
 """The interpreter's arguments for the program as it is."""
 
+LOG = "stderr.log"
+"""In a daemon's folder: what it logs."""
+
 
 def command(*flags: str, program: Sequence[str] = PLAIN) -> list[str]:
     """The command line of `chatd` with these flags, from the tree that the tests are in."""
@@ -154,6 +157,42 @@ def free_port() -> int:
 
 
 @asynccontextmanager
+async def started(
+    folder: Path,
+    *flags: str,
+    port: int | None = 0,
+    program: Sequence[str] = PLAIN,
+    data: Path | None = None,
+    development: bool = True,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> AsyncIterator[trio.Process]:
+    """A daemon's process, which may not have said yet that it listens; what it logs is in `folder`/`LOG`.
+
+    `port`: None for the one that its settings name.
+    """
+    mode = [*(["--dev"] if development else []), *([] if port is None else ["--port", str(port)])]
+    with (folder / LOG).open("ab") as stderr:
+        process = await trio.lowlevel.open_process(
+            command("serve", *mode, "--data", str(data or folder / "data"), *flags, program=program),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=folder,
+            env=environment(**(env or {})),
+        )
+    try:
+        yield process
+    finally:
+        with trio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            assert process.stdout is not None
+            await process.stdout.aclose()
+
+
+@asynccontextmanager
 async def running(
     folder: Path,
     *flags: str,
@@ -175,36 +214,22 @@ async def running(
         (folder / "chatd.toml").write_text(settings)
         if not development:  # settings without a database are refused there
             SqliteStore((data or folder / "data") / DATABASE_FILE, new_epoch=lambda: "made").close()
-    errors = folder / "stderr.log"
-    mode = [*(["--dev"] if development else []), *(["--port", "0"] if any_port else [])]
     began = time.monotonic()
-    with errors.open("ab") as stderr:
-        process = await trio.lowlevel.open_process(
-            command("serve", *mode, "--data", str(data or folder / "data"), *flags, program=program),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=folder,
-            env=environment(**(env or {})),
-        )
-    try:
-        with trio.fail_after(30):
-            first, rest = await _line(process, b"")
-        ready = time.monotonic() - began
-        listening = "listening on " + ("https://" if tls else "http://")
-        assert first.startswith(listening), first
-        host, _, port = first.removeprefix(listening).rpartition(":")
-        yield Daemon(process, host, int(port), ready, errors, tls, rest)
-    except BaseException:
-        print(errors.read_text()[-5000:])
-        raise
-    finally:
-        with trio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            assert process.stdout is not None
-            await process.stdout.aclose()
+    port = 0 if any_port else None
+    async with started(
+        folder, *flags, port=port, program=program, data=data, development=development, env=env, stdin=stdin
+    ) as process:
+        try:
+            with trio.fail_after(30):
+                first, rest = await _line(process, b"")
+            ready = time.monotonic() - began
+            listening = "listening on " + ("https://" if tls else "http://")
+            assert first.startswith(listening), first
+            host, _, bound = first.removeprefix(listening).rpartition(":")
+            yield Daemon(process, host, int(bound), ready, folder / LOG, tls, rest)
+        except BaseException:
+            print((folder / LOG).read_text()[-5000:])
+            raise
 
 
 def run(

@@ -7,7 +7,7 @@ import pytest
 from storage.mysql.app_files import Sites
 from storage.mysql.store import MysqlStore
 from support import prisma_app
-from support.prisma_app import FILES, PLAIN, App, adopt, people, served
+from support.prisma_app import App, adopt, served
 from support.stores import Desk
 
 SITES = Sites(app="https://www.example.org", own="https://chat.example.org", write_files=True)
@@ -16,9 +16,7 @@ OURS = "https://chat.example.org/v1/attachments/f1"
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    with prisma_app.app(*PLAIN, *FILES) as found:
-        people(found)
-        found.conversation("c1", "ada", "bo")
+    with prisma_app.with_files() as found:
         yield found
 
 

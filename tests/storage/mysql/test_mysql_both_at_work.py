@@ -168,7 +168,7 @@ def test_transactions_that_commit_late_leave_no_gap() -> None:
     ):
         desk, follower, expected = Desk(store), Follower(store), 0
         sessions = {"a": one, "b": two}
-        for place, order in enumerate(orders()[::25]):
+        for place, order in enumerate(orders()[::40]):
             for step in order:
                 desk.now += 1000
                 if step in sessions:

@@ -21,9 +21,7 @@ from support.stores import Desk
 
 @pytest.fixture
 def app() -> Iterator[App]:
-    with prisma_app.app(*PLAIN, *FILES) as found:
-        people(found)
-        found.conversation("c1", "ada", "bo")
+    with prisma_app.with_files() as found:
         yield found
 
 
