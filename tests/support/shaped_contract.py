@@ -21,7 +21,7 @@ LEFT_OUT = (
     ("test_store_clock", ("short",), "hours of a test would be centuries: its milliseconds are seconds there"),
     ("test_token_expired_long_ago_is_forgotten", ("short",), "its days would be years"),
     ("test_tokens_come_by_age_in_pages", ("short",), "goes on behind a time, which is no argument by itself"),
-    ("test_the_list_of_conversations_of_the_same_moment", NAMED_THERE, "sorts by ids of the test's"),
+    ("test_list_of_conversations_of_the_same_moment", NAMED_THERE, "sorts by ids of the test's"),
     ("test_users_come_by_id_in_pages_the_disabled_too", ANY_CASE, "sorts capitals before small letters"),
     ("test_chunks_of_any_size", ("seed", "bigint", "short", "renamed"), "long, and as on the others"),
     ("test_ids_are_compared_exactly", (*ANY_CASE, *NUMBERED), "there are no two users whose ids differ in capitals"),
