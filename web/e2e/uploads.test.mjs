@@ -104,6 +104,7 @@ test("1,000 random switches with a slow network bring no word and no file to the
         await route.continue().catch(() => undefined);
       }),
   });
+  for (const name of names) await row(page, name).waitFor();
   const plan = Array.from({ length: 1_000 }, () => ({ name: names[random(names.length)], what: random(12) }));
   const expected = await page.evaluate(async (steps) => {
     const count = {};
