@@ -19,6 +19,9 @@ from .contract import SWEEP_AGE_S, BlobError, BlobNotFound, Swept
 
 HASH_READ_BYTES = 1 << 20
 
+FLUSH_BYTES = 512 * 1024
+"""Bytes of a draft that are brought to the disk at once: a commit of the database's waits for what is flushed."""
+
 _DRAFT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -175,6 +178,7 @@ class FolderDraft(_Open):
         super().__init__(fd)
         self._store = store
         self._id = id
+        self._unflushed = 0  # bytes
 
     @property
     def id(self) -> str:
@@ -194,6 +198,9 @@ class FolderDraft(_Open):
             rest = memoryview(data)
             while rest:
                 rest = rest[self._store.disk.write(self.fd, rest) :]
+        self._unflushed += len(data)
+        if self._unflushed >= FLUSH_BYTES:
+            self._flush()
 
     def truncate(self, offset: int) -> None:
         if not 0 <= offset <= self.offset:
@@ -202,10 +209,16 @@ class FolderDraft(_Open):
             os.truncate(self.fd, offset)
 
     def sync(self) -> None:
+        self._flush(self._store.drafts)
+
+    def _flush(self, folder: Path | None = None) -> None:
+        """Bring the content to the disk, and then the folder's entries. Raises BlobError, and the draft is gone."""
         try:
             with _reported("the file can't be stored"):
                 self._store.disk.fsync(self.fd)
-                self._store.sync_folder(self._store.drafts)
+                self._unflushed = 0
+                if folder is not None:
+                    self._store.sync_folder(folder)
         except BlobError:
             # After a failed fsync the kernel may report the next one as done without the lost pages.
             self.discard()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.blobs import BlobError, BlobNotFound, FolderBlobs
-from storage.blobs.folder import Disk
+from storage.blobs.folder import FLUSH_BYTES, Disk
 
 
 def files(folder: Path) -> list[Path]:
@@ -86,6 +86,22 @@ def test_failed_fsync_loses_the_draft_instead_of_trusting_it(tmp_path: Path) -> 
     assert caught.value.temporary
     with pytest.raises(BlobNotFound):
         blobs.resume(draft.id)
+    assert files(tmp_path) == []
+
+
+def test_long_draft_is_flushed_as_it_grows_and_not_at_its_end_alone(tmp_path: Path) -> None:
+    flushed: list[int] = []
+    blobs = FolderBlobs(tmp_path, disk=Disk(fsync=lambda fd: flushed.append(os.fstat(fd).st_size)))
+    draft = blobs.create()
+    for _ in range(5):
+        draft.write(bytes(FLUSH_BYTES // 2))
+    assert flushed == [FLUSH_BYTES, 2 * FLUSH_BYTES]
+
+
+def test_failed_fsync_of_a_growing_draft_loses_it(tmp_path: Path) -> None:
+    draft = FolderBlobs(tmp_path, disk=Disk(fsync=failing)).create()
+    with pytest.raises(BlobError, match="Input/output error"):
+        draft.write(bytes(FLUSH_BYTES))
     assert files(tmp_path) == []
 
 
