@@ -24,6 +24,21 @@ def attachment_of(file: KeptFile) -> Attachment:
     )
 
 
+def described(file: KeptFile, site: str) -> dict[str, object]:
+    """Return a file as an app's tables name what it has; `site`: chatd's own address, without a path."""
+    url = f"{site}{ATTACHMENTS_PATH}{file.id}"
+    return {
+        "id": file.id,
+        "url": url,
+        "name": file.name,
+        "type": file.type,
+        "size": file.size,
+        "width": file.width,
+        "height": file.height,
+        "thumbnailUrl": f"{url}/thumbnail" if file.thumbnail is not None else None,
+    }
+
+
 def may_have_files(messages: Iterable[Message]) -> list[str]:
     """Return the ids of the messages that may have files."""
     return [message.id for message in messages if message.deleted_at is None and message.kind == "text"]

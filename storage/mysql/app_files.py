@@ -5,7 +5,7 @@ from typing import Protocol
 
 import attrs
 
-from storage.files import ATTACHMENTS_PATH
+from storage.files import ATTACHMENTS_PATH, described
 from storage.keyed import KeptFile
 from storage.rules.unit import Unit
 
@@ -100,17 +100,9 @@ class AppFiles:
             db.run(statement, (stone.id, f"%{ATTACHMENTS_PATH}%", *unit.dropped_files))
 
     def _values(self, file: KeptFile, at: int) -> dict[str, object]:
-        url = f"{self.site}{ATTACHMENTS_PATH}{file.id}"
         return {
-            "id": file.id,
+            **described(file, self.site),
             "messageId": file.message,
-            "url": url,
-            "name": file.name,
-            "type": file.type,
-            "size": file.size,
-            "width": file.width,
-            "height": file.height,
-            "thumbnailUrl": f"{url}/thumbnail" if file.thumbnail is not None else None,
             "createdAt": time_text(at),
             _UPDATED: time_text(at),
         }

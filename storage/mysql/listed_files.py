@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from storage.columns import fill
-from storage.files import ATTACHMENTS_PATH, may_have_files
+from storage.files import ATTACHMENTS_PATH, described, may_have_files
 from storage.keyed import KeptFile
 from storage.records import Attachment, Message, copy_with
 from storage.rules.unit import Unit
@@ -99,17 +99,7 @@ class ListedFilesWriter:
             db.run(fill(_CLEAR, empty=self.listed.empty), (stone.id,))
 
     def _object(self, file: KeptFile) -> dict[str, Any]:
-        url = f"{self.site}{ATTACHMENTS_PATH}{file.id}"
-        found = {
-            "id": file.id,
-            "url": url,
-            "name": file.name,
-            "type": file.type,
-            "size": file.size,
-            "width": file.width,
-            "height": file.height,
-            "thumbnailUrl": f"{url}/thumbnail" if file.thumbnail is not None else None,
-        }
+        found = described(file, self.site)
         return {member: value for member, value in found.items() if value is not None}
 
 

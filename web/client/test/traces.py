@@ -313,7 +313,7 @@ class Heard(dialogue.Peer):
 
 
 async def transcript(name: str) -> list[Json]:
-    """What each connection of a dialogue hears, and what its replica makes of it."""
+    """Frames that each connection of a dialogue hears, and its replica after them."""
     Heard.all.clear()
     async with daemon(config=Config(messages=Messages(edit_within=1.0, delete_within=1.0))) as server:
         wrong = await dialogue.perform(server, dialogue.read(name), Heard)
