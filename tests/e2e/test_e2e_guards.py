@@ -373,7 +373,10 @@ async def test_random_bytes_leave_nothing(tmp_path: Path) -> None:
     rng = random.Random(seed)
     async with serving(tmp_path) as daemon:
         await shower(daemon, rng)
-        before = daemon.resident
-        await shower(daemon, rng)
-        print(f"memory: {before / 2**20:.1f} MiB, then {daemon.resident / 2**20:.1f}")
-        assert daemon.resident - before < 5 * 2**20
+        # The allocator's peak wanders with what happens to be open at once: a leak grows in each shower, a peak once.
+        readings = [daemon.resident]
+        while len(readings) == 1 or (readings[-1] - readings[-2] >= 5 * 2**20 and len(readings) < 6):
+            await shower(daemon, rng)
+            readings.append(daemon.resident)
+        print("memory, MiB:", *(f"{reading / 2**20:.1f}" for reading in readings))
+        assert readings[-1] - readings[-2] < 5 * 2**20
