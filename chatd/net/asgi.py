@@ -14,15 +14,13 @@ from starlette.types import ASGIApp, Message, Scope
 from .bounds import Bounds
 from .framing import GO_ON, Framing
 from .head import Head
+from .linger import LINGER_S, linger
 from .problem import plain_answer
 from .proxies import Client
 from .quick import QuickStream
 
 CHUNK_BYTES: Final = 64 * 1024
 """Bytes read or written at once."""
-LINGER_PAUSE_S: Final = 0.05
-LINGER_S: Final = 1.0
-"""Seconds of reading on after an answer that came before the peer had sent everything."""
 CHUNK_OVERHEAD: Final = 8
 """Times its bytes that a body may take on its way: chunks of one byte take six; what is more are extensions."""
 MIN_BODY_BYTES_PER_S: Final = 1024
@@ -51,14 +49,6 @@ async def write(stream: trio.abc.Stream, data: bytes, patience: float) -> None:
     for start in range(done, len(data), CHUNK_BYTES):
         with trio.fail_after(patience):
             await stream.send_all(data[start : start + CHUNK_BYTES])
-
-
-async def linger(stream: trio.abc.Stream) -> None:
-    """Read away what a refused peer still sends: closing over unread bytes resets TCP, and it may miss the answer."""
-    with trio.move_on_after(LINGER_S):
-        while data := await stream.receive_some(CHUNK_BYTES):
-            if len(data) < CHUNK_BYTES // 4:
-                await trio.sleep(LINGER_PAUSE_S)  # crumbs: what follows is read together
 
 
 class Exchange:

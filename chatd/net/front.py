@@ -9,9 +9,10 @@ from starlette.types import ASGIApp
 
 from chatd.core.errors import Closing
 
-from .asgi import PEER_GONE, Exchange, linger, split_target, write
+from .asgi import PEER_GONE, Exchange, split_target, write
 from .bounds import MAX_HEAD_BYTES, MAX_HEAD_LINES, Bounds
 from .head import Head
+from .linger import linger
 from .problem import plain_answer
 from .proxies import Client
 from .unfinished import Shares, Unfinished

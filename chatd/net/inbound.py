@@ -16,14 +16,15 @@ READ_BYTES = 16_384
 """Bytes read at once."""
 
 STRANGERS_CHUNK = 2_048
-"""Of somebody who is not signed in: they may hold 300 frames."""
+"""Of somebody who is not signed in: they may hold 300 frames. More where they are of one frame."""
 
 
 class Inbound:
     """Reads a stream, or its socket where there is one. `replay`: bytes read already. `flood`: see `receive`.
 
     `spare`: the rate of frames that are no message of their own, None: any. `turns`: to take before each read, until
-    `trust`; from then on `poller` watches the socket, where there is one.
+    `trust`; from then on `poller` watches the socket, where there is one. `lacking`: bytes of the frame under way that
+    have not come, for whoever knows frames to say.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Inbound:
         self._turns = turns
         self._chunk = READ_BYTES if turns is None else STRANGERS_CHUNK
         self._poller = poller
-        self._pending = 0  # bytes since the last complete message
+        self._frugal = turns is not None and spare is not None  # a stranger, where frames are limited
+        self._pending = 0  # bytes since the last complete message, of a stranger since the beginning
+        self.lacking = 0
         self.heard = trio.current_time()
 
     async def receive(self) -> bytes:
@@ -62,6 +65,7 @@ class Inbound:
     def trust(self, *, flood: int, spare: TokenBucket | None, memory: Budget) -> None:
         """Read what somebody who is signed in sends: with these limits, and without waiting for a turn."""
         self.flood, self._spare, self._turns, self._chunk = flood, spare, None, READ_BYTES
+        self._frugal, self._pending = False, 0
         self.unfinished.move(memory)
 
     async def read(self, take: Callable[[bytes], bool]) -> None:
@@ -90,11 +94,14 @@ class Inbound:
         self._pending = max(0, self._pending - int((now - self.heard) * 1024)) + len(data)
         self.heard = now
         if self._pending > self.flood:
+            if self._frugal:
+                raise Closing(CloseCode.TOO_MANY, "too many bytes without signing in")
             raise Closing(CloseCode.TOO_LARGE, "too many bytes without a complete message")
 
     def complete(self) -> None:
         """A message is complete: count anew."""
-        self._pending = 0
+        if not self._frugal:
+            self._pending = 0
         self.unfinished.complete()
 
     def take_spare(self, frames: int) -> None:
@@ -104,7 +111,7 @@ class Inbound:
 
     async def _receive(self) -> bytes:
         if self._socket is None:
-            found = bytes(await self._raw.receive_some(self._chunk))
+            found = bytes(await self._raw.receive_some(self._next_bytes()))
             if self._turns is not None:
                 await self._turns.wait()
             return found
@@ -114,8 +121,12 @@ class Inbound:
             await trio.lowlevel.wait_readable(self._socket)
             if self._turns is not None:
                 await self._turns.wait()
-            data = _read_now(self._socket, self._chunk)
+            data = _read_now(self._socket, self._next_bytes())
         return data
+
+    def _next_bytes(self) -> int:
+        """Return how many bytes to read: a large frame's come with fewer turns, as they cost no more than a few."""
+        return max(self._chunk, min(self.lacking, READ_BYTES))
 
 
 def _read_now(sock: socket.socket, size: int = READ_BYTES) -> bytes | None:

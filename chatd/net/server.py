@@ -16,9 +16,10 @@ from chatd.logs.counted import Counted, Seldom
 
 from . import front, tls
 from .addresses import Addresses
-from .asgi import PEER_GONE, linger, write
+from .asgi import PEER_GONE, write
 from .bounds import Bounds
 from .head import Head
+from .linger import linger
 from .listen import COMPLAINT_EVERY_S, TooMany, accept_from
 from .origins import Origins
 from .problem import plain_answer

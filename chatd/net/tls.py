@@ -10,7 +10,8 @@ import trio
 
 from chatd.config import Tls
 
-from .asgi import PEER_GONE, linger, write
+from .asgi import PEER_GONE, write
+from .linger import linger
 from .problem import whole_answer
 from .unfinished import Turnstile
 

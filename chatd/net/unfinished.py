@@ -1,4 +1,4 @@
-"""The budget that unfinished input of all connections shares: memory, and turns of the loop."""
+"""Shares of all connections: memory for unfinished input, turns of the loop, time to end."""
 
 from typing import Final
 
@@ -10,6 +10,10 @@ from protocol.codes import CloseCode
 
 STRANGERS_BYTES: Final = 32 * 1024 * 1024
 """Held over all connections that are not signed in."""
+STRANGERS_END_S: Final = 2.0
+"""Seconds from the decision to close a WebSocket of somebody who is not signed in until its socket is free."""
+STRANGERS_ENDS: Final = 100
+"""Of them under way at the same time."""
 MESSAGE_S: Final = 60.0
 """Seconds from a message's first byte to its last: 256 KiB over the slowest mobile network."""
 
@@ -37,13 +41,43 @@ class Turnstile:
             await trio.lowlevel.checkpoint()
 
 
+class Ends:
+    """Ends of strangers' connections: bounded in time and, all together, in number.
+
+    A peer whose close frame has left is waited for, so that it reads its code. Where very many end at once, the one
+    that has had the longest time for that is cut, instead of holding its descriptor while others wait for a turn.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[trio.CancelScope, None] = {}  # the oldest first
+
+    def begin(self, scope: trio.CancelScope, seconds: float) -> None:
+        """End what `scope` surrounds within these seconds; a second time nothing happens."""
+        if scope in self._under_way:
+            return
+        scope.deadline = min(scope.deadline, trio.current_time() + min(seconds, STRANGERS_END_S))
+        self._under_way[scope] = None
+        if len(self._under_way) > STRANGERS_ENDS:
+            oldest = next(iter(self._under_way))
+            del self._under_way[oldest]
+            oldest.cancel()
+
+    def over(self, scope: trio.CancelScope) -> None:
+        """Note that it has ended, if it had begun to."""
+        self._under_way.pop(scope, None)
+
+
 @attrs.frozen
 class Shares:
-    """`strangers`: memory for connections that are not signed in, who take `turns`; `known`: memory for all others."""
+    """`strangers`: memory for connections that are not signed in, who take `turns`; `known`: memory for all others.
+
+    `ends`: of strangers' connections.
+    """
 
     strangers: Budget = attrs.field(factory=lambda: Budget(STRANGERS_BYTES))
     known: Budget = attrs.field(factory=lambda: Budget(0))
     turns: Turnstile = attrs.field(factory=Turnstile)
+    ends: Ends = attrs.field(factory=Ends)
 
 
 class Unfinished:

@@ -18,8 +18,9 @@ from chatd.config import Config
 from chatd.http.answers import NO_STORE, json_answer
 from chatd.logs.counted import Counted
 from chatd.net.addresses import source_of
-from chatd.net.asgi import PEER_GONE, linger, write
+from chatd.net.asgi import PEER_GONE, write
 from chatd.net.bounds import Bounds
+from chatd.net.linger import linger
 from chatd.net.problem import plain_answer, problem
 from chatd.net.server import Server, Upgrade
 from chatd.net.unfinished import Shares

@@ -15,8 +15,9 @@ from chatd import testing
 from chatd.auth.chain import development_chain
 from chatd.config import Config, Limits
 from chatd.config import Server as ServerSettings
+from chatd.net.unfinished import STRANGERS_END_S, STRANGERS_ENDS, Turnstile
 from chatd.transports.intake import HELLO_BYTES
-from chatd.transports.websocket.strangers import SPARE_FRAME_BURST
+from chatd.transports.websocket.strangers import SPARE_FRAME_BURST, STRANGERS_SPARE_FRAMES
 from support.frames import CLOSE, PING, PONG, TEXT, UPGRADE, frame, frames
 
 HELLO = frame(b'{"type":"hello","id":1,"user":"eve"}')
@@ -213,6 +214,71 @@ async def test_flood_of_pings_ends_the_connection(engine: str, rates: bool, auto
             assert await eve.close_code() == 4029
         else:
             await eve.until(b'"re":2')
+
+
+async def test_strangers_who_never_leave_are_let_go(engine: str, autojump_clock: MockClock) -> None:
+    async with serving(engine, rates=True) as server:
+        sessions = server.daemon.sessions
+        ada, mob = Peer(server), [Peer(server) for _ in range(STRANGERS_ENDS + 20)]
+        await ada.hello()
+        for peer in mob:
+            await peer.upgrade()
+        for peer in mob:
+            await peer.send(frame(b"", PING) * (STRANGERS_SPARE_FRAMES + 1))
+        assert {await peer.close_code() for peer in mob} == {4029}
+        await wait_all_tasks_blocked()
+        assert len(sessions) == STRANGERS_ENDS + 1, "the first were cut for those behind them"
+        await trio.sleep(STRANGERS_END_S + 0.1)
+        assert len(sessions) == 1
+        await ada.send(frame(b"", PING) * (SPARE_FRAME_BURST + 1))
+        assert await ada.close_code() == 4029
+        await trio.sleep(2 * STRANGERS_END_S)
+        assert len(sessions) == 1, "who was signed in has as long as the settings say"
+
+
+async def test_stranger_on_a_slow_link_is_waited_for(engine: str, autojump_clock: MockClock) -> None:
+    async with serving(engine, rates=True) as server:
+        eve = Peer(server)
+        await eve.upgrade()
+        closed = await eve.until(b"no hello")
+        assert [payload[:2] for opcode, payload in frames(closed) if opcode == CLOSE] == [b"\x0f\xaa"]
+        await trio.sleep(1.5)
+        assert len(server.daemon.sessions) == 1
+        await eve.send(frame(b"\x0f\xaa", CLOSE))
+        await wait_all_tasks_blocked()
+        assert len(server.daemon.sessions) == 0
+
+
+@pytest.mark.parametrize("rates", [True, False], ids=["production", "development"])
+async def test_frames_before_hello_are_limited_together(engine: str, rates: bool, autojump_clock: MockClock) -> None:
+    async with serving(engine, rates=rates) as server:
+        eve = Peer(server)
+        await eve.upgrade()
+        await eve.send(frame(padded_ping(HELLO_BYTES - 100)) * 3 + HELLO)
+        if rates:
+            assert await eve.close_code() == 4029
+            assert b'"re":1' not in eve.received
+        else:
+            await eve.until(b'"re":1')
+
+
+async def test_large_frame_of_a_stranger_takes_few_turns(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait, turns = Turnstile.wait, 0
+
+    async def counted(turnstile: Turnstile) -> None:
+        nonlocal turns
+        turns += 1
+        await wait(turnstile)
+
+    monkeypatch.setattr(Turnstile, "wait", counted)
+    async with serving("own") as server:
+        eve = Peer(server)
+        await eve.upgrade()
+        await eve.send(frame(padded_ping(HELLO_BYTES)))
+        await eve.until(b"unauthorized")
+    assert turns <= 12
 
 
 async def test_request_over_the_rate_is_not_decoded(engine: str, autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ from chatd.net.head import Head
 from chatd.net.poller import Poller
 from chatd.net.unfinished import Shares, Turnstile, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
-from chatd.transports.websocket.ending import linger, log_failure
+from chatd.transports.websocket.ending import finish, log_failure
 from chatd.transports.websocket.engine import MakeEngine, PeerLeft
 from chatd.transports.websocket.strangers import inbound_of_stranger, trust
 from protocol.codes import CloseCode
@@ -109,6 +109,7 @@ class WebSocketLink:
         )
         try:
             async with trio.open_nursery() as nursery:
+                self._whole = nursery.cancel_scope
                 nursery.start_soon(self._outbox.run)
                 try:
                     async with trio.open_nursery() as frames_nursery:
@@ -117,7 +118,8 @@ class WebSocketLink:
                 except* Exception as group:
                     log_failure(log, group)
                 seconds = settings.close_timeout
-                await linger(self._raw, self._outbox, clean=self._clean, seconds=seconds, turns=self._turns)
+                self._hurry()
+                await finish(self._raw, self._outbox, clean=self._clean, seconds=seconds, turns=self._turns)
                 nursery.cancel_scope.cancel()
         except* Exception as group:
             log_failure(log, group)
@@ -126,6 +128,7 @@ class WebSocketLink:
             self._unfinished.release()
             self._outbox.cut("gone")
             self._detach()
+            wiring.shares.ends.over(self._whole)
             await trio.aclose_forcefully(self._raw)
 
     async def _serve(self, head: Head, address: str | None, nursery: trio.Nursery) -> None:
@@ -233,9 +236,15 @@ class WebSocketLink:
             self._closing = self._closing or CloseCode.DONE
         if self._clean:
             return
+        self._hurry()
         with trio.move_on_after(self._engine.settings.close_timeout):
             await self._outbox.drained()
             self._clean = await self._frames.say_goodbye(self._closing, "")
+
+    def _hurry(self) -> None:
+        """Leave little time from now on, where nobody has signed in."""
+        if self._turns is not None:
+            self._wiring.shares.ends.begin(self._whole, self._engine.settings.close_timeout)
 
     def _detach(self) -> None:
         if self._live is not None:

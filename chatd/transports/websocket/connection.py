@@ -26,7 +26,7 @@ from protocol.frames import Frame
 from protocol.requests import Hello
 
 from ..intake import Intake, Rates
-from .ending import linger, log_failure
+from .ending import finish, log_failure
 from .engine import MakeEngine, PeerLeft
 from .framing import PING, WebSocketJson
 from .strangers import inbound_of_stranger, trust
@@ -110,6 +110,7 @@ class Connection:
         )
         try:
             async with trio.open_nursery() as nursery:
+                self._whole = nursery.cancel_scope
                 nursery.start_soon(self.outbox.run)
                 try:
                     async with trio.open_nursery() as engine:  # with tasks that the engine may have
@@ -125,14 +126,15 @@ class Connection:
                 except* Exception as group:
                     log_failure(self._log, group)
                 self._let_go()
-                turns = self._shares.turns if self.session.user is None else None
-                await linger(self._raw, self.outbox, clean=self._clean, seconds=self._times.close, turns=turns)
+                turns = self._shares.turns if self._hurried() else None
+                await finish(self._raw, self.outbox, clean=self._clean, seconds=self._times.close, turns=turns)
                 nursery.cancel_scope.cancel()
         except* Exception as group:
             log_failure(self._log, group)
         finally:
             self._forget()
             self._let_go()
+            self._shares.ends.over(self._whole)
             self.ended.set()
             await trio.aclose_forcefully(self._raw)
 
@@ -221,14 +223,23 @@ class Connection:
     async def _say_goodbye(self) -> None:
         """Close with our code, if it is ours to close, and wait a bounded time for the peer's answer."""
         self._intake.deregister()  # no event may follow the close frame
+        self._hurried()
         closing = self._closing
-        if closing is not None:
-            with trio.move_on_after(self._times.close):
-                self._clean = await self._engine.say_goodbye(closing.code, closing.reason)
-        code = int(closing.code) if closing else None
-        by_peer = "reset by the peer" if self._gone else "by the peer"
-        if self.logged or self.session.user is not None:
-            self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
+        try:
+            if closing is not None:
+                with trio.move_on_after(self._times.close):
+                    self._clean = await self._engine.say_goodbye(closing.code, closing.reason)
+        finally:
+            code = int(closing.code) if closing else None
+            by_peer = "reset by the peer" if self._gone else "by the peer"
+            if self.logged or self.session.user is not None:
+                self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
+
+    def _hurried(self) -> bool:
+        """Whether nobody was signed in: then little time is left from now on."""
+        if self.session.user is None:
+            self._shares.ends.begin(self._whole, self._times.close)
+        return self.session.user is None
 
     def _on_cut(self, reason: str) -> None:
         if reason == "gone":

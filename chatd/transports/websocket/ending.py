@@ -8,8 +8,7 @@ import trio_websocket
 from wsproto.utilities import ProtocolError
 
 from chatd.core.outbox import Outbox
-from chatd.net.asgi import LINGER_PAUSE_S
-from chatd.net.inbound import READ_BYTES
+from chatd.net.linger import linger
 from chatd.net.unfinished import Turnstile
 
 PEERS_DOING: Final = (
@@ -25,11 +24,10 @@ LINGER_BYTES: Final = 4 * 1024 * 1024
 """Bytes that a peer may still send after our close frame, so that it reads the frame instead of a reset."""
 
 
-async def linger(raw: trio.abc.Stream, outbox: Outbox, *, clean: bool, seconds: float, turns: Turnstile | None) -> None:
+async def finish(raw: trio.abc.Stream, outbox: Outbox, *, clean: bool, seconds: float, turns: Turnstile | None) -> None:
     """Let what is queued leave and, unless both close frames were seen (`clean`), read on until the peer ends.
 
-    Closing a socket with unread bytes sends a reset, and the close frame would be lost. `seconds`: the most it takes;
-    `turns`: of strangers, taken after each read.
+    `seconds`: the most it takes; `turns`: of strangers, taken after each read.
     """
     # What a nursery is left by holds the whole connection until the collector comes by.
     with trio.move_on_after(seconds), suppress(*PEERS_DOING):
@@ -38,15 +36,7 @@ async def linger(raw: trio.abc.Stream, outbox: Outbox, *, clean: bool, seconds: 
             return
         if isinstance(raw, trio.abc.HalfCloseableStream):
             await raw.send_eof()
-        taken = 0
-        while taken < LINGER_BYTES:
-            data = await raw.receive_some(READ_BYTES)
-            if not data:
-                return
-            taken += len(data)
-            await trio.sleep(LINGER_PAUSE_S)  # a flood of crumbs is read together, beside everybody else
-            if turns is not None:
-                await turns.wait()
+        await linger(raw, seconds=seconds, at_most=LINGER_BYTES, turns=turns)
 
 
 def log_failure(log: Any, group: BaseExceptionGroup[Exception]) -> None:

@@ -38,11 +38,13 @@ class FrameReader:
     """Gathers bytes, gives messages of at most `max_message` bytes. Raises Closing for what breaks the protocol.
 
     `spare`: frames so far that were no message of their own (control frames and fragments); for the caller to reset.
+    `lacking`: bytes that the frame under way still needs, as far as its head has come.
     """
 
     def __init__(self, max_message: int) -> None:
         self.max_message = max_message
         self.spare = 0
+        self.lacking = 0
         self._buffer: bytes | bytearray = b""  # as it came, mostly; an incomplete frame is gathered in a bytearray
         self._at = 0  # where the next frame begins
         self._opcode = 0  # of a fragmented message under way
@@ -60,6 +62,7 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """More bytes from the peer."""
+        self.lacking = 0
         buffer = self._buffer
         if self._at == len(buffer):
             self._buffer = data
@@ -96,6 +99,7 @@ class FrameReader:
             if opcode < _CLOSE and len(self._message) + size > self.max_message:
                 raise Closing(CloseCode.TOO_LARGE, f"a message may have {self.max_message} bytes")
             if have < head + size:
+                self.lacking = head + size - have
                 return None
             start = at + head
             self._at = end = start + size

@@ -15,6 +15,9 @@ from .frames import FrameReader, PeerClose, Ping
 from .framing import close_frame, pong_frame
 from .handshake import BadHandshake, accept_key
 
+BROKEN_OFF = frozenset({CloseCode.BROKEN, CloseCode.TOO_LARGE, CloseCode.TOO_MANY, CloseCode.OVERLOADED})
+"""Codes after which what the peer still sends is not read as frames: they have no meaning, or were too many."""
+
 GOODBYE_BYTES = 65_536
 """Still read as frames after our close frame, to find the peer's."""
 
@@ -67,6 +70,7 @@ class OwnEngine:
             self._frames.feed(data)
             more = self._hand_over(take)
             self._inbound.unfinished.hold(self._frames.held)
+            self._inbound.lacking = self._frames.lacking
             return more
 
         if self._hand_over(take):
@@ -100,8 +104,8 @@ class OwnEngine:
 
     async def say_goodbye(self, code: CloseCode, reason: str) -> bool:
         self._outbox.say_last(close_frame(code, reason))
-        if code == CloseCode.BROKEN:
-            return False  # what follows a broken frame has no meaning
+        if code in BROKEN_OFF:
+            return False
         read = 0
         while read < GOODBYE_BYTES:
             try:
