@@ -1,6 +1,6 @@
 """Loading of a commit's rows, with locks, before the rules are applied: few statements, whatever the batch holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain
 
 import attrs
@@ -15,6 +15,7 @@ from storage.rules.unit import Unit
 from . import rows
 from .attachments import Files, with_files
 from .connection import Connection, Row
+from .like_ids import likenesses
 from .listed_files import ListedFiles
 
 _PAIRS = 'SELECT "pairKey", "id" FROM "Conversation" WHERE "rev" IS NOT NULL AND "pairKey" IN ({})'
@@ -32,8 +33,8 @@ _CUT_OFFS = 'SELECT "userId", "at" FROM "chatd_cut_off" WHERE "userId" IN ({})'
 class Loaded:
     """A unit, and what of the rows it has no word for. `seats`: (conversation, user) -> the participant row's id.
 
-    `rooms`, `participants`, `users`: what was there, as it was. `alike`: users that were asked for and are not there,
-    but one whose id this database takes for the same is.
+    `rooms`, `participants`, `users`: what was there, as it was. `alike`: new users whose ids the database takes for
+    others', with those; `taken`: those of them that are there.
     """
 
     unit: Unit
@@ -41,7 +42,8 @@ class Loaded:
     rooms: dict[str, Conversation]
     participants: dict[tuple[str, str], Participant]
     users: dict[str, User]
-    alike: frozenset[str]
+    alike: Mapping[str, frozenset[str]] = attrs.Factory(dict)
+    taken: Collection[str] = ()
 
 
 def load(
@@ -51,6 +53,7 @@ def load(
     *,
     resent: bool,
     newest: int,
+    collation: str | None = None,
     files: Files | None = None,
     listed: ListedFiles | None = None,
 ) -> Loaded:
@@ -59,18 +62,21 @@ def load(
     `resent`: messages may be there already under their client_id. Else they are taken for new, and if one isn't, the
     unique key refuses it: a look-up of every message costs a sixth of a batch, and hardly ever finds any.
 
-    `newest`: the highest activity that is known, but for that of the conversations at hand.
+    `newest`: the highest activity that is known, but for that of the conversations at hand. `collation`: of users' ids.
 
     The locks come first, so all that follows is as the last transaction that held them left it.
     """
     keys = keys_of(changes)
     unit = Unit()
     unit.pairs = dict(rows.many(db, _PAIRS, keys.pairs))
-    unit.created = {(row[0], row[1].decode()): row[2] for row in rows.by_pair(db, _GROUPS, keys.created)}
+    unit.created = {
+        (row[0], row[1].decode()): row[2]
+        for row in rows.by_pair(db, _GROUPS, keys.created, of="Conversation.creatorId")
+    }
     wanted = sorted(keys.conversations.union(unit.pairs.values(), unit.created.values()))
     locked_rooms = rows.many(db, f'{rows.ROOMS} ORDER BY "id" FOR UPDATE', wanted)
     locked_seats = rows.many(db, f"{rows.SEATS} FOR UPDATE", wanted)
-    sent = rows.by_pair(db, _SENT, keys.sent if resent else ())
+    sent = rows.by_pair(db, _SENT, keys.sent if resent else (), of="Message.senderId")
     at = rows.by_pair(db, _AT, keys.messages)
     tokens = chain(rows.many(db, _TOKENS, keys.tokens), rows.many(db, _TOKENS_OF, keys.tokens_of))
     cut_offs = rows.many(db, _CUT_OFFS, keys.tokens_of)
@@ -100,19 +106,21 @@ def load(
     unit.tokens.tokens = {row[0]: sql.token(row) for row in tokens}
     unit.tokens.cut_offs = dict(cut_offs)
     unit.files = {file.id: file for file in (row_of(KEPT_FILE, row) for row in uploaded) if file.id in keys.files}
-    alike = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
-    return Loaded(unit, seats, dict(unit.conversations), participants, dict(unit.users), alike)
+    taken = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
+    fresh = {change.user for change in changes if isinstance(change, PutUser)}.difference(unit.users)
+    alike = likenesses(db, fresh, taken, collation)
+    return Loaded(unit, seats, dict(unit.conversations), participants, dict(unit.users), alike, taken)
 
 
 def _load_users(
     db: Connection, changes: Sequence[Change], unit: Unit, wanted: set[str], make_user: Callable[[Row], User]
-) -> frozenset[str]:
-    """Load users. Return the ids that are taken by users of almost the same id."""
+) -> set[str]:
+    """Load users. Return the ids of those who came as well, as the database takes their ids for the same."""
     lock = any(isinstance(change, PutUser | SeeUser | SetDisabled) for change in changes)
     others: set[str] = set()
     for row in rows.many(db, f'{USERS} ORDER BY "id" FOR UPDATE' if lock else USERS, sorted(wanted)):
         if row[0] in wanted:
             unit.users[row[0]] = make_user(row)
         else:
-            others.add(row[0].casefold())
-    return frozenset(id for id in wanted.difference(unit.users) if id.casefold() in others)
+            others.add(row[0])
+    return others

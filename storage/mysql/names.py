@@ -76,6 +76,11 @@ class Names:
     def column(self, table: str, name: str) -> str:
         return self.given.get(f"{table}.{name}", name)
 
+    def is_number(self, where: str) -> bool:
+        """Return True if a column, like "Message.senderId", holds ids that are numbers in the database."""
+        table, _, column = where.partition(".")
+        return (self.table(table), self.column(table, column)) in self.numbers
+
     def sql(self, statement: str) -> str:
         """Return the statement as PyMySQL takes it; remembered, so few may vary.
 

@@ -12,6 +12,7 @@ import attrs
 
 from storage import sql
 
+from . import rows
 from .connection import Connection
 from .searching import ACTIVITY
 from .tables import TOUCHED
@@ -43,8 +44,7 @@ def _reactions(db: Connection, place: Reached, limit: int) -> list[Reached]:
     """Give each emoji its one form."""
     some = db.run(_CHANGED, (*_values(place), limit))
     if some:
-        keys = [value for key in some for value in key]
-        for id, text in db.run_many(_REACTED, "(?, ?)", len(some), keys):
+        for id, text in rows.by_pair(db, _REACTED, some):
             pairs = json.loads(text)
             reactions = sql.reactions_of(pairs)
             if [[reaction.emoji, list(reaction.users)] for reaction in reactions] != pairs:

@@ -1,5 +1,6 @@
 """Rows by bulk statements: looked up by keys, inserted, and made into records and back."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, TypeVar
@@ -27,14 +28,33 @@ def many(db: Connection, statement: str, values: Iterable[Any]) -> Iterator[Row]
     return chain.from_iterable([db.ask_many(statement, "?", len(chunk), chunk) for chunk in _chunks(values)])
 
 
-def by_pair(db: Connection, statement: str, keys: Iterable[tuple[Any, Any]]) -> Iterator[Row]:
-    """Return the rows for keys of two columns: `... WHERE ("a", "b") IN ({})`."""
+def by_pair(
+    db: Connection, statement: str, keys: Iterable[tuple[Any, Any]], *, of: str = "Message.conversationId"
+) -> Iterator[Row]:
+    """Return the rows for keys of two columns: `... WHERE ("a", "b") IN ({})`. `of`: the first, which is an id."""
     return chain.from_iterable(
         [
             db.ask_many(statement, "(?, ?)", len(chunk), [part for key in chunk for part in key])
-            for chunk in _chunks(keys)
+            for chunk in _chunks(exact_pairs(db, keys, of=of))
         ]
     )
+
+
+def exact_pairs(
+    db: Connection, keys: Iterable[tuple[Any, Any]], *, of: str = "Message.conversationId"
+) -> list[tuple[Any, Any]]:
+    """Return the keys as they are to be compared with two columns. `of`: the first, which is an id.
+
+    In pairs the server compares numbers with texts as floating point: beyond 2 ** 53 others would match, and no index
+    is used. So where ids are numbers they are written as such, and what is no number is nobody's id.
+    """
+    if not db.names.is_number(of):
+        return list(keys)
+    return [(int(id), other) for id, other in keys if _NUMBER.fullmatch(id)]
+
+
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,19}")
+"""A number of up to 64 bits as the server tells it: "007" and "7 " are no ids."""
 
 
 def for_each(db: Connection, statement: str, values: Iterable[Any]) -> None:

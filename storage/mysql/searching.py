@@ -92,9 +92,7 @@ def _in_some(db: Connection, rooms: Sequence[str], before: Place | None) -> Iter
     keys = db.run_many(statement, "?", len(rooms), (*rooms, *values, MESSAGES_PER_CALL))
     for start in range(0, len(keys), MESSAGES_PER_STATEMENT):
         wanted = {(key[0], key[1]) for key in keys[start : start + MESSAGES_PER_STATEMENT]}
-        hits = _hits(rows.by_pair(db, _AT, wanted))
-        # In pairs the server compares large numbers as floating point: others of almost the same id come, too.
-        yield sorted((hit for hit in hits if hit.place[1:] in wanted), key=lambda hit: hit.place, reverse=True)
+        yield sorted(_hits(rows.by_pair(db, _AT, wanted)), key=lambda hit: hit.place, reverse=True)
 
 
 def _below(before: Place | None) -> tuple[str, tuple[Any, ...]]:

@@ -7,7 +7,7 @@ COMMIT leaves a doubt, which is settled before anything else is written: see doc
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -158,6 +158,7 @@ class MysqlStore(Reads):
             )
             users_id = layout.columns[self._names.table("User")][self._names.column("User", "id")]
             self._users_counted = is_number(users_id.type)
+            self._users_collation = users_id.collation
             self._ids = RowIds.of(layout, self._names, self._form)
             self._coarse = is_coarse(layout, self._names)
             self._capacity = ColumnCapacity.of(layout, self._names, self._roles)
@@ -308,11 +309,18 @@ class MysqlStore(Reads):
         changes = self._ids.given(db, changes)
         resent = self._suspicious > 0
         self._suspicious = max(0, self._suspicious - 1)
-        known: dict[str, Any] = {"newest": self._newest, "files": self._files, "listed": self._listed}
+        known: dict[str, Any] = {
+            "newest": self._newest, "collation": self._users_collation, "files": self._files, "listed": self._listed
+        }  # fmt: skip
         loaded = load(db, changes, self._make_user, resent=resent, **known)
-        hindered = {
-            place: refusal for place, change in enumerate(changes) if (refusal := self._hindrance(change, loaded))
-        }
+        hindered: dict[int, Refused] = {}
+        users = set(loaded.taken)  # the batch's, too: what the database takes for their ids is nobody else's
+        for place, change in enumerate(changes):
+            refusal = self._hindrance(change, loaded, users)
+            if refusal is not None:
+                hindered[place] = refusal
+            elif isinstance(change, PutUser):
+                users.add(change.user)
         allowed = [change for place, change in enumerate(changes) if place not in hindered]
         outcomes, moved = apply_all(loaded.unit, allowed)
         if not resent and any(map(_is_refused_send, allowed, outcomes)):
@@ -331,8 +339,8 @@ class MysqlStore(Reads):
             self._suspicious = BATCHES_LOOKED_UP
         return loaded, outcomes
 
-    def _hindrance(self, change: Change, loaded: Loaded) -> Refused | None:
-        """Return why this database can't hold what the rules would allow; None where it can."""
+    def _hindrance(self, change: Change, loaded: Loaded, users: Collection[str]) -> Refused | None:
+        """Return why this database can't hold what the rules would allow; None where it can. `users`: who is there."""
         refusal = self._capacity.refusal(change)
         if refusal is None and self._receivers is not None:
             refusal = self._receivers.refusal(loaded.unit, change)
@@ -340,7 +348,7 @@ class MysqlStore(Reads):
             return refusal
         if not isinstance(change, PutUser) or change.user in loaded.unit.users:
             return None
-        if change.user in loaded.alike:
+        if not loaded.alike.get(change.user, frozenset()).isdisjoint(users):
             return Refused("conflict", "there is a user whose id differs in capital letters only")
         if self._users_counted:
             return Refused("forbidden", "users of this database are made by its app, which numbers them")

@@ -145,7 +145,7 @@ class Ingest:
         self._write_numbers(found)
         self._read_on()
         known = {room.id: room for room in rooms}
-        self._saver.save(db, Loaded(self._unit, self._seats, known, self._before, {}, frozenset()), self._at)
+        self._saver.save(db, Loaded(self._unit, self._seats, known, self._before, {}), self._at)
         rows.for_each(db, TITLE_TOLD, self._retitled)
         anew = [id for (conversation, _), id in self._seats.items() if conversation in self._recount]
         rows.for_each(db, COUNT_ANEW, anew)
@@ -296,11 +296,12 @@ class Ingest:
         rows.for_each(db, _SET_REPLIES, [id for id, *_ in self._numbered if id in replies])
         for some in _some(self._changed):
             cases = " ".join(["WHEN ? THEN ?"] * len(some))
-            keys = ", ".join(["(?, ?)"] * len(some))
+            pairs = rows.exact_pairs(db, [(id, seq) for id, seq, _ in some])
+            keys = ", ".join(["(?, ?)"] * len(pairs))
             db.run(
                 f'UPDATE "Message" SET "changedRev" = CASE CONCAT("conversationId", \' \', "seq") {cases} END, '
                 f'"{TOUCHED}" = NULL WHERE ("conversationId", "seq") IN ({keys})',
-                [*_flat((f"{id} {seq}", rev) for id, seq, rev in some), *_flat((id, seq) for id, seq, _ in some)],
+                [*_flat((f"{id} {seq}", rev) for id, seq, rev in some), *_flat(pairs)],
             )
         _CHANGED.write(db, self._changed)
         _GONE.write(db, self._gone)

@@ -12,6 +12,7 @@ import pytest
 
 from storage.changes import Changed, Refused, RevokeTokens
 from storage.contract import StoreError
+from storage.mysql import rows
 from storage.mysql.ids import cuid
 from storage.mysql.store import MysqlStore
 from support import prisma_app, shapes
@@ -278,3 +279,54 @@ def test_statuses_in_small_letters_are_served() -> None:
             found = store.summary("c1", "bo")
             assert found is not None
             assert found[0].membership.unread == 0
+
+
+def test_numbers_beyond_floating_point_are_told_apart_in_pairs() -> None:
+    """Whatever the server's plan: where it reads no range of the index, it compares with texts as floating point."""
+    first = 2**53
+    one, two = str(first), str(first + 1)  # as floating point the same
+    statement = (
+        'SELECT m."conversationId", m."seq" FROM "Message" m IGNORE INDEX (Message_conversationId_seq_key) '
+        'WHERE (m."conversationId", m."seq") IN ({})'
+    )
+    with clinic(NUMBERED["bigint"], first) as app:
+        app.run("INSERT INTO Conversation (updatedAt) VALUES (NOW(3))")
+        for body in "vier", "fünf":
+            write(app, first + 1, first, body)
+        adopt(app)
+        with served(app) as store:
+            db = store._require_writer()
+            found = list(
+                rows.by_pair(db, statement, [(one, 1), (two, 2), ("nobody", 1), (f"0{one}", 2), (f"{one} ", 2)])
+            )
+            assert sorted(found) == [(one, 1), (two, 2)]
+            db.roll_back()
+
+
+def test_new_users_of_one_batch_that_the_database_takes_for_one_are_told_apart() -> None:
+    """By its own collation, which knows more than capitals; nobody else of the batch is held up."""
+    with prisma_app.app() as app:
+        prisma_app.people(app)
+        adopt(app)
+        with served(app) as store:
+            desk = Desk(store)
+            outcomes = desk.do(
+                desk.put("Zoe"), desk.put("zoe"), desk.put("zoé"), desk.put("Zoe", name="Zoe B"), desk.put("ADA"),
+                desk.put("x" * 30, name="x" * 200), desk.put("X" * 30), desk.put("max"), desk.open("Zoe", "max"),
+                desk.open("zoe", "max"),
+            )  # fmt: skip
+            assert [getattr(outcome, "reason", "") for outcome in outcomes] == [
+                "", "conflict", "conflict", "", "conflict", "bad_request", "", "", "", "not_found",
+            ]  # fmt: skip
+            assert sorted(user.id for user in store.all_users(after=None, limit=20)) == [
+                "X" * 30, "Zoe", "ada", "bo", "eve", "max",
+            ]  # fmt: skip
+
+
+def test_new_users_of_one_batch_are_told_apart_where_ids_are_compared_exactly() -> None:
+    tables = (s.replace("VARCHAR(191) NOT NULL", "VARCHAR(191) COLLATE utf8mb4_bin NOT NULL") for s in prisma_app.PLAIN)
+    with prisma_app.app(*tables) as app:
+        adopt(app)
+        with served(app) as store:
+            desk = Desk(store)
+            assert not [o for o in desk.do(desk.put("zoe"), desk.put("Zoe")) if isinstance(o, Refused)]
