@@ -42,6 +42,7 @@ from .external_writes import scan, tombstones
 from .external_writes.deletions import Deletions
 from .listed_files import ListedFiles
 from .loading import USERS
+from .other_tables import NONE
 from .pool import Pool
 from .rows import Roles
 from .searching import MINE
@@ -92,6 +93,7 @@ class Reads:
         self._roles = roles
         self._newest = -1  # activity of any conversation, as far as this daemon knows
         self._files: Files | None = None  # of the app's, where it has such a table
+        self._others = NONE
         self._listed: ListedFiles | None = None  # of the app's, where messages have a column for them
         self._make_user = rows.user_of(roles)
         self._deletions = Deletions()
@@ -261,7 +263,7 @@ class Reads:
 
     def scan(self, since: ScanPosition | None) -> Scan:
         with self._pool.reading() as db:
-            found = scan.scan(db, since, self._make_user, self._files)
+            found = scan.scan(db, since, self._make_user, self._others)
         self._newest = max(self._newest, found.newest)  # others' clocks may be ahead
         return found
 
@@ -276,7 +278,7 @@ class Reads:
 
     def has_pending(self, conversation: str, user: str | None = None) -> bool:
         with self._pool.reading() as db:
-            return scan.has_pending(db, conversation, self._files, user=user)
+            return scan.has_pending(db, conversation, self._others, user=user)
 
     # -- catching up --
 

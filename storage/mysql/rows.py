@@ -29,13 +29,16 @@ def many(db: Connection, statement: str, values: Iterable[Any]) -> Iterator[Row]
 
 
 def by_pair(
-    db: Connection, statement: str, keys: Iterable[tuple[Any, Any]], *, of: str = "Message.conversationId"
+    db: Connection, statement: str, keys: Iterable[tuple[Any, Any]], *, of: str | None = "Message.conversationId"
 ) -> Iterator[Row]:
-    """Return the rows for keys of two columns: `... WHERE ("a", "b") IN ({})`. `of`: the first, which is an id."""
+    """Return the rows for keys of two columns: `... WHERE ("a", "b") IN ({})`.
+
+    `of`: the first, which is an id; None: the keys are as the database has them.
+    """
     return chain.from_iterable(
         [
             db.ask_many(statement, "(?, ?)", len(chunk), [part for key in chunk for part in key])
-            for chunk in _chunks(exact_pairs(db, keys, of=of))
+            for chunk in _chunks(keys if of is None else exact_pairs(db, keys, of=of))
         ]
     )
 

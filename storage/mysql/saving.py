@@ -5,7 +5,7 @@ messages moves with the others' watermarks.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 
@@ -23,6 +23,7 @@ from .loading import Loaded
 from .receivers import Receivers
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
 from .seats import Seats
+from .seen_tables import SeenTable
 from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
 from .values import time_text
 
@@ -96,7 +97,7 @@ _SEAT_MARKS = {
 class Saver:
     """Writes units. `spare`: which of the app's spare columns are there, by table. `constants`: what is written to
     columns that only the app has a word for. `receivers`: for an app whose messages name one. `app_files`: for one that
-    is to have files, too."""
+    is to have files, too. `seen`: its tables of who has read what."""
 
     def __init__(
         self,
@@ -107,8 +108,10 @@ class Saver:
         receivers: Receivers | None = None,
         app_files: FilesWriter | None = None,
         seats: Seats | None = None,
+        seen: Sequence[SeenTable] = (),
     ) -> None:
         self._keys = seats or Seats()
+        self._seen = [table for table in seen if not table.lacking]
         self._roles = roles
         self._app_files = app_files
         self._receivers = receivers
@@ -178,6 +181,7 @@ class Saver:
         _RECEIPTS.write(db, unit.receipts)
         self._save_unread(db, loaded, at)
         self._save_status(db, loaded, at)
+        self._save_seen(db, loaded, at)
         _save_tokens(db, unit)
         self._save_files(db, unit, at)
         if unit.new_epoch is not None:
@@ -300,6 +304,14 @@ class Saver:
             some = found[start : start + 100]
             values = [*timed, *(value for span in some for value in span)]
             db.ask_many(self._status, SPAN, len(some), values, between=" OR ")
+
+    def _save_seen(self, db: Connection, loaded: Loaded, at: int) -> None:
+        """Write to the app's tables of who has read what."""
+        for key in loaded.unit.changed_participants if self._seen else ():
+            now, before = loaded.unit.participants[key[0]][key[1]], loaded.participants.get(key)
+            if before is not None and now.read_seq > before.read_seq:
+                for table in self._seen:
+                    table.write(db, *key, above=before.read_seq, upto=now.read_seq, at=at)
 
 
 def _retitled(loaded: Loaded) -> list[str]:

@@ -13,6 +13,7 @@ from .ids import is_number
 from .layout import EMPTY, Layout, read_layout
 from .names import Names
 from .seats import PAIR_ID, pair_definition
+from .seen_tables import seen_tables
 from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
 UPGRADE = "chatd_upgrade"
@@ -51,11 +52,13 @@ def missing(layout: Layout, names: Names) -> Iterator[Step]:
         yield from _lacks(table, actual, layout, names)
 
 
-def missing_of_files(layout: Layout, names: Names) -> Iterator[Step]:
-    """Yield the steps for the app's table of files, without which chatd can do."""
+def missing_of_others(layout: Layout, names: Names) -> Iterator[Step]:
+    """Yield the steps for the app's tables of files and of who has read what, without which chatd can do."""
     files = Files.of(layout, names)
     if files is not None:
         yield from _lacks(ATTACHMENT, files.table, layout, files.names(names))
+    for seen in seen_tables(layout, names):
+        yield from _lacks(seen.table, seen.name, layout, names)
 
 
 def _lacks(table: Table, actual: str, layout: Layout, names: Names) -> Iterator[Step]:
@@ -196,7 +199,7 @@ def upgrade(
         if not meta_of(db, layout).keys() & {"epoch", MADE}:
             raise StoreError(NOT_ADOPTED)
         names = db.names = settle(db, layout, names)
-        steps = [*missing(layout, names), *missing_of_files(layout, names)]
+        steps = [*missing(layout, names), *missing_of_others(layout, names)]
         _keep_out(db, layout, steps)
         for step in steps:
             db.run(step.statement)

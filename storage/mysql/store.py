@@ -34,12 +34,14 @@ from .layout import Layout, read_layout
 from .listed_files import ListedFiles, ListedFilesWriter
 from .loading import Loaded, load
 from .names import Names
+from .other_tables import OtherTables
 from .pool import Pool, told
 from .reads import NEWEST, Reads
 from .receivers import InGroups, Receivers
 from .rows import Roles
 from .saving import Saver
 from .seats import Seats
+from .seen_tables import SeenTable, seen_tables
 from .tables import TOUCHED, app_tables
 from .url import parse
 
@@ -146,6 +148,7 @@ class MysqlStore(Reads):
             self._check_settings(db)
             self._files = self._usable_files(layout)
             self._listed = ListedFiles.of(layout, self._names, self._sites.app)
+            self._others = OtherTables(self._files, self._usable_seen(layout))
             spare = {table.name: present(layout, self._names, table.name) for table in app_tables()}
             self._receivers = Receivers.of(layout, self._names, self._receiver_in_groups)
             self._saver = Saver(
@@ -155,6 +158,7 @@ class MysqlStore(Reads):
                 receivers=self._receivers,
                 app_files=self._written_files(layout),
                 seats=Seats.of(layout, self._names, self._form),
+                seen=self._others.seen,
             )
             users_id = layout.columns[self._names.table("User")][self._names.column("User", "id")]
             self._users_counted = is_number(users_id.type)
@@ -191,6 +195,15 @@ class MysqlStore(Reads):
             )
             return None
         return None if files is None else attrs.evolve(files, site=self._sites.app)
+
+    def _usable_seen(self, layout: Layout) -> tuple[SeenTable, ...]:
+        found = tuple(seen_tables(layout, self._names, self._form))
+        self.warnings += [
+            f"who has read what by the table {table.name} isn't noticed, until `chatd db upgrade` has been run"
+            for table in found
+            if not table.ready
+        ]
+        return tuple(table for table in found if table.ready)
 
     def _written_files(self, layout: Layout) -> FilesWriter | None:
         """Return what writes to the app's table of files, or lists in its messages, where that is set and can be."""
@@ -250,12 +263,14 @@ class MysqlStore(Reads):
         at = _second(at) if self._coarse else at
 
         def work(db: Connection) -> bool:
-            files = self._files
+            others = self._others
             found = (
-                scan.pending_rows(db, files) if conversation is None else scan.pending_rows_of(db, conversation, files)
+                scan.pending_rows(db, others)
+                if conversation is None
+                else scan.pending_rows_of(db, conversation, others)
             )
-            if found.conversations or found.files:
-                Ingest(db, self._saver, found, at, files).run()
+            if found.conversations or found.files or found.seen:
+                Ingest(db, self._saver, found, at, others).run()
             return found.more
 
         with self._lock:

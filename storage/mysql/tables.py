@@ -107,7 +107,9 @@ _CLIENT_ID = Column("clientId", "VARBINARY(256)", null=True)
 """64 characters. Not VARCHAR: its comparisons pass over spaces at the end, whatever the collation."""
 
 _COUNT = "INT"
-_TOUCHED = Column(TOUCHED, "TIMESTAMP(3)", null=True, default="CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)")
+TOUCHED_COLUMN = Column(
+    TOUCHED, "TIMESTAMP(3)", null=True, default="CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)"
+)
 
 USER = Table(
     "User",
@@ -123,7 +125,7 @@ USER = Table(
         Column("firstName", "VARCHAR(255)", null=True, spare=True),
         Column("lastName", "VARCHAR(255)", null=True, spare=True),
         *_marks("deletedAt", "bannedAt", "isActive", "isBlocked", "isDeleted"),
-        _TOUCHED,
+        TOUCHED_COLUMN,
     ),
     indexes=(Index((TOUCHED,)),),
 )
@@ -144,7 +146,7 @@ CONVERSATION = Table(
         _CLIENT_ID,
         Column("chatdActivity", "BIGINT", null=True),  # NULL: the time of the newest message says where it is listed
         Column("chatdTitle", "VARBINARY(32)", null=True),  # of the title that was told: another one is the app's doing
-        _TOUCHED,
+        TOUCHED_COLUMN,
     ),
     indexes=(Index(("pairKey",), unique=True), Index(("creatorId", "clientId"), unique=True), Index((TOUCHED,))),
 )
@@ -171,7 +173,7 @@ PARTICIPANT = Table(
         _time("readAt"),
         Column("rev", _COUNT, null=True),  # NULL: not ingested, or a second row of the same user
         Column("chatdUnread", _COUNT, default="0"),  # what chatd wrote to unreadCount: a lower one is the app's doing
-        _TOUCHED,
+        TOUCHED_COLUMN,
     ),
     indexes=(Index(("conversationId", "userId")), Index(("userId",)), Index((TOUCHED,))),
     references=(("conversationId", "Conversation"), ("userId", "User")),
@@ -202,7 +204,7 @@ MESSAGE = Table(
         Column("changedRev", _COUNT, null=True),  # of the last change since; chatd_changed has those that have one
         Column("reactions", "JSON", null=True),
         Column("chatdActivity", "BIGINT", null=True),  # search goes by it; NULL: refill.py comes yet
-        _TOUCHED,
+        TOUCHED_COLUMN,
     ),
     indexes=(
         Index(("conversationId", "seq"), unique=True),
@@ -220,7 +222,7 @@ ATTACHMENT = Table(  # where the app has one; attachments.py knows how its colum
         *(Column(name, "TEXT", spare=True) for name in ("url", "name", "type", "thumbnailUrl")),
         *(Column(name, _COUNT, spare=True) for name in ("size", "width", "height")),
         *(Column(name, TIME, spare=True) for name in ("createdAt", "deletedAt")),
-        _TOUCHED,
+        TOUCHED_COLUMN,
     ),
     indexes=(Index(("messageId",)), Index((TOUCHED,))),
 )

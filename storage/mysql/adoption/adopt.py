@@ -24,6 +24,7 @@ from storage.mysql.pool import Pool, told
 from storage.mysql.rows import Roles
 from storage.mysql.schema import Statement, Step, merged
 from storage.mysql.seats import Seats
+from storage.mysql.seen_tables import seen_tables
 from storage.mysql.tables import META, SCHEMA, app_tables
 from storage.mysql.url import Address, parse
 
@@ -157,7 +158,7 @@ class Adoption:
         if whole and not adopted and not any(f.level == "wrong" for f in findings):
             findings += check_rows(db, app, names)
         db.roll_back()
-        steps = [*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)]
+        steps = [*schema.missing(app.layout, names), *schema.missing_of_others(app.layout, names)]
         files = Files.of(app.layout, names)
         steps += _widening(app, names, self.body_chars)
         return Examined(
@@ -182,6 +183,9 @@ class Adoption:
         files = Files.of(layout, names)
         while files is not None and files.forget(db, MESSAGES_PER_BATCH):  # they come with their messages
             db.commit()
+        for seen in seen_tables(layout, names):
+            while seen.forget(db, MESSAGES_PER_BATCH):  # the backfill counts them
+                db.commit()
         done = 0
 
         def count(more: int) -> None:

@@ -16,6 +16,7 @@ from storage.mysql.layout import TEXT_TYPES, ByTable, Layout, folds_tables, read
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
 from storage.mysql.seats import PAIR_ID
+from storage.mysql.seen_tables import seen_tables
 from storage.mysql.spellings import folded
 from storage.mysql.tables import FLAG, ID, TIME, Column, Table, app_tables
 from storage.mysql.values import is_date
@@ -139,7 +140,7 @@ def check(
     db: Connection, app: App, names: Names, roles: Roles, *, body_chars: int, ids: Form = ""
 ) -> Iterator[Finding]:
     """Yield the findings, table by table. `body_chars`: the longest message that is to be held."""
-    for step in (*schema.missing(app.layout, names), *schema.missing_of_files(app.layout, names)):
+    for step in (*schema.missing(app.layout, names), *schema.missing_of_others(app.layout, names)):
         yield Finding(step.table, "missing", step.part or "the table")
     yield from check_tables(app, names, ids)
     if "Message" in app.columns:
@@ -150,6 +151,10 @@ def check(
         yield from _unheeded(app, table, names)
     yield from _files(app, names)
     yield from _listed(app, names)
+    for seen in seen_tables(app.layout, names, ids):
+        lacking = ", ".join(seen.lacking)
+        kept = f"chatd adds no rows, having nothing for {lacking}" if lacking else "is added to by chatd"
+        yield Finding(seen.name, "note", f"tells who has read what: it counts, and {kept}")
 
 
 def check_tables(app: App, names: Names, ids: Form = "") -> Iterator[Finding]:

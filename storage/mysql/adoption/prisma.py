@@ -12,7 +12,7 @@ import attrs
 
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name, merged
-from storage.mysql.tables import ATTACHMENT, TABLES, Column, Table
+from storage.mysql.tables import ATTACHMENT, TABLES, TOUCHED_COLUMN, Column, Index, Table
 
 from .check import THEIRS
 
@@ -79,7 +79,7 @@ _FIELD_MAP = re.compile(r'(?<!@)@map\((?:name: )?"([^"]+)"')
 
 def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fields) -> Iterator[str]:
     enums: list[str] = []
-    for table in (*TABLES, ATTACHMENT):
+    for table in (*TABLES, ATTACHMENT, *_others(added, names)):
         actual = names.table(table.name)
         if (actual, None) in added:
             yield from _model(table, names, enums)
@@ -106,6 +106,19 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
                 yield f"// and to its field {called['content']}: {native}"
             yield ""
     yield from enums
+
+
+def _others(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterator[Table]:
+    """Tables of the app's that chatd has no name for (`seen_tables`), by what is added to them."""
+    known = {names.table(table.name) for table in (*TABLES, ATTACHMENT)}
+    indexed: dict[str, list[str]] = {}
+    for table, part in added:
+        if table not in known and part is not None:
+            indexed.setdefault(table, []).extend(
+                [part.removeprefix("index on ")] if part.startswith("index on ") else []
+            )
+    for table, columns in indexed.items():
+        yield Table(table, (TOUCHED_COLUMN,), indexes=tuple(Index((column,)) for column in columns))
 
 
 def _model(table: Table, names: Names, enums: list[str]) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Read state of an app, as its tables tell at its adoption: who has read what."""
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
@@ -12,20 +11,7 @@ from storage.mysql.expressions import present
 from storage.mysql.layout import Layout
 from storage.mysql.names import Names
 from storage.mysql.schema import Step
-from storage.mysql.spellings import folded
-from storage.mysql.tables import BY_NAME
-
-_NAME = re.compile(r"read|seen|receipt")
-_MESSAGE, _USER = ("messageid",), ("userid", "readerid", "readbyid", "seenbyid", "participantid")
-
-
-@attrs.frozen
-class SeenTable:
-    """A table of the app's with a row for each message that somebody has read."""
-
-    name: str
-    message: str
-    user: str
+from storage.mysql.seen_tables import SeenTable, seen_tables
 
 
 @attrs.frozen
@@ -62,22 +48,9 @@ class ReadState:
             statement = (
                 f'SELECT m."conversationId", s."{table.user}", MAX(m."seq") FROM "{table.name}" s '
                 f'JOIN "Message" m ON m."id" = s."{table.message}" WHERE m."conversationId" IN ({{}}) '
-                f'AND m."seq" IS NOT NULL GROUP BY m."conversationId", s."{table.user}"'
+                f'AND m."seq" IS NOT NULL AND {table.is_read} GROUP BY m."conversationId", s."{table.user}"'
             )
             for conversation, user, seq in rows.many(db, statement, conversations):
                 key = conversation, str(user)  # may be a number, of a table that chatd doesn't know
                 found[key] = max(found[key], seq)
         return found
-
-
-def seen_tables(layout: Layout, names: Names) -> Iterable[SeenTable]:
-    """Yield the tables that say which messages somebody has read."""
-    known = {names.table(table) for table in BY_NAME}
-    for name, columns in layout.columns.items():
-        if name in known or name.startswith("chatd_") or not _NAME.search(folded(name)):
-            continue
-        by_name = {folded(column): column for column in columns}
-        message = next((by_name[word] for word in _MESSAGE if word in by_name), None)
-        user = next((by_name[word] for word in _USER if word in by_name), None)
-        if message is not None and user is not None:
-            yield SeenTable(name, message, user)

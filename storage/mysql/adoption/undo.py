@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from storage.mysql.layout import Layout
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name
+from storage.mysql.seen_tables import seen_tables
 from storage.mysql.tables import ATTACHMENT, Table, app_tables
 
 from .check import THEIRS
@@ -22,7 +23,8 @@ def undo(done: Iterable[Step], layout: Layout, linked: Mapping[tuple[str, str], 
     steps = list(done)
     made = {step.table for step in steps if step.part is None}
     lines = [_HEAD]
-    for table in (*app_tables(), ATTACHMENT):
+    seen = (table.table for table in seen_tables(layout, names))
+    for table in (*app_tables(), ATTACHMENT, *seen):
         actual = names.table(table.name)
         if actual not in layout.columns:
             continue
@@ -49,7 +51,7 @@ def _parts(
     for name, index in ours.items():
         columns = tuple(names.column(table.name, column) for column in index.columns)
         is_chatds = any(column not in THEIRS.get(table.name, ()) for column in index.columns)
-        if columns in layout.indexes.get(actual, ()) and (name in added or (is_chatds and table is not ATTACHMENT)):
+        if columns in layout.indexes.get(actual, ()) and (name in added or (is_chatds and table.name in THEIRS)):
             gone.append(columns)
             yield f"DROP INDEX `{name}`"
     for first in dict.fromkeys(columns[0] for columns in gone):
@@ -60,5 +62,5 @@ def _parts(
     for column in table.columns:
         name = names.column(table.name, column.name)
         own = not column.spare and not column.required and column.name not in THEIRS.get(table.name, ())
-        if name in there and (name in recorded or (own and table is not ATTACHMENT)):
+        if name in there and (name in recorded or (own and table.name in THEIRS)):
             yield f"DROP COLUMN `{name}`"

@@ -5,7 +5,7 @@ rules would have said to them. See docs/mysql.md for what an app may do.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,10 +13,11 @@ import attrs
 from storage import sql
 from storage.changes import AdvanceReceipt
 from storage.mysql import rows
-from storage.mysql.attachments import Files
 from storage.mysql.connection import Connection, Row
 from storage.mysql.loading import Loaded
+from storage.mysql.other_tables import NONE, OtherTables
 from storage.mysql.saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
+from storage.mysql.seen_tables import Seen
 from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import Conversation, Participant, pair_of
@@ -100,9 +101,9 @@ class Reading:
 class Ingest:
     """Ingest of one transaction. `at`: now, ms."""
 
-    def __init__(self, db: Connection, saver: Saver, work: PendingRows, at: int, files: Files | None = None) -> None:
+    def __init__(self, db: Connection, saver: Saver, work: PendingRows, at: int, others: OtherTables = NONE) -> None:
         self._db = db
-        self._files = files
+        self._files = others.files
         self._filed: frozenset[str] = frozenset()  # messages that have other files than before
         self._saver = saver
         self._work = work
@@ -117,6 +118,8 @@ class Ingest:
         self._gone: list[tuple[str, int, int]] = []  # conversation, seq, at
         self._readings: defaultdict[tuple[str, str], Reading] = defaultdict(Reading)
         self._recount: set[str] = set()  # conversations
+        self._seen: defaultdict[str, list[Seen]] = defaultdict(list)  # conversation -> rows of who has read what
+        self._seen_done: list[Seen] = []
         self._retitled: list[str] = []
 
     def run(self) -> None:
@@ -140,6 +143,7 @@ class Ingest:
             if post.sender is not None:  # where the app allows that, it is nobody's
                 posts[post.conversation].append(post)
         self._take_files({post.id for post in found})
+        self._hold_seen()
         for room in rooms:
             self._take(room, seats[room.id], posts[room.id])
         self._write_numbers(found)
@@ -151,6 +155,8 @@ class Ingest:
         rows.for_each(db, COUNT_ANEW, anew)
         rows.for_each(db, _PASS_OVER, self._passed_over)
         rows.for_each(db, _DONE_SEATS, dict.fromkeys(touched))
+        for table in {seen.table for seen in self._seen_done}:
+            table.taken(db, [seen for seen in self._seen_done if seen.table is table])
 
     # -- one conversation --
 
@@ -170,6 +176,7 @@ class Ingest:
             told = self._note_status(post, seq)
             if post.seq is not None and (post.id in self._filed or (post.touched is not None and not told)):
                 self._change(room.id, seq)
+        self._take_seen(room, numbers)
         for seat in seats:
             if seat.row.rev is not None and seat.touched is not None and seat.unread < seat.written:
                 reading = self._readings[room.id, seat.row.user]
@@ -193,6 +200,27 @@ class Ingest:
             held = self._files.hold(self._db, there)
             self._filed = frozenset(file.message for file in held if file.message is not None)
             self._files.taken(self._db, held)
+
+    def _hold_seen(self) -> None:
+        """Lock the rows that tell who has read what; those of no message are done with."""
+        for table in {seen.table for seen in self._work.seen}:
+            for seen in table.hold(self._db, [seen for seen in self._work.seen if seen.table is table]):
+                if seen.conversation is None:
+                    self._seen_done.append(seen)
+                else:
+                    self._seen[seen.conversation].append(seen)
+
+    def _take_seen(self, room: Conversation, numbers: Mapping[str, int]) -> None:
+        """Note who has read up to which message, by the app's own tables. One without a number yet comes next time."""
+        for seen in self._seen[room.id]:
+            seq = seen.seq or numbers.get(seen.message or "")
+            if seq is None:
+                continue
+            self._seen_done.append(seen)
+            row = self._unit.participants[room.id].get(seen.user)
+            if seen.read and row is not None and row.read_seq < seq:
+                reading = self._readings[room.id, seen.user]
+                reading.least = max(reading.least, seq)
 
     def _take_seats(self, room: Conversation, seats: Sequence[Seat]) -> None:
         """Ingest participants: of each user the present row, else the ingested one, else the newest."""

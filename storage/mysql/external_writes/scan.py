@@ -6,14 +6,17 @@ other daemons: those that were written lately are read again and again, for as l
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import attrs
 
 from storage import sql
 from storage.columns import fill
-from storage.mysql.attachments import File, Files
+from storage.mysql.attachments import File
 from storage.mysql.connection import Connection, Row
+from storage.mysql.other_tables import NONE, OtherTables
 from storage.mysql.saving import RETITLED
+from storage.mysql.seen_tables import Seen
 from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import Scan, ScanPosition, User
@@ -32,7 +35,7 @@ CONVERSATIONS_PER_INGEST = 100
 
 _NOW = (
     f'SELECT NOW(3), EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."{TOUCHED}" IS NOT NULL) '
-    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL) OR {{files}}'
+    f'OR EXISTS (SELECT 1 FROM "Message" m WHERE m."{TOUCHED}" IS NOT NULL) OR {{others}}'
 )
 _SINCE = f'"{TOUCHED}" >= ? AND ("{TOUCHED}" > ? OR "id" > ?) ORDER BY "{TOUCHED}", "id" LIMIT ?'
 _ROOMS = (
@@ -56,7 +59,7 @@ _STATE = (
     f'EXISTS (SELECT 1 FROM "ConversationParticipant" p WHERE p."conversationId" = c."id" '
     f'AND p."{TOUCHED}" IS NOT NULL), '
     'EXISTS (SELECT 1 FROM "Message" m WHERE m."conversationId" = c."id" AND m."seq" IS NULL '
-    'AND m."senderId" IS NOT NULL), {files} '
+    'AND m."senderId" IS NOT NULL), {others} '
     'FROM "Conversation" c WHERE c."id" = ?'
 )
 _HAS_SEAT = (
@@ -68,10 +71,10 @@ _COUNT_GONE = 'SELECT COUNT(*) FROM "chatd_gone" WHERE "conversationId" = ? AND 
 
 
 def scan(
-    db: Connection, since: ScanPosition | None, make_user: Callable[[Row], User], files: Files | None = None
+    db: Connection, since: ScanPosition | None, make_user: Callable[[Row], User], others: OtherTables = NONE
 ) -> Scan:
     """Scan as `SharedStore.scan` promises. Times are the server's."""
-    found = db.one(fill(_NOW, files="FALSE" if files is None else files.waiting))
+    found = db.one(fill(_NOW, others=others.waiting))
     assert found is not None
     now, waiting = found
     if since is None:  # nobody looked for a while: each title is looked at
@@ -98,11 +101,11 @@ def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> t
     return rows, (now - OVERLAP_MS, "") if len(rows) < MAX_SCANNED else (rows[-1][0], rows[-1][1])
 
 
-def has_pending(db: Connection, conversation: str, files: Files | None = None, *, user: str | None = None) -> bool:
+def has_pending(db: Connection, conversation: str, others: OtherTables = NONE, *, user: str | None = None) -> bool:
     """Check as `SharedStore.has_pending` promises."""
     if user is not None and db.one(_HAS_SEAT, (conversation, user, user)) is None:
         return False
-    state = db.one(fill(_STATE, files="FALSE" if files is None else files.waiting_of), (conversation,))
+    state = db.one(fill(_STATE, others=others.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
         return False
     _, rev, last, *waiting = state
@@ -145,7 +148,7 @@ def missing(db: Connection, conversation: str, last: int, limit: int) -> list[in
 class PendingRows:
     """Ids of rows to be ingested. `more`: these are not all. `whole`: a conversation to be checked for deletions.
 
-    `posts` has the messages that `files` are of, too.
+    `posts` has the messages that `files` are of, too. `seen`: of tables that tell who has read what.
     """
 
     conversations: frozenset[str]
@@ -154,13 +157,18 @@ class PendingRows:
     files: tuple[File, ...]
     more: bool
     whole: str | None = None
+    seen: tuple[Seen, ...] = ()
 
 
-def pending_rows(db: Connection, files: Files | None = None) -> PendingRows:
+def pending_rows(db: Connection, others: OtherTables = NONE) -> PendingRows:
     """Return pending rows of all conversations, those touched first."""
+    files = others.files
     seats, posts = db.run(_SEATS, (ROWS_PER_INGEST,)), db.run(_POSTS, (ROWS_PER_INGEST,))
     found = [] if files is None else files.find(db, ROWS_PER_INGEST)
-    touched = dict.fromkeys(conversation for conversation, _ in (*seats, *posts, *found) if conversation is not None)
+    by_table = [table.find(db, ROWS_PER_INGEST) for table in others.seen]
+    seen = list(chain.from_iterable(by_table))
+    rooms = (*(conversation for conversation, _ in (*seats, *posts, *found)), *(row.conversation for row in seen))
+    touched = dict.fromkeys(conversation for conversation in rooms if conversation is not None)
     some = frozenset(list(touched)[:CONVERSATIONS_PER_INGEST])
     new = tuple(file for conversation, file in found if conversation is None or conversation in some)
     return PendingRows(
@@ -168,16 +176,21 @@ def pending_rows(db: Connection, files: Files | None = None) -> PendingRows:
         tuple(id for conversation, id in seats if conversation in some),
         _posts([id for conversation, id in posts if conversation in some], new),
         new,
-        ROWS_PER_INGEST in (len(seats), len(posts), len(found)) or len(touched) > CONVERSATIONS_PER_INGEST,
+        ROWS_PER_INGEST in map(len, (seats, posts, found, *by_table)) or len(touched) > CONVERSATIONS_PER_INGEST,
+        seen=tuple(row for row in seen if row.conversation is None or row.conversation in some),
     )
 
 
-def pending_rows_of(db: Connection, conversation: str, files: Files | None = None) -> PendingRows:
+def pending_rows_of(db: Connection, conversation: str, others: OtherTables = NONE) -> PendingRows:
     """Return the pending rows of one conversation."""
+    files = others.files
     posts = db.run(_UNNUMBERED, (conversation, ROWS_PER_INGEST))
     new = () if files is None else tuple(file for _, file in files.find(db, ROWS_PER_INGEST, conversation))
-    more = ROWS_PER_INGEST in (len(posts), len(new))
-    return PendingRows(frozenset([conversation]), (), _posts([id for _, id in posts], new), new, more, conversation)
+    by_table = [table.find(db, ROWS_PER_INGEST, conversation) for table in others.seen]
+    more = ROWS_PER_INGEST in map(len, (posts, new, *by_table))
+    seen = tuple(chain.from_iterable(by_table))
+    unnumbered = [id for _, id in posts]
+    return PendingRows(frozenset([conversation]), (), _posts(unnumbered, new), new, more, conversation, seen)
 
 
 def _posts(ids: Sequence[str], files: Sequence[File]) -> tuple[str, ...]:
