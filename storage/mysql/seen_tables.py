@@ -54,7 +54,7 @@ class SeenTable:
 
     @property
     def table(self) -> Table:
-        """What adoption adds: the column that tells of new rows, and indexes."""
+        """Additions of an adoption: the column that tells of new rows, and indexes."""
         return table_to_add(self.name, self.message)
 
     @property
