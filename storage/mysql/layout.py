@@ -59,13 +59,17 @@ class ExistingColumn:
 
 @attrs.frozen
 class Layout:
-    """The tables of a database, by their names there: columns, and the columns of each index in order."""
+    """The tables of a database, by their names there: columns, the columns of each index in order, and foreign keys.
+
+    `references`: table -> column -> the table whose id it is.
+    """
 
     columns: ByTable[dict[str, ExistingColumn]]
     indexes: ByTable[list[tuple[str, ...]]]
+    references: ByTable[dict[str, str]]
 
 
-EMPTY = Layout(ByTable(folds=False), ByTable(folds=False))
+EMPTY = Layout(ByTable(folds=False), ByTable(folds=False), ByTable(folds=False))
 
 
 def read_layout(db: Connection) -> Layout:
@@ -92,4 +96,12 @@ def read_layout(db: Connection) -> Layout:
     indexes: ByTable[list[tuple[str, ...]]] = ByTable(folds=folds)
     for table, by_name in found.items():
         indexes[table] = [tuple(index) for index in by_name.values()]
-    return Layout(columns, indexes)
+    references: ByTable[dict[str, str]] = ByTable(folds=folds)
+    for table, column, target in db.run(
+        "SELECT table_name, column_name, referenced_table_name FROM information_schema.key_column_usage "
+        "WHERE table_schema = DATABASE() AND referenced_table_name IS NOT NULL"
+    ):
+        if table not in references:
+            references[table] = {}
+        references[table][column] = target
+    return Layout(columns, indexes, references)

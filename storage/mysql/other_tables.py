@@ -5,15 +5,17 @@ from collections.abc import Iterable
 import attrs
 
 from .attachments import Files
+from .links import Link
 from .seen_tables import SeenTable
 
 
 @attrs.frozen
 class OtherTables:
-    """The tables that a database has: of files, and of who has read what."""
+    """The tables that a database has: of files, of who has read what, and of who takes part."""
 
     files: Files | None = None
     seen: tuple[SeenTable, ...] = ()
+    link: Link | None = None
 
     @property
     def waiting(self) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from storage import sql
 from storage.apply import membership_of
 from storage.bounds import MAX_CHANGED, cut, page_length
@@ -40,6 +42,7 @@ from .connection import Connection, Row
 from .counting import PARTS_PER_UNION, Counts
 from .external_writes import scan, tombstones
 from .external_writes.deletions import Deletions
+from .links import LinkWatch
 from .listed_files import ListedFiles
 from .loading import USERS
 from .other_tables import NONE
@@ -94,6 +97,7 @@ class Reads:
         self._newest = -1  # activity of any conversation, as far as this daemon knows
         self._files: Files | None = None  # of the app's, where it has such a table
         self._others = NONE
+        self._watch: LinkWatch | None = None
         self._listed: ListedFiles | None = None  # of the app's, where messages have a column for them
         self._make_user = rows.user_of(roles)
         self._deletions = Deletions()
@@ -264,6 +268,8 @@ class Reads:
     def scan(self, since: ScanPosition | None) -> Scan:
         with self._pool.reading() as db:
             found = scan.scan(db, since, self._make_user, self._others)
+            if self._watch is not None and not found.waiting and self._watch.differs(db, at_once=since is None):
+                found = attrs.evolve(found, waiting=True)
         self._newest = max(self._newest, found.newest)  # others' clocks may be ahead
         return found
 

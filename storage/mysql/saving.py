@@ -19,10 +19,11 @@ from storage.rules.unit import Unit
 from . import rows
 from .app_files import FilesWriter
 from .connection import Connection
+from .links import Link
 from .loading import Loaded
 from .receivers import Receivers
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
-from .seats import Seats
+from .seats import Key, Seats
 from .seen_tables import SeenTable
 from .tables import CHANGED, CUT_OFF, RECEIPT, TOKEN, TOUCHED, VERSION
 from .values import time_text
@@ -97,7 +98,8 @@ _SEAT_MARKS = {
 class Saver:
     """Writes units. `spare`: which of the app's spare columns are there, by table. `constants`: what is written to
     columns that only the app has a word for. `receivers`: for an app whose messages name one. `app_files`: for one that
-    is to have files, too. `seen`: its tables of who has read what."""
+    is to have files, too. `seen`: its tables of who has read what. `link`: its many-to-many, in place of
+    participants."""
 
     def __init__(
         self,
@@ -109,7 +111,9 @@ class Saver:
         app_files: FilesWriter | None = None,
         seats: Seats | None = None,
         seen: Sequence[SeenTable] = (),
+        link: Link | None = None,
     ) -> None:
+        self._link = link
         self._keys = seats or Seats()
         self._seen = [table for table in seen if not table.lacking]
         self._roles = roles
@@ -161,8 +165,8 @@ class Saver:
         )
         self._users = Into.of("User", f'{sql.USER}, "createdAt", "updatedAt"', also=always.get("User", {}))
 
-    def save(self, db: Connection, loaded: Loaded, at: int) -> None:
-        """Write what changed. `at`: the newest time in the batch, ms."""
+    def save(self, db: Connection, loaded: Loaded, at: int, *, ingested: bool = False) -> None:
+        """Write what changed. `at`: the newest time in the batch, ms. `ingested`: the app has written it itself."""
         unit = loaded.unit
         self._save_users(db, loaded)
         made = {conversation: (user, client_id) for user, client_id, conversation in unit.new_groups}
@@ -176,6 +180,8 @@ class Saver:
         rows.for_each(db, TITLE_TOLD, _retitled(loaded))
         self._save_seats(db, loaded, at)
         self._keys.learn(db, loaded.seats, unit.changed_participants)
+        if self._link is not None and not ingested:
+            self._link.write(db, *_come_and_gone(loaded))
         self._save_messages(db, unit, at)
         _VERSIONS.write(db, unit.versions)
         _RECEIPTS.write(db, unit.receipts)
@@ -312,6 +318,17 @@ class Saver:
             if before is not None and now.read_seq > before.read_seq:
                 for table in self._seen:
                     table.write(db, *key, above=before.read_seq, upto=now.read_seq, at=at)
+
+
+def _come_and_gone(loaded: Loaded) -> tuple[list[Key], list[Key]]:
+    """Return the participants who have come in, or are back, and those who have left."""
+    come: list[Key] = []
+    gone: list[Key] = []
+    for key in loaded.unit.changed_participants:
+        now, before = loaded.unit.participants[key[0]][key[1]], loaded.participants.get(key)
+        if now.present != (before is not None and before.present):
+            (come if now.present else gone).append(key)
+    return come, gone
 
 
 def _retitled(loaded: Loaded) -> list[str]:

@@ -11,8 +11,9 @@ from .attachments import Files
 from .connection import Connection
 from .ids import is_number
 from .layout import EMPTY, Layout, read_layout
+from .links import OWN
 from .names import Names
-from .seats import PAIR_ID, pair_definition
+from .seats import PAIR, PAIR_ID, pair_definition
 from .seen_tables import seen_tables
 from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
@@ -105,7 +106,11 @@ def creation(table: Table, names: Names, layout: Layout = EMPTY) -> str:
     """CREATE TABLE, as Prisma's conventions have it; what refers to a table that is there has the type of its ids."""
     targets = dict(table.references)
     parts = []
+    paired = names.column(table.name, "id") == PAIR_ID
     for column in table.columns:
+        if paired and column.name == "id":
+            parts.append(pair_definition(names))
+            continue
         name, other = names.column(table.name, column.name), targets.get(column.name, "")
         there = layout.columns.get(names.table(other), {}).get(names.column(other, "id"))
         if there is not None:
@@ -113,10 +118,12 @@ def creation(table: Table, names: Names, layout: Layout = EMPTY) -> str:
             parts.append(f'"{name}" {there.type}{collation} NOT NULL')
         elif not column.spare:
             parts.append(_definition(_typed(table, column, layout, names), name))
-    parts.append(f"PRIMARY KEY ({_list(table, table.primary, names)})")
-    parts += [_index(table, index, names) for index in table.indexes]
+    primary = PAIR if paired else table.primary
+    parts.append(f"PRIMARY KEY ({_list(table, primary, names)})")
+    indexes = [Index(("id",)), *table.indexes] if paired else table.indexes
+    parts += [_index(table, index, names) for index in indexes if index.columns != primary]
     actual = names.table(table.name)
-    for reference, target in table.references:
+    for reference, target in () if actual == OWN else table.references:  # chatd's are in nobody's way
         name = names.column(table.name, reference)
         parts.append(
             f'CONSTRAINT "{_short(f"{actual}_{name}_fkey")}" FOREIGN KEY ("{name}") '

@@ -18,6 +18,9 @@ from .rows import Into
 PAIR_ID = "chatdId"
 """Column that stands for the key of a table without ids."""
 
+PAIR = ("conversationId", "userId")
+"""The key of such a table."""
+
 PAIR_ID_CHARS = 383
 """Characters of two ids and a space."""
 
@@ -29,7 +32,7 @@ _COUNTED = 'SELECT "conversationId", "userId", "id" FROM "ConversationParticipan
 
 def pair_definition(names: Names) -> str:
     """Return the computed column that stands for an id, for ALTER TABLE."""
-    one, two = (names.column("ConversationParticipant", column) for column in ("conversationId", "userId"))
+    one, two = (names.column("ConversationParticipant", column) for column in PAIR)
     return (
         f'"{PAIR_ID}" VARCHAR({PAIR_ID_CHARS}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin '
         f'GENERATED ALWAYS AS (CONCAT("{one}", \' \', "{two}")) VIRTUAL'

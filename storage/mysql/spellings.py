@@ -11,9 +11,10 @@ import attrs
 from .expressions import expressions, fits
 from .ids import numbers
 from .layout import ExistingColumn, Layout
+from .links import OWN, link_of
 from .names import Names
 from .seats import PAIR_ID
-from .tables import BY_NAME, Column
+from .tables import BY_NAME, PARTICIPANT, Column
 
 USUAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "User": {
@@ -93,6 +94,8 @@ def discovered(layout: Layout, names: Names) -> Names:
     app's own marks are read.
     """
     found: dict[str, str] = {}
+    if names.table(PARTICIPANT.name) != OWN and link_of(layout, names) is not None:
+        names = names.with_given({PARTICIPANT.name: OWN, f"{PARTICIPANT.name}.id": PAIR_ID})
     for table, columns in USUAL.items():
         there = layout.columns.get(names.table(table), {})
         taken = {names.column(table, column) for column in names.of(table)}

@@ -31,6 +31,7 @@ from .external_writes.ingest import Ingest
 from .ids import Form, RowIds, is_number
 from .kept_names import settled
 from .layout import Layout, read_layout
+from .links import LinkWatch, link_of
 from .listed_files import ListedFiles, ListedFilesWriter
 from .loading import Loaded, load
 from .names import Names
@@ -148,7 +149,9 @@ class MysqlStore(Reads):
             self._check_settings(db)
             self._files = self._usable_files(layout)
             self._listed = ListedFiles.of(layout, self._names, self._sites.app)
-            self._others = OtherTables(self._files, self._usable_seen(layout))
+            link = link_of(layout, self._names)
+            self._watch = None if link is None else LinkWatch(link)
+            self._others = OtherTables(self._files, self._usable_seen(layout), link)
             spare = {table.name: present(layout, self._names, table.name) for table in app_tables()}
             self._receivers = Receivers.of(layout, self._names, self._receiver_in_groups)
             self._saver = Saver(
@@ -159,6 +162,7 @@ class MysqlStore(Reads):
                 app_files=self._written_files(layout),
                 seats=Seats.of(layout, self._names, self._form),
                 seen=self._others.seen,
+                link=link,
             )
             users_id = layout.columns[self._names.table("User")][self._names.column("User", "id")]
             self._users_counted = is_number(users_id.type)
@@ -274,8 +278,11 @@ class MysqlStore(Reads):
             return found.more
 
         with self._lock:
+            link, more = self._others.link, False
+            if link is not None:  # in a transaction of its own, as each locks conversations in the order of their ids
+                more = self._in_transaction(lambda db: link.pull(db, at, conversation), lambda more: None)
             # Done again it finds what is left: nothing has to tell whether it happened.
-            return self._in_transaction(work, lambda more: None)
+            return self._in_transaction(work, lambda more: None) or more
 
     def refill(self, limit: int) -> int:
         with self._lock:

@@ -34,6 +34,7 @@ SHAPES = (
     Shape("int", shapes.with_staff(shapes.numbered()), numbered=True),
     Shape("bigint", shapes.with_staff(shapes.numbered("BIGINT")), numbered=True),
     Shape("pairs", shapes.with_staff(shapes.paired())),
+    Shape("linked", shapes.with_staff(shapes.linked())),
     Shape("short", shapes.with_staff(shapes.short_coarse_lower()), coarse=True),
     Shape("renamed", shapes.with_staff(prisma_app.renamed()), prisma_app.RENAMED),
 )

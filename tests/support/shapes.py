@@ -40,6 +40,28 @@ def numbered_pairs() -> tuple[str, ...]:
     )
 
 
+def linked(tables: Sequence[str] = PLAIN) -> tuple[str, ...]:
+    """Participants as an implicit many-to-many: a table of two columns, as Prisma makes it."""
+    kind = "VARCHAR(191)" if "`id` VARCHAR(191)" in tables[1] else "INTEGER"
+    kept = (statement for statement in tables if "TABLE `ConversationParticipant`" not in statement)
+    return (
+        *kept,
+        f"""
+CREATE TABLE `_ConversationToUser` (
+    `A` {kind} NOT NULL,
+    `B` {kind} NOT NULL,
+    UNIQUE INDEX `_ConversationToUser_AB_unique`(`A`, `B`),
+    INDEX `_ConversationToUser_B_index`(`B`)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci
+""",
+        *(
+            f"ALTER TABLE `_ConversationToUser` ADD CONSTRAINT `_ConversationToUser_{column}_fkey` "
+            f"FOREIGN KEY (`{column}`) REFERENCES `{target}`(`id`) ON DELETE CASCADE ON UPDATE CASCADE"
+            for column, target in (("A", "Conversation"), ("B", "User"))
+        ),
+    )
+
+
 def short_ids() -> tuple[str, ...]:
     """Ids of 25 characters: `@db.VarChar(25)`."""
     return tuple(statement.replace("VARCHAR(191) NOT NULL", "VARCHAR(25) NOT NULL") for statement in PLAIN)

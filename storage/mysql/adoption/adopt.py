@@ -16,8 +16,9 @@ from storage.mysql import kept_names, schema
 from storage.mysql.attachments import Files
 from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
-from storage.mysql.ids import Form
+from storage.mysql.ids import Form, numbers
 from storage.mysql.layout import Layout, read_layout
+from storage.mysql.links import OWN, link_of
 from storage.mysql.names import Names
 from storage.mysql.numbers import Disagreement, disagreements
 from storage.mysql.pool import Pool, told
@@ -154,7 +155,8 @@ class Adoption:
         if schema.MADE in meta and not adopted:
             raise StoreError("chatd began to make its own tables there: run `chatd db upgrade`")
         findings = list(check(db, app, names, Roles(self.roles), body_chars=self.body_chars, ids=self.ids))
-        whole = all(names.table(table.name) in app.layout.columns for table in app_tables())
+        theirs = (actual for table in app_tables() if (actual := names.table(table.name)) != OWN)
+        whole = all(actual in app.layout.columns for actual in theirs)
         if whole and not adopted and not any(f.level == "wrong" for f in findings):
             findings += check_rows(db, app, names)
         db.roll_back()
@@ -179,6 +181,7 @@ class Adoption:
         self, db: Connection, names: Names, added: Iterable[Step], progress: Callable[[int, int], None]
     ) -> None:
         layout = read_layout(db)
+        names = db.names = attrs.evolve(names, numbers=numbers(layout, names))  # of what was just added, too
         columns = layout.columns[names.table("ConversationParticipant")]
         files = Files.of(layout, names)
         while files is not None and files.forget(db, MESSAGES_PER_BATCH):  # they come with their messages
@@ -193,6 +196,10 @@ class Adoption:
             done += more
             progress(done, max(done, total))
 
+        link = link_of(layout, names)
+        if link is not None:
+            link.take_all(db)
+            db.commit()
         known = ReadState.of(layout, names, added)
         dated = names.column("ConversationParticipant", "updatedAt") in columns
         backfill = Backfill(db, known, Seats.of(layout, names, self.ids), dated=dated, progress=count)

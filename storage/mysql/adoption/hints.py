@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from storage.mysql.layout import Layout
+from storage.mysql.links import implicit_tables
 from storage.mysql.names import Names
 from storage.mysql.spellings import folded
 from storage.mysql.tables import app_tables
@@ -58,11 +59,11 @@ def other_shape(wanted: str, layout: Layout, names: Names) -> str | None:
     """Return what an app has in the place of a table that it lacks, in one line, where that is a shape of its own."""
     conversations = names.table("Conversation")
     if wanted == "ConversationParticipant":
-        links = [name for name, has in layout.columns.items() if name.startswith("_") and set(has) == {"A", "B"}]
+        links = implicit_tables(layout)
         if links and conversations in layout.columns:
             return (
-                f"no such table, but {', '.join(links)}: an implicit many-to-many has no place for who has read what; "
-                "make it a model of its own (Prisma's docs: converting implicit to explicit relations)"
+                f"no such table, and by {', '.join(links)} there is no telling who takes part in what: an implicit "
+                f"many-to-many of {conversations} and {names.table('User')} is served where it is the only one"
             )
         pair = [name for name in layout.columns.get(conversations, {}) if folded(name) in _PAIR]
         if len(pair) >= 2:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from storage.mysql.links import OWN
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name, merged
-from storage.mysql.tables import ATTACHMENT, TABLES, TOUCHED_COLUMN, Column, Index, Table
+from storage.mysql.seats import PAIR, PAIR_ID, PAIR_ID_CHARS
+from storage.mysql.tables import ATTACHMENT, PARTICIPANT, TABLES, TOUCHED_COLUMN, Column, Index, Table
 
 from .check import THEIRS
 
@@ -82,7 +84,7 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
     for table in (*TABLES, ATTACHMENT, *_others(added, names)):
         actual = names.table(table.name)
         if (actual, None) in added:
-            yield from _model(table, names, enums)
+            yield from _model(_OWN_SEATS if actual == OWN else table, names, enums)
             continue
         columns = [c for c in table.columns if (actual, f"column {names.column(table.name, c.name)}") in added]
         own = {column.name for column in columns}
@@ -95,7 +97,8 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
         indexes = [line for line, part in _indexes(table, names, called) if (actual, f"index on {part}") in added]
         content = names.column(table.name, "content")
         wider = added.get((actual, f"longer {content}"))
-        made = [back for back in _back(table) if (names.table(back.split()[1].removesuffix("[]")), None) in added]
+        backs = ((back, names.table(back.split()[1].removesuffix("[]"))) for back in _back(table))
+        made = [back for back, other in backs if (other, None) in added and other != OWN]
         if columns or indexes or wider or made:
             yield f"// To the model of the table {actual}:"
             yield from (_field(table, attrs.evolve(c, null=c.null or c.default is None), names, enums) for c in columns)
@@ -106,6 +109,20 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
                 yield f"// and to its field {called['content']}: {native}"
             yield ""
     yield from enums
+
+
+_OWN_SEATS = attrs.evolve(
+    PARTICIPANT,
+    name=OWN,
+    own=True,
+    primary=PAIR,
+    references=(),
+    columns=(
+        Column(PAIR_ID, f"VARCHAR({PAIR_ID_CHARS})", null=True, bytewise=True),
+        *(column for column in PARTICIPANT.columns if column.name != "id"),
+    ),
+    indexes=(Index((PAIR_ID,)), *(index for index in PARTICIPANT.indexes if index.columns != PAIR)),
+)
 
 
 def _others(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterator[Table]:

@@ -33,7 +33,8 @@ class ReadState:
 
         def theirs(table: str, column: str) -> bool:
             actual, name = names.table(table), names.column(table, column)
-            return name in layout.columns.get(actual, {}) and (actual, f"column {name}") not in ours
+            made = (actual, None) in ours or (actual, f"column {name}") in ours
+            return name in layout.columns.get(actual, {}) and not made
 
         marks = present(layout, names, "Message")
         tables = tuple(seen_tables(layout, names))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from storage.mysql.layout import Layout
+from storage.mysql.links import OWN
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name
 from storage.mysql.seen_tables import seen_tables
@@ -26,7 +27,7 @@ def undo(done: Iterable[Step], layout: Layout, linked: Mapping[tuple[str, str], 
     seen = (table.table for table in seen_tables(layout, names))
     for table in (*app_tables(), ATTACHMENT, *seen):
         actual = names.table(table.name)
-        if actual not in layout.columns:
+        if actual not in layout.columns or actual == OWN:
             continue
         if actual in made:
             lines.append(f"-- chatd made this table, and people's messages may be in it:\n-- DROP TABLE `{actual}`;\n")

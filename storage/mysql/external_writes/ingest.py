@@ -149,7 +149,7 @@ class Ingest:
         self._write_numbers(found)
         self._read_on()
         known = {room.id: room for room in rooms}
-        self._saver.save(db, Loaded(self._unit, self._seats, known, self._before, {}), self._at)
+        self._saver.save(db, Loaded(self._unit, self._seats, known, self._before, {}), self._at, ingested=True)
         rows.for_each(db, TITLE_TOLD, self._retitled)
         anew = [id for (conversation, _), id in self._seats.items() if conversation in self._recount]
         rows.for_each(db, COUNT_ANEW, anew)

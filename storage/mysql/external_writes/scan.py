@@ -103,13 +103,18 @@ def _page(db: Connection, statement: str, since: tuple[int, str], now: int) -> t
 
 def has_pending(db: Connection, conversation: str, others: OtherTables = NONE, *, user: str | None = None) -> bool:
     """Check as `SharedStore.has_pending` promises."""
+    link = others.link
     if user is not None and db.one(_HAS_SEAT, (conversation, user, user)) is None:
-        return False
+        seated = link is not None and link.has(db, conversation, user)
+        if not seated:
+            return False
     state = db.one(fill(_STATE, others=others.waiting_of), (conversation,))
     if state is None or state[0] != conversation:
         return False
     _, rev, last, *waiting = state
-    return bool(rev is None or any(waiting) or _is_short(db, conversation, 1, last))
+    if rev is None or any(waiting) or (link is not None and link.differs(db, conversation)):
+        return True
+    return _is_short(db, conversation, 1, last)
 
 
 def _is_short(db: Connection, conversation: str, low: int, high: int) -> bool:

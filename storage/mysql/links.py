@@ -1,0 +1,170 @@
+"""An implicit many-to-many of conversations and users (`_ConversationToUser`), where an app has no participants' table.
+
+Prisma's table has two columns, `A` and `B`, and no place for more: so all else that chatd keeps of a participant is in
+a table of its own beside it. Whoever is present there is in the app's table, after each transaction of chatd's: where
+the two differ, the app has written, and its word counts.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from . import rows
+from .connection import Connection
+from .layout import Layout
+from .names import Names
+from .rows import Into
+from .seats import Key
+from .tables import PARTICIPANT
+from .values import time_text
+
+OWN = "chatd_participant"
+"""Table that stands for the app's participants."""
+
+CONVERSATIONS_PER_PULL = 100
+"""Conversations whose participants are taken over at once: all of them are locked."""
+
+PAUSE_FACTOR = 20
+"""Times as long as a comparison of all rows took, until the next: a twentieth of a reader's time at most."""
+
+_DEFAULT_NAME = re.compile(r"_(\w+)To(\w+)")
+_LOCK = 'SELECT "id" FROM "Conversation" WHERE "id" IN ({}) ORDER BY "id" FOR UPDATE'
+_SET_LEFT = 'UPDATE "ConversationParticipant" SET "leftAt" = {at} WHERE "id" IN ({})'
+_JOIN = Into.of(
+    "ConversationParticipant", '"conversationId", "userId", "joinedAt"', update={"leftAt": "NULL"}
+)  # whoever was there before is back
+
+
+@attrs.frozen
+class Link:
+    """The app's table. `conversation`, `user`: which of `A` and `B` is whose id."""
+
+    table: str
+    conversation: str
+    user: str
+
+    # -- what the app wrote --
+
+    @property
+    def _joined(self) -> str:
+        """Rows of the app's without a participant who is present."""
+        return (
+            f'FROM "{self.table}" l JOIN "Conversation" c ON c."id" = l.`{self.conversation}` '
+            f'JOIN "User" u ON u."id" = l.`{self.user}` LEFT JOIN "ConversationParticipant" p '
+            'ON p."conversationId" = c."id" AND p."userId" = u."id" '
+            'WHERE (p."userId" IS NULL OR p."leftAt" IS NOT NULL)'
+        )
+
+    @property
+    def _left(self) -> str:
+        """Participants who are present, and in no row of the app's."""
+        return (
+            f'FROM "ConversationParticipant" p LEFT JOIN "{self.table}" l ON l.`{self.conversation}` = '
+            f'p."conversationId" AND l.`{self.user}` = p."userId" WHERE p."leftAt" IS NULL AND l.`{self.user}` IS NULL'
+        )
+
+    def differs(self, db: Connection, conversation: str | None = None) -> bool:
+        """Return True if the app wrote to its table: of one conversation, or any."""
+        of, values = ("", ()) if conversation is None else (" AND {} = ?", (conversation,) * 2)
+        joined, left = of.replace("{}", 'c."id"'), of.replace("{}", 'p."conversationId"')
+        joins, leaves = f"SELECT 1 {self._joined}{joined} LIMIT 1", f"SELECT 1 {self._left}{left} LIMIT 1"
+        return db.one(joins, values[:1]) is not None or db.one(leaves, values[:1]) is not None
+
+    def has(self, db: Connection, conversation: str, user: str) -> bool:
+        """Return True if the app's table has that participant."""
+        key = f"l.`{self.conversation}` = ? AND l.`{self.user}` = ?"
+        return db.one(f'SELECT 1 FROM "{self.table}" l WHERE {key} LIMIT 1', (conversation, user)) is not None
+
+    def pull(self, db: Connection, at: int, conversation: str | None = None) -> bool:
+        """Take over what the app wrote, all but COMMIT; return True if more is left.
+
+        The rows of participants then tell of it as an app's own would. Conversations are locked first, as by all that
+        writes participants.
+        """
+        limit = CONVERSATIONS_PER_PULL
+        if conversation is not None:
+            rooms = [conversation]
+        else:
+            joins = db.run(f'SELECT DISTINCT c."id" {self._joined} LIMIT {limit}')
+            leaves = db.run(f'SELECT DISTINCT p."conversationId" {self._left} LIMIT {limit}')
+            rooms = sorted({id for (id,) in (*joins, *leaves)})[:limit]
+        if not rooms:
+            return False
+        rows.for_each(db, _LOCK, rooms)
+        joined = rows.many(db, f'SELECT c."id", u."id" {self._joined} AND c."id" IN ({{}})', rooms)
+        left = rows.many(db, f'SELECT p."id" {self._left} AND p."conversationId" IN ({{}})', rooms)
+        _JOIN.write(db, [(*key, at) for key in joined])
+        rows.for_each(db, _SET_LEFT.replace("{at}", f"'{time_text(at)}'"), [id for (id,) in left])
+        return conversation is None and len(rooms) == limit
+
+    def take_all(self, db: Connection) -> None:
+        """Take over all that is there, at the adoption: each was in it from the beginning."""
+        first = '(SELECT MIN(m."createdAt") FROM "Message" m WHERE m."conversationId" = c."id")'
+        since = f'LEAST(c."createdAt", COALESCE({first}, c."createdAt"))'
+        _JOIN.write(db, db.run(f'SELECT c."id", u."id", {since} {self._joined} AND p."userId" IS NULL'))
+
+    # -- what chatd writes --
+
+    def write(self, db: Connection, joined: Iterable[Key], left: Iterable[Key]) -> None:
+        """Write who has come and who has left."""
+        columns = f"`{self.conversation}`, `{self.user}`"
+        db_values = [value for key in joined for value in key]
+        if db_values:
+            statement = f'INSERT IGNORE INTO "{self.table}" ({columns}) VALUES {{}}'
+            db.ask_many(statement, "(?, ?)", len(db_values) // 2, db_values)
+        for key in left:
+            db.ask_many(
+                f'DELETE FROM "{self.table}" WHERE `{self.conversation}` = ? AND `{self.user}` = {{}}', "?", 1, key
+            )
+
+
+class LinkWatch:
+    """Comparison of the app's table with chatd's own, now and then: it reads all of both."""
+
+    def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
+        self.link = link
+        self._clock = clock
+        self._next = 0.0
+
+    def differs(self, db: Connection, *, at_once: bool) -> bool:
+        """Return True if the app wrote; False, too, where the last look was too short a time ago. `at_once`: look."""
+        began = self._clock()
+        if began < self._next and not at_once:
+            return False
+        found = self.link.differs(db)
+        now = self._clock()
+        self._next = now + PAUSE_FACTOR * (now - began)
+        return found
+
+
+def link_of(layout: Layout, names: Names) -> Link | None:
+    """Return the app's many-to-many, where it has no table of participants; None also where several might be it."""
+    seats = names.table(PARTICIPANT.name)
+    if seats != OWN and (seats in layout.columns or PARTICIPANT.name in names.given):
+        return None
+    found = [link for table in implicit_tables(layout) if (link := _link(table, layout, names)) is not None]
+    plain = [link for link in found if _DEFAULT_NAME.fullmatch(link.table)]
+    return found[0] if len(found) == 1 else plain[0] if len(plain) == 1 else None
+
+
+def implicit_tables(layout: Layout) -> list[str]:
+    """Return the tables that Prisma made for an implicit many-to-many."""
+    return [name for name, has in layout.columns.items() if name.startswith("_") and set(has) == {"A", "B"}]
+
+
+def _link(table: str, layout: Layout, names: Names) -> Link | None:
+    """By its foreign keys; where there are none by its name, in which the model of `A` comes first."""
+    conversations, users = names.table("Conversation"), names.table("User")
+    if conversations not in layout.columns or users not in layout.columns:
+        return None
+    targets = layout.references.get(table, {})
+    match = _DEFAULT_NAME.fullmatch(table)
+    if not targets and match is not None:
+        targets = {"A": match[1], "B": match[2]}
+    if (targets.get("A"), targets.get("B")) == (conversations, users):
+        return Link(table, "A", "B")
+    if (targets.get("A"), targets.get("B")) == (users, conversations):
+        return Link(table, "B", "A")
+    return None
