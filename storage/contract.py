@@ -68,6 +68,7 @@ from storage.records import (
     Room,
     Scan,
     ScanPosition,
+    Shrunk,
     Since,
     Standing,
     Summary,
@@ -315,15 +316,19 @@ class SharedStore(Store, Protocol):
         """
         ...
 
-    def shrunk(self, watched: Collection[str]) -> list[str]:
-        """Return those of the conversations whose messages somebody else deleted, row and all, and that are to be
-        ingested for it. What is too much for one answer comes with later ones."""
+    def shrunk(self, watched: Mapping[str, Collection[str]]) -> Shrunk:
+        """Return the conversations from which somebody else deleted messages or participants, row and all.
+
+        They are to be ingested for it. `watched`: those that are looked at, with the users who are known to take part.
+        What is too much for one answer comes with later ones.
+        """
         ...
 
-    def ingest(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int, *, people_gone_at: int | None = None) -> bool:
         """Ingest an app's writes, in one conversation or all, some hundred rows at most. Return True if more is left.
 
-        Writes like `commit`, and raises Unavailable like it. `at`: now, ms.
+        Writes like `commit`, and raises Unavailable like it. `at`: now, ms. `people_gone_at`: rows of participants who
+        were there at this rev are gone, which takes the next one; where the conversation has moved on, it has it.
         """
         ...
 

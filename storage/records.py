@@ -1,6 +1,6 @@
 """Records of a store, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
 import attrs
@@ -244,6 +244,31 @@ class Since:
     users: dict[str, User]
 
 
+def gone(conversation: Conversation, user: str) -> Participant:
+    """Return the row of somebody who took part and whose row was deleted; what it said is lost with it."""
+    last = conversation.last_seq
+    return Participant(
+        conversation=conversation.id,
+        user=user,
+        role="member",
+        joined_at=conversation.created_at,
+        left_at=conversation.active_at,
+        from_seq=last + 1,
+        delivered_seq=last,
+        delivered_at=None,
+        read_seq=last,
+        read_at=None,
+        rev=conversation.rev,
+    )
+
+
+def with_gone(since: Since, users: Collection[str]) -> Since:
+    """List those of these users, too, who have no row any more."""
+    lost = set(users).difference(p.user for p in since.room.participants)
+    rows = tuple(gone(since.room.conversation, user) for user in sorted(lost))
+    return attrs.evolve(since, participants=(*since.participants, *rows)) if rows else since
+
+
 @attrs.frozen(slots=False)
 class Standing:
     """Rev of a conversation in the store, and whether a client must start over."""
@@ -270,6 +295,14 @@ class Scan:
     waiting: bool
     retitled: tuple[str, ...] = ()
     newest: int = 0
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class Shrunk:
+    """Conversations whose rows somebody else deleted: of `messages`, of `people`."""
+
+    messages: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
 
 
 @attrs.frozen(slots=False)

@@ -4,7 +4,7 @@ Rooms that are loaded and connections that live read on from the store, as after
 there is to do. So it makes no difference who wrote, or whether a change was told already.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 import trio
@@ -52,11 +52,14 @@ class ExternalWrites:
         moves = await self._scan()
         if moves.waiting:
             await self._take_in(None)
-        watched = tuple(self._told)
-        shrunk = await self._parts.gate.read(lambda: self._store.shrunk(watched))
-        for conversation in (*moves.retitled, *shrunk):
+        # There may be tens of thousands: put together off the loop.
+        told, people, nobody = tuple(self._told), self._parts.presence.snapshot(), (0, frozenset[str]())
+        shrunk = await self._parts.gate.read(lambda: self._store.shrunk({id: people.get(id, nobody)[1] for id in told}))
+        for conversation in (*moves.retitled, *shrunk.messages):
             await self._take_in(conversation)
-        if moves.waiting or moves.retitled or shrunk:
+        for conversation in shrunk.people:
+            await self._take_in(conversation, people_gone_at=self._known(conversation))
+        if moves.waiting or moves.retitled or shrunk.messages or shrunk.people:
             moves = await self._scan()
         await self._tell(moves.conversations)
         for conversation in list(self._orphaned)[:ORPHANED_PER_LOOK]:
@@ -97,9 +100,9 @@ class ExternalWrites:
             self._parts.accounts.deleted(user)
         return moves
 
-    async def _take_in(self, conversation: str | None) -> None:
-        looked = trio.current_time()
-        while await self._parts.gate.maintain(lambda: self._store.ingest(conversation, self._parts.now())):
+    async def _take_in(self, conversation: str | None, *, people_gone_at: int | None = None) -> None:
+        looked, store, now = trio.current_time(), self._store, self._parts.now
+        while await self._parts.gate.maintain(lambda: store.ingest(conversation, now(), people_gone_at=people_gone_at)):
             if trio.current_time() - looked >= self._interval:  # an import takes its time, a cut-off must not
                 await self._scan()
                 looked = trio.current_time()
@@ -144,14 +147,17 @@ class ExternalWrites:
         present = frozenset(p.user for p in row.participants if p.present)
         before = parts.presence.members(id)
         parts.presence.moved(id, rev, present)
-        self._feed(before - present, {id: max(told, 1)})  # they hear that they are out
-        self._feed(before & present, {id: told})
+        gone = before.difference(p.user for p in row.participants)
+        self._feed(before - present, {id: max(told, 1)}, gone)  # they hear that they are out
+        self._feed(before & present, {id: told}, gone)
         self._feed(present - before, {id: 0})
 
-    def _feed(self, users: Iterable[str], revs: Mapping[str, int]) -> None:
+    def _feed(self, users: Iterable[str], revs: Mapping[str, int], gone: Collection[str] = ()) -> None:
         for user in users:
             for session in self._parts.registry.of(user):
                 session.feed(revs)
+                for id in revs if gone else ():
+                    session.behind[id].gone.update(gone)
 
     def _forget(self) -> None:
         if len(self._told) > MAX_KNOWN_REVS:

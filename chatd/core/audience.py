@@ -4,7 +4,7 @@ In a crowd others' watermark moves are left out of changes, and most changes wou
 Those are gathered, and told as one when something else is to be told, or after a while.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -113,6 +113,11 @@ class Audience:
         for session, lag in behind.items():
             if not session.is_gone:
                 session.feed({self.id: lag.rev})
+
+    def lose(self, users: Collection[str]) -> None:
+        """Tell those who are behind that these have left: nothing in the store says so any more."""
+        for lag in self._behind.values():
+            lag.gone.update(users)
 
     def tell_run(self, run: list[Step]) -> None:
         """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""

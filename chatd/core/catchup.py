@@ -12,7 +12,7 @@ from protocol.frames import Change, SyncOk
 from protocol.objects import RevState
 from protocol.types import RequestId
 from storage.contract import Unavailable
-from storage.records import Standing
+from storage.records import Standing, gone
 
 from . import view
 from .chain import without_watermarks
@@ -169,6 +169,8 @@ class Feeder:
             return
         self._order.start_anew(conversation)
         own = [p for p in row.participants if p.user == user] if row is not None else []
+        if row is not None and not own and user in lag.gone:  # else they may never have been in it
+            own = [gone(row.conversation, user)]
         if row is not None and own and not silently:
             self._order.send(
                 Change(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import attrs
 
 from protocol.frames import Change, Frame
-from storage.records import Since
+from storage.records import Since, with_gone
 
 from .event import Dialect, Event
 from .sink import Sink
@@ -45,7 +45,7 @@ class Lag:
     """A conversation that the client is behind in. `rev`: what it has; `reading`: a read is under way.
 
     `seq`: the newest message at `rev`, for dialects that tell new messages from changed ones; None where nobody said.
-    `moved`: users who came or went, as far as was read.
+    `moved`: users who came or went, as far as was read; `gone`: participants since `rev` whose rows somebody deleted.
     """
 
     rev: int
@@ -54,6 +54,7 @@ class Lag:
     waiting: list[Waiting] = attrs.Factory(list)
     size: int = 0  # bytes of events that came during this read; beyond the sink's limit they are only marked
     moved: set[str] = attrs.Factory(set)
+    gone: set[str] = attrs.Factory(set)
 
     @contextmanager
     def being_read(self) -> Iterator[None]:
@@ -238,6 +239,8 @@ class Order:
 
     def read_since(self, conversation: str, lag: Lag, since: Since) -> None:
         """Send the changes from `lag.rev` to `since.through`, with the `ok`s at their turn; live again at the end."""
+        if since.through == since.room.conversation.rev:
+            since = with_gone(since, lag.gone)
         live = since.through == since.room.conversation.rev and lag.continues(since.through, self.sink.limit)
         ready = [w for w in lag.waiting if w.is_ok and w.place <= since.through]
         for data in self.dialect.missed(conversation, lag.rev, lag.seq, since, ready):

@@ -87,6 +87,10 @@ class Presence:
         known = self._members.get(conversation)
         return known[1] if known is not None else frozenset()
 
+    def snapshot(self) -> dict[str, tuple[int, frozenset[str]]]:
+        """Return a copy of what `members` knows: conversation -> as of which rev, and who."""
+        return dict(self._members)
+
     def conversations(self, user: str) -> tuple[str, ...]:
         """Return the conversations of an online user."""
         return tuple(self._conversations.get(user, ()))

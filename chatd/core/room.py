@@ -289,6 +289,7 @@ class Room:
             before = self._audience.present
             if row.conversation.rev > self.rev:
                 self._audience.fall_behind(*self.published)  # those who connected while it was read, too
+            self._audience.lose(set(before).difference(p.user for p in row.participants))
             self._audience.adopt(row)
             now = self._audience.present
             self._parts.presence.moved(self.id, self.rev, frozenset(now))

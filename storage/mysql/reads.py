@@ -27,6 +27,7 @@ from storage.records import (
     Room,
     Scan,
     ScanPosition,
+    Shrunk,
     Since,
     Standing,
     Summary,
@@ -278,7 +279,7 @@ class Reads:
         with self._pool.reading() as db:
             return sorted(wanted.difference(id for (id,) in rows.many(db, _USER_IDS, sorted(wanted))))
 
-    def shrunk(self, watched: Collection[str]) -> list[str]:
+    def shrunk(self, watched: Mapping[str, Collection[str]]) -> Shrunk:
         with self._pool.reading() as db:
             return self._deletions.look(db, watched)
 

@@ -263,7 +263,7 @@ class MysqlStore(Reads):
                 self.epoch = loaded.unit.new_epoch
             return outcomes
 
-    def ingest(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int, *, people_gone_at: int | None = None) -> bool:
         at = _second(at) if self._coarse else at
 
         def work(db: Connection) -> bool:
@@ -273,6 +273,7 @@ class MysqlStore(Reads):
                 if conversation is None
                 else scan.pending_rows_of(db, conversation, others)
             )
+            found = attrs.evolve(found, people_gone_at=people_gone_at)
             if found.conversations or found.files or found.seen:
                 Ingest(db, self._saver, found, at, others).run()
             return found.more

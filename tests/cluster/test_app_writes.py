@@ -72,6 +72,34 @@ async def test_external_deletion_of_a_row_is_told_to_those_who_are_connected(aut
             assert [message["deleted_at"] is not None for message in event["messages"]] == [True]
 
 
+@pytest.mark.parametrize("idle", [60.0, 0.1])
+async def test_participant_whose_row_is_deleted_is_told_and_gone(idle: float, autojump_clock: MockClock) -> None:
+    """By whichever of two daemons, once; by the next rev, which everybody hears of."""
+    config = Config(mysql=Mysql(poll=1.0), timeouts=Timeouts(room_idle=idle))
+    store = AppStore()
+    async with clinic(store=store, config=config) as one, clinic(store=store, config=config) as two:
+        ada, bo = await one.server.connect("pat-1"), await one.server.connect("den-1", role="dentist")
+        made = await ada.ask("conversation.create", title="Team", members=["den-1"])
+        group = made["conversation"]
+        far_ada, far_bo = await two.server.connect("pat-1"), await two.server.connect("den-1", role="dentist")
+        await trio.sleep(2.5)
+        for client in (ada, bo, far_ada, far_bo):
+            await client.barrier()
+        store.take_out(group, "den-1")
+        for client in (ada, far_ada, bo, far_bo):
+            event = await client.expect("change", within=3, conversation=group, **{"from": 1}, rev=2)
+            (left,) = event["participants"]
+            assert (left["user"], left["rev"], left["left_at"] is not None) == ("den-1", 2, True)
+            if client in (bo, far_bo):
+                assert event.keys() == {"type", "conversation", "from", "rev", "info", "participants"}
+        await ada.ask("message.send", conversation=group, client_id="k", body="not for bo")
+        await trio.sleep(5)
+        for client in (bo, far_bo):
+            assert await client.barrier() == []
+            with pytest.raises(Refused, match="not_found"):
+                await client.ask("conversation.get", conversation=group)
+
+
 @pytest.mark.parametrize(
     ("type", "fields"),
     [

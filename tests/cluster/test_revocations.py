@@ -1,6 +1,6 @@
 """Two daemons on one store: what one revokes, the other cuts off within two seconds."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +14,7 @@ from chatd.testing import Server
 from storage.changes import AddToken, DeleteRows, PutUser, RevokeToken, RevokeTokens, SetDisabled
 from storage.keyed import REVOCATION, SIGNED_IN
 from storage.memory import MemoryStore
-from storage.records import Room, Scan, ScanPosition
+from storage.records import Room, Scan, ScanPosition, Shrunk
 
 
 class TwoDaemons(MemoryStore):
@@ -29,11 +29,11 @@ class TwoDaemons(MemoryStore):
     def has_pending(self, conversation: str, user: str | None = None) -> bool:
         return False
 
-    def ingest(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int, *, people_gone_at: int | None = None) -> bool:
         return False
 
-    def shrunk(self, watched: Collection[str]) -> list[str]:
-        return []
+    def shrunk(self, watched: Mapping[str, Collection[str]]) -> Shrunk:
+        return Shrunk()
 
     def missing_users(self, ids: Collection[str]) -> list[str]:
         return [id for id in ids if id not in self._users]

@@ -1,6 +1,6 @@
 """A daemon on a store that others write to as well: an app, and other daemons."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import trio
 
 from storage.changes import Change, SendMessage
 from storage.memory import MemoryStore
-from storage.records import Room, Scan, ScanPosition
+from storage.records import Room, Scan, ScanPosition, Shrunk
 
 from .steering import Clinic, WatchedStore, clinic
 
@@ -22,6 +22,7 @@ class AppStore(WatchedStore):
         self.written: list[tuple[str, list[Change]]] = []
         self.deleted: list[tuple[str, list[Change]]] = []  # found by whoever asks for the conversation alone
         self.retitled: dict[str, str | None] = {}
+        self.taken_out: dict[str, str] = {}  # conversation -> user; so for everybody, from the next look on
         self.looks = 0
         self.fails: Exception | None = None
 
@@ -32,6 +33,12 @@ class AppStore(WatchedStore):
         """In the app's table: that doesn't move the rev."""
         self._conversations[conversation] = attrs.evolve(self._conversations[conversation], title=title)
         self.retitled[conversation] = title
+
+    def take_out(self, conversation: str, user: str) -> None:
+        """Delete the participant's row."""
+        del self._participants[conversation][user]
+        self._of_user[user].remove(conversation)
+        self.taken_out[conversation] = user
 
     def scan(self, since: ScanPosition | None) -> Scan:
         self.looks += 1
@@ -51,13 +58,18 @@ class AppStore(WatchedStore):
     def has_pending(self, conversation: str, user: str | None = None) -> bool:
         return conversation in self.retitled or any(id == conversation for id, _ in self.written)
 
-    def shrunk(self, watched: Collection[str]) -> list[str]:
-        found = [id for id, _ in self.deleted if id in watched]
+    def shrunk(self, watched: Mapping[str, Collection[str]]) -> Shrunk:
+        found = tuple(id for id, _ in self.deleted if id in watched)
         self.written += [each for each in self.deleted if each[0] in watched]
         self.deleted = [each for each in self.deleted if each[0] not in watched]
-        return found
+        people = tuple(id for id, user in self.taken_out.items() if user in watched.get(id, ()))
+        return Shrunk(messages=found, people=people)
 
-    def ingest(self, conversation: str | None, at: int) -> bool:
+    def ingest(self, conversation: str | None, at: int, *, people_gone_at: int | None = None) -> bool:
+        if conversation is not None and people_gone_at is not None:
+            room = self._conversations[conversation]
+            if room.rev == people_gone_at:
+                self._conversations[conversation] = attrs.evolve(room, rev=room.rev + 1)
         if conversation in self.retitled:
             del self.retitled[conversation]
             room = self._conversations[conversation]

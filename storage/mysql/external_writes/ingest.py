@@ -247,7 +247,8 @@ class Ingest:
                 moved.append(known.row)
                 self._before[room.id, user] = attrs.evolve(known.row, left_at=None)
             self._unit.participants[room.id][user] = known.row
-        if room.rev is not None and not moved:
+        gone = self._work.whole == room.id and room.rev is not None and room.rev == self._work.people_gone_at
+        if room.rev is not None and not moved and not gone:
             return
         kind = kind or "direct"
         if (kind, pair) != (room.kind, room.pair):

@@ -153,7 +153,8 @@ def missing(db: Connection, conversation: str, last: int, limit: int) -> list[in
 class PendingRows:
     """Ids of rows to be ingested. `more`: these are not all. `whole`: a conversation to be checked for deletions.
 
-    `posts` has the messages that `files` are of, too. `seen`: of tables that tell who has read what.
+    `posts` has the messages that `files` are of, too. `seen`: of tables that tell who has read what. `people_gone_at`:
+    the rev of `whole` at which rows of participants were there that are gone.
     """
 
     conversations: frozenset[str]
@@ -163,6 +164,7 @@ class PendingRows:
     more: bool
     whole: str | None = None
     seen: tuple[Seen, ...] = ()
+    people_gone_at: int | None = None
 
 
 def pending_rows(db: Connection, others: OtherTables = NONE) -> PendingRows:

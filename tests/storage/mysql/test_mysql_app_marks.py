@@ -9,6 +9,7 @@ import pytest
 from storage.changes import SetDisabled
 from storage.mysql.external_writes import deletions
 from storage.mysql.store import MysqlStore
+from storage.records import Shrunk
 from support import mariadb, prisma_app
 from support.beside import ingest
 from support.prisma_app import App, adopt, adoption_of, changed, served
@@ -155,19 +156,41 @@ def test_rows_that_the_app_deletes_are_noticed(tmp_path: Path, monkeypatch: pyte
         chats = [desk.chat("ada", f"u{n}") for n in range(4)]
         for c in chats:
             desk.say(c, "ada", "one", "two", "three")
-        assert store.shrunk(chats) == [], "so far it knows nothing to compare with"
+        watched = dict.fromkeys(chats, ("ada",))
+        assert store.shrunk(watched) == Shrunk(), "so far it knows nothing to compare with"
         with mariadb.server().session(store.database) as app:
             app.execute("DELETE FROM Message WHERE seq = 2")
             found: list[str] = []
             for _ in range(4):
-                found += store.shrunk(chats)
+                found += store.shrunk(watched).messages
             assert sorted(found) == sorted(chats), "some with each look"
             for c in chats[1:]:
                 ingest(store, c)
             app.execute("DELETE FROM Message WHERE seq = 3 AND conversationId = %s", (chats[0],))
-            again = [c for _ in range(4) for c in store.shrunk(chats)]
+            again = [c for _ in range(4) for c in store.shrunk(watched).messages]
             assert again == [chats[0]]
         ingest(store, chats[0])
         page = store.history(chats[0], "ada", before=None, after=0, limit=10)
         assert page is not None
         assert [(m.seq, m.deleted_at is None) for m in page.messages] == [(1, True), (2, False), (3, False)]
+
+
+def test_deleted_row_of_a_participant_takes_one_rev(tmp_path: Path) -> None:
+    """However many daemons find it; a group whose owner it was has another."""
+    with contextlib.closing(mysql(tmp_path)) as store:
+        desk = Desk(store)
+        group = desk.group("ada", "bo", "cy")
+        watched = {group: ("ada", "bo", "cy")}
+        assert store.shrunk(watched) == Shrunk()
+        before = store.room(group)
+        assert before is not None
+        rev = before.conversation.rev
+        with mariadb.server().session(store.database) as app:
+            app.execute("DELETE FROM ConversationParticipant WHERE userId = 'ada'")
+        assert store.shrunk(watched) == Shrunk(people=(group,))
+        for _ in range(2):
+            store.ingest(group, 1, people_gone_at=rev)
+            room = store.room(group)
+            assert room is not None
+            assert room.conversation.rev == rev + 1
+            assert [(p.user, p.role) for p in room.participants] == [("bo", "owner"), ("cy", "member")]
