@@ -46,6 +46,8 @@ from chatd.background.indexer import Indexer
 from chatd.background.memory import Trimmer, resident_bytes, trim_malloc
 from chatd.background.supervise import Job, Jobs, repeating
 from chatd.cluster.external_writes import ExternalWrites
+from chatd.cluster.notices import Notices
+from chatd.cluster.own_settings import OwnSettings
 from chatd.cluster.revocations import Revocations
 from chatd.commands.parts import Parts
 from chatd.commands.permissions import Policy, Windows
@@ -85,6 +87,7 @@ from chatd.transports.websocket.library import LibraryEngine
 from chatd.transports.websocket.own import OwnEngine
 from protocol.objects import Limits
 from storage.contract import LoggedStore, SharedStore, Store
+from storage.keyed import REVOCATION, SETTINGS_CHANGE
 
 log = structlog.get_logger("chatd.daemon")
 
@@ -280,6 +283,8 @@ class Daemon:
             yield "sessions of the site", repeating(SITE_WATCH_EVERY_S, watch)
         if self._revocations is not None:
             yield "revocations elsewhere", repeating(self.config.mysql.poll, self._revocations.look)
+        if self._own_settings is not None:
+            yield "settings elsewhere", repeating(self.config.mysql.poll, self._own_settings.look)
 
     def _polling_terms(self) -> Terms:
         return Terms(
@@ -361,9 +366,13 @@ class Daemon:
         """Have what follows the writes of others, where the store is shared with them."""
         self._external_writes: ExternalWrites | None = None
         self._revocations: Revocations | None = None
+        self._own_settings: OwnSettings | None = None
         if isinstance(self.store, SharedStore):
             self._external_writes = ExternalWrites(self.parts, self.store, interval=self.config.mysql.poll)
-            self._revocations = Revocations(self.gate, accounts, self._now, self._new_id)
+            revoked = Notices(self.gate, REVOCATION, self._now, self._new_id)
+            self._revocations = Revocations(revoked, accounts)
+            changed = Notices(self.gate, SETTINGS_CHANGE, self._now, self._new_id)
+            self._own_settings = OwnSettings(changed, self.rooms, self._external_writes)
 
     def _make_files(self, decoder: Sequence[str], *, run: Runner | None) -> Files:
         config = self.config

@@ -94,6 +94,16 @@ class Revocation:
 
 
 @attrs.frozen(kw_only=True)
+class SettingsChange:
+    """A user's own settings of a conversation that changed: told to other daemons on the database. `key` as above."""
+
+    key: str
+    user: str
+    conversation: str
+    expires_at: int
+
+
+@attrs.frozen(kw_only=True)
 class KeptFile:
     """A file that `user` uploaded. `blob`, `thumbnail`: hashes of contents; `place`: among the files of its message.
 
@@ -216,6 +226,7 @@ API_KEY = Kind("chatd_api_key", ApiKey, key="hash", finds=("id",))
 TICKET = Kind("chatd_ticket", Ticket, key="hash", finds=("user",), expires="expires_at")
 INVITATION = Kind("chatd_invitation", Invitation, key="hash", finds=("user", "id"), expires="expires_at")
 REVOCATION = Kind("chatd_revocation", Revocation, key="key", expires="expires_at")
+SETTINGS_CHANGE = Kind("chatd_settings_change", SettingsChange, key="key", expires="expires_at")
 KEPT_FILE = Kind("chatd_attachment", KeptFile, key="id", finds=("message", "blob", "thumbnail"), expires="expires_at")
 UPLOAD = Kind("chatd_upload", Upload, key="id", finds=("user",), expires="expires_at", long=("metadata",))
 UPLOADED = Kind("chatd_uploaded", Uploaded, key="user", expires="expires_at")
@@ -230,6 +241,7 @@ KINDS: tuple[Kind[Any], ...] = (
     TICKET,
     INVITATION,
     REVOCATION,
+    SETTINGS_CHANGE,
     KEPT_FILE,
     UPLOAD,
     UPLOADED,

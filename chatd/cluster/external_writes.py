@@ -87,6 +87,12 @@ class ExternalWrites:
         if newer:
             await self._tell(newer)
 
+    def tell_again(self, conversation: str, user: str) -> None:
+        """Have the user's connections told where they stand in a conversation, with their own settings as they are."""
+        known = self._known(conversation)
+        if known and user in self._parts.presence.members(conversation):
+            self._feed([user], {conversation: known})
+
     def _known(self, conversation: str) -> int:
         room = self._parts.rooms.loaded(conversation)
         return self._told.get(conversation, 0) if room is None else room.rev

@@ -66,7 +66,10 @@ SILENT = (SendMessage, Leave)
 
 @attrs.define
 class RoomParts:
-    """The parts that rooms work with. `commit_timeout`, `idle`: s; `inbox`: commands that may wait in one room."""
+    """The parts that rooms work with. `commit_timeout`, `idle`: s; `inbox`: commands that may wait in one room.
+
+    `settings_listeners`: called with conversation and user where somebody's own settings changed, which take no rev.
+    """
 
     gate: Gate
     registry: Registry
@@ -74,6 +77,7 @@ class RoomParts:
     commit_timeout: float
     idle: float
     inbox: int
+    settings_listeners: list[Callable[[str, str], None]] = attrs.Factory(list)
 
 
 class Room:
@@ -397,6 +401,10 @@ class Room:
         outcome = seen.outcome
         if outcome.entered or outcome.left:
             self._note_movement(outcome)
+        if outcome.rev == outcome.from_rev:
+            for membership in outcome.memberships:
+                for listener in self._parts.settings_listeners:
+                    listener(self.id, membership.user)
 
     def _note_movement(self, outcome: Changed) -> None:
         self._parts.presence.moved(self.id, outcome.rev, frozenset(self._audience.present))

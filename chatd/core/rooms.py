@@ -101,6 +101,10 @@ class Rooms:
         """Have `watcher` asked for and told of the conversations that are loaded."""
         self._watchers.append(watcher)
 
+    def subscribe_settings(self, listener: Callable[[str, str], None]) -> None:
+        """Have `listener` called with conversation and user wherever somebody's own settings changed."""
+        self._parts.settings_listeners.append(listener)
+
     async def look_up(self, conversation: str, user: str) -> bool:
         """Ask the watchers for writes of other programs to a conversation: whether there were any. `user`: who asks.
 

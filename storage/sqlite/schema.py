@@ -391,6 +391,16 @@ def m011_activity(db: Database) -> None:
     db.execute('UPDATE "Conversation" SET "chatdActivity" = COALESCE("lastMessageAt", "createdAt")')
 
 
+@migrations()
+def m012_settings_changes(db: Database) -> None:
+    """Changes of users' own settings, which daemons that share a database tell each other."""
+    db.execute(
+        'CREATE TABLE "chatd_settings_change" ("key" TEXT NOT NULL PRIMARY KEY, "userId" TEXT NOT NULL, '
+        '"conversation" TEXT NOT NULL, "expiresAt" INTEGER NOT NULL) WITHOUT ROWID'
+    )
+    db.execute('CREATE INDEX "chatd_settings_change_expiresAt_idx" ON "chatd_settings_change" ("expiresAt")')
+
+
 def migrate(db: Database) -> None:
     """Bring the database to this program's schema.
 

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd import testing
-from chatd.cluster.revocations import KEPT_MS
+from chatd.cluster.notices import KEPT_MS
 from chatd.core.accounts import AccountChange
 from chatd.testing import Server
 from storage.changes import AddToken, DeleteRows, PutUser, RevokeToken, RevokeTokens, SetDisabled
