@@ -49,7 +49,7 @@ KEYED = frozenset(typing.get_args(KeyedChange))
 
 def apart(rows: Rows, changes: Sequence[Change]) -> tuple[dict[int, Outcome], Sequence[Change]]:
     """Apply the changes of keyed rows: their outcomes by place in the batch, and all other changes."""
-    if not any(type(change) in KEYED for change in changes):
+    if KEYED.isdisjoint(map(type, changes)):
         return {}, changes
     outcomes: dict[int, Outcome] = {}
     others: list[Change] = []

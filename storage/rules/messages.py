@@ -53,7 +53,7 @@ def send(unit: Unit, change: SendMessage) -> Answer:
     )
     unit.put_conversation(after)
     unit.add_message(message)
-    away = [row for row in rows.values() if row.archived or row.left_at is not None]
+    away = unit.away(change.conversation)
     if not away:  # the hot path
         return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,)), ()
     back: list[Participant] = []

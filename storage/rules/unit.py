@@ -48,6 +48,7 @@ class Unit:
     dropped_files: list[str] = attrs.Factory(list)
     receipts: list[tuple[str, str, str, int, int]] = attrs.Factory(list)  # conversation, user, kind, seq, at
     new_epoch: str | None = None
+    _away: dict[str, Sequence[Participant]] = attrs.field(factory=dict, init=False)  # by conversation, as looked up
     newest: int = -1  # activity of any conversation, as of this transaction's beginning, then of its own changes
     began: int = -1  # `newest` of the beginning
 
@@ -66,6 +67,7 @@ class Unit:
         return self.newest
 
     def put_participant(self, row: Participant) -> None:
+        self._away.pop(row.conversation, None)
         self.participants[row.conversation][row.user] = row
         self.changed_participants[row.conversation, row.user] = None
 
@@ -110,6 +112,17 @@ class Unit:
     def present(self, conversation: str, user: str) -> Participant | None:
         row = self.participants.get(conversation, {}).get(user)
         return row if row is not None and row.left_at is None else None
+
+    def away(self, conversation: str) -> Sequence[Participant]:
+        """Return the participants whom a message brings back, or out of their archive: looked for once a batch.
+
+        Rows must change by `put_participant` alone once somebody has asked.
+        """
+        found = self._away.get(conversation)
+        if found is None:
+            rows = self.participants[conversation].values()
+            found = self._away[conversation] = [row for row in rows if row.archived or row.left_at is not None]
+        return found
 
     def named(self, rows: Sequence[Participant]) -> tuple[User, ...]:
         """The users of these participants."""

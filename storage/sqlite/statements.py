@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeVar
 
 from storage import sql
@@ -38,7 +39,7 @@ def by_pair(db: Connection, statement: str, keys: Iterable[tuple[str, Any]]) -> 
     found: list[Row] = []
     for chunk in _chunks(keys):
         marks = ", ".join(["(?, ?)"] * len(chunk))
-        values = [part for key in chunk for part in key]
+        values = tuple(chain.from_iterable(chunk))
         found += rows_of(db, f'WITH k("one", "two") AS (VALUES {marks}) {statement}', values)
     return found
 
@@ -95,7 +96,7 @@ def write(db: Connection, statement: str, rows: Sequence[Row], tail: str = "") -
     """
     for start in range(0, len(rows), VALUES_PER_STATEMENT):
         chunk = rows[start : start + VALUES_PER_STATEMENT]
-        values = [column for row in chunk for column in row]
+        values = tuple(chain.from_iterable(chunk))
         db.execute(_insert(statement, len(chunk[0]), len(chunk), tail), values)
 
 
