@@ -7,11 +7,12 @@ threads in production, inline under a virtual clock.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
+import outcome
 import structlog
 import trio
 
@@ -45,19 +46,36 @@ class ThreadRunner:
         self._limiter = trio.CapacityLimiter(limit)
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        started = False
-
-        def run() -> T:
-            nonlocal started
-            started = True
-            return work()
-
+        owner = object()
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            return await trio.to_thread.run_sync(run, limiter=self._limiter)
-        except RuntimeError as error:
-            if started:
-                raise
-            raise Unavailable(f"no thread can be started: {error}") from error
+            self._limiter.acquire_on_behalf_of_nowait(owner)
+        except trio.WouldBlock:
+            await self._limiter.acquire_on_behalf_of(owner)
+        try:
+            found: T = await _on_thread(work)
+            return found
+        finally:
+            self._limiter.release_on_behalf_of(owner)
+
+
+async def _on_thread(work: Callable[[], T]) -> Any:
+    """Run it on a thread of Trio's, whatever is cancelled meanwhile. Raises Unavailable where none can be started.
+
+    `trio.to_thread.run_sync` lets other tasks run first, even where a thread is free, and names the thread anew for
+    each call, by two system calls.
+    """
+    task, token = trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()
+
+    def deliver(result: outcome.Outcome[T]) -> None:
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(trio.lowlevel.reschedule, task, result)
+
+    try:
+        trio.lowlevel.start_thread_soon(work, deliver)
+    except RuntimeError as error:
+        raise Unavailable(f"no thread can be started: {error}") from error
+    return await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
 
 
 async def run_inline(work: Callable[[], T]) -> T:
@@ -215,14 +233,17 @@ class Gate:
 
     async def _publish_in_turn(self) -> None:
         while True:
-            while self._committer.committed:
-                if self._committing is not None:
-                    self._committing = trio.current_time()
-                self._publish(self._committer.committed.popleft())
-                progress, self._progress = self._progress, trio.Event()
-                progress.set()
+            self._publish_all()
             self._news = trio.Event()
             await self._news.wait()
+
+    def _publish_all(self) -> None:
+        while self._committer.committed:
+            if self._committing is not None:
+                self._committing = trio.current_time()
+            self._publish(self._committer.committed.popleft())
+            progress, self._progress = self._progress, trio.Event()
+            progress.set()
 
     @property
     def waiting(self) -> int:
@@ -255,7 +276,10 @@ class Gate:
         if last.error is not None and not isinstance(last.error, Unavailable) and len(last.tickets) > 1:
             poisoned, last = last.tickets, attrs.evolve(last, tickets=())
         committer.committed.append(last)
-        self._news.set()
+        if committer.waiting and committer.gathering() <= 0:
+            self._news.set()  # the next commit begins first
+        else:
+            self._publish_all()
         # Isolate the batch that fails: each is retried alone, before newer ones; `errands` keeps those waiting.
         committer.errands += len(poisoned)
         for ticket in poisoned:

@@ -1,6 +1,7 @@
 """Subscribers hear every transaction, in commit order, on hand-held calls and on real threads."""
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -12,6 +13,9 @@ from storage.changes import Change, Outcome, PutUser, UserSaved
 from storage.contract import Unavailable
 from support.gates import put, running
 from support.steering import WatchedStore
+
+PATIENCE = 20.0
+"""Seconds, for what happens at once."""
 
 
 async def test_gate_subscribers_all_hear_each_transaction_in_commit_order() -> None:
@@ -117,9 +121,77 @@ async def test_thread_runner_no_thread_left_is_unavailable(monkeypatch: pytest.M
     def no_thread(*args: object, **kwargs: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("trio.to_thread.run_sync", no_thread)
-    with pytest.raises(Unavailable, match="no thread can be started"):
-        await ThreadRunner(1)(lambda: None)
+    runner = ThreadRunner(1)
+    with monkeypatch.context() as patch:
+        patch.setattr("trio.lowlevel.start_thread_soon", no_thread)
+        with pytest.raises(Unavailable, match="no thread can be started"):
+            await runner(lambda: None)
+    await runner(lambda: None)  # its place is free again
+
+
+async def test_thread_runner_has_no_more_than_its_limit_at_once() -> None:
+    runner, go = ThreadRunner(2), threading.Event()
+    started: list[int] = []
+
+    def work(number: int) -> int:
+        started.append(number)
+        assert go.wait(PATIENCE)
+        return number
+
+    found: list[int] = []
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+
+            async def run(number: int = number) -> None:
+                found.append(await runner(lambda: work(number)))
+
+            nursery.start_soon(run)
+        await wait_all_tasks_blocked()
+        began = len(started)
+        go.set()
+    assert began <= 2
+    assert sorted(found) == [0, 1, 2, 3, 4]
+
+
+async def test_thread_runner_what_has_begun_is_not_abandoned() -> None:
+    """A read whose asker is gone would go on beside whatever has its place by then."""
+    runner, go, ended = ThreadRunner(1), threading.Event(), threading.Event()
+
+    def work() -> None:
+        assert go.wait(PATIENCE)
+        ended.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runner, work)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        go.set()
+    assert ended.is_set()
+
+
+class Passes(trio.abc.Instrument):
+    """Counts the event loop's passes."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_gate_lone_commit_takes_three_passes_of_the_loop() -> None:
+    """One to begin it, one that the thread wakes, and one to publish: each costs every message that is sent alone."""
+    gate, passes = Gate(WatchedStore(), ThreadRunner(1), ThreadRunner(1)), Passes()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.run)
+        await gate.commit([put("a")])
+        await wait_all_tasks_blocked()
+        published: list[int] = []
+        trio.lowlevel.add_instrument(passes)
+        ticket = gate.submit([put("b")], lambda outcomes: published.append(passes.count))
+        await ticket.done.wait()
+        trio.lowlevel.remove_instrument(passes)
+        gate.close()
+    assert published == [3]
 
 
 async def test_thread_runner_error_of_the_work_is_raised_as_it_is() -> None:
