@@ -40,8 +40,11 @@ def is_id(text: str) -> bool:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))
 def value(cls: type[T]) -> type[T]:
-    """A frozen attrs class with keyword arguments. Without slots: a frozen `__init__` is twice as fast so."""
-    return attrs.frozen(cls, slots=False, kw_only=True)
+    """A class with keyword arguments, frozen for type checkers alone: at run time that makes fields slow to read.
+
+    Without slots: the encoder goes by an instance's `__dict__`.
+    """
+    return attrs.define(cls, slots=False, kw_only=True, unsafe_hash=True)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))

@@ -2,23 +2,20 @@
 
 A change holds everything that it writes, its new ids and its time (ms) included, so that the same changes make the
 same rows in every store.
-
-Classes here and in `records` have no slots: a frozen `__init__` is twice as fast so.
 """
 
 from typing import Any, Literal
 
-import attrs
-
 from storage.keyed import Kind
 from storage.records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
+from storage.value import maker, value
 
 Relations = frozenset[str]
 """Relations of a caller to what a change touches, any of which suffices: "owner" and "member" for changes of
 a group, "sender" and "participant" (whoever is in the conversation) for deletions."""
 
 
-@attrs.frozen(slots=False)
+@value
 class PutUser:
     """Makes a user, or changes what is given of a known one."""
 
@@ -28,7 +25,7 @@ class PutUser:
     at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class SeeUser:
     """Notes when a user was last seen. An unknown user is no error."""
 
@@ -36,7 +33,7 @@ class SeeUser:
     at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class OpenDirect:
     """Finds or makes the one direct conversation of two users, and brings back whoever left it.
 
@@ -49,7 +46,7 @@ class OpenDirect:
     at: int
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class CreateGroup:
     """Makes a group of the user, its owner, and the members; who is named twice comes in once.
 
@@ -66,7 +63,7 @@ class CreateGroup:
     limit: int
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class SetTitle:
     """Gives a group another title, with a system message of id `message`."""
 
@@ -78,7 +75,7 @@ class SetTitle:
     by: Relations
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class AddParticipant:
     """Brings `other` into a group, or back, with a system message of id `message`.
 
@@ -96,7 +93,7 @@ class AddParticipant:
     reachable: bool = True
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class RemoveParticipant:
     """Takes `other` out of a group, with a system message of id `message`."""
 
@@ -108,7 +105,7 @@ class RemoveParticipant:
     by: Relations
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class SendMessage:
     """Adds a message. In a direct conversation that the other left, it brings the other back.
 
@@ -125,7 +122,11 @@ class SendMessage:
     attachments: tuple[str, ...] = ()
 
 
-@attrs.frozen(slots=False, kw_only=True)
+make_send_message = maker(SendMessage)
+"""Does what the class does, on the hot path."""
+
+
+@value(kw_only=True)
 class EditMessage:
     """Gives the user's own text another body. `since` (ms): what was sent before it stays as it is."""
 
@@ -137,7 +138,7 @@ class EditMessage:
     since: int | None
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class DeleteMessage:
     """Leaves a tombstone in a text's place.
 
@@ -152,7 +153,7 @@ class DeleteMessage:
     by: Relations
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class React:
     """Puts the user's emoji on a text, or takes it away."""
 
@@ -164,7 +165,7 @@ class React:
     at: int
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class AdvanceReceipt:
     """Moves the user's watermarks forward; `read` moves `delivered` along."""
 
@@ -175,7 +176,7 @@ class AdvanceReceipt:
     at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class Leave:
     """Takes the user out, with a system message of id `message`. A group keeps an owner while anybody is in it."""
 
@@ -185,7 +186,7 @@ class Leave:
     at: int
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class SetMembership:
     """Changes the user's own settings; None leaves one as it is."""
 
@@ -196,7 +197,7 @@ class SetMembership:
     archived: bool | None
 
 
-@attrs.frozen(slots=False)
+@value
 class SetDisabled:
     """Shuts a known user out, or lets them in again."""
 
@@ -205,7 +206,7 @@ class SetDisabled:
     at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class AddToken:
     """Notes a token that was issued to a known user."""
 
@@ -215,7 +216,7 @@ class AddToken:
     expires_at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class RevokeToken:
     """Makes one known token worthless."""
 
@@ -223,7 +224,7 @@ class RevokeToken:
     at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class RevokeTokens:
     """Makes all tokens of a known user worthless that were issued so far, known ones or not."""
 
@@ -231,7 +232,7 @@ class RevokeTokens:
     at: int
 
 
-@attrs.frozen(slots=False)
+@value
 class BeginLineage:
     """Gives the store another epoch: whatever clients hold is void."""
 
@@ -245,14 +246,14 @@ RoomChange = (
 )
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class PutRow:
     """Keeps a keyed row (`storage.keyed`), in place of one under its key."""
 
     row: Any
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class SwapRow:
     """Puts `new` in the place of `old`, which has the same key; `conflict` where the row is another one by now."""
 
@@ -260,7 +261,7 @@ class SwapRow:
     new: Any
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class TakeRow:
     """Takes a row away, once: whoever comes second is told `not_found`."""
 
@@ -268,7 +269,7 @@ class TakeRow:
     key: str
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class DeleteRows:
     """Forgets the rows whose `field` is `value` (None: all), but the one under the key `but`."""
 
@@ -278,7 +279,7 @@ class DeleteRows:
     but: str | None = None
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class ForgetRows:
     """Forgets the rows that expired before this time (ms)."""
 
@@ -291,7 +292,7 @@ AdminChange = SetDisabled | AddToken | RevokeToken | RevokeTokens | BeginLineage
 Change = PutUser | SeeUser | AdminChange | RoomChange
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Changed:
     """A conversation moved from `from_rev` to `rev` (its next one), or only memberships moved (`rev == from_rev`).
 
@@ -314,7 +315,11 @@ class Changed:
     titled: bool = False
 
 
-@attrs.frozen(slots=False, kw_only=True)
+make_changed = maker(Changed)
+"""Does what the class does, on the hot path."""
+
+
+@value(kw_only=True)
 class Unchanged:
     """Nothing moved; what the asker is to see all the same. `duplicate`: the message or group was there already.
 
@@ -330,7 +335,7 @@ class Unchanged:
     duplicate: bool = False
 
 
-@attrs.frozen(slots=False)
+@value
 class UserSaved:
     """The user as it is now; `changed`: a known one has another name or role, or was shut out or let in."""
 
@@ -338,21 +343,21 @@ class UserSaved:
     changed: bool
 
 
-@attrs.frozen(slots=False)
+@value
 class TokensSaved:
     """The tokens that the change was about, as they are now; of `RevokeTokens` those that it revoked."""
 
     tokens: tuple[IssuedToken, ...]
 
 
-@attrs.frozen(slots=False)
+@value
 class LineageBegun:
     """The store's epoch from now on."""
 
     epoch: str
 
 
-@attrs.frozen(slots=False)
+@value
 class Refused:
     """Answer to a change that broke a rule: it had no effect, the others of its batch are unaffected.
 
@@ -364,7 +369,7 @@ class Refused:
     what: Literal["conversation", "user", "message", "token", "attachment"] | None = None
 
 
-@attrs.frozen(slots=False)
+@value
 class RowsSaved:
     """Keyed rows that the change was about: as they are now, or as they were before they were deleted or taken."""
 

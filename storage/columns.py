@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from storage.value import maker
+
 Record = TypeVar("Record")
 Row = tuple[Any, ...]
 
@@ -42,7 +44,7 @@ class Columns(Generic[Record]):
             for place, field in enumerate(self.fields.values())
         ]
         made: Callable[[Row], Record] = eval(  # of names in this program's own text
-            f"lambda row: record({', '.join(parts)})", {"record": self.record, **values}
+            f"lambda row: record({', '.join(parts)})", {"record": maker(self.record), **values}
         )
         return made
 

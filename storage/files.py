@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from storage.keyed import KeptFile
-from storage.records import Attachment, Message, copy_with
+from storage.records import Attachment, Message
+from storage.value import copy_with
 
 ATTACHMENTS_PATH = "/v1/attachments/"
 """On chatd's own site, the path of a file is this and its id."""

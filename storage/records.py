@@ -1,12 +1,14 @@
 """Records of a store, as frozen values. Times: integer milliseconds since 1970, UTC. Ids: opaque strings."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import attrs
 
+from storage.value import maker, value
 
-@attrs.frozen(slots=False, kw_only=True)
+
+@value(kw_only=True)
 class User:
     """A person. `role`: patient, dentist, staff or admin."""
 
@@ -18,7 +20,7 @@ class User:
     last_seen_at: int | None = None
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class IssuedToken:
     """Record of a sign-in token that chatd issued; the token itself is not kept. `jti`: its id."""
 
@@ -29,7 +31,7 @@ class IssuedToken:
     revoked_at: int | None = None
 
 
-@attrs.frozen(slots=False)
+@value
 class Credentials:
     """Facts that decide on a sign-in. `token`: None where the store doesn't know it.
 
@@ -41,7 +43,7 @@ class Credentials:
     cut_off: int | None
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Conversation:
     """A conversation's own row. `pair`: the sorted user ids of a direct one, joined by a space.
 
@@ -70,7 +72,11 @@ class Conversation:
         return self.active_at if self.activity is None else self.activity
 
 
-@attrs.frozen(slots=False, kw_only=True)
+make_conversation = maker(Conversation)
+"""Does what the class does, on the hot path."""
+
+
+@value(kw_only=True)
 class Participant:
     """Row of a user in a conversation. `muted`, `pinned` and `archived` are settings that only the user sees."""
 
@@ -94,7 +100,7 @@ class Participant:
         return self.left_at is None
 
 
-@attrs.frozen(slots=False)
+@value
 class Reaction:
     """Emoji on a message, with its users in the order in which they chose it."""
 
@@ -106,7 +112,7 @@ class Reaction:
         return len(self.users)
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Attachment:
     """A file of a message. `type`: MIME; `size`: bytes; `width`, `height`: px; the addresses are for browsers.
 
@@ -123,7 +129,7 @@ class Attachment:
     thumbnail_url: str | None = None
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Message:
     """Message as it is now; `rev` is that of its last change. `sender` None: the system; `data` says what happened.
 
@@ -147,7 +153,11 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
 
-@attrs.frozen(slots=False)
+make_message = maker(Message)
+"""Does what the class does, on the hot path."""
+
+
+@value
 class MessageVersion:
     """A text that a message no longer has; `rev` and `at` are of the change that took it away."""
 
@@ -157,7 +167,7 @@ class MessageVersion:
     at: int
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Membership:
     """A participant's own settings and computed unread count."""
 
@@ -168,7 +178,7 @@ class Membership:
     unread: int
 
 
-@attrs.frozen(slots=False)
+@value
 class Room:
     """A conversation and everyone who is or was in it."""
 
@@ -180,7 +190,7 @@ class Room:
         return any(p.user == user and p.present for p in self.participants)
 
 
-@attrs.frozen(slots=False)
+@value
 class Summary:
     """A conversation as its list shows it to one user."""
 
@@ -189,7 +199,7 @@ class Summary:
     last_message: Message | None
 
 
-@attrs.frozen(slots=False)
+@value
 class SummaryPage:
     """Part of a user's list; `next` goes back in as `after`, None at the end."""
 
@@ -198,7 +208,7 @@ class SummaryPage:
     next: tuple[Any, ...] | None
 
 
-@attrs.frozen(slots=False)
+@value
 class MessagePage:
     """Messages in ascending order; `more`: there are others beyond, in the direction asked."""
 
@@ -212,7 +222,7 @@ Place = tuple[int, str, int]
 messages were kept, the conversation, the seq."""
 
 
-@attrs.frozen(slots=False)
+@value
 class Hit:
     """A message that a search found. `place`: where a search goes on behind it."""
 
@@ -220,7 +230,7 @@ class Hit:
     message: Message
 
 
-@attrs.frozen(slots=False)
+@value
 class Hits:
     """Part of what a search found, the newest first; `next` goes back in as `before`, None at the end."""
 
@@ -228,7 +238,7 @@ class Hits:
     next: Place | None
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Since:
     """Changes of a conversation after a rev, for one user: the rows as they are now.
 
@@ -269,7 +279,7 @@ def with_gone(since: Since, users: Collection[str]) -> Since:
     return attrs.evolve(since, participants=(*since.participants, *rows)) if rows else since
 
 
-@attrs.frozen(slots=False)
+@value
 class Standing:
     """Rev of a conversation in the store, and whether a client must start over."""
 
@@ -281,7 +291,7 @@ ScanPosition = tuple[int, str, int, str]
 """Position up to which external writes were scanned; opaque."""
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Scan:
     """External writes that a scan found: conversations with their revs, and users as they are now.
 
@@ -297,7 +307,7 @@ class Scan:
     newest: int = 0
 
 
-@attrs.frozen(slots=False, kw_only=True)
+@value(kw_only=True)
 class Shrunk:
     """Conversations whose rows somebody else deleted: of `messages`, of `people`."""
 
@@ -305,30 +315,13 @@ class Shrunk:
     people: tuple[str, ...] = ()
 
 
-@attrs.frozen(slots=False)
+@value
 class ReceiptTime:
     """Times at which one user's watermarks reached a message."""
 
     user: str
     delivered_at: int | None
     read_at: int | None
-
-
-Record = TypeVar("Record")
-
-
-def copy_with(record: Record, **changes: Any) -> Record:
-    """Return a copy of a record of this module with other values in these fields.
-
-    A tenth of the time of `attrs.evolve`, which runs `__init__`: for what happens with each message. Raises TypeError.
-    """
-    copied = object.__new__(type(record))
-    values = copied.__dict__
-    values.update(record.__dict__)
-    values.update(changes)
-    if len(values) != len(record.__dict__):
-        raise TypeError(f"{type(record).__name__} has no {', '.join(changes.keys() - record.__dict__.keys())}")
-    return copied
 
 
 def with_placeholders(users: Mapping[str, User], ids: Iterable[str]) -> dict[str, User]:

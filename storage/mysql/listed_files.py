@@ -14,8 +14,9 @@ import attrs
 from storage.columns import fill
 from storage.files import ATTACHMENTS_PATH, described, may_have_files
 from storage.keyed import KeptFile
-from storage.records import Attachment, Message, copy_with
+from storage.records import Attachment, Message
 from storage.rules.unit import Unit
+from storage.value import copy_with
 
 from . import rows
 from .attachments import MAX_FILES_SHOWN, SPELLINGS, shown

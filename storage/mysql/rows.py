@@ -9,7 +9,8 @@ import attrs
 
 from storage import sql
 from storage.columns import quoted
-from storage.records import Message, Participant, Room, User, copy_with
+from storage.records import Message, Participant, Room, User
+from storage.value import copy_with
 
 from .connection import Connection, Row
 from .tables import BY_NAME, TIME, TOUCHED

@@ -2,10 +2,20 @@
 
 import attrs
 
-from storage.changes import Changed, DeleteMessage, EditMessage, MessageChange, React, Refused, SendMessage, Unchanged
+from storage.changes import (
+    Changed,
+    DeleteMessage,
+    EditMessage,
+    MessageChange,
+    React,
+    Refused,
+    SendMessage,
+    Unchanged,
+    make_changed,
+)
 from storage.emoji import qualified
 from storage.files import attachment_of, waits_for
-from storage.records import Attachment, Conversation, Message, Participant, Reaction
+from storage.records import Attachment, Conversation, Message, Participant, Reaction, make_message
 
 from .rule import Keys, Rule, Rules
 from .unit import NOT_FOUND, Answer, Unit, brought_back, moved_on, time_after, with_everyone, with_message
@@ -37,7 +47,7 @@ def send(unit: Unit, change: SendMessage) -> Answer:
         files = _take_files(unit, change)
     at = time_after(before, at)
     after = with_message(before, at, unit.activity(change.at))
-    message = Message(
+    message = make_message(
         conversation=after.id,
         seq=after.last_seq,
         rev=after.rev,
@@ -55,7 +65,7 @@ def send(unit: Unit, change: SendMessage) -> Answer:
     unit.add_message(message)
     away = unit.away(change.conversation)
     if not away:  # the hot path
-        return Changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,)), ()
+        return make_changed(room=after, from_rev=before.rev, rev=after.rev, messages=(message,)), ()
     back: list[Participant] = []
     moved: list[Participant] = []
     for row in away:

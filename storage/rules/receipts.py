@@ -3,7 +3,7 @@
 import attrs
 
 from storage.changes import AdvanceReceipt, Changed, Refused, SetMembership, Unchanged
-from storage.records import copy_with
+from storage.value import copy_with
 
 from .rule import Rule, Rules, of_conversation
 from .unit import NOT_FOUND, Answer, Unit, moved_on

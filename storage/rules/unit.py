@@ -7,7 +7,8 @@ import attrs
 
 from storage.changes import Changed, Outcome, Refused
 from storage.keyed import KeptFile
-from storage.records import Conversation, Message, Participant, User, copy_with, with_placeholders
+from storage.records import Conversation, Message, Participant, User, make_conversation, with_placeholders
+from storage.value import copy_with
 
 from .token_rows import TokenRows
 
@@ -141,7 +142,17 @@ def moved_on(conversation: Conversation) -> Conversation:
 def with_message(conversation: Conversation, at: int, activity: int | None) -> Conversation:
     """Return the conversation one rev and one message on, which was sent at `at`."""
     c = conversation
-    return copy_with(c, last_message_at=at, last_seq=c.last_seq + 1, rev=c.rev + 1, activity=activity)
+    return make_conversation(  # not `copy_with`, which takes twice as long
+        id=c.id,
+        kind=c.kind,
+        pair=c.pair,
+        title=c.title,
+        created_at=c.created_at,
+        last_message_at=at,
+        last_seq=c.last_seq + 1,
+        rev=c.rev + 1,
+        activity=activity,
+    )
 
 
 MAX_STEP_BACK_MS = 2 * 3_600_000

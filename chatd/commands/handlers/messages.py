@@ -9,7 +9,7 @@ from chatd.core.errors import Refusal, not_found
 from protocol.codes import ErrorCode
 from protocol.frames import HistoryOk
 from protocol.requests import MessageDelete, MessageEdit, MessageHistory, MessageReact, MessageSend
-from storage.changes import DeleteMessage, EditMessage, React, SendMessage
+from storage.changes import DeleteMessage, EditMessage, React, SendMessage, make_send_message
 
 DEFAULT_PAGE = 50
 
@@ -17,7 +17,7 @@ DEFAULT_PAGE = 50
 def send(context: Context[MessageSend]) -> SendMessage:
     """A text; its `client_id` makes a repeat harmless."""
     r, parts = context.request, context.parts
-    return SendMessage(
+    return make_send_message(
         conversation=r.conversation,
         user=context.caller.user_id,
         client_id=r.client_id,
