@@ -145,7 +145,7 @@ def decode_request(text: str, limits: Limits) -> Request:
         request = _second_look(text)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Malformed(f"not JSON: {_short(error)}") from None
-    complaint = _complaint(request, limits, nul=_NUL in text)
+    complaint = (_nul_in(request) if _NUL in text else None) or _complaint(request, limits)
     if complaint is not None:
         raise BadRequest(complaint, _usable(request.id))
     return request
@@ -161,7 +161,7 @@ def request_of(type: str, fields: dict[str, Any], limits: Limits) -> Request:
     except msgspec.ValidationError as error:
         raise BadRequest(for_people(str(error))) from None
     nul = any("\0" in field if isinstance(field, str) else isinstance(field, list | dict) for field in fields.values())
-    complaint = _complaint(request, limits, nul=nul)
+    complaint = (_nul_in(request) if nul else None) or _complaint(request, limits)
     if complaint is not None:
         raise BadRequest(complaint, _usable(request.id))
     return request
@@ -289,15 +289,18 @@ def _short(error: BaseException) -> str:
     return str(error)[:120] or type(error).__name__
 
 
-def _complaint(request: Request, limits: Limits, *, nul: bool) -> str | None:
-    """Return a breach of what types can't say: NUL, ids, limits of settings, fields that exclude each other."""
-    reader = _requests[request.TYPE]
-    if nul:
-        for wire, name in reader.names.items():
-            for path, text in _texts(getattr(request, name), wire):
-                if "\0" in text:
-                    return f"`{path}`: a NUL character is not allowed"
-    for wire, name in reader.ids:
+def _nul_in(request: Request) -> str | None:
+    """Return what is wrong with a request that has a NUL somewhere, where it is in a field."""
+    for wire, name in _requests[request.TYPE].names.items():
+        for path, text in _texts(getattr(request, name), wire):
+            if "\0" in text:
+                return f"`{path}`: a NUL character is not allowed"
+    return None
+
+
+def _complaint(request: Request, limits: Limits) -> str | None:
+    """Return a breach of what types can't say: ids, limits of settings, fields that exclude each other."""
+    for wire, name in _requests[request.TYPE].ids:
         held = getattr(request, name)
         if held is None or (is_id(held) if isinstance(held, str) else all(map(is_id, held))):
             continue

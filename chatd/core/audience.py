@@ -19,7 +19,7 @@ from . import view
 from .caller import Recipient
 from .event import ChangeEvent, Event
 from .order import Lag
-from .pending import PendingRequest, answer, answer_sent
+from .pending import PendingRequest, answer
 from .registry import Registry
 
 log = structlog.get_logger("chatd.room")
@@ -44,8 +44,9 @@ class Step:
         self.seen = seen
         self.pending = pending
         caller = pending.caller
-        # A recipient, too, where it is a session.
-        self.asker: object = caller if pending.wants_ok and caller.ok_is_event else None
+        # A recipient, too, where it is a session. `pending.wants_ok`, spelled out on the hot path.
+        wants_ok = pending.re is not None and not pending.done
+        self.asker: object = caller if wants_ok and caller.ok_is_event else None
         self.bytes_so_far: int | None = None  # of the run, this step included; None: not measured yet
 
 
@@ -144,9 +145,10 @@ class Audience:
                 session.deliver(self.id, first, last, shared)
         for step in run:
             pending = step.pending
-            if pending.wants_ok:  # its connection is gone, or has the event, too
-                self._answer(step)
-            pending.finish()
+            if not pending.done:
+                if pending.re is not None:  # its connection is gone, or has the event, too
+                    self._answer(step)
+                pending.finish()
         run.clear()
 
     def _tell_in_turn(self, session: Recipient, user: str, run: Sequence[Step], before: int) -> None:
@@ -176,10 +178,13 @@ class Audience:
         tell_others()
 
     def _answer(self, step: Step) -> None:
-        if isinstance(step.pending.change, SendMessage):
-            answer_sent(step.pending, self.id, step.seen)
-        else:
-            answer(step.pending, self.id, step.seen.fields_for(step.pending.caller.user_id), step.seen.outcome)
+        pending, outcome = step.pending, step.seen.outcome
+        if not isinstance(pending.change, SendMessage):
+            answer(pending, self.id, step.seen.fields_for(pending.caller.user_id), outcome)
+            return
+        if pending.re is not None and not pending.done:
+            pending.caller.answer_sent(pending.re, self.id, outcome.from_rev, outcome.rev, step.seen)
+        pending.finish()
 
     def _gather(self, session: Recipient, first: int, last: int) -> None:
         session.gather(Change(conversation=self.id, from_rev=first, rev=last))

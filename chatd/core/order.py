@@ -138,10 +138,12 @@ class Order:
         if self._gathered:
             self.tell_gathered(conversation)
         lag = self.behind.get(conversation) if self.behind else None
-        if lag is None:
-            self._leave(conversation, rev, data)
-        else:
+        if lag is not None:
             lag.waiting.append(Waiting(from_rev, rev, data, is_ok=True))
+        elif self._hold is None:  # as `_leave` does: the hot path
+            self.sink.push(data)
+        else:
+            self._leave(conversation, rev, data)
 
     def gather(self, change: Change) -> None:
         """Merge a `change` with nothing in it but its revs with those that follow.

@@ -14,6 +14,9 @@ import trio
 WRITE_BYTES = 65_536
 """Bytes joined for one write."""
 
+FEW_FRAMES = 64
+"""Frames of a queue that is looked at as a whole; a longer one is gone through up to WRITE_BYTES."""
+
 UNREAD_BURST_FACTOR = 8
 """Multiple of the bound that may be queued while the peer still reads, and only the writer task had no turn yet."""
 
@@ -112,16 +115,16 @@ class Outbox:
         """Give the transport what it takes at once; the writer task sees to the rest."""
         self._gathering = False
         while self._queue and not self._transport.busy:
-            data = self._next()
+            data, frames = self._next()
             try:
                 taken = self._transport.try_write(data)
             except OSError:
                 self.cut("gone")
                 return
-            if taken:
-                self._took(taken)
             if taken < len(data):
+                self._took(taken)
                 break
+            self._took_frames(frames)
         if self._queue or self._transport.busy:
             if self._empty.is_set():
                 self._empty = trio.Event()
@@ -129,20 +132,37 @@ class Outbox:
         else:
             self._empty.set()
 
-    def _next(self) -> bytes:
-        """Return the next bytes to write, several small frames joined."""
-        first = self._queue[0][0]
+    def _next(self) -> tuple[bytes, int]:
+        """Return the next bytes to write, several small frames joined, and how many frames end with them."""
+        queue = self._queue
+        first = queue[0][0]
         if self._offset:
-            return first[self._offset :]
-        if len(self._queue) == 1 or len(first) >= WRITE_BYTES:
-            return first
-        size, parts = 0, list[bytes]()
-        for data, _ in self._queue:
+            return first[self._offset :], 1
+        if len(queue) == 1 or len(first) >= WRITE_BYTES:
+            return first, 1
+        if len(queue) <= FEW_FRAMES:
+            parts = [data for data, _ in queue]
+            if sum(map(len, parts)) <= WRITE_BYTES:
+                return b"".join(parts), len(parts)
+        size, parts = 0, []
+        for data, _ in queue:
             size += len(data)
             if size > WRITE_BYTES and parts:
                 break
             parts.append(data)
-        return b"".join(parts)
+        return b"".join(parts), len(parts)
+
+    def _took_frames(self, frames: int) -> None:
+        self._offset = 0
+        queue = self._queue
+        if frames == len(queue):  # mostly
+            queue.clear()
+            self._counted = 0
+            return
+        for _ in range(frames):
+            data, counts = queue.popleft()
+            if counts:
+                self._counted -= len(data)
 
     def _took(self, taken: int) -> None:
         taken += self._offset

@@ -71,14 +71,6 @@ def answer(pending: PendingRequest, conversation: str, fields: dict[str, Any], o
     pending.finish()
 
 
-def answer_sent(pending: PendingRequest, conversation: str, seen: view.Seen) -> None:
-    """The same for a message that was sent, and nothing else with it: the hot path."""
-    if pending.re is not None and not pending.done:
-        outcome = seen.outcome
-        pending.caller.answer_sent(pending.re, conversation, outcome.from_rev, outcome.rev, seen)
-    pending.finish()
-
-
 def refusal(outcome: Refused) -> Refusal:
     """Return the store's refusal as the caller hears it."""
     return Refusal(ErrorCode(outcome.reason), outcome.message)

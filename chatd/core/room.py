@@ -98,7 +98,8 @@ class Room:
         self._typing: dict[str, tuple[float, Session]] = {}
         self._stale = False
         self._stopped = False
-        self._used = self._looked = trio.current_time()
+        self._clock = trio.lowlevel.current_clock().current_time  # without looking for it anew for each message
+        self._used = self._looked = self._clock()
         self._audience = Audience(row, parts.registry)
         self.is_present = self._audience.is_present
         self.status_of = self._audience.status_of
@@ -139,7 +140,7 @@ class Room:
         inbox, parts = self._inbox, self._parts
         if len(inbox) >= parts.inbox:
             return False
-        pending.deadline = trio.current_time() + parts.commit_timeout if deadline is None else deadline
+        pending.deadline = self._clock() + parts.commit_timeout if deadline is None else deadline
         if not inbox:
             self._expect(pending.deadline)
             if self._ticket is None:
@@ -204,12 +205,14 @@ class Room:
     def _take(self) -> list[PendingRequest]:
         """All that waits, up to what one event to everybody may hold; the rest is the next batch."""
         size = 0
-        batch = self._batch = []
-        while self._inbox and size < BATCH_CHARS:
-            pending = self._inbox.popleft()
+        batch, inbox = [], self._inbox
+        while inbox and size < BATCH_CHARS:
+            pending = inbox.popleft()
             batch.append(pending)
-            if isinstance(pending.change, TEXTS):
-                size += len(pending.change.body) + ENVELOPE_CHARS
+            change = pending.change
+            if isinstance(change, TEXTS):
+                size += len(change.body) + ENVELOPE_CHARS
+        self._batch = batch
         self._tell_of_space()
         return batch
 

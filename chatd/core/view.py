@@ -234,16 +234,19 @@ def merged(conversation: str, run: Sequence[Seen], viewer: str | None = None) ->
 
     Where they move the viewer's membership, it is the last of them that does.
     """
-    newest = {p.user: p for seen in run for p in seen.listed_for(viewer)}
-    messages = run[0].messages
-    if len(run) > 1:
-        each = [pair for seen in run for pair in zip(seen.outcome.messages, seen.messages, strict=True)]
-        messages = tuple({message.seq: data for message, data in each}.values())
+    newest: dict[str, records.Participant] = {}
+    messages: dict[int, objects.Encoded] = {}
+    for seen in run:
+        o = seen.outcome
+        if o.participants:
+            newest.update((p.user, p) for p in seen.listed_for(viewer))
+        for message, data in zip(o.messages, seen.messages, strict=True):
+            messages[message.seq] = data
     return Change(
         conversation=conversation,
         from_rev=run[0].outcome.from_rev,
         rev=run[-1].outcome.rev,
-        messages=messages or None,  # type: ignore[arg-type]  # encoded already
+        messages=tuple(messages.values()) or None,  # type: ignore[arg-type]  # encoded already
         participants=tuple(map(participant, newest.values())) or None,
         membership=run[-1].membership_for(viewer) if viewer is not None else None,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, get_args
 
 import attrs
 import structlog
@@ -29,6 +29,9 @@ log = structlog.get_logger("chatd.http")
 MAX_REMEMBERED: Final = 10_000
 REMEMBERED: Final = ("token",)
 """Methods whose credentials may be remembered: good more than once, and revoked by this daemon's own commits alone."""
+
+OF_USERS: Final = frozenset((PutUser, *get_args(AdminChange)))
+"""Changes after which a request may be signed in otherwise than before."""
 
 NOTHING_SHOWN: Final = "a token is needed: as Authorization: Bearer, or a cookie that an allowed page sends"
 
@@ -101,7 +104,7 @@ class Callers:
         return HttpCaller(user, identity)
 
     def _heard(self, changes: Sequence[Change], _outcomes: Sequence[Outcome]) -> None:
-        if any(isinstance(change, (PutUser, AdminChange)) for change in changes):
+        if not OF_USERS.isdisjoint(map(type, changes)):
             self._known.clear()
             self._forgotten += 1
 

@@ -101,26 +101,29 @@ class SqliteStore(SqliteFile):
         keys = keys_of(changes)
         unit = Unit()
         unit.begin(self._newest)
-        known = statements.many(db, 'SELECT "pairKey", "id" FROM "Conversation" WHERE "pairKey"', keys.pairs)
-        unit.pairs = dict(known)
-        for row in statements.by_pair(db, sql.GROUP_MADE, keys.created):
-            unit.created[row[:2]] = row[2]
+        if keys.pairs:
+            known = statements.many(db, 'SELECT "pairKey", "id" FROM "Conversation" WHERE "pairKey"', keys.pairs)
+            unit.pairs = dict(known)
+        if keys.created:
+            unit.created = {row[:2]: row[2] for row in statements.by_pair(db, sql.GROUP_MADE, keys.created)}
         (version,) = db.execute("PRAGMA data_version").fetchone()
         if version != self._cache.version:  # another connection wrote
             self._cache.clear()
             self._cache.version = version
         cached = self._cache.rooms
         wanted = keys.conversations.union(unit.pairs.values(), unit.created.values())
-        for room in statements.rooms(db, wanted.difference(cached)).values():
-            self._cache.keep(room.conversation, {p.user: p for p in room.participants})
+        if missing := wanted.difference(cached):
+            for room in statements.rooms(db, missing).values():
+                self._cache.keep(room.conversation, {p.user: p for p in room.participants})
         for id in wanted:
             if id in cached:
                 unit.conversations[id], participants = cached[id]
                 unit.participants[id] = dict(participants)
-        unit.users = statements.users(db, users_behind(unit, keys))
-        if found := statements.by_pair(db, statements.MESSAGE_SENT, keys.sent):
+        if people := users_behind(unit, keys):
+            unit.users = statements.users(db, people)
+        if keys.sent and (found := statements.by_pair(db, statements.MESSAGE_SENT, keys.sent)):
             unit.sent = self._by_key(db, found)
-        if found := statements.by_pair(db, statements.MESSAGE_AT, keys.messages):
+        if keys.messages and (found := statements.by_pair(db, statements.MESSAGE_AT, keys.messages)):
             unit.messages = self._by_key(db, found)
         for id in keys.files:
             if (file := SqlRows(db.execute).get(KEPT_FILE, id)) is not None:

@@ -9,6 +9,7 @@ from protocol.codes import CloseCode
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
 _WHOLE_TEXT = 0x80 | _TEXT
+_MASKED = 0x80
 _PEER_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))  # section 7.4
 
 
@@ -80,23 +81,16 @@ class FrameReader:
             have = len(buffer) - at
             if have < 2:
                 return None
-            first, second = buffer[at], buffer[at + 1]
-            size = second & 0x7F
+            first, size = buffer[at], buffer[at + 1] - _MASKED
+            if first != _WHOLE_TEXT or size < 0:
+                _check_head(first, size)
             head = 6  # with the mask
-            if size == 126:
-                head = 8
-            elif size == 127:
-                head = 14
-            if first & 0x70 or not second & 0x80:
-                raise _broken("reserved bits are set, or the frame is not masked")
-            opcode = first & 0x0F
-            if opcode >= _CLOSE and (size > 125 or not first & 0x80):
-                raise _broken("a control frame is fragmented or too long")
-            if have < head:
-                return None
-            if size >= 126:
+            if size > 125:
+                head = 8 if size == 126 else 14
+                if have < head:
+                    return None
                 size = int.from_bytes(buffer[at + 2 : at + head - 4], "big")
-            if opcode < _CLOSE and len(self._message) + size > self.max_message:
+            if len(self._message) + size > self.max_message and first & 0x0F < _CLOSE:
                 raise Closing(CloseCode.TOO_LARGE, f"a message may have {self.max_message} bytes")
             if have < head + size:
                 self.lacking = head + size - have
@@ -108,7 +102,7 @@ class FrameReader:
             payload = unmasked.to_bytes(size, "little")
             if first == _WHOLE_TEXT and not self._opcode:  # the hot path
                 return _text(payload)
-            found = self._take(opcode, bool(first & 0x80), payload)
+            found = self._take(first & 0x0F, bool(first & 0x80), payload)
             if found is not None:
                 return found
 
@@ -135,6 +129,13 @@ class FrameReader:
         whole, kind = bytes(self._message), self._opcode
         self._message, self._fragments, self._opcode = bytearray(), 0, 0
         return _text(whole) if kind == _TEXT else whole
+
+
+def _check_head(first: int, size: int) -> None:
+    if first & 0x70 or size < 0:
+        raise _broken("reserved bits are set, or the frame is not masked")
+    if first & 0x0F >= _CLOSE and (size > 125 or not first & 0x80):
+        raise _broken("a control frame is fragmented or too long")
 
 
 def _text(payload: bytes) -> str:

@@ -80,15 +80,17 @@ class OwnEngine:
         """Give what is complete to `take`; whether it wants more."""
         pongs: list[bytes] = []
         more = True
-        while more and (found := self._frames.next()) is not None:
+        frames, complete = self._frames, self._inbound.complete
+        while more and (found := frames.next()) is not None:
             if isinstance(found, Ping):
                 pongs.append(pong_frame(found.payload))
                 continue
-            self._settle(pongs)
+            if pongs or frames.spare:
+                self._settle(pongs)
             if isinstance(found, PeerClose):
                 self._outbox.push(close_frame(found.code), counts=False)
                 raise PeerLeft(clean=True)
-            self._inbound.complete()
+            complete()
             more = take(found)
         self._settle(pongs)
         return more
