@@ -430,6 +430,7 @@ class Daemon:
             self.parts,
             self.sessions,
             settings,
+            cork=self._cork,
             rates=lambda: self._rates,
             user_bucket=lambda: self._buckets.of if self._buckets is not None else None,
             nursery=lambda: self.server.nursery,

@@ -38,6 +38,7 @@ MAX_DEPTH = 32
 _NUL = "\\u0000"  # in JSON a NUL is always escaped; behind an escaped backslash this is only text
 # Strings with what follows up to a bracket; possessive, and each ends somewhere: linear in time.
 _STRINGS = re.compile(rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{}]*+)++', re.DOTALL)
+_HOLD_TEXTS = (list, dict)
 _STEPS = bytes(1 if byte in b"[{" else 255 for byte in range(256))  # 255 is -1 as a signed byte
 _TOO_DEEP = b"\1" * (MAX_DEPTH + 1)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -160,7 +161,9 @@ def request_of(type: str, fields: dict[str, Any], limits: Limits) -> Request:
         request: Request = _requests[type].convert(fields)
     except msgspec.ValidationError as error:
         raise BadRequest(for_people(str(error))) from None
-    nul = any("\0" in field if isinstance(field, str) else isinstance(field, list | dict) for field in fields.values())
+    nul = False
+    for field in fields.values():  # a generator takes twice as long
+        nul = nul or ("\0" in field if isinstance(field, str) else isinstance(field, _HOLD_TEXTS))
     complaint = (_nul_in(request) if nul else None) or _complaint(request, limits)
     if complaint is not None:
         raise BadRequest(complaint, _usable(request.id))

@@ -2,12 +2,11 @@
 
 from typing import Generic, TypeVar
 
-import attrs
-
 from chatd.core.caller import Caller
 from chatd.core.session import Session
 from protocol.requests import Request
 from storage.records import User
+from storage.value import value
 
 from .parts import Parts
 from .permissions import Relations
@@ -15,7 +14,7 @@ from .permissions import Relations
 R = TypeVar("R", bound=Request)
 
 
-@attrs.frozen(slots=False)
+@value
 class Context(Generic[R]):
     """One request and its caller. `by`: the relations to its subject that suffice (`permissions.py`)."""
 

@@ -4,11 +4,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import attrs
 import trio
 
 from storage.changes import Change, Outcome
 from storage.contract import CommitStore
+from storage.value import value
 
 MAX_CHANGES_PER_COMMIT = 1000
 
@@ -54,7 +54,7 @@ class Ticket:
             self.then(self)
 
 
-@attrs.frozen
+@value
 class Committed:
     """One transaction: its tickets and changes, their outcomes or the error, and the store's generation.
 

@@ -42,24 +42,43 @@ class Transport(Protocol):
         ...
 
 
+class Gathers(Protocol):
+    """Something in front of an outbox that gathers, too."""
+
+    def flush(self) -> None:
+        """Give what was gathered to the outbox."""
+        ...
+
+
 class Cork:
     """While it is on, outboxes gather; when it comes off, each leaves in one write."""
 
     def __init__(self) -> None:
         self.on = False
         self._gathered: list[Outbox] = []
+        self._first: list[Gathers] = []
 
     def gather(self, outbox: "Outbox") -> None:
         self._gathered.append(outbox)
+
+    def gather_first(self, gathers: Gathers) -> None:
+        """Have it flushed before the outboxes are."""
+        self._first.append(gathers)
 
     def __enter__(self) -> None:
         self.on = True
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.on = False
-        gathered, self._gathered = self._gathered, []
-        for outbox in gathered:
-            outbox.flush()
+        try:
+            if self._first:
+                first, self._first = self._first, []
+                for each in first:
+                    each.flush()
+        finally:
+            self.on = False
+            gathered, self._gathered = self._gathered, []
+            for outbox in gathered:
+                outbox.flush()
 
 
 class Outbox:

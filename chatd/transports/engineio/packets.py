@@ -87,7 +87,7 @@ def split(payload: bytes) -> Sequence[bytes]:
     return payload.split(SEPARATOR)
 
 
-@lru_cache(maxsize=1)  # a message to many is framed once: they get it one after the other
+@lru_cache(maxsize=2)  # a message to many is framed once: they get it one after the other, its sender with more
 def frames(payload: bytes) -> bytes:
     """Return a payload of ours as WebSocket frames, one for each packet."""
     if SEPARATOR not in payload and not payload.startswith(BINARY):

@@ -10,6 +10,7 @@ from . import objects
 from .member import ChatMember, bad, not_found
 
 BODIES: Final = ("content", "text", "message", "body", "newMessage")
+CLIENT_IDS: Final = ("clientId", "client_id", "tempId")
 CONVERSATIONS: Final = ("conversationId", "conversation_id", "cid", "chatId", "roomId", "room")
 OTHERS: Final = ("targetUserId", "receiverId", "userId", "to")
 LISTS: Final = ("participantIds", "userIds", "participants")
@@ -87,13 +88,16 @@ def _sending(member: ChatMember, fields: dict[str, Any], ack: int | None, reply_
             raise bad("`attachments`: expected an array of ids")
         attachments = [item.get("id") if isinstance(item, dict) else item for item in attachments]
     body = first(fields, BODIES)
-    return {
+    asked = {
         "conversation": conversation_of(fields),
-        "client_id": first(fields, ("clientId", "client_id", "tempId")) or member.client_id(ack),
+        "client_id": first(fields, CLIENT_IDS) or member.client_id(ack),
         "body": "" if body is None and attachments else body,
-        "reply_to": reply_to,
-        "attachments": attachments,
     }
+    if reply_to is not None:
+        asked["reply_to"] = reply_to
+    if attachments is not None:
+        asked["attachments"] = attachments
+    return asked
 
 
 async def stored_message(member: ChatMember, fields: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from chatd.auth.offered import COOKIE, carried
 from chatd.commands.parts import Parts
 from chatd.config.settings import SocketIo
 from chatd.core.identity import Carried, Offer
+from chatd.core.outbox import Cork
 from chatd.core.ratelimit import TokenBucket
 from chatd.net.head import Head
 from chatd.transports.engineio.application import Receiver
@@ -54,6 +55,7 @@ class Chat:
         sessions: Sessions,
         settings: SocketIo,
         *,
+        cork: Cork,
         rates: Callable[[], Rates | None],
         user_bucket: Callable[[], Callable[[str], TokenBucket] | None],
         nursery: Callable[[], trio.Nursery | None],
@@ -63,7 +65,9 @@ class Chat:
         self.recovery = Recovery(seconds=settings.recovery, limit=settings.recovery_bytes, nursery=nursery)
         places = Places(secrets.token_hex(PREFIX_BYTES) if settings.recovery else None)
         words = Words(settings.names, settings.aliases, settings.acknowledgement, places)
-        shared = Shared(parts=parts, sessions=sessions, recovery=self.recovery, rates=rates, user_bucket=user_bucket)
+        shared = Shared(
+            parts=parts, cork=cork, sessions=sessions, recovery=self.recovery, rates=rates, user_bucket=user_bucket
+        )
         ids = MessageIds()
         self._namespaces = {
             name: ChatNamespace(name, shared, words, ids, settings) for name in dict.fromkeys(settings.namespaces)

@@ -118,6 +118,8 @@ class SocketIoDialect:
                 is_new = message.seq > event.seq
                 shown = self._encoded(seen, place, event.participants.values(), is_new=is_new)
                 packets += self.emit("new_message" if is_new else "message_updated", shown)
+        if not o.participants:
+            return packets
         senders = [message.sender for message in o.messages]
         for row in seen.listed_for(event.viewer):
             if row.user not in senders and row.user not in o.entered and row.user not in o.left:

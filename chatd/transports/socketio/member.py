@@ -13,6 +13,7 @@ import trio
 from chatd.commands.dispatch import dispatch, dispatch_now
 from chatd.commands.parts import Parts
 from chatd.core.errors import Closing, Refusal
+from chatd.core.outbox import Cork
 from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
 from chatd.transports.engineio.packets import SEPARATOR
@@ -38,6 +39,7 @@ class Shared:
     """Parts that all clients share. `rates`, `user_bucket`: as in `Intake`, asked anew for each client."""
 
     parts: Parts
+    cork: Cork
     sessions: Sessions
     recovery: Recovery
     rates: Callable[[], Rates | None]
@@ -107,7 +109,7 @@ class ChatMember:
         self.parts = parts
         self._handle = handle
         recovers = bool(shared.recovery.seconds)
-        self.wire = Wire(place.session, Log(shared.recovery.budget) if recovers else None)
+        self.wire = Wire(place.session, Log(shared.recovery.budget) if recovers else None, shared.cork)
         self.session = Session(parts.new_id(), self.wire, dialect, gate=parts.gate, stop=self.stop)
         self.session.came_by = lambda: f"socketio over {self.place.session.transport}"
         self.session.address = place.address

@@ -45,7 +45,7 @@ def message(
     m: records.Message, participants: Iterable[records.Participant], ids: MessageIds, *, is_new: bool = False
 ) -> dict[str, Any]:
     """Return a message, with its status as its sender would see it; nobody has got one that is new."""
-    ids.note(m)
+    ids.note_id(m.conversation, m.seq, m.id)
     shown: dict[str, Any] = {
         "id": m.id,
         "conversationId": m.conversation,

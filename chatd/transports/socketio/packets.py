@@ -11,6 +11,7 @@ import attrs
 import msgspec
 
 from chatd.transports.engineio.packets import BrokenPacket
+from storage.value import value
 
 MAX_ATTACHMENTS: Final = 10
 """Of one packet: each is held until the last has come."""
@@ -45,7 +46,7 @@ RESERVED: Final = frozenset(
 """Names that no event may have: they are the library's own."""
 
 
-@attrs.frozen(slots=False)  # made at half the cost
+@value
 class Packet:
     """One packet. `data`: of an event its name and arguments, of an ack its arguments; `id`: of the ack, if wanted.
 

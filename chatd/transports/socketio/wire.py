@@ -2,17 +2,24 @@
 
 import trio
 
+from chatd.core.outbox import Cork
+from chatd.transports.engineio.packets import SEPARATOR
 from chatd.transports.engineio.session import EngineSession
 
 from .recovery import Log
 
 
 class Wire:
-    """A sink. While the client is gone there is only the log. `stopped(reason)` is called once, at a cut."""
+    """A sink. While the client is gone there is only the log.
 
-    def __init__(self, engine: EngineSession, log: Log | None) -> None:
+    What comes while the cork is on becomes two payloads: an event, which is the same for many, and what follows it.
+    """
+
+    def __init__(self, engine: EngineSession, log: Log | None, cork: Cork) -> None:
         self.limit = engine.limit
         self.log = log
+        self._cork = cork
+        self._gathered: list[bytes] = []
         self._engine: EngineSession | None = None
         self._cut = False
         self._empty = trio.Event()
@@ -42,6 +49,24 @@ class Wire:
         """Send a payload; never waits."""
         if self._cut or not data:
             return
+        if self._cork.on and counts:
+            if not self._gathered:
+                self._cork.gather_first(self)
+            self._gathered.append(data)
+            return
+        if self._gathered:
+            self.flush()
+        self._leave(data, counts=counts)
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._leave(gathered[0], counts=True)
+            if len(gathered) > 1:
+                self._leave(SEPARATOR.join(gathered[1:]), counts=True)
+
+    def _leave(self, data: bytes, *, counts: bool) -> None:
         if self.log is not None:
             self.log.append(data)
         if self._engine is not None:

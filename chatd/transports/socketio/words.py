@@ -34,13 +34,18 @@ class Places:
 
     prefix: str | None
     _last: int = 0
+    _form: str = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        prefix = self.prefix or ""
+        self._form = f"{prefix}%0{OFFSET_CHARS - len(prefix)}x"
 
     def next(self) -> str | None:
         """Return the next place."""
         if self.prefix is None:
             return None
         self._last += 1
-        return f"{self.prefix}{self._last:0{OFFSET_CHARS - len(self.prefix)}x}"
+        return self._form % self._last
 
 
 class Words:

@@ -1,5 +1,7 @@
 """WebSocket frames from the server (RFC 6455, section 5.2): unmasked, one frame a message."""
 
+import struct
+
 from chatd.core.native import NativeJson
 
 TEXT_FRAME = 0x81  # FIN and opcode 1 (RFC 6455, section 5.2)
@@ -11,6 +13,7 @@ CLOSE = b"\x88"
 """How a close frame begins."""
 PONG = b"\x8a"
 """How a pong begins."""
+_MEDIUM_HEAD = struct.Struct(">BBH").pack
 
 
 def text_frame(json: bytes) -> bytes:
@@ -19,7 +22,7 @@ def text_frame(json: bytes) -> bytes:
     if size < 126:
         return bytes((TEXT_FRAME, size)) + json
     if size < 65_536:
-        return bytes((TEXT_FRAME, 126, size >> 8, size & 0xFF)) + json
+        return _MEDIUM_HEAD(TEXT_FRAME, 126, size) + json
     return bytes((TEXT_FRAME, 127)) + size.to_bytes(8, "big") + json
 
 
