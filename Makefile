@@ -37,7 +37,7 @@ test: $(VENV)/.dev $(PAGE) ## all tests but the soak; protocol and storage are c
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
 	@$(if $(ARGS),,$(MAKE) -s test-page)
 
-test-shapes: $(VENV)/.dev ## the store's contract on apps' tables in each shape that is served, all of it
+test-shapes: $(VENV)/.dev ## the store's contract, the random walk and an app that writes, on tables in each shape that is served
 	@$(BIN)/python -m pytest -m shapes -n $(WORKERS) --maxprocesses 4 --dist worksteal tests/storage $(ARGS)
 
 test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers; the example app in two browsers

@@ -10,6 +10,7 @@ from storage.records import status_of
 
 from . import mariadb
 from .model import Chat
+from .shaped_ids import ShapedIds, ShapedStore
 from .stores import done_with, mysql
 from .walk import Stores
 
@@ -35,11 +36,17 @@ class MysqlStores(Stores):
         """Let another walk have the database."""
         done_with(Path(self.folder.name))
 
+    @property
+    def store(self) -> MysqlStore:
+        """The store itself, where a shape stands before it."""
+        found = self.sqlite.store if isinstance(self.sqlite, ShapedStore) else self.sqlite
+        assert isinstance(found, MysqlStore)
+        return found
+
     @rule()
     def fail_and_repair(self) -> None:
         """As if it had been lost in COMMIT."""
-        store = self.sqlite
-        assert isinstance(store, MysqlStore)
+        store = self.store
         generation = store.generation
         writer = store._require_writer()
         store._doubt, store._unsettled = writer.name, True
@@ -50,12 +57,15 @@ class MysqlStores(Stores):
     @invariant()
     def the_view_counts_as_the_model_does(self) -> None:
         chats = self.model.chats.values()
-        with mariadb.server().session(self.sqlite.database) as cursor:
-            cursor.execute("SELECT conversationId, userId, unreadCount, chatdUnread FROM ConversationParticipant "
-                           "WHERE leftAt IS NULL")  # fmt: skip
-            counts = {(c, user): (theirs, ours) for c, user, theirs, ours in cursor.fetchall()}
-            cursor.execute("SELECT id, status FROM Message")
-            statuses = {id: RANKS.index(status.lower()) for id, status in cursor.fetchall()}
+        ids = self.sqlite.ids if isinstance(self.sqlite, ShapedStore) else ShapedIds()
+        with self.store._pool.reading() as db:
+            rows = db.run(
+                'SELECT "conversationId", "userId", "unreadCount", "chatdUnread" FROM "ConversationParticipant" '
+                'WHERE "leftAt" IS NULL'
+            )
+            counts = {(ids.outward(c), ids.outward(user)): (theirs, ours) for c, user, theirs, ours in rows}
+            rows = db.run('SELECT "id", "status" FROM "Message"')
+            statuses = {ids.outward(id): RANKS.index(status.lower()) for id, status in rows}
         assert counts == {(c.id, user): (c.unread(user),) * 2 for c in chats for user in c.people if c.here(user)}
         for chat in chats:
             self.check_statuses(chat, statuses)

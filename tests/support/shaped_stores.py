@@ -85,6 +85,11 @@ def _adopted(shape: Shape, test: str) -> _Database:
     return _Database(name, notes, shape.ids(), test)
 
 
+def done_with(shape: Shape, folder: Path) -> None:
+    """Its database may stand for another folder now."""
+    _databases[shape.name, folder].test = ""
+
+
 def opener(shape: Shape) -> Any:
     """Return what opens a store of that shape in a folder."""
 

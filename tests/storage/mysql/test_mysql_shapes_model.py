@@ -1,53 +1,56 @@
-"""The random walk against the model on apps' tables in other shapes: the same promises hold there."""
+"""The random walk against the model on apps' tables in each shape that is served: the same promises hold there."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant
 
-from storage.mysql.adoption.adopt import Adoption
-from storage.mysql.store import MysqlStore
-from support import mariadb, prisma_app, shapes
+from support.model import CHATS, PEOPLE
 from support.mysql_walk import MysqlStores
+from support.shaped_stores import SHAPES, Shape, done_with, opener
+from support.walk import Stores
 
 WALKS = settings(max_examples=4, stateful_step_count=15, deadline=None, print_blob=True)
 """Few: the walk on chatd's own tables has more, and here only what is written otherwise is new."""
 
+ALWAYS = ("pairs", "linked")
+"""Shapes that every run walks on: what is left of the others is much like one of these, or like chatd's own."""
 
-class ShapedStores(MysqlStores):
-    tables: ClassVar[Sequence[str]]
-    _urls: ClassVar[dict[str, str]] = {}  # folder -> its database
+
+class ShapedWalk(MysqlStores):
+    shape: ClassVar[Shape]
 
     def open(self) -> Any:
-        folder, server = str(Path(self.folder.name)), mariadb.server()
-        if folder not in self._urls:
-            name = server.database()
-            with server.session(name) as cursor:
-                for statement in self.tables:
-                    cursor.execute(statement)
-            self._urls[folder] = server.url(name)
-            Adoption(self._urls[folder]).apply(new_epoch=lambda: "mysql")
-        return MysqlStore(self._urls[folder], new_epoch=lambda: "mysql")
+        return opener(self.shape)(Path(self.folder.name))
 
     def give_back(self) -> None:
-        """Nobody else takes it: it ends with the server."""
+        done_with(self.shape, Path(self.folder.name))
+
+    @invariant()
+    def the_apps_many_to_many_has_who_is_present(self) -> None:
+        link = self.store._others.link
+        if link is not None:
+            with self.store._pool.reading() as db:
+                assert not link.differs(db)
+
+    @initialize(
+        known=st.just(set(PEOPLE)),
+        opened=st.sets(st.sampled_from(sorted(CHATS))),
+        groups=st.lists(st.permutations(PEOPLE), max_size=2),
+    )
+    def begin(self, known: set[str], opened: set[str], groups: list[list[str]]) -> None:
+        """Everybody is known: where the app alone makes users, they are there before anybody writes."""
+        Stores.begin(self, known, opened, groups)
 
 
-class PairedStores(ShapedStores):
-    tables = shapes.with_staff(shapes.paired())
+def _walk(shape: Shape) -> Any:
+    case = type(f"Walk{shape.name.title()}", (ShapedWalk,), {"shape": shape}).TestCase  # type: ignore[attr-defined]
+    case.settings = WALKS
+    return case if shape.name in ALWAYS else pytest.mark.shapes(case)
 
 
-class LowerStores(ShapedStores):
-    tables = shapes.with_staff(shapes.lower_statuses())
-
-
-class PlainStores(ShapedStores):
-    tables = shapes.with_staff(prisma_app.PLAIN)
-
-
-for _case in PairedStores, LowerStores, PlainStores:
-    _case.TestCase.settings = WALKS
-TestPairedStores = PairedStores.TestCase
-TestLowerStores = LowerStores.TestCase
-TestPlainStores = PlainStores.TestCase
+for _shape in SHAPES:
+    globals()[f"Test{_shape.name.title()}Walk"] = _walk(_shape)
