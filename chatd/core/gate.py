@@ -122,6 +122,7 @@ class Gate:
         self._committing: float | None = None  # start of the commit that is under way, as far as is known
         self._token: trio.lowlevel.TrioToken | None = None
         self._closing = False
+        self._ended = False
         self._generation = store.generation
         self.last_commit_s = 0.0
 
@@ -150,7 +151,9 @@ class Gate:
         return ticket
 
     async def commit(self, changes: Sequence[Change]) -> list[Outcome]:
-        """Submit, and wait for the outcomes. Raises Unavailable."""
+        """Submit, and wait for the outcomes. Raises Unavailable, also when `run` has ended."""
+        if self._ended:
+            raise Unavailable("the daemon has ended")
         outcomes: list[Outcome] = []
         ticket = self.submit(changes, outcomes.extend)
         await ticket.done.wait()
@@ -215,6 +218,7 @@ class Gate:
             nursery.start_soon(self._watch)
             nursery.start_soon(self._publish_in_turn)
             await self._commit_in_turn()
+            self._ended = True
             while self._published < self._committer.begun:
                 await self._progress.wait()
             nursery.cancel_scope.cancel()

@@ -124,6 +124,11 @@ async def test_file_that_does_not_come_leaves_nothing(tmp_path: Path) -> None:
 async def test_line_that_lets_nothing_through_ends_an_upload(tmp_path: Path) -> None:
     source = tmp_path / "a.pdf"
     source.write_bytes(DATA)
-    async with connected(tmp_path, 1_000) as (client, _):
+    async with connected(tmp_path) as (client, line):
+
+        def fail(_done: int, _size: int) -> None:
+            line.after = 10  # from the first request on that asks how far it is
+
         with pytest.raises(OSError, match="again and again"):
-            await client.files.upload(source)
+            await client.files.upload(source, progress=fail)
+        assert line.dialled == 1 + 2 + 1 + 3  # the socket, POST and HEAD, PATCH, and three attempts more

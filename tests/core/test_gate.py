@@ -407,6 +407,13 @@ async def test_closing_waits_for_all_that_was_submitted() -> None:
     assert desk.published == ["a", "b"]
 
 
+async def test_commit_after_the_end_is_refused_at_once() -> None:
+    async with running() as desk:
+        pass
+    with trio.fail_after(5), pytest.raises(Unavailable, match="ended"):
+        await desk.gate.commit([put("a")])
+
+
 async def test_a_commit_that_does_not_return_shows(autojump_clock: MockClock) -> None:
     async with running() as desk:
         assert not desk.gate.stuck(0)
