@@ -148,6 +148,8 @@ async def _go_on(load: Load, seconds: float, progress: Progress) -> None:
             await load.over.wait()
         load.tick()
         progress(min(time.perf_counter() - began, seconds))
+    if not load.over.is_set():
+        progress(seconds)  # the clock may have moved on since the last tick
 
 
 @attrs.frozen(kw_only=True)
