@@ -30,14 +30,14 @@ serve: $(VENV)/.runtime $(PAGE) ## run the daemon in development mode (ARGS="--p
 WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))
 # The tests start hundreds of processes; without bytecode on disk each of them compiles all that it imports.
 test soak: export PYTHONDONTWRITEBYTECODE =
-test: $(VENV)/.dev $(PAGE) ## all tests but the soak; protocol and storage are covered to 95 % (some: ARGS="-k name")
+test: $(VENV)/.dev $(PAGE) ## all tests but test-peers, test-shapes, test-web, soak; protocol and storage are covered to 95 % (some: ARGS="-k name")
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -m "not slow and not shapes" -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/coverage run -m pytest -m "not slow and not shapes" --ignore=tests/peers -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(if $(ARGS),,$(BIN)/coverage report --fail-under=95 $(UNTESTED))
 	@$(if $(ARGS),,$(MAKE) -s test-page)
 
-test-shapes: $(VENV)/.dev ## the store's contract, the random walk and an app that writes, on tables in each shape that is served
+test-shapes: $(VENV)/.dev ## the store's contract, walks and an app that writes, on tables in each shape that is served; more seeds
 	@$(BIN)/python -m pytest -m shapes -n $(WORKERS) --maxprocesses 4 --dist worksteal tests/storage $(ARGS)
 
 test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers; the example app in two browsers

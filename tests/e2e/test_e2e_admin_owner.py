@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from chatd.admin import control
+from chatd.ops import reach
 from chatd.ops.lock import Held, Lock
 from support.commands import Operator, signed_in
 from support.process import running
@@ -26,7 +27,8 @@ def operator(tmp_path: Path) -> Operator:
 # -- one owner --
 
 
-async def test_daemon_beside_another_is_refused(operator: Operator) -> None:
+async def test_daemon_beside_another_is_refused(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "STORE_WAIT_S", 0.1)
     async with running(operator.folder, development=False) as daemon:
         line = await operator.refused("serve", "--port", "0")
         assert f"process {daemon.pid}" in line

@@ -20,7 +20,8 @@ from storage.contract import StoreError, StoreUnreachable
 from storage.mysql.errors import is_unreachable
 from storage.mysql.store import MysqlStore
 from support import mariadb
-from support.process import LOG, Daemon, eventually, free_port, started
+from support.ports import free_port
+from support.process import LOG, Daemon, eventually, started
 from support.wsclient import connected
 
 UNIT = Path(__file__).parents[2] / "deploy" / "chatd.service"

@@ -3,7 +3,6 @@ new front end and by the one that the site had."""
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import trio
 
 from support import mariadb
 from support.npm_peers import answer_of, node
+from support.ports import free_port
 from support.process import ROOT, command, environment, running
 
 EXAMPLE = ROOT / "examples" / "nextjs"
@@ -41,13 +41,6 @@ def look_for_programs() -> None:
     node()
     if not Path(CHROMIUM).exists():
         pytest.skip(f"needs {CHROMIUM}: apt install chromium")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def built(folder: Path, env: Mapping[str, str]) -> Path:

@@ -10,7 +10,8 @@ import trio
 
 from support import mariadb, prisma_app
 from support.npm_peers import answer_of
-from support.process import Daemon, free_port, run, running
+from support.ports import free_port
+from support.process import Daemon, run, running
 from support.socketio_peer import person
 
 SITE = "https://nextdentist.com"

@@ -16,7 +16,7 @@ from chatd.cli import main
 from chatd.client import Client, Connected, connect
 from chatd.ops.program import program
 
-from .process import Daemon, environment, run
+from .process import PLAIN, Daemon, environment, launcher, run
 
 JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]+")
 
@@ -48,7 +48,8 @@ class Operator:
             if result.exception is not None and not isinstance(result.exception, SystemExit):
                 raise result.exception
             return Done(result.exit_code, result.stdout, result.stderr)
-        ended = await trio.to_thread.run_sync(functools.partial(run, *args, cwd=self.folder, env=env))
+        program = launcher("--impatient") if args[0] == "serve" else PLAIN
+        ended = await trio.to_thread.run_sync(functools.partial(run, *args, cwd=self.folder, env=env, program=program))
         return Done(ended.returncode, ended.stdout, ended.stderr)
 
     async def say(self, *args: str, real: bool = False) -> str:

@@ -3,6 +3,7 @@
 - `--unsynced`: SQLite never syncs, and power loss would take acknowledged messages.
 - `--stuck`: a commit with a message "stuck" never returns.
 - `--hung`: the same, and the event loop hangs with it.
+- `--impatient`: another daemon, or a command, is waited for for a tenth of a second.
 - `--count`: SIGUSR2 prints the number of tasks and of connection objects.
 """
 
@@ -19,6 +20,7 @@ import trio
 
 from chatd.cli import main
 from chatd.core.gate import ThreadRunner
+from chatd.ops import serve
 from chatd.transports.websocket.connection import Connection
 from storage.changes import Change, Outcome
 from storage.sqlite import SqliteStore
@@ -67,15 +69,26 @@ def count_when_asked() -> None:
     signal.signal(signal.SIGUSR2, count)
 
 
+def wait_for_nobody() -> None:
+    serve.DAEMON_WAIT_S = serve.STORE_WAIT_S = 0.1
+
+
 FAULTS = {
+    "--impatient": wait_for_nobody,
     "--unsynced": never_sync,
     "--stuck": stuck_at_a_message,
     "--hung": hung_at_a_message,
     "--count": count_when_asked,
 }
 
-if __name__ == "__main__":
-    end = sys.argv.index("--")
-    for fault in sys.argv[1:end]:
+
+def launch(argv: Sequence[str]) -> None:
+    """Run `chatd` with these faults, and with the arguments behind "--"."""
+    end = argv.index("--")
+    for fault in argv[:end]:
         FAULTS[fault]()
-    main(sys.argv[end + 1 :], prog_name="chatd")
+    main(argv[end + 1 :], prog_name="chatd")
+
+
+if __name__ == "__main__":
+    launch(sys.argv[1:])

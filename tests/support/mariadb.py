@@ -28,6 +28,8 @@ import pytest
 from storage.mysql.link import Link
 from storage.mysql.url import Address, parse
 
+from .ports import free_port
+
 ZONE = "+05:30"
 PASSWORD = "p@ss:w/rd#?"
 START = 60.0  # s, for the server to answer
@@ -131,9 +133,7 @@ def start(*options: str) -> Server:
     prepare = (*prepare, *as_root, f"--datadir={folder}/data", f"--tmpdir={folder}")
     made = subprocess.run(prepare, capture_output=True, check=False)
     assert made.returncode == 0, made.stdout.decode() + made.stderr.decode()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # Ends with us even where we are killed.
     leash = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
     command = (

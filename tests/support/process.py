@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import attrs
@@ -19,6 +19,8 @@ import trio
 from chatd.config import DATABASE_FILE
 from chatd.config.layers import BORROWED
 from storage.sqlite import SqliteStore
+
+from .forking import Forked, Process, can_fork, fork
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("-c", "from chatd.cli import main; main(prog_name='chatd')")
@@ -52,7 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 class Daemon:
     """A running daemon. `ready`: s from its start until it said that it listens."""
 
-    process: trio.Process
+    process: Process
     host: str
     port: int
     ready: float
@@ -139,7 +141,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]], *, within: float) -> 
             await trio.sleep(0.05)
 
 
-async def _line(process: trio.Process, rest: bytes) -> tuple[str, bytes]:
+async def _line(process: Process, rest: bytes) -> tuple[str, bytes]:
     assert process.stdout is not None
     while b"\n" not in rest:
         data = await process.stdout.receive_some()
@@ -149,11 +151,12 @@ async def _line(process: trio.Process, rest: bytes) -> tuple[str, bytes]:
     return line.decode(), rest
 
 
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def _forked(argv: Sequence[str], stderr: int, cwd: Path, env: Mapping[str, str]) -> Forked:
+    """A process of the program, of whose standard output we have the other end."""
+    reading, writing = os.pipe()
+    with open(os.devnull, "rb") as nothing, open(writing, "wb") as stdout:
+        pid, status = fork(argv, stdin=nothing.fileno(), stdout=stdout.fileno(), stderr=stderr, cwd=cwd, env=env)
+    return Forked(pid, trio.lowlevel.FdStream(reading), status)
 
 
 @asynccontextmanager
@@ -166,21 +169,21 @@ async def started(
     development: bool = True,
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
-) -> AsyncIterator[trio.Process]:
+) -> AsyncIterator[Process]:
     """A daemon's process, which may not have said yet that it listens; what it logs is in `folder`/`LOG`.
 
     `port`: None for the one that its settings name.
     """
     mode = [*(["--dev"] if development else []), *([] if port is None else ["--port", str(port)])]
+    line = command("serve", *mode, "--data", str(data or folder / "data"), *flags, program=program)
+    process: Process
     with (folder / LOG).open("ab") as stderr:
-        process = await trio.lowlevel.open_process(
-            command("serve", *mode, "--data", str(data or folder / "data"), *flags, program=program),
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=folder,
-            env=environment(**(env or {})),
-        )
+        if stdin == subprocess.DEVNULL and can_fork(program, PLAIN, env or {}):
+            process = _forked(line[1:], stderr.fileno(), folder, environment(**(env or {})))
+        else:
+            process = await trio.lowlevel.open_process(
+                line, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, cwd=folder, env=environment(**(env or {}))
+            )
     try:
         yield process
     finally:
@@ -233,15 +236,42 @@ async def running(
 
 
 def run(
-    *flags: str, cwd: Path, env: dict[str, str] | None = None, timeout: float = 30, given: str | None = None
+    *flags: str,
+    cwd: Path,
+    env: dict[str, str] | None = None,
+    timeout: float = 30,
+    given: str | None = None,
+    program: Sequence[str] = PLAIN,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of `chatd` that is to end by itself; `given`: its standard input."""
-    return subprocess.run(
-        command(*flags),
-        cwd=cwd,
-        env=environment(**(env or {})),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        input=given,
-    )
+    line = command(*flags, program=program)
+    if not can_fork(program, PLAIN, env or {}):
+        return subprocess.run(
+            line,
+            cwd=cwd,
+            env=environment(**(env or {})),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            input=given,
+        )
+    with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        stdin.write((given or "").encode())
+        stdin.seek(0)
+        pid, status = fork(
+            line[1:],
+            stdin=stdin.fileno(),
+            stdout=stdout.fileno(),
+            stderr=stderr.fileno(),
+            cwd=cwd,
+            env=environment(**(env or {})),
+        )
+        process = Forked(pid, None, status)
+        try:
+            code = process.wait_until(time.monotonic() + timeout)
+        except TimeoutError:
+            process.kill()
+            raise subprocess.TimeoutExpired(line, timeout) from None
+        for written in (stdout, stderr):
+            written.seek(0)
+        return subprocess.CompletedProcess(line, code, stdout.read().decode(), stderr.read().decode())
