@@ -6,15 +6,15 @@ import random
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
 import trio
 
+from chatd.client.raw import BINARY, CLOSE, KEY, PING, PONG, UPGRADE, RawClient, frame
 from support.certificates import make_certificate, trusting
-from support.frames import BINARY, CLOSE, PING, PONG, UPGRADE, frame, frames
 from support.process import Daemon, launcher, running
 from support.wsclient import Client, connected
 
@@ -42,51 +42,27 @@ OVERSIZE = b"x" * 65537
 HELLO = frame(b'{"type":"hello","id":1,"user":"eve"}')
 
 
-class Peer:
+class Peer(RawClient):
     """A connection that sends what it likes."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream = stream
+        super().__init__(stream)
         self._socket = stream if isinstance(stream, trio.SocketStream) else stream.transport_stream  # type: ignore[attr-defined]
-        self.received = b""
-
-    async def send(self, data: bytes) -> None:
-        await self.stream.send_all(data)
 
     async def until(self, wanted: bytes) -> bytes:
-        """Read on until `wanted` has come; all that was received."""
         with trio.fail_after(FREED):
-            while wanted not in self.received:
-                data = await self.stream.receive_some()
-                assert data, f"closed before {wanted!r}: {self.received!r}"
-                self.received += data
-        return self.received
+            return await super().until(wanted)
 
-    async def upgrade(self) -> None:
-        await self.send(UPGRADE)
-        _, self.received = (await self.until(b"\r\n\r\n")).split(b"\r\n\r\n", 1)
+    async def rest(self) -> bytes:
+        """All that was received, once the daemon has ended the connection, in whatever way."""
+        with trio.fail_after(FREED), suppress(trio.BrokenResourceError):
+            await super().rest()
+        return self.received
 
     async def hello(self) -> None:
         await self.upgrade()
         await self.send(HELLO)
         await self.until(b'"re":1')
-
-    async def end(self) -> bytes:
-        """Wait until the daemon ends the connection; all that was received."""
-        with trio.fail_after(FREED):
-            try:
-                while data := await self.stream.receive_some():
-                    self.received += data
-            except trio.BrokenResourceError:
-                pass
-        return self.received
-
-    async def close_code(self) -> int | None:
-        """The code of the close frame with which the connection ended, if there was one."""
-        for opcode, payload in frames(await self.end()):
-            if opcode == CLOSE:
-                return int.from_bytes(payload[:2], "big")
-        return None
 
     def reset(self) -> None:
         """End with RST."""
@@ -237,7 +213,7 @@ async def test_flood_of_tiny_fragments_ends_its_connection(tmp_path: Path, paylo
 BAD_HANDSHAKES = (
     (UPGRADE.replace(b"GET", b"POST"), b"40"),
     (UPGRADE.replace(b"Version: 13", b"Version: 8"), b"4"),
-    (UPGRADE.replace(b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n", b""), b"400"),
+    (UPGRADE.replace(b"Sec-WebSocket-Key: " + KEY + b"\r\n", b""), b"400"),
     (UPGRADE.replace(b"/ws", b"/nowhere"), b"404"),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), b"400"),  # TLS
     (UPGRADE[:-2] + b"X: " + b"y" * 40_000, b"431"),
@@ -252,7 +228,7 @@ async def test_handshakes_that_are_bad_are_refused(tmp_path: Path) -> None:
         async def refused(handshake: bytes, status: bytes) -> None:
             async with peer(daemon) as eve:
                 await eve.send(handshake)
-                answer = await eve.end()
+                answer = await eve.rest()
                 assert answer.startswith(b"HTTP/1.1 " + status), (handshake[:400], answer)
 
         async with trio.open_nursery() as nursery:
@@ -358,7 +334,7 @@ async def shower(daemon: Daemon, rng: random.Random) -> None:
                         eve.reset()
                     else:
                         await eve.finish()
-                        await eve.end()
+                        await eve.rest()
                 except trio.BrokenResourceError:
                     pass  # the daemon was faster
 

@@ -10,19 +10,19 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chatd import testing
+from chatd.client.raw import UPGRADE, frame, upgrade
 from chatd.config import Config, Limits, Timeouts
 from chatd.config.settings import SocketIo
 from chatd.testing import Server
 from storage.changes import PutUser
 from storage.memory import MemoryStore
 from support.engineio import Wire
-from support.frames import UPGRADE, frame
 from support.polled import Polled
 
 Hurl = Callable[[list[bytes]], Awaitable[None]]
 """Sends messages with these fields, all at once."""
 
-ENGINE_UPGRADE = UPGRADE.replace(b"/ws ", b"/socket.io/?EIO=4&transport=websocket ")
+ENGINE_UPGRADE = upgrade("/socket.io/?EIO=4&transport=websocket")
 REFUSED = (400, 410, 413)
 NAMES = {b"conversation": b"conversationId", b"client_id": b"clientId", b"body": b"content", b"reply_to": b"replyToId"}
 

@@ -1,0 +1,212 @@
+"""A raw WebSocket client (RFC 6455), for tests and loads: it sends what it is told to, right or wrong.
+
+It judges by itself what a server sends: it shares no code with the server, nor with what `connect` makes.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+
+import trio
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+"""Opcodes (section 5.2)."""
+
+FIN = 0x80
+"""The bit of a frame that is the last of its message; before an opcode it makes the first byte of a whole message."""
+
+MASK = b"\x01\x02\x03\x04"
+ZERO_MASK = bytes(4)
+"""A key under which a payload is its own mask: it costs nothing, and servers read it as any other."""
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+"""Bytes that a message from the server may have."""
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""The answer to `KEY`: the example of section 1.3. The key is not for secrecy, so one does for all handshakes."""
+
+NO_CODE, ABNORMAL = 1005, 1006
+"""Stand for the code of a close frame without one, and of an end without a close frame (section 7.4.1)."""
+
+READ_BYTES = 65_536
+
+
+class BrokenFrame(Exception):
+    """The server sent what no server may."""
+
+
+class HandshakeRefused(Exception):
+    """The server's answer is not that of one that speaks WebSocket. `status`: of HTTP, as in `404 Not Found`."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the handshake was answered with {status!r}")
+        self.status = status
+
+
+class Ended(Exception):
+    """The connection is over. `code`: of the close frame, 1006 without one."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+def upgrade(path: str = "/ws", host: str = "localhost", headers: Mapping[str, str] | None = None) -> bytes:
+    """The request of a handshake (section 4.1)."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += [f"Sec-WebSocket-Key: {KEY.decode()}", "Sec-WebSocket-Version: 13"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join([*lines, "\r\n"]).encode()
+
+
+UPGRADE = upgrade()
+
+
+def status_of(head: bytes) -> str:
+    """The status in the head of an answer, with its words."""
+    return head.partition(b"\r\n")[0].partition(b" ")[2].decode(errors="replace")
+
+
+def is_accepted(head: bytes) -> bool:
+    """Whether this is the head of an answer that accepts `upgrade` (section 4.1)."""
+    first, *lines = head.split(b"\r\n")
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+    return (
+        first.startswith(b"HTTP/1.1 101 ")
+        and fields.get(b"upgrade", b"").lower() == b"websocket"
+        and b"upgrade" in fields.get(b"connection", b"").lower().replace(b",", b" ").split()
+        and fields.get(b"sec-websocket-accept") == ACCEPT
+    )
+
+
+def frame(payload: bytes, opcode: int = TEXT, *, first: int = FIN, mask: bytes | None = MASK) -> bytes:
+    """A frame from a client (section 5.2), which has to mask it. `first`: the FIN and reserved bits."""
+    size, masked = len(payload), 0 if mask is None else 0x80
+    if size < 126:
+        head = bytes((first | opcode, masked | size))
+    elif size < 65_536:
+        head = bytes((first | opcode, masked | 126, size >> 8, size & 0xFF))
+    else:
+        head = bytes((first | opcode, masked | 127)) + size.to_bytes(8, "big")
+    if mask is None:
+        return head + payload
+    if mask != ZERO_MASK:
+        payload = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+    return head + mask + payload
+
+
+def split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The complete frames of a server, as first byte and payload, and what is left over: the beginning of the next.
+
+    Raises BrokenFrame for one that is masked, or a control frame that is too long (sections 5.1, 5.5).
+    """
+    found: list[tuple[int, bytes]] = []
+    at, end = 0, len(data)
+    while end - at >= 2:
+        size, start = data[at + 1], at + 2
+        if size >= 126:
+            if size > 127 or data[at] & 8:
+                raise BrokenFrame("the server sent a frame that is masked, or a control frame that is too long")
+            start += 2 if size == 126 else 8
+            size = int.from_bytes(data[at + 2 : start], "big")
+        if start + size > end:
+            break
+        found.append((data[at], data[start : start + size]))
+        at = start + size
+    return found, data[at:]
+
+
+def ended_by(payload: bytes) -> Ended:
+    """The end that the payload of a close frame says (section 5.5.1)."""
+    return Ended(int.from_bytes(payload[:2], "big") if payload else NO_CODE, payload[2:].decode(errors="replace"))
+
+
+class RawClient:
+    """A connection over any stream. `received`: the bytes that came and were not taken as frames.
+
+    Nothing is read, and no ping answered, but while something is waited for.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self.received = b""
+        self._frames: deque[tuple[int, bytes]] = deque()
+        self._sending = trio.StrictFIFOLock()
+        self._closing = False
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes as they are. Raises trio's errors of streams."""
+        async with self._sending:
+            await self.stream.send_all(data)
+
+    async def until(self, wanted: bytes) -> bytes:
+        """Read on until `wanted` is in `received`; returns that. Raises Ended."""
+        while wanted not in self.received:
+            await self._read()
+        return self.received
+
+    async def rest(self) -> bytes:
+        """Read on until the server ends the connection; returns all of `received`. Raises trio.BrokenResourceError."""
+        while data := await self.stream.receive_some(READ_BYTES):
+            self.received += data
+        return self.received
+
+    async def close_code(self) -> int | None:
+        """Read on until the server ends the connection; returns the code of its close frame, if there was one."""
+        frames, _ = split(await self.rest())
+        return next((ended_by(payload).code for first, payload in frames if first == FIN | CLOSE), None)
+
+    async def upgrade(self, request: bytes = UPGRADE) -> bytes:
+        """Shake hands; returns the head of the answer. Raises HandshakeRefused, Ended, trio's errors of streams."""
+        await self.send(request)
+        head, _, self.received = (await self.until(b"\r\n\r\n")).partition(b"\r\n\r\n")
+        if not is_accepted(head):
+            raise HandshakeRefused(status_of(head))
+        return head
+
+    async def message(self) -> str | bytes:
+        """Return the next message; pings are answered, and a close. Raises Ended or BrokenFrame."""
+        while True:
+            while not self._frames:
+                found, self.received = split(self.received)
+                self._frames.extend(found)
+                if not found:
+                    await self._read()
+            first, payload = self._frames.popleft()
+            if len(payload) > MAX_MESSAGE_BYTES:
+                raise BrokenFrame(f"a message of {len(payload)} bytes")
+            opcode = first ^ FIN  # with a bit too many where the frame is a fragment, or uses an extension
+            if opcode == TEXT:
+                return payload.decode()
+            if opcode == BINARY:
+                return payload
+            if opcode == CLOSE:
+                await self._answer(frame(payload[:2], CLOSE), closing=True)
+                raise ended_by(payload)
+            if opcode == PING:
+                await self._answer(frame(payload, PONG))
+            elif opcode != PONG:
+                raise BrokenFrame(f"a frame that begins with {first:#x}")
+
+    async def close(self, code: int = 1000) -> None:
+        """Send a close frame, whose answer ends `message`. Raises trio's errors of streams."""
+        self._closing = True
+        await self.send(frame(code.to_bytes(2, "big"), CLOSE))
+
+    async def _read(self) -> None:
+        try:
+            data = await self.stream.receive_some(READ_BYTES)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
+        if not data:
+            raise Ended(ABNORMAL, f"the connection ended after {self.received[-200:]!r}")
+        self.received += data
+
+    async def _answer(self, data: bytes, *, closing: bool = False) -> None:
+        if self._closing:
+            return  # nothing follows a close frame, and one is enough (section 5.5.1)
+        self._closing = closing
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the server is gone: reading says so
+            await self.send(data)
