@@ -15,6 +15,7 @@ import trio
 
 from bench.servers import TOKEN_SECRET
 from chatd.auth.tokens import Tokens
+from chatd.client.raw import RawClient, cheap_frame
 from chatd.config import Config, Server
 from chatd.ids import new_id
 from chatd.ops.open_store import open_store
@@ -112,29 +113,16 @@ class WebSocket(Sender):
 
     async def open(self) -> None:
         await super().open()
-        await self.stream.send_all(
-            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
-        )
-        await self.until(b"\r\n\r\n")
+        self._client = RawClient(self.stream)
+        await self._client.upgrade()
         await self.ask({"type": "hello", "token": self.token})
 
     async def ask(self, request: dict[str, object]) -> None:
-        text = json.dumps({"id": self.sent, **request}).encode()
-        size = len(text)
-        length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
-        await self.stream.send_all(b"\x81" + length + bytes(4) + text)  # masked by zeros
-        while True:
-            opcode, size = await self.take(2)
-            if size == 126:
-                size = int.from_bytes(await self.take(2), "big")
-            elif size == 127:
-                size = int.from_bytes(await self.take(8), "big")
-            frame = await self.take(size)
-            if opcode == 0x81 and b'"re":' in frame[:40]:
-                if not frame.startswith(b'{"type":"ok"'):
-                    raise click.ClickException(frame.decode())
-                return
+        await self._client.send(cheap_frame(json.dumps({"id": self.sent, **request}).encode()))
+        while '"re":' not in (text := str(await self._client.message()))[:40]:
+            pass
+        if not text.startswith('{"type":"ok"'):
+            raise click.ClickException(text)
 
     async def send(self) -> None:
         await self.ask({"type": "message.send", "conversation": f"c-{self.number}", **self.message()})

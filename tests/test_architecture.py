@@ -171,6 +171,11 @@ def test_nothing_goes_round_in_circles() -> None:
     assert [module for module in FILES if module in reachable(module)] == []
 
 
+def test_the_raw_client_shares_no_code_with_what_it_judges() -> None:
+    found = {name.split(".")[0] for name in imports_of("chatd.client.raw")}
+    assert not found & {*PACKAGES, "wsproto", "trio_websocket", "h11"}
+
+
 def test_commands_are_features_of_their_own() -> None:
     for module in FILES:
         if module.startswith("chatd.commands.handlers."):

@@ -11,9 +11,9 @@ from itertools import count
 
 import attrs
 
-from chatd.bench.peer import frame
+from chatd.client.raw import CONTINUATION, FIN, PING, TEXT, UPGRADE, cheap_frame
 
-from .wire import UPGRADE, Chatter, dial, somewhere, upgraded
+from .wire import Chatter, dial, somewhere, upgraded
 
 
 @attrs.frozen
@@ -67,30 +67,30 @@ def slowloris(target: Target) -> None:
 
 def fragments(target: Target) -> None:
     """Fragments of one byte before `hello`, on hundreds of connections."""
-    _pour(target, UPGRADE, [frame(b"x", 0x01), *[frame(b"x", 0x00) * 100] * 800])
+    _pour(target, UPGRADE, [cheap_frame(b"x", TEXT), *[cheap_frame(b"x", CONTINUATION) * 100] * 800])
 
 
 def half_frames(target: Target) -> None:
     """Frames before `hello` that lack their last byte, on hundreds of connections."""
-    half = frame(b'"' + b"x" * 90_000)[:-1]
+    half = cheap_frame(b'"' + b"x" * 90_000)[:-1]
     _pour(target, UPGRADE, [half[start : start + 16_384] for start in range(0, len(half), 16_384)], hold=True)
 
 
 def pings(target: Target) -> None:
     """Empty pings on four connections, made anew when they are closed."""
-    _pour(target, UPGRADE, [frame(b"", 0x89) * 2000] * 10_000, connections=4)
+    _pour(target, UPGRADE, [cheap_frame(b"", FIN | PING) * 2000] * 10_000, connections=4)
 
 
 def brackets(target: Target) -> None:
     """Frames of nested brackets before `hello`, as large as they may be."""
     flat = b'{"type":"ping","x":[' + (b"[" * 28 + b"]" * 28 + b",") * 1700 + b"0]}"
-    _pour(target, UPGRADE, [frame(flat)] * 20, connections=8)
+    _pour(target, UPGRADE, [cheap_frame(flat)] * 20, connections=8)
 
 
 def wrong_tokens(target: Target) -> None:
     """Wrong tokens, from one address, as fast as they are refused."""
     wrong = target.tokens[0][:-4] + "AAAA"
-    hello = frame(json.dumps({"type": "hello", "id": 1, "token": wrong}).encode())
+    hello = cheap_frame(json.dumps({"type": "hello", "id": 1, "token": wrong}).encode())
     for _ in _again():
         with upgraded(target.port, "127.9.9.9") as connected:
             connected.sendall(hello)
@@ -140,7 +140,7 @@ def requests(target: Target) -> None:
 
 def _ask_on_and_on(target: Target, tokens: list[str], walk: list[dict[str, object]]) -> None:
     """Ask each request on each connection, without waiting for answers."""
-    frames = [frame(json.dumps({"id": number, **request}).encode()) for number, request in enumerate(walk)]
+    frames = [cheap_frame(json.dumps({"id": number, **request}).encode()) for number, request in enumerate(walk)]
     people: list[Chatter] = []
     for number in _again():
         while len(people) < len(tokens):

@@ -3,15 +3,12 @@
 import json
 import random
 import socket
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from chatd.bench.peer import frame
+from chatd.client.raw import CLOSE, FIN, TEXT, UPGRADE, cheap_frame, is_accepted, split
 
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-)
 ANSWER_S = 30.0
 
 
@@ -35,6 +32,8 @@ def upgraded(port: int, source: str = "127.0.0.1") -> socket.socket:
         if not data:
             raise ConnectionResetError("the handshake was refused")
         answer += data
+    if not is_accepted(answer.partition(b"\r\n\r\n")[0]):
+        raise ConnectionResetError("the handshake was refused")
     return connected
 
 
@@ -44,35 +43,30 @@ class Chatter:
     def __init__(self, port: int, token: str, source: str = "127.0.0.1") -> None:
         self._socket = upgraded(port, source)
         self._rest = b""
+        self._frames: deque[tuple[int, bytes]] = deque()
         self._number = 0
         self.ask({"type": "hello", "token": token})
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer, an error too."""
         self._number += 1
-        self._socket.sendall(frame(json.dumps({"id": self._number, **request}).encode()))
+        self._socket.sendall(cheap_frame(json.dumps({"id": self._number, **request}).encode()))
         while True:
-            opcode, payload = self._next()
-            if opcode == 0x88:
+            first, payload = self._next()
+            if first == FIN | CLOSE:
                 raise ConnectionResetError(f"closed with {payload[:2].hex()}")
-            if opcode == 0x81 and b'"re":%d' % self._number in payload[:60]:
+            if first == FIN | TEXT and b'"re":%d' % self._number in payload[:60]:
                 found: dict[str, Any] = json.loads(payload)
                 return found
 
     def _next(self) -> tuple[int, bytes]:
-        opcode, size = self._take(2)
-        if size >= 126:
-            size = int.from_bytes(self._take(2 if size == 126 else 8), "big")
-        return opcode, self._take(size)
-
-    def _take(self, size: int) -> bytes:
-        while len(self._rest) < size:
+        while not self._frames:
             data = self._socket.recv(65_536)
             if not data:
                 raise ConnectionResetError("the daemon closed the connection")
-            self._rest += data
-        found, self._rest = self._rest[:size], self._rest[size:]
-        return found
+            found, self._rest = split(self._rest + data)
+            self._frames.extend(found)
+        return self._frames.popleft()
 
     def poke(self, data: bytes) -> None:
         """Send bytes and read what is there, without waiting for either. Raises OSError where it is over."""

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from chatd.client.raw import cheap_frame
+
 from .figures import Workload
 from .ledger import Ledger
 from .load import FIRST, Load, Talker
-from .peer import Address, Lost, Wires, connect, frame
+from .peer import Address, Lost, Wires, connect
 
 WEBSOCKET_PATH = "/ws"
 SAMPLE = "The temporary filling came out this morning. It doesn't hurt, but can it wait until Thursday?! "
@@ -106,7 +108,7 @@ class Member(Talker):
         self._between = f',"client_id":"{self._prefix}'.encode()
         self._after = f'","body":{json.dumps(body)}}}'.encode()
         size = len(before) + len(self._between) + len(self._after) + 2 * len(str(FIRST))
-        self._before = frame(bytes(size))[:-size] + before
+        self._before = cheap_frame(bytes(size))[:-size] + before
         self._receipt = f'{{"type":"receipt","conversation":{target},"delivered":'.encode()
 
     def message(self, number: int) -> bytes:
@@ -117,7 +119,7 @@ class Member(Talker):
         self._ledger.sent(f"{self._prefix}{number}")
 
     def request(self, number: int, fields: dict[str, Any]) -> bytes:
-        return frame(msgspec.json.encode({"id": number, **fields}))
+        return cheap_frame(msgspec.json.encode({"id": number, **fields}))
 
     def receive(self, payload: bytes) -> None:
         try:
@@ -144,7 +146,7 @@ class Member(Talker):
             self.load.delivered += 1
             self._ledger.delivered(self._number, told.seq, told.client_id)
         if self.load.receipts:
-            self.push(frame(self._receipt + b"%d}" % messages[-1].seq))
+            self.push(cheap_frame(self._receipt + b"%d}" % messages[-1].seq))
 
     def _acknowledged(self, number: int, said: Said) -> None:
         told = said.messages[0] if said.messages else Told(0)

@@ -4,59 +4,37 @@ A load shares its machine with the server that it measures: what it costs itself
 for all sockets at once, and reads, takes in and writes without waiting.
 """
 
-import base64
 import selectors
 import socket
 import ssl
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from urllib.parse import urlsplit
 
 import attrs
 import trio
 
-from chatd.transports.websocket.handshake import answer_to
-from protocol.codes import CloseCode
+from chatd.client import raw
 
 SET_UP_TIMEOUT_S = 20.0
 """Seconds for a server to answer while a run is being set up."""
 
-READ_BYTES = 65_536
-"""Bytes read at once."""
-
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A  # FIN and the opcode (RFC 6455, section 5.2)
-_MASK = bytes(4)
-"""Masking is a client's duty (section 5.3); under this key a text is its own mask, which costs nothing."""
 
 
 class Lost(Exception):
     """The load cannot go on; the message says why, in one line."""
 
 
-def frame(payload: bytes, first: int = _TEXT) -> bytes:
-    """A frame from a client: text, unless `first` says otherwise."""
-    size = len(payload)
-    if size < 126:
-        return bytes((first, 0x80 | size)) + _MASK + payload
-    if size < 65_536:
-        return bytes((first, 0xFE, size >> 8, size & 0xFF)) + _MASK + payload
-    return bytes((first, 0xFF)) + size.to_bytes(8, "big") + _MASK + payload
-
-
-class Peer(ABC):
+class Peer(raw.FrameReader):
     """One connection. A subclass says what its texts mean; it calls `push` and must not wait."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._socket: socket.socket | None = None
         self._wires: Wires | None = None
-        self._rest = b""  # a frame that is not complete yet
         self._out: list[bytes] = []
         self._watched = _READ
-
-    @abstractmethod
-    def receive(self, payload: bytes) -> None:
-        """A text has come."""
 
     @abstractmethod
     def lost(self, reason: str) -> None:
@@ -98,7 +76,7 @@ class Peer(ABC):
         connected.setblocking(False)
         self._socket, self._wires = connected, wires
         wires.watch(self, connected, _READ)
-        self._take(rest)
+        self.feed(rest)
         self.flush()
 
     def ready(self, events: int) -> None:
@@ -106,9 +84,9 @@ class Peer(ABC):
         connected = self._socket
         if events & _READ and connected is not None:
             try:
-                data = connected.recv(READ_BYTES)
+                data = connected.recv(raw.READ_BYTES)
                 while isinstance(connected, ssl.SSLSocket) and connected.pending():
-                    data += connected.recv(READ_BYTES)
+                    data += connected.recv(raw.READ_BYTES)
             except _AGAIN:
                 return
             except OSError as error:
@@ -117,44 +95,26 @@ class Peer(ABC):
             if not data:
                 self._end("the server closed the connection")
                 return
-            self._take(data)
+            self.feed(data)
         self.flush()
 
-    def _take(self, data: bytes) -> None:
-        """Take in the frames that are complete; a server's are not masked."""
-        if self._rest:
-            data = self._rest + data
-        at, end = 0, len(data)
-        while end - at >= 2:
-            size, start = data[at + 1], at + 2
-            if size >= 126:
-                start += 2 if size == 126 else 8
-                size = int.from_bytes(data[at + 2 : start], "big")
-            if start + size > end:
-                break
-            kind = data[at]
-            at = start + size
-            if kind == _TEXT:
-                self.receive(data[start:at])
-            elif kind == _PING:
-                self.push(frame(data[start:at], _PONG))
-            elif kind == _CLOSE:
-                self._end(_farewell(data[start:at]))
-                return
-            elif kind != _PONG:
-                self._end("the server sent a frame that is no text")
-                return
-        self._rest = data[at:]
+    def other(self, first: int, payload: bytes) -> bool:
+        if first == raw.FIN | raw.PING:
+            self.push(raw.cheap_frame(payload, raw.FIN | raw.PONG))
+        elif first == raw.FIN | raw.CLOSE:
+            self._end(f"the server closed the connection: {raw.ended_by(payload)}")
+            return False
+        elif first != raw.FIN | raw.PONG:
+            self.broken("a frame that is no text")
+            return False
+        return True
+
+    def broken(self, reason: str) -> None:
+        self._end(f"the server sent {reason}")
 
     def _end(self, reason: str) -> None:
         self.close()
         self.lost(reason)
-
-
-def _farewell(payload: bytes) -> str:
-    code = int.from_bytes(payload[:2], "big")
-    reason = payload[2:].decode(errors="replace")
-    return f"the server closed the connection: {code or CloseCode.DONE} {reason}".rstrip()
 
 
 class Wires:
@@ -226,7 +186,6 @@ async def connect(address: Address, path: str, peer: Peer, wires: Wires) -> None
 
 def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
     """A connection that speaks WebSocket, and what came behind the answer."""
-    key = base64.b64encode(b"not for secrecy.")  # 16 bytes: it tells caches apart (section 10.3)
     try:
         connected = socket.create_connection((address.host, address.port), timeout=SET_UP_TIMEOUT_S)
     except OSError as error:
@@ -235,21 +194,18 @@ def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.trust is not None:
             connected = address.trust.wrap_socket(connected, server_hostname=address.host)
-        connected.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key.decode()}\r\n\r\n".encode()
-        )
+        connected.sendall(raw.upgrade(path, str(address)))
         answer = b""
         while b"\r\n\r\n" not in answer:
-            data = connected.recv(READ_BYTES)
-            if not data or len(answer) > READ_BYTES:
+            data = connected.recv(raw.READ_BYTES)
+            if not data or len(answer) > raw.READ_BYTES:
                 raise Lost(f"{address} doesn't speak WebSocket")
             answer += data
         head, _, rest = answer.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101 "):
-            status = head.partition(b" ")[2].partition(b"\r\n")[0]
-            raise Lost(f"{address} answered {status.decode(errors='replace')}")
-        if answer_to(key).encode() not in head:
+        status = raw.status_of(head)
+        if not status.startswith("101 "):
+            raise Lost(f"{address} answered {status}")
+        if not raw.is_accepted(head):
             raise Lost(f"{address} doesn't speak WebSocket")
     except OSError as error:
         connected.close()

@@ -3,6 +3,7 @@
 It judges by itself what a server sends: it shares no code with the server, nor with what `connect` makes.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,8 +17,6 @@ FIN = 0x80
 """The bit of a frame that is the last of its message; before an opcode it makes the first byte of a whole message."""
 
 MASK = b"\x01\x02\x03\x04"
-ZERO_MASK = bytes(4)
-"""A key under which a payload is its own mask: it costs nothing, and servers read it as any other."""
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 """Bytes that a message from the server may have."""
@@ -30,6 +29,9 @@ NO_CODE, ABNORMAL = 1005, 1006
 """Stand for the code of a close frame without one, and of an end without a close frame (section 7.4.1)."""
 
 READ_BYTES = 65_536
+
+_TEXT_FRAME = FIN | TEXT
+_ZEROS = bytes(4)
 
 
 class BrokenFrame(Exception):
@@ -81,41 +83,91 @@ def is_accepted(head: bytes) -> bool:
     )
 
 
-def frame(payload: bytes, opcode: int = TEXT, *, first: int = FIN, mask: bytes | None = MASK) -> bytes:
-    """A frame from a client (section 5.2), which has to mask it. `first`: the FIN and reserved bits."""
-    size, masked = len(payload), 0 if mask is None else 0x80
+def cheap_frame(payload: bytes, first: int = FIN | TEXT) -> bytes:
+    """A frame from a client, masked at no cost: under a key of zeros a payload is its own mask (section 5.3)."""
+    size = len(payload)
     if size < 126:
-        head = bytes((first | opcode, masked | size))
-    elif size < 65_536:
-        head = bytes((first | opcode, masked | 126, size >> 8, size & 0xFF))
-    else:
-        head = bytes((first | opcode, masked | 127)) + size.to_bytes(8, "big")
+        return bytes((first, 0x80 | size)) + _ZEROS + payload
+    if size < 65_536:
+        return bytes((first, 0xFE, size >> 8, size & 0xFF)) + _ZEROS + payload
+    return bytes((first, 0xFF)) + size.to_bytes(8, "big") + _ZEROS + payload
+
+
+def frame(payload: bytes, opcode: int = TEXT, *, first: int = FIN, mask: bytes | None = MASK) -> bytes:
+    """A frame from a client, who has to mask it (section 5.2). `first`: the FIN and reserved bits."""
+    head = cheap_frame(payload, first | opcode)[: -len(_ZEROS) - len(payload)]
     if mask is None:
-        return head + payload
-    if mask != ZERO_MASK:
-        payload = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
-    return head + mask + payload
+        return bytes((head[0], head[1] & 0x7F)) + head[2:] + payload
+    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+class FrameReader(ABC):
+    """Cuts what a server sends into frames. A subclass says what becomes of them."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        """The bytes of a frame that is not complete yet."""
+
+    @abstractmethod
+    def receive(self, payload: bytes) -> None:
+        """A text has come, in one frame."""
+
+    @abstractmethod
+    def other(self, first: int, payload: bytes) -> bool:
+        """Any other frame has come, by its first byte. Returns whether more may follow."""
+
+    @abstractmethod
+    def broken(self, reason: str) -> None:
+        """The server sent what no server may, and nothing more is read."""
+
+    def feed(self, data: bytes) -> None:
+        """Take in the frames that are complete."""
+        # A load reads everything through here, so this loop calls nothing but what takes the payload.
+        if self.rest:
+            data = self.rest + data
+        at, end = 0, len(data)
+        while end - at >= 2:
+            size, start = data[at + 1], at + 2
+            if size >= 126:
+                if size > 127 or data[at] & 8:
+                    self.broken("a frame that is masked, or a control frame that is too long")  # sections 5.1, 5.5
+                    break
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(data[at + 2 : start], "big")
+            if start + size > end:
+                break
+            first = data[at]
+            at = start + size
+            if first == _TEXT_FRAME:
+                self.receive(data[start:at])
+            elif not self.other(first, data[start:at]):
+                break
+        self.rest = data[at:]
+
+
+class _Frames(FrameReader):
+    """All frames, by their first bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[int, bytes]] = []
+
+    def receive(self, payload: bytes) -> None:
+        self.found.append((_TEXT_FRAME, payload))
+
+    def other(self, first: int, payload: bytes) -> bool:
+        self.found.append((first, payload))
+        return True
+
+    def broken(self, reason: str) -> None:
+        raise BrokenFrame(reason)
 
 
 def split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The complete frames of a server, as first byte and payload, and what is left over: the beginning of the next.
-
-    Raises BrokenFrame for one that is masked, or a control frame that is too long (sections 5.1, 5.5).
-    """
-    found: list[tuple[int, bytes]] = []
-    at, end = 0, len(data)
-    while end - at >= 2:
-        size, start = data[at + 1], at + 2
-        if size >= 126:
-            if size > 127 or data[at] & 8:
-                raise BrokenFrame("the server sent a frame that is masked, or a control frame that is too long")
-            start += 2 if size == 126 else 8
-            size = int.from_bytes(data[at + 2 : start], "big")
-        if start + size > end:
-            break
-        found.append((data[at], data[start : start + size]))
-        at = start + size
-    return found, data[at:]
+    """The complete frames of a server, as first byte and payload, and what is left over. Raises BrokenFrame."""
+    frames = _Frames()
+    frames.feed(data)
+    return frames.found, frames.rest
 
 
 def ended_by(payload: bytes) -> Ended:
