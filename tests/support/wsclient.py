@@ -5,17 +5,20 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import attrs
 import trio
-import trio_websocket
+
+from chatd.client import raw
 
 from .process import Daemon
 
 PATIENCE = 30
 """Seconds for any answer."""
+
+SUBPROTOCOL = "Sec-WebSocket-Protocol"
 
 Frame = dict[str, Any]
 
@@ -115,7 +118,7 @@ class Client:
 
     def __init__(
         self,
-        websocket: trio_websocket.WebSocketConnection,
+        websocket: raw.RawClient,
         sock: trio.socket.SocketType,
         copies: dict[str, Copy],
         *,
@@ -146,8 +149,8 @@ class Client:
         if self.closed.is_set():
             raise Lost(type)
         try:
-            await self._websocket.send_message(json.dumps({"type": type, "id": id, **fields}))
-        except (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._websocket.send(raw.frame(json.dumps({"type": type, "id": id, **fields}).encode()))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise Lost(type) from None
         return pending
 
@@ -231,12 +234,12 @@ class Client:
         """Read until the connection ends."""
         try:
             while True:
-                text = await self._websocket.get_message()
+                text = await self._websocket.message()
                 assert isinstance(text, str)
                 self._receive(json.loads(text))
                 await self._reading.wait()
-        except trio_websocket.ConnectionClosed as closed:
-            self.close_code = closed.reason.code if closed.reason is not None else None
+        except raw.Ended as ended:
+            self.close_code = ended.code
         finally:
             self.closed.set()
             self._news.set()
@@ -279,8 +282,9 @@ class Client:
     async def aclose(self) -> None:
         """Leave as one should."""
         if not self.closed.is_set():
-            with trio.move_on_after(2):
-                await self._websocket.aclose()
+            with trio.move_on_after(2), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._websocket.close()
+                await self.closed.wait()
 
 
 @asynccontextmanager
@@ -319,18 +323,15 @@ async def connected(
             stream = secure
         if pace is not None:
             stream = Paced(stream, *pace)
+        websocket = raw.RawClient(stream)
+        try:
+            head = await websocket.upgrade(
+                raw.upgrade("/ws", f"{daemon.host}:{daemon.port}", {SUBPROTOCOL: "chat.v1.json"})
+            )
+        except (raw.HandshakeRefused, raw.Ended, trio.BrokenResourceError):
+            raise Lost("handshake") from None
+        assert f"\r\n{SUBPROTOCOL}: chat.v1.json".lower().encode() in head.lower()
         async with trio.open_nursery() as nursery:
-            try:
-                websocket = await trio_websocket.wrap_client_stream(
-                    nursery,
-                    stream,  # type: ignore[arg-type]  # any stream will do
-                    f"{daemon.host}:{daemon.port}",
-                    "/ws",
-                    subprotocols=["chat.v1.json"],
-                    max_message_size=2**20,
-                )
-            except trio_websocket.HandshakeError:
-                raise Lost("handshake") from None
             client = Client(websocket, sock, copies, shared=shared)
             nursery.start_soon(client.run)
             fields: Frame = {"user": user, "role": role}
