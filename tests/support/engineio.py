@@ -8,8 +8,9 @@ from typing import Any
 import attrs
 import h11
 import trio
-import trio_websocket
 from trio.testing import memory_stream_pair
+
+from chatd.client.raw import BINARY, Ended, RawClient, frame, upgrade
 
 Serve = Callable[[trio.abc.Stream], Coroutine[Any, Any, None]]
 Dial = Callable[[], trio.abc.Stream]
@@ -105,34 +106,30 @@ class Wire:
     async def websocket(
         self, sid: str = "", *, headers: Headers | None = None, **query: str
     ) -> AsyncIterator["Socket"]:
-        """Open a WebSocket."""
+        """Open a WebSocket. Raises HandshakeRefused."""
         target = self.target(transport="websocket", sid=sid, **query)
-        async with trio.open_nursery() as nursery:
-            extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-            stream: Any = self.connect()
-            websocket = await trio_websocket.wrap_client_stream(
-                nursery, stream, "localhost", target, extra_headers=extra
-            )
-            yield Socket(websocket)
-            await trio.aclose_forcefully(websocket._stream)
-            nursery.cancel_scope.cancel()
+        client = RawClient(self.connect())
+        await client.upgrade(upgrade(target, "localhost", headers))
+        yield Socket(client)
+        await trio.aclose_forcefully(client.stream)
 
 
 class Socket:
     """A WebSocket whose messages are read one by one."""
 
-    def __init__(self, websocket: trio_websocket.WebSocketConnection) -> None:
-        self._websocket = websocket
+    def __init__(self, client: RawClient) -> None:
+        self._client = client
 
     async def say(self, *messages: str | bytes) -> None:
-        """Send messages."""
+        """Send messages. Raises trio.BrokenResourceError where the server is gone."""
         for message in messages:
-            await self._websocket.send_message(message)
+            sent = frame(message.encode()) if isinstance(message, str) else frame(message, BINARY)
+            await self._client.send(sent)
 
     async def hear(self) -> str | bytes:
-        """Return the next message."""
+        """Return the next message. Raises Ended."""
         with trio.fail_after(60):
-            return await self._websocket.get_message()
+            return await self._client.message()
 
     async def packet(self) -> str | bytes:
         """Return the next message that is no ping."""
@@ -140,10 +137,10 @@ class Socket:
             await self.say("3")
         return message
 
-    async def end(self) -> int | None:
+    async def end(self) -> int:
         """Read on until the server closes; return its code."""
         try:
             while True:
                 await self.hear()
-        except trio_websocket.ConnectionClosed as closed:
-            return closed.reason.code if closed.reason else None
+        except Ended as ended:
+            return ended.code

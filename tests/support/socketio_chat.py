@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-import trio_websocket
 
+from chatd.client.raw import Ended
 from chatd.testing import Server
 
 from .engineio import Headers, Socket, Wire
@@ -55,7 +55,7 @@ class SioClient:
         try:
             while True:
                 self.take(str(await self._socket.packet()))
-        except (trio_websocket.ConnectionClosed, trio.TooSlowError):
+        except (Ended, trio.BrokenResourceError, trio.TooSlowError):
             self.lost.set()
             self._news.set()
 
