@@ -194,7 +194,7 @@ def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.trust is not None:
             connected = address.trust.wrap_socket(connected, server_hostname=address.host)
-        connected.sendall(raw.upgrade(path, str(address)))
+        connected.sendall(raw.upgrade(path, host=str(address)))
         answer = b""
         while b"\r\n\r\n" not in answer:
             data = connected.recv(raw.READ_BYTES)

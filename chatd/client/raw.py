@@ -5,7 +5,6 @@ It judges by itself what a server sends: it shares no code with the server, nor 
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 
 import trio
@@ -55,12 +54,11 @@ class Ended(Exception):
         self.reason = reason
 
 
-def upgrade(path: str = "/ws", host: str = "localhost", headers: Mapping[str, str] | None = None) -> bytes:
-    """The request of a handshake (section 4.1)."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
-    lines += [f"Sec-WebSocket-Key: {KEY.decode()}", "Sec-WebSocket-Version: 13"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return "\r\n".join([*lines, "\r\n"]).encode()
+def upgrade(path: str = "/ws", *lines: str, host: str = "localhost") -> bytes:
+    """The request of a handshake (section 4.1). `lines`: more of its head, as in `Origin: https://clinic.example`."""
+    head = [f"GET {path} HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
+    head += [f"Sec-WebSocket-Key: {KEY.decode()}", "Sec-WebSocket-Version: 13"]
+    return "\r\n".join([*head, *lines, "\r\n"]).encode()
 
 
 UPGRADE = upgrade()

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from chatd import config
+from chatd.client.raw import UPGRADE
 from chatd.config import Config
 from chatd.ops import serve
 from chatd.ops.lock import Lock
@@ -76,10 +77,7 @@ async def test_server_that_comes_up_later_is_waited_for_then_served(tmp_path: Pa
         assert await daemon.get("/healthz") == (200, {"status": "ok"})
         assert (await daemon.get("/v1/me"))[1] == {"code": "unavailable", "message": "not ready yet", "temporary": True}
         async with await daemon.dial() as stream:
-            await stream.send_all(
-                b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-            )
+            await stream.send_all(UPGRADE)
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 503 ")
         await nursery.start(trio.serve_tcp, lambda stream: forward(stream, real), database)
         with trio.fail_after(30):

@@ -11,14 +11,11 @@ import pytest
 import trio
 from cryptography import x509
 
+from chatd.client.raw import upgrade
 from support.certificates import make_certificate, trusting
 from support.process import Daemon, eventually, running
 from support.wsclient import connected
 
-UPGRADE = (
-    "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
-)
 SITE = "https://www.clinic.example"
 
 
@@ -44,10 +41,9 @@ async def reload(daemon: Daemon, settings: str | None = None) -> dict[str, Any]:
 
 async def status(daemon: Daemon, *headers: str, host: str = "localhost") -> int:
     """Of the answer to a handshake."""
-    more = "".join(f"{header}\r\n" for header in headers)
     with trio.fail_after(10):
         async with await daemon.dial() as stream:
-            await stream.send_all(UPGRADE.format(host=host, more=more).encode())
+            await stream.send_all(upgrade("/ws", *headers, host=host))
             return int(bytes(await stream.receive_some()).split()[1])
 
 

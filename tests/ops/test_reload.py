@@ -8,6 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from chatd import testing
+from chatd.client.raw import upgrade
 from chatd.config import TABLES, Config, in_config
 from chatd.ops.reload import LIVE, merge
 
@@ -75,14 +76,10 @@ async def test_policies_change_for_those_who_are_connected(autojump_clock: MockC
         await pat.ask("conversation.open", with_="den-1")
 
 
-async def status(server: testing.Server, origin: str, *more: str) -> int:
+async def status(server: testing.Server, origin: str) -> int:
     """Of the answer to a handshake with this origin."""
-    head = [
-        *("GET /ws HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade"),
-        *("Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", "Sec-WebSocket-Version: 13", f"Origin: {origin}", *more),
-    ]
     stream = server.dial()
-    await stream.send_all(("\r\n".join(head) + "\r\n\r\n").encode())
+    await stream.send_all(upgrade("/ws", f"Origin: {origin}"))
     answer = bytes(await stream.receive_some())
     await stream.aclose()
     return int(answer.split()[1])

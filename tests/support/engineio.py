@@ -109,7 +109,7 @@ class Wire:
         """Open a WebSocket. Raises HandshakeRefused."""
         target = self.target(transport="websocket", sid=sid, **query)
         client = RawClient(self.connect())
-        await client.upgrade(upgrade(target, "localhost", headers))
+        await client.upgrade(upgrade(target, *(f"{name}: {value}" for name, value in (headers or {}).items())))
         yield Socket(client)
         await trio.aclose_forcefully(client.stream)
 

@@ -18,7 +18,7 @@ from .process import Daemon
 PATIENCE = 30
 """Seconds for any answer."""
 
-SUBPROTOCOL = "Sec-WebSocket-Protocol"
+SUBPROTOCOL = "Sec-WebSocket-Protocol: chat.v1.json"
 
 Frame = dict[str, Any]
 
@@ -325,12 +325,10 @@ async def connected(
             stream = Paced(stream, *pace)
         websocket = raw.RawClient(stream)
         try:
-            head = await websocket.upgrade(
-                raw.upgrade("/ws", f"{daemon.host}:{daemon.port}", {SUBPROTOCOL: "chat.v1.json"})
-            )
+            head = await websocket.upgrade(raw.upgrade("/ws", SUBPROTOCOL, host=f"{daemon.host}:{daemon.port}"))
         except (raw.HandshakeRefused, raw.Ended, trio.BrokenResourceError):
             raise Lost("handshake") from None
-        assert f"\r\n{SUBPROTOCOL}: chat.v1.json".lower().encode() in head.lower()
+        assert SUBPROTOCOL.lower().encode() in head.lower().split(b"\r\n")
         async with trio.open_nursery() as nursery:
             client = Client(websocket, sock, copies, shared=shared)
             nursery.start_soon(client.run)
