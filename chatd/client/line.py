@@ -113,9 +113,9 @@ FAILURES = (
 
 
 class LineEnded(Exception):
-    """No more frames come. `code`: the server's close code, None where there was none."""
+    """No more frames come. `code` and `reason`: of the server's close, None where there was none."""
 
-    def __init__(self, code: int | None, reason: str) -> None:
+    def __init__(self, code: int | None, reason: str | None) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
@@ -123,7 +123,13 @@ class LineEnded(Exception):
     def over(self, wait: float | None) -> Over:
         """Return the end that this is. `wait`: s that the server asked for before."""
         fatal = not may_come_back(self.code)
-        return Over(self.reason, code=self.code, wait=wait, fatal=fatal, carried=self.code not in (None, 1005, 1006))
+        return Over(
+            self.reason or "the connection broke",
+            code=self.code,
+            wait=wait,
+            fatal=fatal,
+            carried=self.code not in (None, 1005, 1006),
+        )
 
 
 class Line(Protocol):

@@ -1,6 +1,6 @@
 """Frames over a WebSocket."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import trio
@@ -58,7 +58,13 @@ class WebSocketLine:
         self._stream = stream
 
     @classmethod
-    async def over(cls, stream: trio.abc.Stream, target: Target, nursery: trio.Nursery) -> "WebSocketLine":
+    async def over(
+        cls,
+        stream: trio.abc.Stream,
+        target: Target,
+        nursery: trio.Nursery,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> "WebSocketLine":
         """Shake hands over a stream; what runs in the nursery ends it with an `Over` or one of `FAILURES`."""
         watched = Watched(stream)
         websocket = await trio_websocket.wrap_client_stream(
@@ -67,6 +73,7 @@ class WebSocketLine:
             target.netloc,
             target.resource,
             subprotocols=["chat.v1.json"],
+            extra_headers=[*headers],
             message_queue_size=QUEUE,
             max_message_size=MAX_FRAME + 1,
         )
@@ -102,7 +109,7 @@ class WebSocketLine:
 
 def _ended(closed: trio_websocket.ConnectionClosed) -> LineEnded:
     reason = closed.reason
-    return LineEnded(reason.code if reason else None, (reason.reason if reason else None) or "the connection broke")
+    return LineEnded(reason.code if reason else None, reason.reason if reason else None)
 
 
 async def works(dial: Dial, target: Target, patience: float) -> bool:

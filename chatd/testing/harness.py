@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 import trio
-import trio_websocket
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.auth.tokens import Tokens
 from chatd.client import Client, connect
+from chatd.client.line import MAX_FRAME, LineEnded
+from chatd.client.target import Target
+from chatd.client.websocket import WebSocketLine
 from chatd.config import Config
 from chatd.core.gate import run_inline
 from chatd.daemon import Daemon
@@ -40,8 +42,8 @@ WITHIN = 10.0
 """Seconds (of Trio's clock) that `expect` waits: longer than typing, presence and commits take to time out."""
 
 HANDSHAKE = 10.0
-MAX_FRAME = 1024 * 1024
-"""Bytes that a frame from the server may have."""
+
+SERVER = Target.of("http://127.0.0.1")
 
 
 class Refused(Exception):
@@ -80,7 +82,7 @@ class TestClient:
         """The signed-in user, from `hello`'s ok."""
         self.epoch: str | None = None
         self._stream = stream
-        self._websocket: trio_websocket.WebSocketConnection | None = None
+        self._line: WebSocketLine | None = None
         self._ids = itertools.count(1)
         self._asked: dict[RequestId, str] = {}  # id -> type, of the requests that wait
         self._replies: dict[RequestId, Frame] = {}
@@ -140,11 +142,11 @@ class TestClient:
 
     async def send_text(self, text: str) -> None:
         """Send a text frame as it is. Raises Disconnected."""
-        assert self._websocket is not None
+        assert self._line is not None
         try:
-            await self._websocket.send_message(text)
-        except trio_websocket.ConnectionClosed as closed:
-            raise _disconnected(closed) from None
+            await self._line.send(text)
+        except LineEnded as ended:
+            raise _disconnected(ended) from None
 
     # -- hearing --
 
@@ -187,8 +189,8 @@ class TestClient:
 
     async def aclose(self) -> None:
         """Say goodbye as a client should."""
-        assert self._websocket is not None
-        await self._websocket.aclose()
+        assert self._line is not None
+        await self._line.goodbye()
 
     async def abort(self) -> None:
         """Vanish without a word, as when a cable is pulled."""
@@ -200,28 +202,22 @@ class TestClient:
         """Shake hands, then read until the end."""
         async with trio.open_nursery() as nursery:
             with trio.fail_after(HANDSHAKE):
-                self._websocket = await trio_websocket.wrap_client_stream(
-                    nursery,
-                    self._stream,  # type: ignore[arg-type]  # any stream does
-                    "127.0.0.1",
-                    "/ws",
-                    subprotocols=["chat.v1.json"],
-                    extra_headers=self._headers,
-                    max_message_size=MAX_FRAME + 1,
-                )
+                self._line = await WebSocketLine.over(self._stream, SERVER, nursery, self._headers)
             task_status.started()
             try:
                 while True:
-                    self._take(await self._websocket.get_message())
-            except trio_websocket.ConnectionClosed as closed:
-                self._ended = _disconnected(closed)
+                    try:
+                        self._take(await self._line.receive())
+                    except Malformed as error:
+                        self._blame(error, "")
+            except LineEnded as ended:
+                self._ended = _disconnected(ended)
             finally:
                 self._wake()
             await self._stream.aclose()
 
-    def _take(self, text: str | bytes) -> None:
+    def _take(self, text: str) -> None:
         try:
-            assert isinstance(text, str), "a binary frame"
             assert len(text.encode()) <= MAX_FRAME, "a frame over 1 MiB"
             decode_frame(text, self._asked)
             frame: Frame = msgspec.json.decode(text)
@@ -234,7 +230,11 @@ class TestClient:
             else:
                 self._events.append(frame)
         except (AssertionError, Malformed) as error:
-            self._broken = self._broken or f"the server broke the protocol: {error}: {text[:500]!r}"
+            self._blame(error, text)
+        self._wake()
+
+    def _blame(self, error: Exception, text: str) -> None:
+        self._broken = self._broken or f"the server broke the protocol: {error}: {text[:500]!r}"
         self._wake()
 
     def _wake(self) -> None:
@@ -390,7 +390,5 @@ def _has(actual: Any, wanted: Any) -> bool:
     return bool(actual == wanted)
 
 
-def _disconnected(closed: trio_websocket.ConnectionClosed) -> Disconnected:
-    if closed.reason is None:
-        return Disconnected(CloseCode.DONE, None)
-    return Disconnected(closed.reason.code, closed.reason.reason)
+def _disconnected(ended: LineEnded) -> Disconnected:
+    return Disconnected(CloseCode.DONE if ended.code is None else ended.code, ended.reason)
