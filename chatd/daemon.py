@@ -22,8 +22,7 @@ import trio
 from chatd.attachments.files import Files
 from chatd.attachments.links import Links
 from chatd.attachments.scan import Scanner
-from chatd.attachments.sweep import EVERY_S as SWEEP_EVERY_S
-from chatd.attachments.sweep import Sweep
+from chatd.attachments.sweep import SWEEP_EVERY_S, Sweep
 from chatd.attachments.types import DOWNLOADS
 from chatd.attachments.uploads import Uploads
 from chatd.attachments.worker import Worker
@@ -34,14 +33,11 @@ from chatd.auth.jwt_method import JwtAuthenticator
 from chatd.auth.keepers import Keepers, keepers
 from chatd.auth.key_source import KeySource
 from chatd.auth.site_session import SiteRows, SiteSessionAuthenticator
-from chatd.auth.site_watch import EVERY_S as SITE_WATCH_EVERY_S
-from chatd.auth.site_watch import SiteWatch
+from chatd.auth.site_watch import SITE_WATCH_EVERY_S, SiteWatch
 from chatd.auth.tokens import Tokens
-from chatd.auth.upkeep import EVERY_S as UPKEEP_EVERY_S
-from chatd.auth.upkeep import Upkeep
+from chatd.auth.upkeep import UPKEEP_EVERY_S, Upkeep
 from chatd.background import disk
-from chatd.background.checkpoints import EVERY_S as CHECKPOINT_EVERY_S
-from chatd.background.checkpoints import Checkpoints
+from chatd.background.checkpoints import CHECKPOINT_EVERY_S, Checkpoints
 from chatd.background.indexer import Indexer
 from chatd.background.memory import Trimmer, resident_bytes, trim_malloc
 from chatd.background.supervise import Job, Jobs, repeating

@@ -13,7 +13,7 @@ from .files import Files
 
 log = structlog.get_logger("chatd.attachments")
 
-EVERY_S = 6 * 3600.0
+SWEEP_EVERY_S = 6 * 3600.0
 
 
 class Sweep:

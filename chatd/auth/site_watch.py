@@ -11,7 +11,7 @@ from storage.site_sessions import SiteSession
 
 from .site_session import SiteRows
 
-EVERY_S = 30.0
+SITE_WATCH_EVERY_S = 30.0
 
 
 class SiteWatch:

@@ -13,7 +13,7 @@ from storage.keyed import KINDS
 
 from .sessions import Sessions
 
-EVERY_S = 60.0
+UPKEEP_EVERY_S = 60.0
 
 FORGOTTEN_AFTER_MS = 3_600_000
 """An expired row is kept a while, so that a late try is told that it has expired."""

@@ -10,7 +10,7 @@ from storage.contract import LoggedStore
 
 log = structlog.get_logger("chatd.checkpoints")
 
-EVERY_S: Final = 15.0
+CHECKPOINT_EVERY_S: Final = 15.0
 BLOCKED_S: Final = 60.0
 """Seconds without a whole checkpoint that are worth a line in the log."""
 

@@ -12,7 +12,7 @@ from .finding import Finding
 
 log = structlog.get_logger("chatd.machine")
 
-EVERY_S = 86_400.0
+WARN_EVERY_S = 86_400.0
 
 Look = Callable[[], list[Finding]]
 
@@ -44,4 +44,4 @@ async def watch(look: Look, run: Callable[[Look], Awaitable[list[Finding]]] = on
             warn(await run(look))
         except OSError as error:
             log.warning("the machine cannot be looked at", reason=error.strerror)
-        await trio.sleep(EVERY_S)
+        await trio.sleep(WARN_EVERY_S)

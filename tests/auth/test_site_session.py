@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from chatd.auth.site_watch import EVERY_S
+from chatd.auth.site_watch import SITE_WATCH_EVERY_S
 from chatd.config import Auth, BetterAuth, ConfigError, NextAuth
 from chatd.testing import Refused, TestClient
 from chatd.testing.harness import START
@@ -63,10 +63,10 @@ async def test_sign_out_on_the_site_ends_the_connection(method: str, autojump_cl
     async with clinic(store, **SETTINGS) as c:
         client = await connected(c, method)
         table, token, cookie = COOKIES[method]
-        await trio.sleep(2 * EVERY_S)
+        await trio.sleep(2 * SITE_WATCH_EVERY_S)
         await client.ask("ping")
         del store.tables[table][token]
-        with trio.fail_after(EVERY_S + 1):
+        with trio.fail_after(SITE_WATCH_EVERY_S + 1):
             assert (await client.closed()).code == 4503
         assert await me(c, cookie) == 401
         again = await c.server.connect(headers={"Origin": SITE, "Cookie": cookie})
@@ -84,7 +84,7 @@ async def test_rows_of_all_connections_are_read_by_one_query(autojump_clock: Moc
             client = await c.server.connect(headers={"Origin": SITE, "Cookie": f"authjs.session-token={token}"})
             await client.ask("hello")
         store.queries.clear()
-        await trio.sleep(EVERY_S + 1)
+        await trio.sleep(SITE_WATCH_EVERY_S + 1)
         assert store.queries == [tokens]
 
 
@@ -112,12 +112,12 @@ async def test_database_that_does_not_answer_cuts_nobody(autojump_clock: MockClo
     async with clinic(store, **SETTINGS) as c:
         client = await connected(c, "nextauth")
         store.down = True
-        await trio.sleep(3 * EVERY_S)
+        await trio.sleep(3 * SITE_WATCH_EVERY_S)
         await client.ask("ping")
         assert (await c.ask("GET", "/v1/me", Cookie=COOKIES["nextauth"][2])).status == 503
         store.down = False
         store.tables["Session"].clear()
-        with trio.fail_after(10 * EVERY_S):
+        with trio.fail_after(10 * SITE_WATCH_EVERY_S):
             assert (await client.closed()).code == 4503
 
 

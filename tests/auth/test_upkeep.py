@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.auth import sessions
-from chatd.auth.upkeep import EVERY_S, FORGOTTEN_AFTER_MS
+from chatd.auth.upkeep import FORGOTTEN_AFTER_MS, UPKEEP_EVERY_S
 from chatd.config import Auth
 from storage.changes import DeleteRows
 from storage.keyed import SIGNED_IN
@@ -27,7 +27,7 @@ async def test_session_that_ended_unseen_is_cut_by_the_next_look(autojump_clock:
         client = await c.connect(await c.sign_in("pat-1"))
         await client.ask("hello")
         c.server.store.commit([DeleteRows(kind=SIGNED_IN)])
-        with trio.fail_after(EVERY_S + 1):
+        with trio.fail_after(UPKEEP_EVERY_S + 1):
             assert (await client.closed()).code == 4503
 
 

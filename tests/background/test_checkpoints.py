@@ -4,7 +4,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from chatd.background.checkpoints import BLOCKED_S, EVERY_S, Checkpoints
+from chatd.background.checkpoints import BLOCKED_S, CHECKPOINT_EVERY_S, Checkpoints
 from chatd.background.supervise import repeating
 from chatd.core.gate import Gate, run_inline
 from storage.contract import LoggedStore, Unavailable
@@ -27,7 +27,7 @@ class LogStore(MemoryStore):
 
 async def test_reader_that_blocks_checkpoints_is_named_once_after_a_minute(autojump_clock: MockClock) -> None:
     store = LogStore()
-    job = repeating(EVERY_S, Checkpoints(Gate(store, run_inline, run_inline), store))
+    job = repeating(CHECKPOINT_EVERY_S, Checkpoints(Gate(store, run_inline, run_inline), store))
     with capture_logs() as lines:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(job)
@@ -37,7 +37,7 @@ async def test_reader_that_blocks_checkpoints_is_named_once_after_a_minute(autoj
             await trio.sleep(BLOCKED_S)
             assert lines == []
             store.fails = True
-            await trio.sleep(EVERY_S)
+            await trio.sleep(CHECKPOINT_EVERY_S)
             store.fails = False
             await trio.sleep(600)
             (line,) = lines
@@ -47,7 +47,7 @@ async def test_reader_that_blocks_checkpoints_is_named_once_after_a_minute(autoj
             await trio.sleep(600)
             assert [line["log_level"] for line in lines] == ["warning", "info"]
             store.blocked = 80_000_000
-            await trio.sleep(BLOCKED_S - EVERY_S)
+            await trio.sleep(BLOCKED_S - CHECKPOINT_EVERY_S)
             store.blocked = 0
             await trio.sleep(600)
             assert len(lines) == 2, "a short one is none"
