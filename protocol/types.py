@@ -9,6 +9,8 @@ from msgspec import Meta
 MAX_INT = 2**53
 """Largest integer that every JSON reader keeps exact (RFC 7493, section 2.2)."""
 
+MAX_NAME_CHARS = 200
+
 RequestId = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)] | Annotated[str, Meta(max_length=64)]
 Id = Annotated[
     str,
@@ -27,7 +29,7 @@ Cursor = Annotated[str, Meta(max_length=1024, description="opaque; from the page
 Body = Annotated[str, Meta(description="1 to `limits.max_body_chars` code points; may be empty with attachments")]
 Title = Annotated[str, Meta(min_length=1, max_length=200)]
 Time = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds")]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 Token = Annotated[str, Meta(max_length=8192)]
 
 T = TypeVar("T")
@@ -36,6 +38,11 @@ T = TypeVar("T")
 def is_id(text: str) -> bool:
     """Whether `text` can be an `Id`."""
     return 0 < len(text) <= 128 and text.isascii() and text.isprintable() and " " not in text
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can be a `Name` in one line."""
+    return 0 < len(text) <= MAX_NAME_CHARS and text.isprintable()
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(attrs.field,))

@@ -13,7 +13,7 @@ from .refusal import Refused, unavailable
 log = structlog.get_logger("chatd.attachments")
 
 SCAN_TIMEOUT_S = 30.0
-CHUNK_BYTES = 1 << 16
+SCAN_CHUNK_BYTES = 1 << 16
 REPLY_BYTES = 4096
 
 
@@ -80,7 +80,7 @@ async def _send(stream: trio.SocketStream, path: Path) -> None:
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
     with file:
-        yield from iter(lambda: file.read(CHUNK_BYTES), b"")
+        yield from iter(lambda: file.read(SCAN_CHUNK_BYTES), b"")
 
 
 async def _reply(stream: trio.SocketStream) -> bytes:

@@ -5,7 +5,6 @@ looked at, and `crit` is refused, as nothing critical is known.
 """
 
 import json
-import re
 import warnings
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from joserfc.jws import JWSRegistry
 
 from .claims import claim_at
 from .public_keys import MAX_KID_CHARS, VerificationKey
-from .tokens import LATEST, MAX_BYTES, BadToken
+from .tokens import COMPACT_JWS, LATEST, MAX_BYTES, BadToken
 
 PUBLIC: Final = frozenset({"RS256", "ES256", "EdDSA"})
 SHARED: Final = frozenset({"HS256"})
@@ -27,7 +26,6 @@ TYPES: Final = (None, "jwt", "at+jwt", "application/jwt", "application/at+jwt")
 
 MAX_KEYS_TRIED: Final = 5
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 _REGISTRIES: Final = {
     name: JWSRegistry(algorithms=[name], strict_check_header=False) for name in (*PUBLIC, *SHARED, "Ed25519")
 }
@@ -81,7 +79,7 @@ class Unverified:
 
 def look(text: str) -> Unverified | None:
     """Return what a signed token says of itself; None for what is none. Raises BadToken for one that can't count."""
-    found = _COMPACT.fullmatch(text)
+    found = COMPACT_JWS.fullmatch(text)
     if found is None:
         return None
     if len(text) > MAX_BYTES:

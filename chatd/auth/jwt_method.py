@@ -9,7 +9,7 @@ from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
 from chatd.core.identity import Identity, Offer, Profile
 from protocol.objects import Role
-from protocol.types import is_id
+from protocol.types import is_id, is_name
 from storage.changes import PutUser, UserSaved
 from storage.contract import SharedStore
 from storage.records import User
@@ -20,8 +20,7 @@ from .foreign_tokens import ForeignClaims, Keys, Rules, Unverified, look, verify
 from .token_method import refusal_of
 from .tokens import AUDIENCE, BadToken
 
-REFUSED: Final = "the token is not accepted"
-MAX_NAME_CHARS: Final = 200
+TOKEN_REFUSED: Final = "the token is not accepted"
 
 
 @attrs.frozen(kw_only=True)
@@ -72,9 +71,9 @@ class JwtAuthenticator:
             except BadToken as error:
                 if error.expired:
                     raise NotAccepted("the token has expired", reason=error.reason, kind="expired") from None
-                raise NotAccepted(REFUSED, reason=error.reason) from None
+                raise NotAccepted(TOKEN_REFUSED, reason=error.reason) from None
             if said is not None and not self._own:
-                raise NotAccepted(REFUSED, reason="of an issuer that no [auth.jwt] names")
+                raise NotAccepted(TOKEN_REFUSED, reason="of an issuer that no [auth.jwt] names")
         return None
 
     def _shown(self, offer: Offer) -> list[tuple[str, Sequence[Issuer]]]:
@@ -101,7 +100,7 @@ class JwtAuthenticator:
         if not user or not is_id(issuer.prefix + user):
             raise BadToken(f"the claim with the user is no id: see [auth.jwt.{issuer.name}] user")
         name = claim_at(found.claims, issuer.name_claim)
-        fit = isinstance(name, str) and name.isprintable() and 1 <= len(name) <= MAX_NAME_CHARS
+        fit = isinstance(name, str) and is_name(name)
         return Identity(
             user=issuer.prefix + user,
             method=self.method,
@@ -119,11 +118,13 @@ class JwtAuthenticator:
         profile = identity.profile or Profile()
         if found.user is None and issuer.make_patients and not isinstance(store, SharedStore):
             if profile.role not in (None, "patient"):
-                raise NotAccepted(REFUSED, reason="an unknown user with a higher role than patient: chatd user add")
+                raise NotAccepted(
+                    TOKEN_REFUSED, reason="an unknown user with a higher role than patient: chatd user add"
+                )
             return await self._put(PutUser(identity.user, profile.name, "patient", self._now()))
         refusal = refusal_of(identity, found)
         if refusal is not None:
-            raise NotAccepted(REFUSED, reason=refusal)
+            raise NotAccepted(TOKEN_REFUSED, reason=refusal)
         assert found.user is not None
         if profile.role in (None, found.user.role) or isinstance(store, SharedStore):
             return found.user
@@ -132,5 +133,5 @@ class JwtAuthenticator:
     async def _put(self, change: PutUser) -> User:
         (outcome,) = await self._accounts.commit([change])
         if not isinstance(outcome, UserSaved) or outcome.user.disabled_at is not None:
-            raise NotAccepted(REFUSED, reason="the database refused the user, or has disabled them")
+            raise NotAccepted(TOKEN_REFUSED, reason="the database refused the user, or has disabled them")
         return outcome.user

@@ -17,7 +17,7 @@ MAX_AGE_S: Final = 86_400.0
 DEFAULT_AGE_S: Final = 3600.0
 """Seconds after which the keys are fetched again; what Cache-Control says counts between the two bounds."""
 
-RETRY_S: Final = 60.0
+REFETCH_AFTER_S: Final = 60.0
 """Seconds between two fetches at least: after one that failed, and for a key that isn't known."""
 
 WAIT_S: Final = 2.0
@@ -47,7 +47,7 @@ class KeySource:
         self._place = place
         self._fetching = False
         self._keys: tuple[VerificationKey, ...] = ()
-        self._fetched_at = -RETRY_S
+        self._fetched_at = -REFETCH_AFTER_S
         self._wanted = trio.Event()
         self._done = trio.Event()
 
@@ -57,7 +57,7 @@ class KeySource:
         An unknown `kid` has the keys fetched, once a minute at most, and waits for that, two seconds at most.
         """
         found = fitting(self._keys, algorithm, kid)
-        if not found and (self._fetching or trio.current_time() >= self._fetched_at + RETRY_S):
+        if not found and (self._fetching or trio.current_time() >= self._fetched_at + REFETCH_AFTER_S):
             done = self._done
             self._wanted.set()
             with trio.move_on_after(WAIT_S):
@@ -84,7 +84,7 @@ class KeySource:
             self._keys = keys_in(fetched.body)
         except (FetchError, BadKeys) as error:
             log.warning("no keys could be fetched to check tokens", source=self.name, reason=str(error))
-            return RETRY_S
+            return REFETCH_AFTER_S
         finally:
             self._fetching = False
         log.info("fetched the keys to check tokens", source=self.name, keys=len(self._keys))

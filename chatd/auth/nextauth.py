@@ -29,7 +29,7 @@ KEY_BYTES: Final = {"A256GCM": 32, "A256CBC-HS512": 64}
 HEADER: Final = {"alg", "enc", "kid", "typ", "cty"}
 """What a header may hold."""
 
-_COMPACT = re.compile(r"[A-Za-z0-9_-]{1,1024}\.\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{1,128}")
+_COMPACT_JWE = re.compile(r"[A-Za-z0-9_-]{1,1024}\.\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{1,128}")
 
 
 @attrs.frozen
@@ -116,7 +116,7 @@ def _base64url(data: bytes) -> str:
 
 def _header(text: str) -> tuple[str, str | None]:
     """Return `enc` and `kid` of a token whose header says nothing else that matters. Raises BadToken."""
-    if not _COMPACT.fullmatch(text):
+    if not _COMPACT_JWE.fullmatch(text):
         raise BadToken("not an encrypted token of this kind")
     part = text.partition(".")[0]
     try:

@@ -10,11 +10,9 @@ from storage.records import User
 from .authenticate import NotAccepted
 from .claims import id_in
 from .nextauth import NextAuth, SiteClaims, looks_encrypted
-from .site_cookies import BadChunks, site_cookie
+from .site_cookies import SITE_SESSION_REFUSED, BadChunks, site_cookie
 from .token_method import refusal_of
 from .tokens import BadToken
-
-REFUSED = "the site's session is not accepted"
 
 
 class NextAuthAuthenticator:
@@ -35,14 +33,14 @@ class NextAuthAuthenticator:
         except BadToken as error:
             if error.expired:
                 raise NotAccepted("the site's session has ended", reason=error.reason, kind="expired") from None
-            raise NotAccepted(REFUSED, reason=error.reason) from None
+            raise NotAccepted(SITE_SESSION_REFUSED, reason=error.reason) from None
         except BadChunks as error:
-            raise NotAccepted(REFUSED, reason=str(error)) from None
+            raise NotAccepted(SITE_SESSION_REFUSED, reason=str(error)) from None
         if found is None:
             return None
         user = id_in(found.claims, self._user)
         if user is None or not is_id(user):
-            raise NotAccepted(REFUSED, reason="the claim with the user is no id: see auth.nextauth.user")
+            raise NotAccepted(SITE_SESSION_REFUSED, reason="the claim with the user is no id: see auth.nextauth.user")
         return Identity(user=user, method=self.method, expires_at=found.expires_at, authenticated_at=found.issued_at)
 
     def _said(self, offer: Offer) -> SiteClaims | None:
@@ -71,6 +69,6 @@ class NextAuthAuthenticator:
         found = await self._gate.read(lambda: store.credentials(identity.user, ""))
         refusal = refusal_of(identity, found)
         if refusal is not None:
-            raise NotAccepted(REFUSED, reason=refusal)
+            raise NotAccepted(SITE_SESSION_REFUSED, reason=refusal)
         assert found.user is not None
         return found.user

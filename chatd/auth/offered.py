@@ -3,7 +3,7 @@
 from chatd.core.identity import Carried
 from chatd.net.head import Head
 
-COOKIE = b"chatd_session"
+SESSION_COOKIE = b"chatd_session"
 
 
 def carried(head: Head) -> Carried:
@@ -38,5 +38,5 @@ def _cookies(head: Head) -> tuple[str | None, tuple[tuple[str, str], ...]]:
             name, _, value = part.strip().partition(b"=")
             if name and value:
                 found.setdefault(name, value.strip(b'"').decode("latin-1"))
-    own = found.pop(COOKIE, None)
+    own = found.pop(SESSION_COOKIE, None)
     return own, tuple((name.decode("latin-1"), value) for name, value in found.items())

@@ -19,6 +19,7 @@ import trio
 from chatd.net.fetching import Fetch as FetchPage
 from chatd.net.fetching import Fetched, FetchError, PostForm
 from protocol.objects import Role
+from protocol.types import is_name
 from storage.contract import Unavailable
 
 from .claims import role_in
@@ -199,7 +200,7 @@ class Provider:
         subject, name = claims["sub"], claims.get(client.name_claim)
         if not isinstance(subject, str) or not 1 <= len(subject) <= 255 or not subject.isprintable():
             raise NotSignedIn("`sub` is no short text")
-        fit = isinstance(name, str) and name.isprintable() and 1 <= len(name) <= 200
+        fit = isinstance(name, str) and is_name(name)
         return Account(
             issuer=client.issuer,
             subject=subject,

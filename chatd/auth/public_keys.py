@@ -21,7 +21,7 @@ MAX_RSA_EXPONENT: Final = 2**32
 ALGORITHMS: Final = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 """By the key's type and curve."""
 
-_KINDS: Final[dict[str, Any]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_KEY_CLASSES: Final[dict[str, Any]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _PUBLIC: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 
 
@@ -65,7 +65,7 @@ def fitting(keys: Sequence[VerificationKey], algorithm: str, kid: str | None) ->
 def _key(entry: dict[str, Any]) -> VerificationKey | None:
     """Return the key in an entry, of its public members alone; None where it is of no use here."""
     kind, kid, operations = entry.get("kty"), entry.get("kid"), entry.get("key_ops")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KEY_CLASSES:
         return None
     algorithm = ALGORITHMS.get((kind, entry.get("crv") if kind != "RSA" else None))
     if algorithm is None or entry.get("use", "sig") != "sig":
@@ -82,7 +82,7 @@ def _key(entry: dict[str, Any]) -> VerificationKey | None:
     try:
         if kind == "RSA" and not _is_quick(_number(members["n"]), _number(members["e"])):
             return None
-        key = _KINDS[kind].import_key({"kty": kind, **members})
+        key = _KEY_CLASSES[kind].import_key({"kty": kind, **members})
         key.public_key  # noqa: B018  # a point that is not on its curve shows here
     except Exception:  # what the library makes of anybody's numbers: the key is of no use
         return None

@@ -29,7 +29,7 @@ FREE_TRIES: Final = 5
 FIRST_WAIT_S, MAX_WAIT_S = 60.0, 3600.0
 """The wait after five wrong codes in a row; it doubles with each. Only who knows the password gets that far."""
 
-MAX_REMEMBERED: Final = 10_000
+MAX_USERS_REMEMBERED: Final = 10_000
 
 
 @attrs.define
@@ -90,7 +90,7 @@ class SecondSteps:
             wrong.not_before = self._clock() + wait
         self._wrong[user] = wrong
         self._wrong.move_to_end(user)
-        if len(self._wrong) > MAX_REMEMBERED:
+        if len(self._wrong) > MAX_USERS_REMEMBERED:
             self._wrong.popitem(last=False)
 
     async def _is_current(self, row: SecondStep, code: str) -> bool:

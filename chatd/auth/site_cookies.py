@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 
+SITE_SESSION_REFUSED = "the site's session is not accepted"
+"""The answer to whoever comes with one; the log has the reason."""
+
 MAX_CHUNKS = 16
 MAX_COOKIE_CHARS = 32_768
 """Of a session cookie with all its chunks; a longer one is not looked at."""

@@ -16,12 +16,10 @@ from storage.records import User
 from storage.site_sessions import SiteSession, SiteSessions, SiteTable
 
 from .authenticate import NotAccepted
-from .site_cookies import BadChunks, site_cookie
+from .site_cookies import SITE_SESSION_REFUSED, BadChunks, site_cookie
 from .tokens import BadToken
 
 MAX_TOKEN_CHARS = 255
-
-REFUSED = "the site's session is not accepted"
 
 
 @attrs.frozen
@@ -83,9 +81,9 @@ class SiteSessionAuthenticator:
             value = site_cookie(cookies, name)
             return None if value is None else self._token(value)
         except BadToken as error:
-            raise NotAccepted(REFUSED, reason=error.reason) from None
+            raise NotAccepted(SITE_SESSION_REFUSED, reason=error.reason) from None
         except BadChunks as error:
-            raise NotAccepted(REFUSED, reason=str(error)) from None
+            raise NotAccepted(SITE_SESSION_REFUSED, reason=str(error)) from None
 
     async def _found(self, token: str) -> Identity:
         row = (await self.rows.of([token])).get(token)
@@ -94,7 +92,7 @@ class SiteSessionAuthenticator:
         if row.expires_at <= self._now():
             raise NotAccepted("the site's session has ended", reason="expired", kind="expired")
         if not is_id(row.user):
-            raise NotAccepted(REFUSED, reason="the session's user is no id")
+            raise NotAccepted(SITE_SESSION_REFUSED, reason="the session's user is no id")
         return Identity(
             user=row.user,
             method=self.method,
@@ -108,5 +106,5 @@ class SiteSessionAuthenticator:
         store = self.rows.gate.store
         user = await self.rows.gate.read(lambda: store.user(identity.user))
         if user is None or user.disabled_at is not None:
-            raise NotAccepted(REFUSED, reason="no such user, or disabled")
+            raise NotAccepted(SITE_SESSION_REFUSED, reason="no such user, or disabled")
         return user

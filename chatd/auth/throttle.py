@@ -22,7 +22,7 @@ USER_WINDOW_S = 600.0
 SLOW_S = 1.5
 """Seconds that a try of such a user takes longer, from an address that never was right before."""
 
-MAX_REMEMBERED = 20_000
+MAX_TRIES_REMEMBERED = 20_000
 """Pairs, addresses and users that are remembered, of each; the oldest are forgotten."""
 
 K = TypeVar("K")
@@ -65,7 +65,7 @@ class _Remembered(Generic[K, V]):
         value = self._values.pop(key, None)
         if value is None:
             value = self._make()
-            if len(self._values) >= MAX_REMEMBERED:
+            if len(self._values) >= MAX_TRIES_REMEMBERED:
                 self._values.popitem(last=False)
         self._values[key] = value
         return value

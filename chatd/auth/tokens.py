@@ -32,7 +32,8 @@ NOT_OURS = "the token was not issued by this server"
 AHEAD = "the token is dated ahead of this server's clock: one of the two clocks is wrong"
 
 # The library's base64 decoder skips what is no base64.
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
+"""A signed token (RFC 7515, section 7.1); the groups: its header and its claims."""
 
 
 class BadToken(Exception):
@@ -86,7 +87,7 @@ class Tokens:
         """Return the claims, if the token is signed with our secret and counts at `now` (ms). Raises BadToken."""
         if len(text) > MAX_BYTES:
             raise BadToken("longer than 8 KiB")
-        if not _COMPACT.fullmatch(text):
+        if not COMPACT_JWS.fullmatch(text):
             raise BadToken("not a signed token")
         try:
             token = jwt.decode(text, self._key, registry=self._registry)

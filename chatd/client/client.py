@@ -25,7 +25,7 @@ from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, T
 from .polling import PollingLine
 from .replica import Conversation, Effect, Replica
 from .sending import Sending
-from .sign_in import REFUSED, SignInFailed
+from .sign_in import FINAL_STATUSES, SignInFailed
 from .target import Target
 from .ways import Ways
 from .websocket import WebSocketLine, works
@@ -398,7 +398,7 @@ class Client(Asking):
         try:
             return await self._token()
         except SignInFailed as error:
-            raise Over(str(error), fatal=error.status in REFUSED, carried=True) from None
+            raise Over(str(error), fatal=error.status in FINAL_STATUSES, carried=True) from None
         except (*FAILURES,) as error:
             raise Over(Over.by(error).reason, carried=True) from None
 

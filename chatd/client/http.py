@@ -10,7 +10,8 @@ import trio
 
 Dial = Callable[[], Awaitable[trio.abc.Stream]]
 
-CHUNK_BYTES: Final = 65_536
+HTTP_CHUNK_BYTES: Final = 65_536
+"""Bytes read, or sent of a file, at once."""
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -91,7 +92,7 @@ async def _answer(stream: trio.abc.Stream, connection: h11.Connection) -> Answer
     try:
         while not isinstance(event := connection.next_event(), h11.EndOfMessage):
             if event is h11.NEED_DATA:
-                connection.receive_data(bytes(await stream.receive_some(CHUNK_BYTES)))
+                connection.receive_data(bytes(await stream.receive_some(HTTP_CHUNK_BYTES)))
             elif isinstance(event, h11.Response):
                 status = event.status_code
                 headers = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]

@@ -10,9 +10,9 @@ from .http import Dial, Http
 from .target import Target
 
 TIMEOUT_S = 30.0
-COOKIE = "chatd_session="
+SESSION_COOKIE_PREFIX = "chatd_session="
 
-REFUSED = (400, 401, 403, 404)
+FINAL_STATUSES = (400, 401, 403, 404)
 """Statuses after which trying again is no use."""
 
 
@@ -65,9 +65,9 @@ class SignIn:
                     return self._secret
             given = self._given if code is None else {**self._given, "code": code}
             answer = await http.ask("POST", "/v1/sign-in", given)
-        cookies = [cookie for cookie in answer.cookies if cookie.startswith(COOKIE)]
+        cookies = [cookie for cookie in answer.cookies if cookie.startswith(SESSION_COOKIE_PREFIX)]
         if answer.status != 200 or not cookies:
             message, need = answer.json.get("message", f"HTTP {answer.status}"), answer.json.get("need")
             raise SignInFailed(str(message), answer.status, need if isinstance(need, str) else None)
-        self._secret = cookies[-1].removeprefix(COOKIE).partition(";")[0]
+        self._secret = cookies[-1].removeprefix(SESSION_COOKIE_PREFIX).partition(";")[0]
         return self._secret

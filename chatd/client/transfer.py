@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import h11
 import trio
 
-CHUNK_BYTES = 1 << 16
+from .http import HTTP_CHUNK_BYTES
+
 PATIENCE_S = 60.0
 """Seconds without a byte, in either direction, after which the connection counts as lost."""
 
@@ -30,7 +31,7 @@ class Answer:
         event = await _next(self._stream, self._parser)
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
-    async def text(self, limit: int = CHUNK_BYTES) -> bytes:
+    async def text(self, limit: int = HTTP_CHUNK_BYTES) -> bytes:
         """Return the body, up to so many bytes."""
         found = b""
         while (data := await self.read()) and len(found) < limit:
@@ -55,7 +56,7 @@ async def asking(
             lines.append(("Content-Length", str(length)))
         await _send(stream, parser.send(h11.Request(method=method, target=path, headers=lines)))
         try:
-            while body is not None and length and (data := await body(min(CHUNK_BYTES, length))):
+            while body is not None and length and (data := await body(min(HTTP_CHUNK_BYTES, length))):
                 length -= len(data)
                 await _send(stream, parser.send(h11.Data(data)))
             await _send(stream, parser.send(h11.EndOfMessage()))
@@ -81,5 +82,5 @@ async def _send(stream: trio.abc.Stream, data: bytes | None) -> None:
 async def _next(stream: trio.abc.Stream, parser: h11.Connection) -> object:
     while (event := parser.next_event()) is h11.NEED_DATA:
         with trio.fail_after(PATIENCE_S):
-            parser.receive_data(bytes(await stream.receive_some(CHUNK_BYTES)))
+            parser.receive_data(bytes(await stream.receive_some(HTTP_CHUNK_BYTES)))
     return event

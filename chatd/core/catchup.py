@@ -24,7 +24,7 @@ OBJECTS_PER_READ = 100
 MAX_JOBS = 8
 """Syncs that may wait on one session before its reader does."""
 
-RETRY_S = 1.0
+STORE_RETRY_S = 1.0
 """Seconds until a store that couldn't be read is asked again."""
 
 
@@ -92,7 +92,7 @@ class Feeder:
             try:
                 await self._do(self._jobs[0])
             except Unavailable:
-                await trio.sleep(RETRY_S)
+                await trio.sleep(STORE_RETRY_S)
                 continue
             self._jobs.popleft()
             self._room.set()

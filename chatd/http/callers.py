@@ -26,7 +26,7 @@ from .local import is_local
 
 log = structlog.get_logger("chatd.http")
 
-MAX_REMEMBERED: Final = 10_000
+MAX_CREDENTIALS_REMEMBERED: Final = 10_000
 REMEMBERED: Final = ("token",)
 """Methods whose credentials may be remembered: good more than once, and revoked by this daemon's own commits alone."""
 
@@ -95,7 +95,7 @@ class Callers:
             log.warning("request refused", reason=error.reason)
             raise _unauthorized(error.message) from None
         if digest is not None and identity.method in REMEMBERED and forgotten == self._forgotten:
-            if len(self._known) >= MAX_REMEMBERED:
+            if len(self._known) >= MAX_CREDENTIALS_REMEMBERED:
                 self._known.clear()
             until = parts.now() + self._keep_ms
             self._known[digest] = _Known(

@@ -10,7 +10,7 @@ from chatd.core.errors import Refusal, not_found
 from chatd.transports.request import HttpCaller
 from protocol.codes import ErrorCode
 from protocol.times import to_rfc3339
-from protocol.types import is_id
+from protocol.types import MAX_NAME_CHARS, is_id, is_name
 from storage.changes import DeleteRows, PutRow, PutUser
 from storage.contract import SharedStore
 from storage.keyed import INVITATION, SIGNED_IN
@@ -23,7 +23,6 @@ from .operation import Operation
 from .sign_in import signed_in
 from .site import Site
 
-MAX_NAME_CHARS = 200
 TEAM = ("staff", "admin")
 
 
@@ -147,7 +146,7 @@ async def _invited(site: Site, wanted: Wanted) -> User:
             raise Refusal(ErrorCode.FORBIDDEN, "patients are invited here; others by the operator: chatd invite")
         return user
     name = (wanted.name or "").strip()
-    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME_CHARS):
+    if not is_name(name):
         raise Refusal(ErrorCode.BAD_REQUEST, f"`user` is needed, or `name`: 1 to {MAX_NAME_CHARS} characters")
     if isinstance(parts.store, SharedStore):
         raise Refusal(ErrorCode.FORBIDDEN, "users of this database are made by its app")

@@ -18,7 +18,7 @@ from .session_cookie import is_secure, set_cookie
 from .sign_in import begin_session
 from .site import Site
 
-COOKIE: Final = "chatd_oidc"
+OIDC_COOKIE: Final = "chatd_oidc"
 OWNER: Final = "begun"
 """Of what is sealed: anybody's, as nobody is signed in yet."""
 
@@ -37,7 +37,7 @@ def operations(site: Site) -> list[Operation]:
         response = RedirectResponse(address, 303, HEADERS)
         sealed = site.parts.keepers.begun.seal(msgspec.json.encode(begun).decode(), OWNER)
         response.set_cookie(
-            COOKIE,
+            OIDC_COOKIE,
             sealed,
             max_age=BEGUN_S,
             path=_path(provider),
@@ -115,7 +115,7 @@ def _path(provider: Provider) -> str:
 def _begun(site: Site, request: Request, provider: Provider) -> Begun:
     """Return the sign-in that this browser has begun with this service. Raises NotSignedIn."""
     try:
-        text = site.parts.keepers.begun.open(request.cookies.get(COOKIE, ""), OWNER)
+        text = site.parts.keepers.begun.open(request.cookies.get(OIDC_COOKIE, ""), OWNER)
         begun = msgspec.json.decode(text, type=Begun)
     except (Unsealable, msgspec.MsgspecError):
         raise NotSignedIn("this browser has not begun it, or too long ago") from None
@@ -130,5 +130,5 @@ def _back(problem: str) -> Response:
 
 
 def _without_cookie(response: Response, request: Request, provider: Provider) -> Response:
-    response.delete_cookie(COOKIE, path=_path(provider), secure=is_secure(request), httponly=True, samesite="lax")
+    response.delete_cookie(OIDC_COOKIE, path=_path(provider), secure=is_secure(request), httponly=True, samesite="lax")
     return response

@@ -5,9 +5,9 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatd.auth.offered import COOKIE
+from chatd.auth.offered import SESSION_COOKIE
 
-NAME: Final = COOKIE.decode()
+NAME: Final = SESSION_COOKIE.decode()
 
 
 def set_cookie(response: Response, request: Request, secret: str, max_age: float) -> None:

@@ -11,14 +11,12 @@ from chatd.core.errors import Refusal
 from protocol.codes import ErrorCode
 from protocol.objects import Role
 from protocol.times import to_rfc3339
-from protocol.types import is_id
+from protocol.types import MAX_NAME_CHARS, is_id, is_name
 
 from .answers import json_answer
 from .guards import address_of, admit, body_of, log
 from .operation import Operation
 from .site import Site
-
-MAX_NAME_CHARS = 200
 
 
 @attrs.frozen
@@ -47,7 +45,7 @@ def operations(site: Site) -> list[Operation]:
         wanted = await body_of(request, Wanted)
         if not is_id(wanted.user):
             raise Refusal(ErrorCode.BAD_REQUEST, "`user`: 1 to 128 printable ASCII characters without space")
-        if wanted.name is not None and not (wanted.name.isprintable() and 1 <= len(wanted.name) <= MAX_NAME_CHARS):
+        if wanted.name is not None and not is_name(wanted.name):
             raise Refusal(ErrorCode.BAD_REQUEST, f"`name`: 1 to {MAX_NAME_CHARS} printable characters")
         try:
             ticket, row = await tickets.make(key, wanted.user, wanted.name, wanted.role)

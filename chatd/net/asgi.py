@@ -19,7 +19,7 @@ from .problem import plain_answer
 from .proxies import Client
 from .quick import QuickStream
 
-CHUNK_BYTES: Final = 64 * 1024
+STREAM_CHUNK_BYTES: Final = 64 * 1024
 """Bytes read or written at once."""
 CHUNK_OVERHEAD: Final = 8
 """Times its bytes that a body may take on its way: chunks of one byte take six; what is more are extensions."""
@@ -45,10 +45,10 @@ async def write(stream: trio.abc.Stream, data: bytes, patience: float) -> None:
     Raises trio.TooSlowError if the peer does not read, trio.BrokenResourceError if it is gone. After these, and after
     a cancellation, part of a chunk may be out: write nothing more.
     """
-    done = stream.send_now(data[:CHUNK_BYTES]) if isinstance(stream, QuickStream) else 0
-    for start in range(done, len(data), CHUNK_BYTES):
+    done = stream.send_now(data[:STREAM_CHUNK_BYTES]) if isinstance(stream, QuickStream) else 0
+    for start in range(done, len(data), STREAM_CHUNK_BYTES):
         with trio.fail_after(patience):
-            await stream.send_all(data[start : start + CHUNK_BYTES])
+            await stream.send_all(data[start : start + STREAM_CHUNK_BYTES])
 
 
 class Exchange:
@@ -196,7 +196,7 @@ class Exchange:
                     return None
                 self._conn.receive_data(data)
                 self._read_bytes += len(data)
-                if self._read_bytes > CHUNK_OVERHEAD * self._received + 2 * CHUNK_BYTES:
+                if self._read_bytes > CHUNK_OVERHEAD * self._received + 2 * STREAM_CHUNK_BYTES:
                     raise h11.RemoteProtocolError("chunks whose extensions are far longer than they")
         except h11.RemoteProtocolError:
             await self._refuse(400, "bad_request", "the body is malformed")
@@ -216,7 +216,7 @@ class Exchange:
         data = b""
         try:
             with trio.move_on_at(min(asked + self._patience_left, self._body_until)):
-                data = bytes(await self._stream.receive_some(CHUNK_BYTES))
+                data = bytes(await self._stream.receive_some(STREAM_CHUNK_BYTES))
         except PEER_GONE:
             return b""
         left = self._patience_left - (trio.current_time() - asked) + len(data) / MIN_BODY_BYTES_PER_S
@@ -239,9 +239,9 @@ class Exchange:
     async def _departure(self) -> None:
         """Wait until the peer leaves or is answered. What it pipelines meanwhile is kept, up to a chunk or two."""
         with trio.CancelScope() as self._listening:
-            while len(self._conn.trailing_data[0]) < CHUNK_BYTES:
+            while len(self._conn.trailing_data[0]) < STREAM_CHUNK_BYTES:
                 try:
-                    data = await self._stream.receive_some(CHUNK_BYTES)
+                    data = await self._stream.receive_some(STREAM_CHUNK_BYTES)
                 except PEER_GONE:
                     return
                 if not data:

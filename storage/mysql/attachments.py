@@ -47,11 +47,11 @@ MAX_FILES_SHOWN = 50
 MAX_ADDRESS_BYTES = 2_048
 """Bytes of an address that is shown."""
 
-MAX_NAME_CHARS, MAX_TYPE_CHARS = 255, 127
+MAX_FILE_NAME_CHARS, MAX_TYPE_CHARS = 255, 127
 """Characters of the names of a file and of a type (RFC 6838, section 4.2)."""
 
 _WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
-_KINDS = {
+_SQL_TYPES = {
     **dict.fromkeys(("messageId", "url", "name", "thumbnailUrl"), TEXT_TYPES),
     **dict.fromkeys(("size", "width", "height"), _WHOLE),
     "type": (*TEXT_TYPES, "enum"),
@@ -66,7 +66,7 @@ _UNKNOWN = "application/octet-stream"
 _MIME_TYPES = mimetypes.MimeTypes()
 """Python's own table: the same on every machine."""
 
-_KEPT = f'{select(KEPT_FILE)} WHERE "message" IN ({{}})'
+_SELECT_KEPT = f'{select(KEPT_FILE)} WHERE "message" IN ({{}})'
 
 _SHOWN = ("messageId", "id", "url", "name", "type", "size", "width", "height", "thumbnailUrl")
 
@@ -195,7 +195,7 @@ def with_files(
 ) -> list[Message]:
     """The messages with the files that chatd keeps, and with what the app's table or column has for them."""
     found = list(messages)
-    kept = rows.many(db, _KEPT, may_have_files(found))
+    kept = rows.many(db, _SELECT_KEPT, may_have_files(found))
     if files is not None:
         found = files.put(db, found)
     if listed is not None:
@@ -231,7 +231,7 @@ def _found(layout: Layout, names: Names) -> Iterator[tuple[str, str]]:
     """Ours and theirs: the column that the settings name, else the first by a usual name; of a fitting type."""
     there = layout.columns[names.table(ATTACHMENT.name)]
     messages = layout.columns.get(names.table("Message"), {}).get(names.column("Message", "id"))
-    kinds = _KINDS if messages is None or not is_number(messages.type) else {**_KINDS, "messageId": _WHOLE}
+    kinds = _SQL_TYPES if messages is None or not is_number(messages.type) else {**_SQL_TYPES, "messageId": _WHOLE}
     folded = {_folded(name): name for name in there}
     for ours, spellings in SPELLINGS.items():
         given = names.given.get(f"{ATTACHMENT.name}.{ours}")
@@ -285,7 +285,7 @@ def _end_of(url: str) -> str:
 
 
 def _printable(name: str) -> str:
-    return "".join(filter(str.isprintable, name))[:MAX_NAME_CHARS]
+    return "".join(filter(str.isprintable, name))[:MAX_FILE_NAME_CHARS]
 
 
 def _is_address(text: str | None) -> bool:

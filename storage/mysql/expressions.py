@@ -34,7 +34,12 @@ _WHEN = {
 }
 """Columns with a time for what only a flag says, the likeliest first."""
 
-_KINDS = {FLAG: ("tinyint",), TIME: ("datetime", "timestamp"), ID: ("char", "varchar"), "JSON": ("json", "longtext")}
+_SPARE_TYPES = {
+    FLAG: ("tinyint",),
+    TIME: ("datetime", "timestamp"),
+    ID: ("char", "varchar"),
+    "JSON": ("json", "longtext"),
+}
 
 _LONG_AGO = "CAST('1970-01-02 00:00:00' AS DATETIME(3))"
 
@@ -70,7 +75,7 @@ def fits(column: Column, has: ExistingColumn) -> bool:
     """Return True if a column that is there can be what its name says: one that doesn't is left alone."""
     if column.type.startswith("VARCHAR") and column.type != ID:
         return has.type.lower().startswith(("char", "varchar", "tinytext", "text", "mediumtext", "longtext"))
-    return has.type.lower().startswith(_KINDS.get(column.type, ("",)))
+    return has.type.lower().startswith(_SPARE_TYPES.get(column.type, ("",)))
 
 
 def _gone(layout: Layout, names: Names, table: str, column: str) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from chatd.attachments.refusal import Refused
-from chatd.attachments.scan import CHUNK_BYTES, Scanner
+from chatd.attachments.scan import SCAN_CHUNK_BYTES, Scanner
 from support.clamd import EICAR, Clamd
 
 
@@ -18,7 +18,7 @@ def written(folder: Path, data: bytes) -> Path:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return written(tmp_path, b"x" * (3 * CHUNK_BYTES + 7))
+    return written(tmp_path, b"x" * (3 * SCAN_CHUNK_BYTES + 7))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def clamd(tmp_path: Path, nursery: trio.Nursery) -> Clamd:
 
 async def test_scan_clean_file_passes_whole(clamd: Clamd, file: Path) -> None:
     await Scanner(str(clamd.path)).scan(file)
-    assert clamd.seen == [b"x" * (3 * CHUNK_BYTES + 7)]
+    assert clamd.seen == [b"x" * (3 * SCAN_CHUNK_BYTES + 7)]
 
 
 async def test_scan_virus_is_refused(clamd: Clamd, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from chatd.core.catchup import MAX_JOBS, OBJECTS_PER_READ, RETRY_S
+from chatd.core.catchup import MAX_JOBS, OBJECTS_PER_READ, STORE_RETRY_S
 from storage.changes import Leave
 from storage.records import Standing
 from support.small_clinic import C, SmallClinic
@@ -68,9 +68,9 @@ async def test_feeder_store_that_fails_is_asked_again_after_a_second(autojump_cl
     async with trio.open_nursery() as nursery:
         nursery.start_soon(clinic.session.run)
         clinic.session.feed({C: 1})
-        await trio.sleep(2.5 * RETRY_S)
+        await trio.sleep(2.5 * STORE_RETRY_S)
         assert clinic.told == []
-        await trio.sleep(RETRY_S)
+        await trio.sleep(STORE_RETRY_S)
         assert chained(clinic.told, 1) == 2
         nursery.cancel_scope.cancel()
 

@@ -23,7 +23,7 @@ Hurl = Callable[[list[bytes]], Awaitable[None]]
 """Sends messages with these fields, all at once."""
 
 ENGINE_UPGRADE = upgrade("/socket.io/?EIO=4&transport=websocket")
-REFUSED = (400, 410, 413)
+REFUSING_STATUSES = (400, 410, 413)
 NAMES = {b"conversation": b"conversationId", b"client_id": b"clientId", b"body": b"content", b"reply_to": b"replyToId"}
 
 
@@ -60,7 +60,7 @@ async def over_polling(server: Server, *, streamed: bool = False) -> AsyncIterat
     async def hurl(many: list[bytes]) -> None:
         body = b'{"first":2,"frames":[' + b",".join(map(native, many)) + b"]}"
         told = await session.ask("POST", f"/v1/session/{session.id}/frames", body)
-        assert told.status in (202, *REFUSED)
+        assert told.status in (202, *REFUSING_STATUSES)
 
     async with trio.open_nursery() as nursery:
         if streamed:
@@ -91,7 +91,7 @@ async def over_engineio_polling(server: Server) -> AsyncIterator[Hurl]:
 
     async def hurl(many: list[bytes]) -> None:
         response = await wire.post(sid, b"\x1e".join(map(socketio, many)))
-        assert response.status in (200, *REFUSED)
+        assert response.status in (200, *REFUSING_STATUSES)
 
     yield hurl
 

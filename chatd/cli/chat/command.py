@@ -12,7 +12,7 @@ import trio
 from chatd.cli.fail import fail
 from chatd.cli.options import Settings, settings
 from chatd.client import SignIn, SignInFailed
-from chatd.client.sign_in import REFUSED
+from chatd.client.sign_in import FINAL_STATUSES
 from chatd.config import ConfigError, default_file, local_url
 from protocol.objects import ROLES, Role
 
@@ -131,7 +131,7 @@ async def sign_in(token: SignIn, ask: Callable[[str], str]) -> None:
         except SignInFailed as error:
             if error.need == "code" and left:
                 code = ask(str(error))
-            elif error.status in REFUSED:
+            elif error.status in FINAL_STATUSES:
                 raise
             else:
                 return

@@ -45,7 +45,7 @@ from .texts import printable
 HISTORY = 20
 """Messages shown at the beginning, and after a long absence."""
 
-RETRY_S = 1.0
+CHAT_RETRY_S = 1.0
 """Seconds until the other person is looked for again, and until what failed for now is tried again."""
 
 UNDERWAY = 100
@@ -246,7 +246,7 @@ class Chat:
                 if error.code == ErrorCode.NOT_FOUND and not waiting:
                     waiting = True
                     self._note(f"there is no {self.other} yet; waiting for {self.other} to appear ...")
-                await trio.sleep(error.retry_after or RETRY_S)
+                await trio.sleep(error.retry_after or CHAT_RETRY_S)
         if self._epoch is not None and (self._epoch != self.client.replica.epoch or self._went_back(conversation)):
             self._note("the server went back to a backup; what follows is what it has now")
         self._epoch = self.client.replica.epoch
@@ -275,7 +275,7 @@ class Chat:
                 sending = self.client.post(self._conversation, body, attachments=files)
                 self._typed.add(sending.client_id)
                 underway.start_soon(self._settle, sending, places)
-        with trio.move_on_after(RETRY_S):  # it is kept; what is still to be shown hardly matters
+        with trio.move_on_after(CHAT_RETRY_S):  # it is kept; what is still to be shown hardly matters
             while self._typed:
                 await self._drawn.wait()
         end.cancel()
@@ -311,7 +311,7 @@ class Chat:
             try:
                 await self.client.receipt(held.id, read=self._shown)
             except RequestFailed as error:
-                await trio.sleep(error.retry_after or RETRY_S)
+                await trio.sleep(error.retry_after or CHAT_RETRY_S)
 
     # -- what comes --
 

@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from chatd.auth.authenticate import NotAccepted
-from chatd.auth.offered import COOKIE, carried
+from chatd.auth.offered import SESSION_COOKIE, carried
 from chatd.commands.parts import Parts
 from chatd.config.settings import SocketIo
 from chatd.core.identity import Carried, Offer
@@ -76,7 +76,7 @@ class Chat:
     def owner(self, head: Head) -> bytes:
         """Return a digest of the credentials that a request shows; b"" where it shows none."""
         parts = [part.strip() for header in head.all(b"cookie") for part in header.split(b";")]
-        cookies = [part for part in parts if part.startswith(COOKIE + b"=")]
+        cookies = [part for part in parts if part.startswith(SESSION_COOKIE + b"=")]
         shown = [*head.all(b"authorization"), *cookies]
         return sha256(b"\0".join(shown)).digest() if shown else b""
 
