@@ -115,20 +115,27 @@ async def test_raw_client_answers_pings_and_one_close() -> None:
 
 
 async def test_raw_client_that_closes_answers_nothing_any_more() -> None:
-    client, server, theirs = await shaken()
+    client, _, theirs = await shaken()
     await client.close()
     await theirs.send_all(b"\x89\x00" + b"\x88\x02\x03\xe8")
     with pytest.raises(Ended, match="1000"):
         await client.message()
     await client.stream.aclose()
-    server.receive_data(b"".join([bytes(data) async for data in theirs]))
-    assert [type(event) for event in server.events()] == [CloseConnection]
+    assert b"".join([bytes(data) async for data in theirs]) == frame(b"\x03\xe8", CLOSE)
 
 
 @pytest.mark.parametrize("first", [0x01, 0x80, 0xC1, 0x83])
 async def test_raw_client_refuses_fragments_and_unknown_frames(first: int) -> None:
     client, _, theirs = await shaken()
     await theirs.send_all(bytes((first, 1)) + b"x")
+    with pytest.raises(BrokenFrame):
+        await client.message()
+
+
+async def test_raw_client_refuses_a_message_that_is_too_long() -> None:
+    client, server, theirs = await shaken()
+    await theirs.send_all(server.send(TextMessage("x" * 2**20)) + server.send(TextMessage("x" * (2**20 + 1))))
+    assert len(await client.message()) == 2**20
     with pytest.raises(BrokenFrame):
         await client.message()
 
