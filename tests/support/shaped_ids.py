@@ -50,6 +50,7 @@ class ShapedIds:
 
     numbered: bool = False
     scale: int = 1
+    made: set[str] = attrs.Factory(set)  # conversations, as tests call them
     _theirs: dict[str, str] = attrs.Factory(dict)  # a test's id -> the database's
     _ours: dict[str, str] = attrs.Factory(dict)
 
@@ -61,7 +62,10 @@ class ShapedIds:
     def id(self, ours: str) -> str:
         """Return the database's id for a test's; one that is nobody's yet is a user's."""
         if ours not in self._theirs and self.numbered:
-            self.note(ours, str(number_of(ours)))
+            number = number_of(ours)
+            while str(number) in self._ours:  # another's, whose name begins like it
+                number += 1
+            self.note(ours, str(number))
         return self._theirs.get(ours, ours)
 
     def inward(self, value: Any) -> Any:
@@ -124,7 +128,7 @@ class ShapedStore:
 
     def commit(self, changes: "list[Change]") -> list[Outcome]:
         """As `CommitStore.commit`. Where the app alone makes users, it makes those of the batch first."""
-        given = [self.ids.change(change) for change in changes]
+        given = [self._given(change) for change in changes]
         if self.ids.numbered:
             self._make_users(changes)
         found = self.store.commit(given)
@@ -132,9 +136,17 @@ class ShapedStore:
             self._note(change, outcome)
         return [self.ids.outward(outcome) for outcome in found]
 
+    def _given(self, change: Change) -> Any:
+        """Return the change as the store takes it: to open a conversation that is there a caller makes an id, too."""
+        given = self.ids.change(change)
+        if isinstance(change, OpenDirect) and change.conversation in self.ids.made:
+            return attrs.evolve(given, conversation=f"again-{change.conversation}")
+        return given
+
     def _note(self, change: Any, outcome: Any) -> None:
         """Learn what the database named: rows that were just made."""
         if isinstance(change, OpenDirect | CreateGroup) and getattr(outcome, "created", False):
+            self.ids.made.add(change.conversation)
             self.ids.note(change.conversation, outcome.room.id)
         elif hasattr(change, "message") and type(outcome).__name__ == "Changed":
             own = [m for m in outcome.messages if m.rev > outcome.from_rev]
