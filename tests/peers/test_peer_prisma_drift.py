@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 import pytest
 
-from support import prisma, prisma_app
+from support import prisma, prisma_app, schemas, shapes
 from support.drift import drift, merged, shown
 from support.prisma_app import App, adopt, adoption_of, changed
 
@@ -26,6 +26,22 @@ model Attachment {
   message      Message  @relation(fields: [messageId], references: [id], onDelete: Cascade)
 }
 """
+SEEN = """
+model MessageSeen {
+  messageId String
+  userId    String
+  seenAt    DateTime @default(now())
+  message   Message  @relation(fields: [messageId], references: [id], onDelete: Cascade)
+  @@id([messageId, userId])
+}
+"""
+SEEN_TABLE = (
+    "CREATE TABLE `MessageSeen` (`messageId` VARCHAR(191) NOT NULL, `userId` VARCHAR(191) NOT NULL, "
+    "`seenAt` DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), PRIMARY KEY (`messageId`, `userId`)) "
+    "DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci",
+    "ALTER TABLE `MessageSeen` ADD CONSTRAINT `MessageSeen_messageId_fkey` FOREIGN KEY (`messageId`) "
+    "REFERENCES `Message`(`id`) ON DELETE CASCADE ON UPDATE CASCADE",
+)
 
 
 @attrs.frozen
@@ -54,6 +70,11 @@ KINDS = {
     "short texts": Kind(
         changed("Message", "`content` TEXT", "`content` VARCHAR(191)"), PLAIN.replace("@db.Text", "@db.VarChar(191)")
     ),
+    "who has seen what": Kind(
+        (*prisma_app.PLAIN, *SEEN_TABLE),
+        PLAIN.replace("model Message {", "model Message {\n  seen MessageSeen[]") + SEEN,
+    ),
+    "implicit many-to-many": Kind(shapes.linked(), schemas.linked(PLAIN)),
     "long texts": Kind(prisma_app.PLAIN, PLAIN, {"body_chars": 100_000}),
 }
 

@@ -2,7 +2,8 @@
 // its result, {"ok": ...}, or {"error": "..."}.
 import { createInterface } from 'node:readline'
 import { PrismaMariaDb } from '@prisma/adapter-mariadb'
-import { PrismaClient } from '@prisma/client'
+
+const { PrismaClient } = await import(process.env.PRISMA_CLIENT ?? '@prisma/client')
 
 const { hostname, port, username, password, pathname } = new URL(process.env.DATABASE_URL)
 const adapter = new PrismaMariaDb({

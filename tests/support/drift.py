@@ -82,7 +82,26 @@ def _wanted(parsed: dict[str, Any]) -> defaultdict[str, Facts]:
         suffix = {"id": "", "unique": "key", "normal": "idx"}[index["type"]]
         name = index.get("dbName") or f"{table}_{'_'.join(mine)}_{suffix}"
         found[table]["index PRIMARY" if not suffix else f"index {name}"] = (tuple(mine), suffix != "idx")
+    for relation, (a, b) in _implicit(models).items():
+        table = f"_{relation}"
+        targets = {"A": a, "B": b}
+        for column, target in targets.items():
+            (id,) = [field for field in models[target]["fields"] if field["isId"]]
+            found[table][f"column {column}"] = (_type(id, enums), False, None)
+            found[table][f"key {table}_{column}_fkey"] = ((column,), tables[target], "CASCADE")
+        found[table][f"index {table}_AB_unique"] = (("A", "B"), True)
+        found[table][f"index {table}_B_index"] = (("B",), False)
     return found
+
+
+def _implicit(models: dict[str, Any]) -> dict[str, list[str]]:
+    """Relations with a list on either side, which have a table of their own, and their models in order."""
+    sides: defaultdict[str, list[str]] = defaultdict(list)
+    for name, model in models.items():
+        for field in model["fields"]:
+            if field["kind"] == "object" and field["isList"]:
+                sides[field["relationName"]].append(name)
+    return {relation: sorted(both) for relation, both in sides.items() if len(both) == 2}
 
 
 def _type(field: dict[str, Any], enums: dict[str, list[str]]) -> str:

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,21 @@ def node() -> str:
             _run(found, "node_modules/prisma/build/index.js", "generate", "--config", "prisma.config.mjs")
             GENERATED.write_text(schema)
     return found
+
+
+def client(name: str, change: Callable[[str], str]) -> Path:
+    """The client for another schema, made of that of the app by `change`; a copy of the app's for each name."""
+    found = node()
+    folder = FOLDER / "node_modules" / ".shapes" / name
+    schema = change((FOLDER / "schema.prisma").read_text())
+    schema = schema.replace('"prisma-client-js"', f'"prisma-client-js"\n  output = "{folder}"')
+    with nodejs.alone(FOLDER):
+        if not (folder / "made-for").exists() or (folder / "made-for").read_text() != schema:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "made-for.prisma").write_text(schema)
+            _run(found, "node_modules/prisma/build/index.js", "generate", "--schema", str(folder / "made-for.prisma"))
+            (folder / "made-for").write_text(schema)
+    return folder
 
 
 @functools.cache
@@ -78,11 +93,15 @@ class Prisma:
 
 
 @asynccontextmanager
-async def prisma(url: str) -> AsyncIterator[Prisma]:
-    """The app on the database at `url`."""
+async def prisma(url: str, client: Path | None = None) -> AsyncIterator[Prisma]:
+    """The app on the database at `url`, with a client that was made for another schema."""
     command = (node(), str(FOLDER / "app.mjs"))
     process = await trio.lowlevel.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=FOLDER, env={**os.environ, "DATABASE_URL": url}
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=FOLDER,
+        env={**os.environ, "DATABASE_URL": url, **({} if client is None else {"PRISMA_CLIENT": f"{client}/index.js"})},
     )
     try:
         yield Prisma(process)
