@@ -162,8 +162,12 @@ def request_of(type: str, fields: dict[str, Any], limits: Limits) -> Request:
     except msgspec.ValidationError as error:
         raise BadRequest(for_people(str(error))) from None
     nul = False
-    for field in fields.values():  # a generator takes twice as long
-        nul = nul or ("\0" in field if isinstance(field, str) else isinstance(field, _HOLD_TEXTS))
+    for field in fields.values():
+        if isinstance(field, str):
+            if "\0" in field:
+                nul = True
+        elif isinstance(field, _HOLD_TEXTS):
+            nul = True
     complaint = (_nul_in(request) if nul else None) or _complaint(request, limits)
     if complaint is not None:
         raise BadRequest(complaint, _usable(request.id))

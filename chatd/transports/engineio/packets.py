@@ -6,9 +6,9 @@ WebSocket gets each in a frame of its own.
 
 import base64
 import binascii
+from collections import deque
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from chatd.transports.websocket.framing import binary_frame, text_frame
@@ -87,16 +87,29 @@ def split(payload: bytes) -> Sequence[bytes]:
     return payload.split(SEPARATOR)
 
 
-@lru_cache(maxsize=2)  # a message to many is framed once: they get it one after the other, its sender with more
+_framed: Final = deque[tuple[bytes, bytes]](maxlen=2)
+"""Payloads framed last: a message to many is framed once, as they get it one after the other, its sender with more.
+
+By identity: to hash a payload costs as much as to frame it.
+"""
+
+
 def frames(payload: bytes) -> bytes:
     """Return a payload of ours as WebSocket frames, one for each packet."""
-    if SEPARATOR not in payload and not payload.startswith(BINARY):
-        return text_frame(payload)
-    return b"".join(_frames(payload))
+    for known, framed in _framed:
+        if known is payload:
+            return framed
+    made = b"".join(_frames(payload))
+    _framed.append((payload, made))
+    return made
 
 
 def _frames(payload: bytes) -> Iterator[bytes]:
-    for packet in split(payload):
+    start = end = 0
+    while end >= 0:
+        end = payload.find(SEPARATOR, start)  # `split` looks at each byte by itself
+        packet = payload[start:] if end < 0 else payload[start:end]
+        start = end + 1
         if packet.startswith(BINARY):
             yield binary_frame(base64.b64decode(packet[1:]))
         else:

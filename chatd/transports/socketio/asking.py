@@ -87,12 +87,15 @@ def _sending(member: ChatMember, fields: dict[str, Any], ack: int | None, reply_
         if not isinstance(attachments, list):
             raise bad("`attachments`: expected an array of ids")
         attachments = [item.get("id") if isinstance(item, dict) else item for item in attachments]
-    body = first(fields, BODIES)
     asked = {
         "conversation": conversation_of(fields),
         "client_id": first(fields, CLIENT_IDS) or member.client_id(ack),
-        "body": "" if body is None and attachments else body,
     }
+    body = first(fields, BODIES)
+    if body is not None:
+        asked["body"] = body
+    elif attachments:
+        asked["body"] = ""
     if reply_to is not None:
         asked["reply_to"] = reply_to
     if attachments is not None:

@@ -66,7 +66,7 @@ class SocketIoDialect:
     def sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, seen: view.Seen) -> bytes:  # noqa: ARG002
         """Return the acknowledgement of a message that was sent."""
         asked = self.asked.pop(re, None)
-        return b"" if asked is None else asked.sent(self._encoded(seen, 0, (), is_new=True))
+        return b"" if asked is None else asked.sent(self._encoded(seen, 0, None))
 
     def error(self, error: Error) -> bytes:
         """Return the event that tells of a failure where no acknowledgement was asked."""
@@ -116,7 +116,7 @@ class SocketIoDialect:
         for place, message in enumerate(o.messages):
             if message.sender is not None or self.system:
                 is_new = message.seq > event.seq
-                shown = self._encoded(seen, place, event.participants.values(), is_new=is_new)
+                shown = self._encoded(seen, place, None if is_new else event.participants.values())
                 packets += self.emit("new_message" if is_new else "message_updated", shown)
         if not o.participants:
             return packets
@@ -126,14 +126,17 @@ class SocketIoDialect:
                 packets += self._status(row)
         return packets
 
-    def _encoded(self, seen: view.Seen, place: int, everyone: Any, *, is_new: bool) -> msgspec.Raw:
-        """Return a message of an outcome as JSON, made once for the event and the acknowledgement."""
+    def _encoded(self, seen: view.Seen, place: int, everyone: Any) -> msgspec.Raw:
+        """Return a message of an outcome as JSON, made once for the event and the acknowledgement.
+
+        `everyone`: the participants; None: it is new.
+        """
         kept = seen.kept
         if kept is None:
             kept = seen.kept = {}
         found: msgspec.Raw | None = kept.get(place)
         if found is None:
-            shown = objects.message(seen.outcome.messages[place], everyone, self.ids, is_new=is_new)
+            shown = objects.message(seen.outcome.messages[place], everyone, self.ids)
             found = kept[place] = msgspec.Raw(msgspec.json.encode(shown))
         return found
 

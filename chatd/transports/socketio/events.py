@@ -33,7 +33,7 @@ class Sending:
 
     def sent(self, message: msgspec.Raw) -> bytes:
         """Return the acknowledgement of a message that is new."""
-        return self._done(message, duplicate=False)
+        return self._done(message, False)
 
     def answered(self, frame: Frame) -> bytes:
         """Return the acknowledgement of a message that was there, or brought somebody back, or was refused."""
@@ -42,9 +42,9 @@ class Sending:
         assert isinstance(frame, ChangeOk)
         native = msgspec.json.decode(encode(frame))["messages"][0]
         shown = message_of_native(native, self.member.dialect.ids, self.member.status_of)
-        return self._done(shown, duplicate=bool(frame.duplicate))
+        return self._done(shown, bool(frame.duplicate))
 
-    def _done(self, message: object, *, duplicate: bool) -> bytes:
+    def _done(self, message: object, duplicate: bool) -> bytes:
         if self.ack is None:
             return b""
         fields = {"message": message, "duplicate": duplicate}
@@ -139,7 +139,7 @@ class Events(Handle):
             fields = asking.sending_now(member, data, packet.id)
             if fields is None:
                 return False
-            request = member.request("message.send", fields)
+            request = member.request_of(fields)
         except Refused as refused:
             member.fail(packet.id, refused.error)
             return True
@@ -156,7 +156,7 @@ class Events(Handle):
             name, data = self._read(member, packet)
             if name == "send_message" and not asking.is_stored(data):
                 fields = await asking.sending(member, data, packet.id)
-                request = member.request("message.send", fields)
+                request = member.request_of(fields)
                 assert request.id is not None
                 member.dialect.asked[request.id] = Sending(member, packet.id)
                 await member.run_later(request)

@@ -199,7 +199,10 @@ class ChatMember:
 
     def request(self, type: str, fields: Mapping[str, Any]) -> Request:
         """Return a request of the native protocol, with the next id. Raises Refused."""
-        asked = {name: value for name, value in fields.items() if value is not None}
+        return self.request_of({name: value for name, value in fields.items() if value is not None}, type)
+
+    def request_of(self, asked: dict[str, Any], type: str = "message.send") -> Request:
+        """The same of fields that are all there, which get the id besides."""
         asked["id"] = next(self._ids)
         try:
             return request_of(type, asked, self.parts.limits)

@@ -41,10 +41,8 @@ def time(ms: int | None) -> str | None:
     return None if ms is None else to_rfc3339(ms)
 
 
-def message(
-    m: records.Message, participants: Iterable[records.Participant], ids: MessageIds, *, is_new: bool = False
-) -> dict[str, Any]:
-    """Return a message, with its status as its sender would see it; nobody has got one that is new."""
+def message(m: records.Message, participants: Iterable[records.Participant] | None, ids: MessageIds) -> dict[str, Any]:
+    """Return a message, with its status as its sender would see it. `participants`: None for one that is new."""
     ids.note_id(m.conversation, m.seq, m.id)
     shown: dict[str, Any] = {
         "id": m.id,
@@ -54,7 +52,7 @@ def message(
         "clientId": None if (m.client_id or OWN_CLIENT_ID).startswith(OWN_CLIENT_ID) else m.client_id,
         "replyToId": None if m.reply_to is None else ids.of(m.conversation, m.reply_to),
         "attachments": [attachment(a) for a in m.attachments] if m.attachments else (),
-        "status": "SENT" if is_new else records.status_of(m, participants).upper(),
+        "status": "SENT" if participants is None else records.status_of(m, participants).upper(),
         "seq": m.seq,
         "createdAt": to_rfc3339(m.sent_at),
     }

@@ -20,7 +20,7 @@ MAX_DEPTH: Final = 32
 """Of arrays and objects in a packet's data."""
 
 _HEAD: Final = re.compile(r"([0-6])(?:(\d{1,9})-)?(?:(/[^,]*)(?:,|$))?(\d{1,15})?", re.ASCII)
-_EVENT: Final = "2"
+_PLAIN_EVENT: Final = re.compile(r"2(\d{0,15})(?=\[)", re.ASCII)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
@@ -78,7 +78,8 @@ class Incomplete:
 
 def decode(text: str) -> Packet | Incomplete:
     """Return the packet that a text is or begins. Raises BrokenPacket."""
-    if text[:1] == _EVENT and (simple := _plain_event(text)) is not None:
+    simple = _plain_event(text)
+    if simple is not None:
         return simple
     match = _HEAD.match(text)
     if match is None:
@@ -99,14 +100,14 @@ def decode(text: str) -> Packet | Incomplete:
 
 def _plain_event(text: str) -> Packet | None:
     """Return an event of the main namespace, the most frequent packet by far; None: look closer."""
-    start = text.find("[")
-    id = text[1:start]
-    if start < 1 or (id and not (len(id) < 16 and id.isascii() and id.isdigit())):
+    match = _PLAIN_EVENT.match(text)
+    if match is None:
         return None
-    data = _data(text[start:])
+    data = _data(text[match.end() :])
     name = data[0] if data else None
     if type(name) is not str or name in RESERVED:
         return None
+    id = match[1]
     return Packet(Kind.EVENT, "/", data, int(id) if id else None)
 
 

@@ -126,3 +126,12 @@ def test_any_body_is_a_payload_or_broken(body: bytes) -> None:
 def test_attachment_count_out_of_reach_is_broken(number: str) -> None:
     with pytest.raises(BrokenPacket):
         read([f'5{number}-["message",{{"_placeholder":true,"num":0}}]'])
+
+
+def test_payload_to_many_is_framed_once_and_another_is_not_mistaken_for_it() -> None:
+    event, more, binary = b"42[1]", b"431[]\x1e432[]", b"42[2]\x1ebAAA="
+    framed = engine.frames(event)
+    assert framed == b"\x81\x0542[1]"
+    assert engine.frames(more) == b"\x81\x05431[]\x81\x05432[]"
+    assert engine.frames(event) is framed, "its sender got more in between"
+    assert engine.frames(binary) == b"\x81\x0542[2]\x82\x02\x00\x00"
