@@ -41,6 +41,19 @@ def test_counted_window_that_ended_is_told_by_the_next_line_too() -> None:
     assert [line["left_out"] for line in logged] == [1]
 
 
+def test_counted_lines_of_many_addresses_are_bounded_together() -> None:
+    clock = Clock()
+    lines = Counted(clock)
+    assert sum(lines.admit(f"192.0.2.{n}") for n in range(counted.LINES_IN_ALL + 7)) == counted.LINES_IN_ALL
+    with structlog.testing.capture_logs() as logged:
+        lines.tell()
+        clock.now += WINDOW_S
+        lines.tell()
+        lines.tell()
+    assert [(line["address"], line["left_out"]) for line in logged] == [("any", 7)]
+    assert lines.admit("198.51.100.1")
+
+
 def test_counted_network_of_ipv6_is_one_address() -> None:
     lines = Counted(Clock(), source_of)
     admitted = sum(lines.admit(f"2001:db8::{n:x}") for n in range(1, LINES_PER_ADDRESS + 8))

@@ -12,6 +12,9 @@ log = structlog.get_logger("chatd.logs")
 LINES_PER_ADDRESS = 120
 """Of one address in a window: a clinic of 60 people behind one opens its pages unnoticed."""
 
+LINES_IN_ALL = 1_200
+"""Of all addresses in a window: a flood may come from so many that none of them has many."""
+
 WINDOW_S = 60.0
 MAX_ADDRESSES = 20_000
 """Addresses that are remembered; the oldest is forgotten, and what it left out is told."""
@@ -31,6 +34,7 @@ class Counted:
         self._clock = clock
         self._source_of = source_of
         self._windows: OrderedDict[str | None, _Window] = OrderedDict()
+        self._all = _Window(float("-inf"))  # the clock may not run yet
 
     def admit(self, address: str | None) -> bool:
         """Return True if this address may cause a line, or several that belong together; else count it."""
@@ -46,16 +50,28 @@ class Counted:
         if window.lines >= LINES_PER_ADDRESS:
             window.left_out += 1
             return False
+        self._end_of_all()
+        if self._all.lines >= LINES_IN_ALL:
+            self._all.left_out += 1
+            return False
+        self._all.lines += 1
         window.lines += 1
         return True
 
     def tell(self) -> None:
-        """Write one line for each address whose window has ended with lines left out."""
+        """Write one line for each address whose window has ended with lines left out, and one for all of them."""
+        self._end_of_all()
         while self._windows:  # in the order in which they began
             source, window = next(iter(self._windows.items()))
             if self._clock() - window.began < WINDOW_S:
                 return
             self._end(source, window)
+
+    def _end_of_all(self) -> None:
+        if self._clock() - self._all.began >= WINDOW_S:
+            if self._all.left_out:
+                log.warning("more connections than are logged one by one", address="any", left_out=self._all.left_out)
+            self._all = _Window(self._clock())
 
     def _end(self, source: str | None, window: _Window) -> None:
         del self._windows[source]
