@@ -262,7 +262,8 @@ class Daemon:
         yield "search index", self._indexer.run
         yield "log", self._tell_lines
         yield "files that nobody has", repeating(SWEEP_EVERY_S, Sweep(self.gate, self.files, self.parts.now))
-        yield "memory", Trimmer(resident_bytes, trim_malloc).run
+        shares = self.shares
+        yield "memory", Trimmer(resident_bytes, trim_malloc, lambda: shares.strangers.held + shares.known.held).run
         if self._poller is not None:
             yield "socket poller", self._poller.run
         if self._external_writes is not None:

@@ -20,23 +20,29 @@ STATM: Final = Path("/proc/self/statm")
 class Trimmer:
     """Calls `trim` once memory has grown by `GROWN_BYTES` since the last time, and hardly grows any more.
 
-    `resident`: bytes of memory that the process has now.
+    `resident`: bytes of memory that the process has now; `held`: those of them that are surely in use, for a while.
+    These don't count: once they are free, the process has as much as before, and nothing else would tell.
     """
 
-    def __init__(self, resident: Callable[[], int], trim: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, resident: Callable[[], int], trim: Callable[[], Awaitable[None]], held: Callable[[], int] = lambda: 0
+    ) -> None:
         self._resident = resident
         self._trim = trim
+        self._held = held
 
     async def run(self) -> None:
         """Look every two seconds, until cancelled."""
-        least = before = self._resident()
+        before = self._resident()
+        least = before - self._held()
         while True:
             await trio.sleep(TRIM_EVERY_S)
-            now = self._resident()
-            if now >= least + GROWN_BYTES and now - before < CALM_BYTES:
+            now, held = self._resident(), self._held()
+            if now - held >= least + GROWN_BYTES and now - before < CALM_BYTES:
                 await self._trim()
-                least = now = self._resident()  # what is left is in use
-            least = min(least, now)
+                now, held = self._resident(), self._held()
+                least = now - held  # what is left is in use
+            least = min(least, now - held)
             before = now
 
 

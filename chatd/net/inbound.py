@@ -1,5 +1,6 @@
 """The bytes from a peer, counted: what every engine reads from."""
 
+import select
 import socket
 from collections.abc import Callable
 
@@ -51,6 +52,11 @@ class Inbound:
         self._pending = 0  # bytes since the last complete message, of a stranger since the beginning
         self.lacking = 0
         self.heard = trio.current_time()
+
+    @property
+    def of_stranger(self) -> bool:
+        """Whether nobody has signed in."""
+        return self._turns is not None
 
     async def receive(self) -> bytes:
         """Some bytes, b"" at the end. Raises trio.BrokenResourceError, Closing at `flood` bytes without a message."""
@@ -121,12 +127,27 @@ class Inbound:
             await trio.lowlevel.wait_readable(self._socket)
             if self._turns is not None:
                 await self._turns.wait()
+                if _has_left(self._socket):
+                    return b""
             data = _read_now(self._socket, self._next_bytes())
         return data
 
     def _next_bytes(self) -> int:
         """Return how many bytes to read: a large frame's come with fewer turns, as they cost no more than a few."""
         return max(self._chunk, min(self.lacking, READ_BYTES))
+
+
+def _has_left(sock: socket.socket) -> bool:
+    """Whether the peer has ended or reset the connection, though what it sent before may be unread.
+
+    After a flood that is megabytes of hundreds of connections, whose answers nobody would get. Only where the system
+    tells.
+    """
+    if not hasattr(select, "POLLRDHUP"):
+        return False
+    poll = select.poll()
+    poll.register(sock, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _read_now(sock: socket.socket, size: int = READ_BYTES) -> bytes | None:

@@ -41,6 +41,26 @@ async def test_trimmer_memory_grown_and_calm_is_trimmed_once(autojump_clock: Moc
         nursery.cancel_scope.cancel()
 
 
+async def test_trimmer_memory_that_was_held_is_trimmed_once_it_is_free(autojump_clock: MockClock) -> None:
+    """Though the process never had more than when it was trimmed the last time."""
+    resident, held, trims = START + 3 * GROWN_BYTES, 2 * GROWN_BYTES, 0
+
+    async def trim() -> None:
+        nonlocal resident, trims
+        await trio.lowlevel.checkpoint()
+        trims += 1
+        resident = START + held
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Trimmer(lambda: resident, trim, lambda: held).run)
+        await trio.sleep(2.5 * TRIM_EVERY_S)
+        assert trims == 0
+        held = 0
+        await trio.sleep(TRIM_EVERY_S)
+        assert (trims, resident) == (1, START)
+        nursery.cancel_scope.cancel()
+
+
 async def test_trimming_works_on_this_system() -> None:
     await trim_malloc()
 

@@ -1,9 +1,14 @@
 """What strangers share: one read a turn of the loop, and memory for what is not complete."""
 
-import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+import select
+import socket
 
-from chatd.net.unfinished import Budget, Shares, Turnstile
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+
+from chatd.net.inbound import Inbound
+from chatd.net.unfinished import Budget, Shares, Turnstile, Unfinished
 from support.served import GET, echo, served
 
 
@@ -33,6 +38,20 @@ async def test_stranger_who_is_cancelled_leaves_the_turnstile() -> None:
         await turnstile.wait()
     with trio.fail_after(1):
         await turnstile.wait()
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells that a peer has left")
+@pytest.mark.parametrize("stranger", [True, False], ids=["stranger", "signed in"])
+async def test_what_a_stranger_sent_before_they_left_is_not_read(stranger: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.setblocking(False)
+        with theirs:
+            theirs.sendall(b"x" * 1_000)
+        unfinished = Unfinished(Budget(10_000))
+        turns = Turnstile() if stranger else None
+        inbound = Inbound(memory_stream_pair()[0], ours, b"", 10_000, unfinished, turns=turns)
+        assert await inbound.receive() == (b"" if stranger else b"x" * 1_000)
 
 
 async def test_unfinished_heads_share_the_budget_of_strangers(autojump_clock: MockClock) -> None:

@@ -16,7 +16,8 @@ from chatd.auth.chain import development_chain
 from chatd.client.raw import CLOSE, FIN, KEY, PING, PONG, TEXT, UPGRADE, RawClient, frame, split
 from chatd.config import Config, Limits
 from chatd.config import Server as ServerSettings
-from chatd.net.unfinished import STRANGERS_END_S, STRANGERS_ENDS, Turnstile
+from chatd.net import unfinished
+from chatd.net.unfinished import STRANGERS_END_S, Turnstile
 from chatd.transports.intake import HELLO_BYTES
 from chatd.transports.websocket.strangers import SPARE_FRAME_BURST, STRANGERS_SPARE_FRAMES
 
@@ -189,24 +190,43 @@ async def test_flood_of_pings_ends_the_connection(engine: str, rates: bool, auto
             await eve.until(b'"re":2')
 
 
-async def test_strangers_who_never_leave_are_let_go(engine: str, autojump_clock: MockClock) -> None:
+async def test_strangers_who_never_leave_are_let_go(
+    engine: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfinished, "STRANGERS_ENDS", 50)
     async with serving(engine, rates=True) as server:
         sessions = server.daemon.sessions
-        ada, mob = Peer(server), [Peer(server) for _ in range(STRANGERS_ENDS + 20)]
+        ada, mob = Peer(server), [Peer(server) for _ in range(70)]
         await ada.hello()
         for peer in mob:
             await peer.upgrade()
         for peer in mob:
             await peer.send(frame(b"", PING) * (STRANGERS_SPARE_FRAMES + 1))
-        assert {await peer.close_code() for peer in mob} == {4029}
+        began = trio.current_time()
         await wait_all_tasks_blocked()
-        assert len(sessions) == STRANGERS_ENDS + 1, "the first were cut for those behind them"
-        await trio.sleep(STRANGERS_END_S + 0.1)
+        assert len(sessions) == 50 + 1, "the first were cut for those behind them"
+        assert {await peer.close_code() for peer in mob} == {4029}
+        await trio.sleep_until(began + STRANGERS_END_S + 0.1)
         assert len(sessions) == 1
         await ada.send(frame(b"", PING) * (SPARE_FRAME_BURST + 1))
         assert await ada.close_code() == 4029
         await trio.sleep(2 * STRANGERS_END_S)
         assert len(sessions) == 1, "who was signed in has as long as the settings say"
+
+
+async def test_stranger_who_floods_is_told_and_neither_read_on_nor_let_go_at_once(autojump_clock: MockClock) -> None:
+    """Who waits for the end to begin anew waits; what was unfinished frees its memory meanwhile."""
+    async with serving("own", rates=True) as server:
+        eve, shares = Peer(server), server.daemon.shares
+        await eve.upgrade()
+        await eve.send(frame(b"x" * 90_000)[:60_000])
+        await eve.until(b"no hello")
+        await trio.sleep(0.1)
+        assert shares.strangers.held == 0
+        began = trio.current_time()
+        await eve.send(frame(b"", PING) * 1_000)
+        await eve.rest()
+        assert STRANGERS_END_S - 0.2 <= trio.current_time() - began <= STRANGERS_END_S
 
 
 async def test_stranger_on_a_slow_link_is_waited_for(engine: str, autojump_clock: MockClock) -> None:

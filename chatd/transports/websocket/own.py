@@ -15,11 +15,11 @@ from .frames import FrameReader, PeerClose, Ping
 from .framing import close_frame, pong_frame
 from .handshake import BadHandshake, accept_key
 
-BROKEN_OFF = frozenset({CloseCode.BROKEN, CloseCode.TOO_LARGE, CloseCode.TOO_MANY, CloseCode.OVERLOADED})
-"""Codes after which what the peer still sends is not read as frames: they have no meaning, or were too many."""
-
 GOODBYE_BYTES = 65_536
 """Still read as frames after our close frame, to find the peer's."""
+
+STRANGERS_GOODBYE_BYTES = 4_096
+"""The same of somebody who is not signed in, what is held of an unfinished frame included."""
 
 
 class OwnEngine:
@@ -106,22 +106,30 @@ class OwnEngine:
 
     async def say_goodbye(self, code: CloseCode, reason: str) -> bool:
         self._outbox.say_last(close_frame(code, reason))
-        if code in BROKEN_OFF:
-            return False
-        read = 0
-        while read < GOODBYE_BYTES:
+        if code == CloseCode.BROKEN:
+            return False  # what follows a broken frame has no meaning
+        stranger = self._inbound.of_stranger
+        read, limit = 0, GOODBYE_BYTES
+        if stranger:
+            read, limit = self._frames.held, STRANGERS_GOODBYE_BYTES
+        while read < limit:
             try:
                 found = self._frames.next()
+                if isinstance(found, PeerClose):
+                    return True
+                if found is not None:
+                    self._inbound.complete()
+                    continue
+                data = await self._inbound.receive()
             except Closing:
                 return False
-            if isinstance(found, PeerClose):
-                return True
-            if found is not None:
-                self._inbound.complete()
-                continue
-            data = await self._inbound.receive()
             if not data:
                 return False
             self._frames.feed(data)
             read += len(data)
+        if stranger:
+            # A flood: reading it costs time, and who floods begins anew as soon as the connection ends.
+            self._frames.clear()
+            self._inbound.unfinished.release()
+            await trio.sleep_forever()
         return False
