@@ -7,7 +7,8 @@ the two differ, the app has written, and its word counts.
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import attrs
 
@@ -27,7 +28,9 @@ CONVERSATIONS_PER_PULL = 100
 """Conversations whose participants are taken over at once: all of them are locked."""
 
 PAUSE_FACTOR = 20
-"""Times as long as a comparison of all rows took, until the next: a twentieth of a reader's time at most."""
+"""Times as long as a look at all rows took, until the next: a twentieth of a reader's time."""
+
+Found = TypeVar("Found", bool, list[str])
 
 _DEFAULT_NAME = re.compile(r"_(\w+)To(\w+)")
 _LOCK = 'SELECT "id" FROM "Conversation" WHERE "id" IN ({}) ORDER BY "id" FOR UPDATE'
@@ -77,27 +80,32 @@ class Link:
         key = f"l.`{self.conversation}` = ? AND l.`{self.user}` = ?"
         return db.one(f'SELECT 1 FROM "{self.table}" l WHERE {key} LIMIT 1', (conversation, user)) is not None
 
-    def pull(self, db: Connection, at: int, conversation: str | None = None) -> bool:
-        """Take over what the app wrote, all but COMMIT; return True if more is left.
+    def excess(self, db: Connection) -> int:
+        """Return how many rows more the app has than people are present: another number is a sign of its writing."""
+        row = db.one(
+            f'SELECT (SELECT COUNT(*) FROM "{self.table}" l) - '
+            '(SELECT COUNT(*) FROM "ConversationParticipant" p WHERE p."leftAt" IS NULL)'
+        )
+        assert row is not None
+        return int(row[0])
+
+    def rooms(self, db: Connection) -> list[str]:
+        """Return conversations for which the app wrote to its table, so many at a time."""
+        joins = db.run(f'SELECT DISTINCT c."id" {self._joined} LIMIT {CONVERSATIONS_PER_PULL}')
+        leaves = db.run(f'SELECT DISTINCT p."conversationId" {self._left} LIMIT {CONVERSATIONS_PER_PULL}')
+        return sorted({id for (id,) in (*joins, *leaves)})[:CONVERSATIONS_PER_PULL]
+
+    def pull(self, db: Connection, rooms: Sequence[str], at: int) -> None:
+        """Take over what the app wrote, all but COMMIT.
 
         The rows of participants then tell of it as an app's own would. Conversations are locked first, as by all that
         writes participants.
         """
-        limit = CONVERSATIONS_PER_PULL
-        if conversation is not None:
-            rooms = [conversation]
-        else:
-            joins = db.run(f'SELECT DISTINCT c."id" {self._joined} LIMIT {limit}')
-            leaves = db.run(f'SELECT DISTINCT p."conversationId" {self._left} LIMIT {limit}')
-            rooms = sorted({id for (id,) in (*joins, *leaves)})[:limit]
-        if not rooms:
-            return False
-        rows.for_each(db, _LOCK, rooms)
+        rows.for_each(db, _LOCK, sorted(rooms))
         joined = rows.many(db, f'SELECT c."id", u."id" {self._joined} AND c."id" IN ({{}})', rooms)
         left = rows.many(db, f'SELECT p."id" {self._left} AND p."conversationId" IN ({{}})', rooms)
         _JOIN.write(db, [(*key, at) for key in joined])
         rows.for_each(db, _SET_LEFT.replace("{at}", f"'{time_text(at)}'"), [id for (id,) in left])
-        return conversation is None and len(rooms) == limit
 
     def take_all(self, db: Connection) -> None:
         """Take over all that is there, at the adoption: each was in it from the beginning."""
@@ -121,21 +129,44 @@ class Link:
 
 
 class LinkWatch:
-    """Comparison of the app's table with chatd's own, now and then: it reads all of both."""
+    """Comparison of the app's table with chatd's own: rows are counted often, and compared where that tells something.
+
+    To compare them all takes ten times as long, and is done now and then as well: rows may come and go by the same
+    number.
+    """
 
     def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
         self.link = link
         self._clock = clock
-        self._next = 0.0
+        self._excess: int | None = None  # when nothing differed
+        self._found = False
+        self._next_count = 0.0
+        self._next_comparison = 0.0
 
     def differs(self, db: Connection, *, at_once: bool) -> bool:
-        """Return True if the app wrote; False, too, where the last look was too short a time ago. `at_once`: look."""
+        """Return True if the app wrote, as of the last look. `at_once`: look now, and at everything."""
         began = self._clock()
-        if began < self._next and not at_once:
-            return False
-        found = self.link.differs(db)
-        now = self._clock()
-        self._next = now + PAUSE_FACTOR * (now - began)
+        if began < self._next_count and not at_once:
+            return self._found
+        excess = self.link.excess(db)
+        self._next_count = self._clock() + PAUSE_FACTOR * (self._clock() - began)
+        return (at_once or self._tells(excess)) and self._compared(excess, lambda: self.link.differs(db))
+
+    def rooms(self, db: Connection) -> list[str]:
+        """Return conversations for which the app wrote, so many at a time."""
+        excess = self.link.excess(db)
+        return self._compared(excess, lambda: self.link.rooms(db)) if self._tells(excess) else []
+
+    def _tells(self, excess: int) -> bool:
+        return self._found or excess != self._excess or self._clock() >= self._next_comparison
+
+    def _compared(self, excess: int, compare: Callable[[], Found]) -> Found:
+        began = self._clock()
+        found = compare()
+        self._next_comparison = self._clock() + PAUSE_FACTOR * (self._clock() - began)
+        self._found = bool(found)
+        if not found:
+            self._excess = excess
         return found
 
 

@@ -31,7 +31,7 @@ from .external_writes.ingest import Ingest
 from .ids import Form, RowIds, is_number
 from .kept_names import settled
 from .layout import Layout, read_layout
-from .links import LinkWatch, link_of
+from .links import CONVERSATIONS_PER_PULL, LinkWatch, link_of
 from .listed_files import ListedFiles, ListedFilesWriter
 from .loading import Loaded, load
 from .names import Names
@@ -278,12 +278,26 @@ class MysqlStore(Reads):
                 Ingest(db, self._saver, found, at, others).run()
             return found.more
 
+        more = self._pull(conversation, at)
         with self._lock:
-            link, more = self._others.link, False
-            if link is not None:  # in a transaction of its own, as each locks conversations in the order of their ids
-                more = self._in_transaction(lambda db: link.pull(db, at, conversation), lambda more: None)
             # Done again it finds what is left: nothing has to tell whether it happened.
             return self._in_transaction(work, lambda more: None) or more
+
+    def _pull(self, conversation: str | None, at: int) -> bool:
+        """Take over who takes part by the app's many-to-many; return True if more is left.
+
+        In a transaction of its own: each locks its conversations in the order of their ids.
+        """
+        if self._watch is None:
+            return False
+        link, rooms = self._watch.link, [conversation] if conversation is not None else []
+        if conversation is None:
+            with self._pool.reading() as db:
+                rooms = self._watch.rooms(db)
+        if rooms:
+            with self._lock:
+                self._in_transaction(lambda db: link.pull(db, rooms, at), lambda done: None)
+        return len(rooms) == CONVERSATIONS_PER_PULL
 
     def refill(self, limit: int) -> int:
         with self._lock:

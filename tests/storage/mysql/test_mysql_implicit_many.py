@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -146,22 +147,45 @@ def test_many_to_many_that_the_app_gave_up_is_named() -> None:
             served(app).__enter__()
 
 
-def test_comparison_of_all_rows_pauses_for_as_long_as_it_deserves() -> None:
+class CountedLink(Link):
+    """A table whose rows are counted in 0.01 s and compared in 0.5 s."""
+
     now = 100.0
-    looks: list[float] = []
+    rows = 0
+    differing = False
+    comparisons = 0
 
-    class Slow(Link):
-        def differs(self, db: object, conversation: str | None = None) -> bool:
-            nonlocal now
-            looks.append(now)
-            now += 0.5
-            return True
+    def excess(self, db: Any) -> int:
+        CountedLink.now += 0.01
+        return self.rows
 
-    watch = LinkWatch(Slow("_ConversationToUser", "A", "B"), clock=lambda: now)
-    db: object = None
-    assert watch.differs(db, at_once=False)  # type: ignore[arg-type]
-    assert not watch.differs(db, at_once=False)  # type: ignore[arg-type]
-    assert watch.differs(db, at_once=True)  # type: ignore[arg-type]
-    now += PAUSE_FACTOR * 0.5
-    assert watch.differs(db, at_once=False)  # type: ignore[arg-type]
-    assert len(looks) == 3
+    def differs(self, db: Any, conversation: str | None = None) -> bool:
+        CountedLink.now += 0.5
+        CountedLink.comparisons += 1
+        return self.differing
+
+
+def test_rows_are_compared_where_their_number_tells_something_and_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "now", "rows", "differing", "comparisons":
+        monkeypatch.setattr(CountedLink, name, getattr(CountedLink, name))
+    watch = LinkWatch(CountedLink("_ConversationToUser", "A", "B"), clock=lambda: CountedLink.now)
+    db: Any = None
+
+    def looks(*, at_once: bool = False, after: float = PAUSE_FACTOR * 0.011) -> tuple[bool, int]:
+        CountedLink.now += after
+        before = CountedLink.comparisons
+        return watch.differs(db, at_once=at_once), CountedLink.comparisons - before
+
+    assert looks() == (False, 1)
+    assert looks() == (False, 0), "the number is as it was"
+    CountedLink.rows, CountedLink.differing = 1, True
+    assert looks(after=0.0) == (False, 0), "it was counted just before"
+    assert looks() == (True, 1)
+    CountedLink.differing = False
+    assert looks() == (False, 1)
+    assert looks() == (False, 0), "a row that stands for nobody is not looked at again and again"
+    CountedLink.differing = True  # one came, and one went
+    assert looks() == (False, 0)
+    assert looks(after=PAUSE_FACTOR * 0.5) == (True, 1)
+    CountedLink.differing = False
+    assert looks(at_once=True, after=0.0) == (False, 1)
