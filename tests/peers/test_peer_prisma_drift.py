@@ -75,6 +75,11 @@ KINDS = {
         PLAIN.replace("model Message {", "model Message {\n  seen MessageSeen[]") + SEEN,
     ),
     "implicit many-to-many": Kind(shapes.linked(), schemas.linked(PLAIN)),
+    "counted ids": Kind(shapes.numbered(), schemas.numbered(PLAIN)),
+    "implicit many-to-many of counted ids": Kind(
+        shapes.linked(shapes.numbered()), schemas.numbered(schemas.linked(PLAIN))
+    ),
+    "participants without an id": Kind(shapes.paired(), schemas.paired(PLAIN)),
     "long texts": Kind(prisma_app.PLAIN, PLAIN, {"body_chars": 100_000}),
 }
 

@@ -14,7 +14,7 @@ from storage.mysql.links import OWN
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name, merged
 from storage.mysql.seats import PAIR, PAIR_ID, PAIR_ID_CHARS
-from storage.mysql.tables import ATTACHMENT, PARTICIPANT, TABLES, TOUCHED_COLUMN, Column, Index, Table
+from storage.mysql.tables import ATTACHMENT, ID, PARTICIPANT, TABLES, TOUCHED_COLUMN, Column, Index, Table
 
 from .check import THEIRS
 
@@ -31,9 +31,18 @@ _PRISMA_TYPES = {
     "TINYINT(1)": "Boolean",
     "INT": "Int",
     "BIGINT": "BigInt",
+    "SMALLINT": "Int @db.SmallInt",
+    "MEDIUMINT": "Int @db.MediumInt",
+    "SMALLINT UNSIGNED": "Int @db.UnsignedSmallInt",
+    "MEDIUMINT UNSIGNED": "Int @db.UnsignedMediumInt",
+    "INT UNSIGNED": "Int @db.UnsignedInt",
+    "BIGINT UNSIGNED": "BigInt @db.UnsignedBigInt",
     "JSON": "Json",
     "VARCHAR(191)": "String",
 }
+
+
+_NATIVE = {"VARCHAR": "String @db.VarChar", "CHAR": "String @db.Char", "VARBINARY": "Bytes @db.VarBinary"}
 
 
 def migration(steps: tuple[Step, ...]) -> str:
@@ -83,8 +92,9 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
     enums: list[str] = []
     for table in (*TABLES, ATTACHMENT, *_others(added, names)):
         actual = names.table(table.name)
+        table = _as_added(table, names, " ".join(sql for (of, _), sql in added.items() if of == actual))
         if (actual, None) in added:
-            yield from _model(_OWN_SEATS if actual == OWN else table, names, enums)
+            yield from _model(table, names, enums)
             continue
         columns = [c for c in table.columns if (actual, f"column {names.column(table.name, c.name)}") in added]
         own = {column.name for column in columns}
@@ -111,18 +121,25 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
     yield from enums
 
 
-_OWN_SEATS = attrs.evolve(
-    PARTICIPANT,
-    name=OWN,
-    own=True,
-    primary=PAIR,
-    references=(),
-    columns=(
-        Column(PAIR_ID, f"VARCHAR({PAIR_ID_CHARS})", null=True, bytewise=True),
-        *(column for column in PARTICIPANT.columns if column.name != "id"),
-    ),
-    indexes=(Index((PAIR_ID,)), *(index for index in PARTICIPANT.indexes if index.columns != PAIR)),
-)
+def _as_added(table: Table, names: Names, sql: str) -> Table:
+    """Return the table as it is in this database: what holds ids of the app's has their type. `sql`: what adds it."""
+    if table is PARTICIPANT and names.column(table.name, "id") == PAIR_ID:
+        id = Column(PAIR_ID, f"VARCHAR({PAIR_ID_CHARS})", null=True, bytewise=True)
+        columns = (id, *(column for column in table.columns if column.name != "id"))
+        table = attrs.evolve(table, columns=columns, indexes=(Index((PAIR_ID,)), *table.indexes))
+        if names.table(table.name) == OWN:
+            indexes = tuple(index for index in table.indexes if index.columns != PAIR)
+            table = attrs.evolve(table, name=OWN, own=True, primary=PAIR, references=(), indexes=indexes)
+    return attrs.evolve(
+        table, columns=tuple(_typed(column, names.column(table.name, column.name), sql) for column in table.columns)
+    )
+
+
+def _typed(column: Column, name: str, sql: str) -> Column:
+    found = re.search(rf'"{re.escape(name)}" (?:(\w*int)(?:\(\d+\))?( unsigned)?|((?:var)?char\(\d+\)))', sql, re.I)
+    if found is None or column.type != ID:
+        return column
+    return attrs.evolve(column, type=(found[3] or found[1] + (found[2] or "")).upper())
 
 
 def _others(added: Mapping[tuple[str, str | None], str], names: Names) -> Iterator[Table]:
@@ -191,7 +208,7 @@ def _type(table: Table, column: Column, enums: list[str]) -> str:
     if column.type in _PRISMA_TYPES:
         return _PRISMA_TYPES[column.type]
     kind, length = column.type.rstrip(")").split("(")
-    return f"String @db.VarChar({length})" if kind == "VARCHAR" else f"Bytes @db.VarBinary({length})"
+    return f"{_NATIVE[kind]}({length})"
 
 
 def _default(column: Column, type_: str) -> str:
