@@ -39,7 +39,7 @@ from chatd.auth.upkeep import UPKEEP_EVERY_S, Upkeep
 from chatd.background import disk
 from chatd.background.checkpoints import CHECKPOINT_EVERY_S, Checkpoints
 from chatd.background.indexer import Indexer
-from chatd.background.memory import Trimmer, resident_bytes, trim_malloc
+from chatd.background.memory import CONNECTION_BYTES, Trimmer, resident_bytes, trim_malloc
 from chatd.background.supervise import Job, Jobs, repeating
 from chatd.cluster.external_writes import ExternalWrites
 from chatd.cluster.notices import Notices
@@ -262,8 +262,7 @@ class Daemon:
         yield "search index", self._indexer.run
         yield "log", self._tell_lines
         yield "files that nobody has", repeating(SWEEP_EVERY_S, Sweep(self.gate, self.files, self.parts.now))
-        shares = self.shares
-        yield "memory", Trimmer(resident_bytes, trim_malloc, lambda: shares.strangers.held + shares.known.held).run
+        yield "memory", Trimmer(resident_bytes, trim_malloc, self._held_bytes).run
         if self._poller is not None:
             yield "socket poller", self._poller.run
         if self._external_writes is not None:
@@ -282,6 +281,9 @@ class Daemon:
             yield "revocations elsewhere", repeating(self.config.mysql.poll, self._revocations.look)
         if self._own_settings is not None:
             yield "settings elsewhere", repeating(self.config.mysql.poll, self._own_settings.look)
+
+    def _held_bytes(self) -> int:
+        return self.shares.strangers.held + self.shares.known.held + CONNECTION_BYTES * self.server.open
 
     def _polling_terms(self) -> Terms:
         return Terms(

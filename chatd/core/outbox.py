@@ -81,6 +81,10 @@ class Cork:
                 outbox.flush()
 
 
+def _nothing(reason: str) -> None:
+    """Do nothing."""
+
+
 class Outbox:
     """One connection's way out. `limit`: bytes of live events that may wait; `stalled`: s without any progress.
 
@@ -229,7 +233,8 @@ class Outbox:
         self._offset = self._counted = 0
         if reason == "gone":
             rest = b""
-        self._on_cut(reason)
+        on_cut, self._on_cut = self._on_cut, _nothing  # it would hold its connection until the collector comes by
+        on_cut(reason)
         if rest:
             self._queue.append((rest, False))
         self._empty.set()

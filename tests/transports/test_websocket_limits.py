@@ -3,6 +3,7 @@
 import gc
 import json
 import tracemalloc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -282,6 +283,23 @@ async def test_request_over_the_rate_is_not_decoded(engine: str, autojump_clock:
         assert b"rate_limited" in await eve.until(b'"error"')
         await eve.send(frame(b'{"id":"c","type":"ping"}'))
         await eve.until(b'"re":"c"')  # an error still says to which request
+
+
+async def test_connection_that_has_ended_waits_for_no_collector(autojump_clock: MockClock) -> None:
+    async with serving("own") as server:
+        gc.collect()
+        gc.disable()
+        try:
+            eve, ada = Peer(server), Peer(server)
+            await eve.upgrade()
+            await ada.hello()
+            ends = [weakref.ref(connection) for connection in server.daemon.sessions]
+            for peer in (eve, ada):
+                await peer.stream.aclose()
+            await wait_all_tasks_blocked()
+            assert [end() for end in ends] == [None, None]
+        finally:
+            gc.enable()
 
 
 async def test_unfinished_input_leaves_memory_with_its_connection(engine: str, autojump_clock: MockClock) -> None:

@@ -47,6 +47,10 @@ class Times:
     close: float
 
 
+def _ended(code: CloseCode, reason: str) -> None:
+    """Do nothing: the connection has ended."""
+
+
 class Connection:
     """The life of one connection. `stop` ends it from outside."""
 
@@ -136,6 +140,7 @@ class Connection:
             self._let_go()
             self._shares.ends.over(self._whole)
             self.ended.set()
+            self.session.stop = _ended  # no cycle: after a flood thousands would wait for the collector
             await trio.aclose_forcefully(self._raw)
 
     @property
