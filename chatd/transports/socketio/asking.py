@@ -40,7 +40,11 @@ def first(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 def conversation_of(data: Any) -> str:
     """Return the conversation that an event is about. Raises Refused."""
-    found = first(fields_of(data), CONVERSATIONS)
+    return _conversation(fields_of(data))
+
+
+def _conversation(fields: dict[str, Any]) -> str:
+    found = first(fields, CONVERSATIONS)
     if not isinstance(found, str):
         raise bad("`conversationId`: expected the id of a conversation")
     return found
@@ -67,9 +71,10 @@ def is_stored(data: Any) -> bool:
 def sending_now(member: ChatMember, data: Any, ack: int | None) -> dict[str, Any] | None:
     """Return the fields of `message.send`; None: something has to be looked up. Raises Refused."""
     fields = fields_of(data)
-    if fields.get("id") is not None or isinstance(fields.get("replyToId"), str):
+    reply_to = fields.get("replyToId")
+    if fields.get("id") is not None or isinstance(reply_to, str):
         return None
-    return _sending(member, fields, ack, fields.get("replyToId"))
+    return _sending(member, fields, ack, reply_to)
 
 
 async def sending(member: ChatMember, data: Any, ack: int | None) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def _sending(member: ChatMember, fields: dict[str, Any], ack: int | None, reply_
             raise bad("`attachments`: expected an array of ids")
         attachments = [item.get("id") if isinstance(item, dict) else item for item in attachments]
     asked = {
-        "conversation": conversation_of(fields),
+        "conversation": _conversation(fields),
         "client_id": first(fields, CLIENT_IDS) or member.client_id(ack),
     }
     body = first(fields, BODIES)

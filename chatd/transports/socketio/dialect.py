@@ -117,7 +117,7 @@ class SocketIoDialect:
             if message.sender is not None or self.system:
                 is_new = message.seq > event.seq
                 shown = self._encoded(seen, place, None if is_new else event.participants.values())
-                packets += self.emit("new_message" if is_new else "message_updated", shown)
+                packets += self.words.emit(self.namespace, "new_message" if is_new else "message_updated", shown)
         if not o.participants:
             return packets
         senders = [message.sender for message in o.messages]

@@ -72,7 +72,10 @@ class Words:
 
     def emit(self, namespace: str, event: str, data: Any) -> list[bytes]:
         """Return the packets of an event, one for each of its names."""
-        return [self._emit(namespace, name, data) for name in self._emitted[event]]
+        names = self._emitted[event]
+        if len(names) == 1:  # mostly
+            return [self._emit(namespace, names[0], data)]
+        return [self._emit(namespace, name, data) for name in names]
 
     def _emit(self, namespace: str, name: str, data: Any) -> bytes:
         head = self._heads.get(namespace)
