@@ -30,7 +30,7 @@ close = 1
 write = 2
 keep_alive = 1
 """
-FREED = 5.0
+FREED = 10.0
 """Seconds within which a connection is over after any of these timeouts."""
 
 ENGINE: ContextVar[str] = ContextVar("ENGINE")
@@ -87,11 +87,11 @@ async def left(daemon: Daemon) -> dict[str, int]:
 
 async def freed(daemon: Daemon, before: dict[str, int]) -> None:
     """Wait until there is as much as before, and not more."""
-    for _ in range(100):
+    for _ in range(200):
         now = await left(daemon)
         if now == before:
             break
-        await trio.sleep(FREED / 100)
+        await trio.sleep(FREED / 200)
     assert now == before
 
 
@@ -113,7 +113,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def serving(folder: Path, *, begin: int = 4) -> AsyncIterator[Daemon]:
+async def serving(folder: Path, *, begin: int = 8) -> AsyncIterator[Daemon]:
     """A daemon that serves a pair throughout, and in which nothing is left at the end of what was done to it.
 
     `begin`: seconds for a handshake, and for the hello after it: less than FREED, and enough for a peer that is to get
