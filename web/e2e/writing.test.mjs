@@ -57,6 +57,21 @@ test("a draft survives a switch, a reload and a crash of the page, and is gone i
   assert.ok(browser);
 });
 
+test("typing in the middle of a text stays there, and what an input method composes stays whole", async () => {
+  const page = await openAsBo(world, await filled(world.daemon, 4));
+  await composer(page).pressSequentially("It rts");
+  for (let n = 0; n < 3; n += 1) await page.keyboard.press("ArrowLeft");
+  await page.keyboard.type("hu");
+  assert.equal(await composer(page).inputValue(), "It hurts");
+  const cdp = await page.context().newCDPSession(page);
+  for (const text of ["に", "にほ", "にほん"]) {
+    await cdp.send("Input.imeSetComposition", { text, selectionStart: text.length, selectionEnd: text.length });
+  }
+  assert.equal(await composer(page).inputValue(), "It huにほんrts");
+  await cdp.send("Input.insertText", { text: "日本" });
+  assert.equal(await composer(page).inputValue(), "It hu日本rts");
+});
+
 test("Enter that belongs to an input method sends nothing, Safari's key code 229 included", async () => {
   const conversation = await filled(world.daemon, 2);
   const page = await openAsBo(world, conversation);

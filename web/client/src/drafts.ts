@@ -56,9 +56,9 @@ export class Drafts {
     if ((held?.text ?? "") === text && (held?.replyTo ?? null) === replyTo) return;
     if (text === "" && replyTo === null) this.drafts.delete(conversation);
     else this.drafts.set(conversation, { conversation, text, replyTo, changedAt: this.env.now() });
-    this.all.invalidate();
     this.unwritten.add(conversation);
     if (this.timer === undefined) this.writeNow();
+    this.all.invalidateNow();
   }
 
   /** Writes what waits, and looks again while there is something. */

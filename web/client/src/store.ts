@@ -38,9 +38,22 @@ export class Store<T> implements Readable<T> {
     if (!this.told || !this.watched) return;
     this.told = false;
     queueMicrotask(() => {
-      this.told = true;
-      for (const listener of [...this.listeners]) listener();
+      this.tell();
     });
+  }
+
+  /**
+   * The same, but listeners hear before it returns. For what is typed: a field that shows the old text at the end of the
+   * event gets it back from React, and with it loses the caret's place and what an input method composes.
+   */
+  invalidateNow(): void {
+    this.stale = true;
+    this.tell();
+  }
+
+  private tell(): void {
+    this.told = true;
+    for (const listener of [...this.listeners]) listener();
   }
 }
 

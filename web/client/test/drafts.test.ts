@@ -38,6 +38,15 @@ describe("a draft", () => {
     expect(again.client.drafts.getSnapshot()?.get(C)).toMatchObject({ text: "It hurts", replyTo: 4 });
   });
 
+  it("is shown before the call that sets it returns, as a field in its event asks for", async () => {
+    const { client } = await world();
+    const shown: (string | undefined)[] = [];
+    client.drafts.subscribe(() => shown.push(client.drafts.getSnapshot()?.get(C)?.text));
+    client.setDraft(C, "It h");
+    client.setDraft(C, "It hu");
+    expect(shown).toEqual(["It h", "It hu"]);
+  });
+
   it.each(["pagehide", "hidden", "freeze"])("is written at once at %s", async (moment) => {
     const { client, tab, browser, server } = await world();
     client.setDraft(C, "It hurts");
