@@ -7,6 +7,7 @@ const MESSAGES = 10_000;
 const CONVERSATIONS = 10;
 /** What a phone of the middle range is slower by. */
 const PHONE_SLOWDOWN = 4;
+const PHONE = { width: 390, height: 844 };
 const SCROLL_MS = 8_000;
 const SWITCHES = 60;
 
@@ -62,7 +63,7 @@ async function firstLoad({ daemon, browser, conversation }) {
   const work = [];
   for (let round = 0; round < 5; round += 1) {
     bytes = 0;
-    const page = await visitor(browser, `${daemon.url}/healthz`, { viewport: { width: 390, height: 844 } });
+    const page = await visitor(browser, `${daemon.url}/healthz`, { viewport: PHONE });
     const cdp = await throttled(page, PHONE_SLOWDOWN);
     await cdp.send("Network.enable");
     cdp.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
@@ -81,7 +82,7 @@ async function firstLoad({ daemon, browser, conversation }) {
 
 /** From a key press to the first task behind the frame that shows it; and what it costs. */
 async function keyToPaint({ daemon, browser, conversation }) {
-  const page = await visitor(browser, `${as(daemon, BO.user, BO)}#conversation=${conversation}`);
+  const page = await visitor(browser, `${as(daemon, BO.user, BO)}#conversation=${conversation}`, { viewport: PHONE });
   await log(page).getByRole("article").first().waitFor();
   await page.waitForTimeout(1_000);
   await page.evaluate(() => {
