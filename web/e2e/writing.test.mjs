@@ -72,6 +72,46 @@ test("typing in the middle of a text stays there, and what an input method compo
   assert.equal(await composer(page).inputValue(), "It hu日本rts");
 });
 
+test("a draft goes on at its end after a switch of conversations", async () => {
+  const { daemon } = world;
+  const conversation = await filled(daemon, 4);
+  await daemon.say("pat-4", BO.user, ["hello from four"]);
+  const page = await openAsBo(world, conversation);
+  await composer(page).fill("half a");
+  await row(page, "pat-4").click();
+  await article(page, "hello from four").waitFor();
+  await row(page, ADA.name).click();
+  await until(async () => (await composer(page).inputValue()) === "half a");
+  await page.keyboard.type(" sentence");
+  assert.equal(await composer(page).inputValue(), "half a sentence");
+});
+
+test("a double click on Save and a held Enter save the edit, and leave the draft behind it", async () => {
+  const page = await openAsBo(world, await filled(world.daemon, 4));
+  await write(page, "an old one");
+  await article(page, "an old one")
+    .getByText(/Sent|Delivered|Read/)
+    .waitFor();
+  await composer(page).fill("not finished");
+  const edit = async (text) => {
+    await article(page, "an old one").hover();
+    await article(page, "an old one").getByRole("button", { name: "Actions" }).click();
+    await page.getByRole("menuitem", { name: "Edit" }).click();
+    await page.keyboard.type(text);
+  };
+  await edit(", better");
+  await page.getByRole("button", { name: "Save" }).dblclick();
+  await article(page, "an old one, better").waitFor();
+  assert.equal(await composer(page).inputValue(), "not finished");
+  await edit(" still");
+  for (let n = 0; n < 3; n += 1) await page.keyboard.down("Enter");
+  await page.keyboard.up("Enter");
+  await article(page, "an old one, better still").waitFor();
+  assert.equal(await composer(page).inputValue(), "not finished");
+  await page.getByRole("button", { name: "Send" }).click();
+  await article(page, "not finished").waitFor();
+});
+
 test("Enter that belongs to an input method sends nothing, Safari's key code 229 included", async () => {
   const conversation = await filled(world.daemon, 2);
   const page = await openAsBo(world, conversation);

@@ -1,6 +1,6 @@
 /** Where messages are written: new ones, replies, and edits of old ones. */
 
-import { type FormEvent, type RefObject, useEffect, useLayoutEffect } from "react";
+import { type FormEvent, type MouseEvent, type RefObject, useEffect, useLayoutEffect, useRef } from "react";
 import type { TimelineItem } from "@chatd/client";
 import { personOf, useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
@@ -35,6 +35,7 @@ export function Composer({
   const writing = useWriting(id, editing, attaching.staged, { onSent, onEdited });
   const { value, replyTo, excess } = writing;
   useFocus(field, editing?.key ?? null);
+  const second = useSecondPress(editing !== null);
   const submit = (event?: FormEvent) => {
     event?.preventDefault();
     writing.submit();
@@ -62,7 +63,10 @@ export function Composer({
         <MessageField
           field={field}
           value={value}
-          onChange={writing.change}
+          onChange={(text) => {
+            second.forget();
+            writing.change(text);
+          }}
           onSubmit={submit}
           onEscape={editing || replyTo !== null ? writing.cancel : null}
           onLeave={() => {
@@ -78,6 +82,7 @@ export function Composer({
           onMouseDown={(event) => {
             event.preventDefault(); // the keyboard of a phone stays open
           }}
+          onClick={second.pressed}
         >
           <Icon name={editing ? "check" : "send"} />
           <span>{editing ? words.save : words.send}</span>
@@ -92,8 +97,26 @@ function useFocus(field: RefObject<HTMLTextAreaElement | null>, edited: string |
     if (edited !== null) field.current?.focus();
   }, [field, edited]);
   useEffect(() => {
-    if (matchMedia("(hover: hover)").matches) field.current?.focus(); // a phone's keyboard would cover half the page
+    const element = field.current;
+    if (!element || !matchMedia("(hover: hover)").matches) return; // a phone's keyboard would cover half the page
+    element.focus();
+    element.setSelectionRange(element.value.length, element.value.length); // a draft goes on where it ends
   }, [field]);
+}
+
+/** "Save" becomes "Send" under the pointer: the second press of a double click would send a draft that waits there. */
+function useSecondPress(editing: boolean) {
+  const saved = useRef(false);
+  return {
+    pressed: (event: MouseEvent) => {
+      if (editing) saved.current = true;
+      else if (saved.current && event.detail > 1) event.preventDefault();
+      else saved.current = false;
+    },
+    forget: () => {
+      saved.current = false;
+    },
+  };
 }
 
 function Replying({ seq, items, onCancel }: { seq: number; items: readonly TimelineItem[]; onCancel: () => void }) {

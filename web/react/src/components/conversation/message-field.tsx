@@ -30,7 +30,7 @@ export function MessageField({
     if (composing.current || event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
-      onSubmit();
+      if (!event.repeat) onSubmit(); // held a little too long it would save an edit, and then send the draft behind it
     } else if (event.key === "Escape" && onEscape) {
       event.stopPropagation();
       onEscape();
