@@ -112,6 +112,37 @@ test("a double click on Save and a held Enter save the edit, and leave the draft
   await article(page, "not finished").waitFor();
 });
 
+test("the field keeps the focus after a double click on Send, and has it again after Cancel", async () => {
+  const page = await openAsBo(world, await filled(world.daemon, 4));
+  const focused = () => composer(page).evaluate((field) => field === document.activeElement);
+  await composer(page).fill("only once");
+  await page.getByRole("button", { name: "Send" }).dblclick();
+  await article(page, "only once")
+    .getByText(/Sent|Delivered|Read/)
+    .waitFor();
+  assert.ok(await focused());
+  for (const item of ["Edit", "Reply"]) {
+    await article(page, "only once").hover();
+    await article(page, "only once").getByRole("button", { name: "Actions" }).click();
+    await page.getByRole("menuitem", { name: item }).click();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Cancel" }).waitFor({ state: "detached" });
+    assert.ok(await focused(), item);
+  }
+});
+
+test("Esc that belongs to an input method leaves what is searched for", async () => {
+  const page = await openAsBo(world, await filled(world.daemon, 4));
+  const search = page.getByRole("searchbox", { name: "Search messages" });
+  await search.fill("Line");
+  const escape = { key: "Escape", isComposing: true, bubbles: true, cancelable: true };
+  await search.evaluate((field, init) => field.dispatchEvent(new KeyboardEvent("keydown", init)), escape);
+  await page.getByRole("list", { name: "Search results" }).waitFor();
+  assert.equal(await search.inputValue(), "Line");
+  await search.press("Escape");
+  assert.equal(await search.inputValue(), "");
+});
+
 test("Enter that belongs to an input method sends nothing, Safari's key code 229 included", async () => {
   const conversation = await filled(world.daemon, 2);
   const page = await openAsBo(world, conversation);

@@ -45,21 +45,25 @@ export function Composer({
   const refocus = () => {
     if (matchMedia("(hover: hover)").matches) field.current?.focus();
   };
+  const cancel = () => {
+    writing.cancel();
+    refocus();
+  };
   const attach = (files: readonly File[]) => {
     attaching.add(files);
     field.current?.focus();
   };
   return (
     <form className="composer" onSubmit={submit}>
-      {editing && <About title={words.editing} text={lineOf(editing.message)} edit onCancel={writing.cancel} />}
-      {replyTo !== null && <Replying seq={replyTo} items={items} onCancel={writing.cancel} />}
+      {editing && <About title={words.editing} text={lineOf(editing.message)} edit onCancel={cancel} />}
+      {replyTo !== null && <Replying seq={replyTo} items={items} onCancel={cancel} />}
       {excess && (
         <p className="problem" role="alert">
           {words.tooLong(excess.length, excess.limit)}
         </p>
       )}
       {!editing && <StagedFiles attaching={attaching} onLess={refocus} />}
-      <div className="composer-line">
+      <div className="composer-line" onMouseDown={keepFocus}>
         <MessageField
           field={field}
           value={value}
@@ -79,9 +83,7 @@ export function Composer({
           type="submit"
           className="button primary send"
           disabled={!writing.ready}
-          onMouseDown={(event) => {
-            event.preventDefault(); // the keyboard of a phone stays open
-          }}
+          onMouseDown={keepKeyboard}
           onClick={second.pressed}
         >
           <Icon name={editing ? "check" : "send"} />
@@ -90,6 +92,16 @@ export function Composer({
       </div>
     </form>
   );
+}
+
+/** A press of "Send" leaves the keyboard of a phone open. */
+function keepKeyboard(event: MouseEvent): void {
+  event.preventDefault();
+}
+
+/** So does a press beside the controls, or of a button that can't be pressed now, such as the second one of a double click on "Send". */
+function keepFocus(event: MouseEvent): void {
+  if (event.target === event.currentTarget) event.preventDefault();
 }
 
 function useFocus(field: RefObject<HTMLTextAreaElement | null>, edited: string | null): void {

@@ -50,7 +50,7 @@ export function Side({ shown, alone }: { shown: string | null; alone: boolean })
               setQuery(event.target.value);
             }}
             onKeyDown={(event) => {
-              if (event.key === "Escape") setQuery("");
+              if (event.key === "Escape" && !event.nativeEvent.isComposing) setQuery("");
             }}
           />
         </div>
