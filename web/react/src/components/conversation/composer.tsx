@@ -99,7 +99,7 @@ function keepKeyboard(event: MouseEvent): void {
   event.preventDefault();
 }
 
-/** So does a press beside the controls, or of a button that can't be pressed now, such as the second one of a double click on "Send". */
+/** A press beside the controls takes no focus; one of "Send" that can not be pressed now counts as such, where a mouse is. */
 function keepFocus(event: MouseEvent): void {
   if (event.target === event.currentTarget) event.preventDefault();
 }
