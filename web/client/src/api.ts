@@ -361,7 +361,10 @@ export interface Client extends CoreClient {
    * where the session is no cookie.
    */
   fileUrl(file: Attachment, which?: "whole" | "thumbnail"): string | Promise<string>;
-  /** Kept in storage 300 ms after the last change, and when the page is hidden. An empty one without reply target is none. */
+  /**
+   * Kept in storage 300 ms after the last change, and when the page is hidden. An empty one without reply target is none.
+   * Listeners of `drafts` hear before it returns: a field that shows the draft keeps its caret. Call it in the field's event.
+   */
   setDraft(conversation: Id, text: string, replyTo?: Seq | null): void;
 }
 
