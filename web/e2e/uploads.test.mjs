@@ -205,6 +205,25 @@ test("a message on its way shows how far its files are, and can be taken back", 
   );
 });
 
+test("a message whose files are going up can be taken back, though the connection is there", async () => {
+  const conversation = await filled(world.daemon, 2);
+  const page = await openAsBo(world, conversation);
+  await article(page, "Line 2.").first().waitFor();
+  await page.route(/\/v1\/(uploads|attachments)/, () => undefined); // taken, and never answered
+  await input(page).setInputFiles([text("wrong-one.txt")]);
+  await staged(page).filter({ hasText: "wrong-one.txt" }).waitFor();
+  await page.keyboard.press("Enter");
+  const waiting = log(page).getByRole("article").filter({ hasText: "wrong-one.txt" });
+  await waiting.getByRole("button", { name: "Cancel" }).click();
+  await waiting.waitFor({ state: "detached" });
+  await page.unroute(/\/v1\/(uploads|attachments)/);
+  await write(page, "the next one");
+  await article(page, "the next one").getByText("Sent", { exact: true }).waitFor();
+  assert.ok(
+    (await history(conversation)).every(({ attachments }) => attachments.every(({ name }) => name !== "wrong-one.txt")),
+  );
+});
+
 test("what is written in a conversation that couldn't be loaded yet is to be seen", async () => {
   const { daemon } = world;
   const conversation = await filled(daemon, 2);

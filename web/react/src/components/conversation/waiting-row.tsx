@@ -13,6 +13,8 @@ export const WaitingRow = memo(function WaitingRow({ item, first }: { item: Outb
   const { client } = useChat();
   const { phase, user } = useReadable(client.connection);
   const failed = item.state === "failed";
+  // While a file of it is not there, the message can't have left, whatever the connection does.
+  const held = phase === "waiting" || item.files.some(({ state }) => state !== "ready");
   return (
     <article
       className={`message own${first ? " first" : ""}${failed ? " failed" : ""}`}
@@ -34,7 +36,7 @@ export const WaitingRow = memo(function WaitingRow({ item, first }: { item: Outb
         </div>
       </div>
       {failed && <p className="failed-text">{words.notSent}</p>}
-      {(failed || phase === "waiting") && (
+      {(failed || held) && (
         <div className="waiting-buttons">
           {failed && (
             <button
