@@ -84,6 +84,7 @@ def instances(cls: Any) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("cls", FRAMES, ids=lambda cls: cls.__name__)
 @AT_ANY_SPEED
 @given(data=st.data())
+@pytest.mark.untraced
 def test_a_client_reads_what_the_server_wrote(cls: Any, data: st.DataObject) -> None:
     frame = data.draw(instances(cls))
     expected = {frame.re: next(t for t, reply in REPLIES.items() if reply is cls)} if isinstance(frame, Ok) else {}
@@ -108,6 +109,7 @@ def test_the_server_reads_what_a_client_wrote(type: str, data: st.DataObject) ->
 @pytest.mark.parametrize("cls", FRAMES, ids=lambda cls: cls.__name__)
 @AT_ANY_SPEED
 @given(data=st.data())
+@pytest.mark.untraced
 def test_a_client_ignores_what_it_does_not_know(cls: Any, data: st.DataObject) -> None:
     frame = data.draw(instances(cls))
     expected = {frame.re: next(t for t, reply in REPLIES.items() if reply is cls)} if isinstance(frame, Ok) else {}

@@ -74,6 +74,7 @@ def test_outcome_is_what_the_store_then_holds(desk: Desk, store: Store) -> None:
     assert by_user(room.participants)["ben"] == receipt.participants[0]
 
 
+@pytest.mark.untraced
 def test_batch_of_many_changes_is_applied_in_order(desk: Desk, store: Store) -> None:
     chats = [desk.chat("ada", f"u{n}") for n in range(70)]
     outcomes = desk.do(*(desk.send(c, "ada", client_id=f"k-{c}-{n}") for n in range(3) for c in chats))

@@ -41,6 +41,7 @@ def desk(store: Store) -> Desk:
 
 
 @pytest.mark.parametrize("jump", [-HOUR_MS, -24 * HOUR_MS, 24 * HOUR_MS, -1, 0])
+@pytest.mark.untraced
 def test_list_is_in_the_order_of_commits_whatever_the_clock_says(
     kind: Kind, store: Store, desk: Desk, tmp_path: Path, jump: int
 ) -> None:
@@ -114,6 +115,7 @@ def test_search_is_in_the_order_of_numbers_whatever_the_clock_says(store: Store,
 
 @pytest.mark.parametrize("jump", [-HOUR_MS, -24 * HOUR_MS, 24 * HOUR_MS])
 @pytest.mark.parametrize("limit", [1, 3, 50])
+@pytest.mark.untraced
 def test_search_pages_are_in_the_order_of_commits_whatever_the_clock_says(
     store: Store, desk: Desk, jump: int, limit: int
 ) -> None:

@@ -390,6 +390,7 @@ def busy_group(desk: Desk) -> str:
     return group
 
 
+@pytest.mark.untraced
 def test_chunks_of_any_size_from_any_rev_lead_to_the_present(desk: Desk, store: Store) -> None:
     group = busy_group(desk)
     whole = Replica.of(store, group, "ben")
@@ -408,6 +409,7 @@ def test_chunks_of_any_size_from_any_rev_lead_to_the_present(desk: Desk, store: 
             assert chunks <= max(1, -(-missing // limit)) + 1
 
 
+@pytest.mark.untraced
 def test_chunk_is_complete_up_to_its_rev(desk: Desk, store: Store) -> None:
     """Whatever the limit: nothing up to `through` is left out, nothing above is in, each object comes once."""
     group = busy_group(desk)
@@ -438,6 +440,7 @@ def test_message_that_was_changed_comes_once_as_it_is_now(desk: Desk, store: Sto
         assert all(m == history(store, c)[m.seq] for m in chunk.messages)
 
 
+@pytest.mark.untraced
 def test_too_many_changed_messages_are_a_reset(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
     sent = desk.say(c, "ada", *("x" for _ in range(MAX_CHANGED)))

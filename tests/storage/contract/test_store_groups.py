@@ -457,6 +457,7 @@ def test_direct_conversation_is_no_group(desk: Desk, name: str) -> None:
 # -- large ones --
 
 
+@pytest.mark.untraced
 def test_group_of_five_hundred_is_whole(desk: Desk, store: Store) -> None:
     people = [f"u{n:03}" for n in range(500)]
     desk.do(*(desk.put(user) for user in people))

@@ -52,6 +52,7 @@ def test_history_of_an_empty_conversation(desk: Desk, store: Store) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7, 50])
+@pytest.mark.untraced
 def test_list_has_the_pinned_first_then_by_activity(desk: Desk, store: Store, limit: int) -> None:
     a, b, c, d, e, f, g = (desk.chat("ada", f"u{n}") for n in range(7))
     desk.say(b, "u1", "newest but two")
@@ -138,6 +139,7 @@ def busy_chat(desk: Desk) -> str:
     return c
 
 
+@pytest.mark.untraced
 def test_chunks_of_any_size_from_any_rev_lead_to_the_present(desk: Desk, store: Store) -> None:
     c = busy_chat(desk)
     whole = Replica.of(store, c, "ada")
@@ -253,6 +255,7 @@ def test_too_many_changed_messages_are_a_reset(desk: Desk, store: Store) -> None
     assert len(replica.messages) == MAX_CHANGED
 
 
+@pytest.mark.untraced
 def test_standings_of_many_conversations_are_right(desk: Desk, store: Store) -> None:
     chats = [desk.chat("ada", f"u{n}") for n in range(150)]
     revs = dict.fromkeys(chats, 1)

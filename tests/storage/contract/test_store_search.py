@@ -127,6 +127,7 @@ def test_search_page_that_is_the_last_says_so(store: Store, desk: Desk, count: i
 
 @pytest.mark.parametrize("number", [-5, 0, 1, 2**53])
 @pytest.mark.parametrize("rest", [("", 0), ("nowhere", 2**53), ("\0'\\{}é", -1)])
+@pytest.mark.untraced
 def test_search_from_a_forged_place_finds_nothing_wrong(
     store: Store, desk: Desk, number: int, rest: tuple[str, int]
 ) -> None:
@@ -157,6 +158,7 @@ def test_search_call_is_bounded_and_says_where_to_go_on(store: Store, desk: Desk
             assert len(bodies(store, "ada", "noise")) == len(bodies(store, "ada", "oi")) == 30
 
 
+@pytest.mark.untraced
 def test_search_of_a_short_query_reaches_far_back(store: Store, desk: Desk) -> None:
     one, two = desk.chat("ada", "ben"), desk.chat("cleo", "ben")
     desk.say(one, "ada", "Zq")

@@ -117,6 +117,7 @@ def test_query_of_many_words(store: Store, desk: Desk) -> None:
         assert bodies(store, "ada", "abcdefghijklmnopqrstuvwxyz" * 7) == ["abcdefghijklmnopqrstuvwxyz" * 7]
 
 
+@pytest.mark.untraced
 def test_query_means_nothing_but_itself(store: Store, desk: Desk) -> None:
     c = desk.chat("ada", "ben")
     texts = ["tooth ache", "a b", "other", *(f"so: {query}!" for query in TRAPS)]

@@ -107,6 +107,7 @@ def test_users_are_listed_by_name_then_id(store: Store) -> None:
         ("nobody", []),
     ],
 )
+@pytest.mark.untraced
 def test_query_is_a_part_of_the_name_in_any_case(store: Store, query: str, users: list[str]) -> None:
     assert found(store, query) == users
 

@@ -191,6 +191,7 @@ def test_killed_at_any_statement_of_the_rows(app: App, monkeypatch: pytest.Monke
     assert count > 50
 
 
+@pytest.mark.untraced
 def test_killed_before_any_statement_to_the_tables(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     app.conversation("c1", "ada", "bo")
     app.say("c1", "ada", "one")

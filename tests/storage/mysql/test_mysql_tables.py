@@ -66,6 +66,7 @@ def test_database_of_an_earlier_version_is_upgraded(store: MysqlStore, desk: Des
 
 
 @pytest.mark.parametrize("after", range(1, len(tables.TABLES) + 4))
+@pytest.mark.untraced
 def test_making_that_was_cut_short_goes_on(after: int) -> None:
     """Wherever: no later run takes the half for an app's tables, or for a store."""
     server = mariadb.server()
