@@ -12,12 +12,13 @@ from coverage import Coverage
 from structlog.dev import ConsoleRenderer, plain_traceback
 
 from storage.contract import Store
-from support.shaped_contract import pytest_collection_modifyitems
+from support.shaped_contract import choose_shapes
 from support.shaped_stores import SHAPED_KINDS
 from support.skipped import pytest_terminal_summary
+from support.spread import spread
 from support.stores import KINDS, Desk, Kind
 
-__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]  # hooks: imported for being found here
+__all__ = ["pytest_terminal_summary"]  # a hook: imported for being found here
 
 HERE = Path(__file__).parent
 
@@ -26,6 +27,11 @@ MEASURED = ("protocol", "storage")
 UNTRACED = ("hypothesis", "untraced")
 """What counts as covering `protocol` and `storage`: their own tests, without those marked so, which run a little of
 everything, something else each time, or the same very often. Tracing makes others up to three times as slow."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    choose_shapes(config, items)
+    spread(items)
 
 
 def pytest_collection_finish() -> None:

@@ -20,7 +20,7 @@ from support.process import Daemon, command, environment, eventually, run, runni
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="CPU time is measured as only Linux can")
 
-SHORT = ("--pairs", "2", "--seconds", "0.5")
+SHORT = ("--pairs", "2", "--seconds", "0.2")
 
 
 def figures_of(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -47,9 +47,9 @@ async def test_bench_of_its_own_server_prints_figures(tmp_path: Path) -> None:
     found = figures_of(ended)
     assert found["workload"] == {
         "conversations": 2, "members": 2, "senders": 1, "window": 3, "body_bytes": 95, "receipts": True,
-        "seconds": 0.5, "warm_up": 0.5,
+        "seconds": 0.2, "warm_up": 0.2,
     }  # fmt: skip
-    assert 0.5 <= found["seconds"] < 10
+    assert 0.2 <= found["seconds"] < 10
     assert found["acknowledged"] == round(found["acknowledged_per_second"] * found["seconds"]) > 0
     assert found["delivered"] > 0
     ack = found["ack_ms"]
@@ -65,7 +65,7 @@ async def test_bench_of_its_own_server_prints_figures(tmp_path: Path) -> None:
 
 
 async def test_bench_of_a_group_prints_deliveries(tmp_path: Path) -> None:
-    ended = await bench(tmp_path, "--group", "12", "--senders", "2", "--seconds", "0.5", "--body-bytes", "10")
+    ended = await bench(tmp_path, "--group", "12", "--senders", "2", "--seconds", "0.2", "--body-bytes", "10")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "a group of 12, 2 senders, 8 messages in flight each, 10 bytes of text\n" in ended.stdout
     assert "deliveries/s, every one checked: once, in order\n" in ended.stdout

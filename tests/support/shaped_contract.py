@@ -28,7 +28,7 @@ LEFT_OUT = (
 )
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def choose_shapes(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out what a shape can't hold, and mark all but a sample of the rest."""
     left: list[pytest.Item] = []
     for item in items:
