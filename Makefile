@@ -40,7 +40,7 @@ test: $(VENV)/.dev $(PAGE) ## all tests but test-peers, test-shapes, test-web, s
 test-shapes: $(VENV)/.dev ## the store's contract, walks and an app that writes, on tables in each shape that is served; more seeds
 	@$(BIN)/python -m pytest -m shapes -n $(WORKERS) --maxprocesses 4 --dist worksteal tests/storage $(ARGS)
 
-test-peers: $(VENV)/.dev ## against what others have on Node.js, installed into tests/peers; the example app in two browsers
+test-peers: $(VENV)/.dev ## against others' own programs: npm's clients, Prisma, Schemathesis; the example app in two browsers
 	@$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/peers $(ARGS)
 
 # Unit tests of client and page, and one journey of two people in a real browser, where there is one.

@@ -1,4 +1,4 @@
-"""A real daemon against requests drawn from its own description."""
+"""Schemathesis draws requests from the daemon's own description of its API, and sends them to a real one."""
 
 import os
 import random
