@@ -1,6 +1,5 @@
 """The store that the settings name, as the daemon and its commands open it."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -20,8 +19,7 @@ from chatd.ops import open_store as database
 from storage.contract import StoreError
 from storage.mysql.store import MysqlStore
 from storage.sqlite import SqliteStore
-from support import mariadb
-from support.process import command, environment
+from support import mariadb, process
 from support.stores import Desk
 
 
@@ -87,9 +85,7 @@ def test_without_the_driver_it_says_what_to_install(work: Callable[[Config], obj
 
 
 def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        command(*arguments), cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = process.run(*arguments, cwd=folder, timeout=60)
     return done.returncode, done.stdout, done.stderr
 
 
