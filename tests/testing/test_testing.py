@@ -160,7 +160,7 @@ async def test_order():
 def run_pytest(folder: Path, *arguments: str, **environment: str) -> str:
     """Run pytest on the files of `folder`, and return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "-p", "no:schemathesis", *arguments],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
         capture_output=True,
