@@ -133,15 +133,12 @@ class Files:
     @property
     def waiting(self) -> str:
         """Condition: the app wrote files."""
-        return f'EXISTS (SELECT 1 FROM "{self.table}" f WHERE f."{self.touched}" IS NOT NULL)'
+        return rows.any_touched(self.table, self.touched)
 
     @property
     def waiting_of(self) -> str:
         """Condition: the app wrote files of messages of conversation `c`."""
-        return (
-            f'EXISTS (SELECT 1 FROM "{self.table}" f JOIN "Message" fm ON fm."id" = f."{self.columns["messageId"]}" '
-            f'WHERE f."{self.touched}" IS NOT NULL AND fm."conversationId" = c."id")'
-        )
+        return rows.any_touched_of(self.table, self.touched, self.columns["messageId"])
 
     def find(self, db: Connection, limit: int, conversation: str | None = None) -> list[tuple[str | None, "File"]]:
         """Return files that the app wrote, with their conversation, in one or all; those of no message, too."""

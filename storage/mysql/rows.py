@@ -67,6 +67,19 @@ def for_each(db: Connection, statement: str, values: Iterable[Any]) -> None:
         db.ask_many(statement, "?", len(chunk), chunk)
 
 
+def any_touched(table: str, touched: str) -> str:
+    """Return the condition that an app wrote rows of its table. `touched`: the column that adoption added to it."""
+    return f'EXISTS (SELECT 1 FROM "{table}" o WHERE o."{touched}" IS NOT NULL)'
+
+
+def any_touched_of(table: str, touched: str, message: str) -> str:
+    """Return the same for messages of conversation `c`. `message`: the column with the id of a row's message."""
+    return (
+        f'EXISTS (SELECT 1 FROM "{table}" o JOIN "Message" om ON om."id" = o."{message}" '
+        f'WHERE o."{touched}" IS NOT NULL AND om."conversationId" = c."id")'
+    )
+
+
 def _chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     rest = list(values)
     while rest:

@@ -17,6 +17,12 @@ from .seats import PAIR, PAIR_ID, pair_definition
 from .seen_tables import seen_tables
 from .tables import ATTACHMENT, BYTEWISE, COLLATION, META, SCHEMA, TABLES, Column, Index, Table
 
+ALTER_TIMEOUT_S = 86_400.0
+"""Seconds for one statement that alters a table: one of many million rows takes its time."""
+
+ALTER_LOCK_TIMEOUT_S = 10
+"""Seconds that such a statement waits for a table that others use; the others wait behind it meanwhile."""
+
 UPGRADE = "chatd_upgrade"
 """Named lock that is held while tables are altered."""
 

@@ -70,15 +70,12 @@ class SeenTable:
     @property
     def waiting(self) -> str:
         """Condition: the app wrote rows."""
-        return f'EXISTS (SELECT 1 FROM "{self.name}" s WHERE s."{TOUCHED}" IS NOT NULL)'
+        return rows.any_touched(self.name, TOUCHED)
 
     @property
     def waiting_of(self) -> str:
         """Condition: the app wrote rows for messages of conversation `c`."""
-        return (
-            f'EXISTS (SELECT 1 FROM "{self.name}" s JOIN "Message" sm ON sm."id" = s."{self.message}" '
-            f'WHERE s."{TOUCHED}" IS NOT NULL AND sm."conversationId" = c."id")'
-        )
+        return rows.any_touched_of(self.name, TOUCHED, self.message)
 
     def find(self, db: Connection, limit: int, conversation: str | None = None) -> list["Seen"]:
         """Return rows that the app wrote, for messages of one conversation or all; those of no message, too."""

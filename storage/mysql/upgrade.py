@@ -11,12 +11,6 @@ from .names import Names
 from .pool import Pool, told
 from .url import parse
 
-STATEMENT_TIMEOUT_S = 86_400.0
-"""Seconds for one statement: a table of many million rows takes its time."""
-
-TABLE_LOCK_TIMEOUT_S = 10
-"""Seconds to wait for a table that others use; the others wait behind us meanwhile."""
-
 
 def upgrade(
     url: str,
@@ -36,9 +30,9 @@ def upgrade(
     known = Names.checked(names or {}, constants)
     pool = Pool(address, known, readers=0)
     try:
-        db = pool.connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
+        db = pool.connect(writer=True, timeout_s=schema.ALTER_TIMEOUT_S)
         try:
-            db.run(f"SET SESSION lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}")
+            db.run(f"SET SESSION lock_wait_timeout = {schema.ALTER_LOCK_TIMEOUT_S}")
             return schema.upgrade(db, known, epoch=new_epoch(), development=development, settle=settled)
         finally:
             db.close()

@@ -35,12 +35,6 @@ from .check import App, Finding, Level, check, check_rows, look, wider
 from .read_state import ReadState
 from .undo import undo
 
-STATEMENT_TIMEOUT_S = 86_400.0
-"""Seconds for one statement: a table of many million rows takes its time."""
-
-TABLE_LOCK_TIMEOUT_S = 10
-"""Seconds to wait for a table that others use; the others wait behind us meanwhile."""
-
 UPGRADE_LOCK_TIMEOUT_S = 10
 """Seconds to wait for another program that upgrades or adopts."""
 
@@ -131,7 +125,7 @@ class Adoption:
                 raise StoreError("another program is upgrading or adopting it")
             examined = self._examined(db, names, address)
             _require_fit(examined, widen=widen)
-            db.run(f"SET SESSION lock_wait_timeout = {TABLE_LOCK_TIMEOUT_S}")
+            db.run(f"SET SESSION lock_wait_timeout = {schema.ALTER_LOCK_TIMEOUT_S}")
             steps = examined.steps
             if steps and not examined.adopted and not examined.done:
                 steps = _begin(db, names, steps)
@@ -211,7 +205,7 @@ class Adoption:
         address = parse(self.url)
         names = Names.checked(self.names, self.constants)
         try:
-            db = Pool(address, names, readers=0).connect(writer=True, timeout_s=STATEMENT_TIMEOUT_S)
+            db = Pool(address, names, readers=0).connect(writer=True, timeout_s=schema.ALTER_TIMEOUT_S)
             try:
                 db.names, _ = kept_names.renamed(db, read_layout(db), names)
                 yield db, db.names, address

@@ -7,7 +7,7 @@ import pytest
 
 from storage.changes import Refused
 from storage.contract import StoreError
-from storage.mysql.adoption import adopt as adoption
+from storage.mysql import schema
 from storage.mysql.adoption.adopt import Adoption
 from storage.mysql.store import MysqlStore
 from storage.mysql.tables import TABLES
@@ -379,7 +379,7 @@ def test_user_who_may_not_alter(app: App) -> None:
 
 def test_table_that_others_use(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """It isn't waited for without end: the app would wait behind us."""
-    monkeypatch.setattr(adoption, "TABLE_LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(schema, "ALTER_LOCK_TIMEOUT_S", 1)
     app.run("BEGIN")
     app.run("SELECT * FROM User")
     with pytest.raises(StoreError, match=r"User: .*: other programs are using the table: run this again"):
