@@ -13,6 +13,9 @@ from protocol.encode import encode_object
 from protocol.objects import Encoded
 from storage.records import SummaryPage, User
 
+DEFAULT_PAGE_ITEMS = 50
+"""Items of a page whose request names no limit."""
+
 ITEMS_BYTES = 700 * 1024
 """Bytes of items in one reply; with what surrounds them it stays under the 1 MiB that a frame may have."""
 

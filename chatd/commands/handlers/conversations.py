@@ -1,7 +1,7 @@
 """Conversations: open, list, get, leave, and the caller's own settings of one."""
 
 from chatd.commands.context import Context
-from chatd.commands.paging import cursor_of, fit_summaries, key_of
+from chatd.commands.paging import DEFAULT_PAGE_ITEMS, cursor_of, fit_summaries, key_of
 from chatd.core import view
 from chatd.core.caller import Read
 from chatd.core.errors import Refusal, not_found
@@ -10,8 +10,6 @@ from protocol.frames import GetOk, ListOk
 from protocol.requests import ConversationGet, ConversationLeave, ConversationList, ConversationOpen, MembershipSet
 from protocol.types import Mark
 from storage.changes import Leave, OpenDirect, SetMembership
-
-DEFAULT_PAGE = 50
 
 
 async def open_direct(context: Context[ConversationOpen]) -> None:
@@ -31,7 +29,7 @@ async def list_page(context: Context[ConversationList]) -> Read:
     """A page of the caller's conversations: pinned first, then by newest message."""
     request, store, user = context.request, context.parts.store, context.user.id
     after = key_of(request.cursor, tuple[Mark, Mark, str])  # a forged one may hold what no store takes
-    limit = request.limit or DEFAULT_PAGE
+    limit = request.limit or DEFAULT_PAGE_ITEMS
     page = await context.parts.gate.read(
         lambda: store.summaries(user, archived=bool(request.archived), after=after, limit=limit)
     )

@@ -2,7 +2,7 @@
 
 from chatd.commands.context import Context
 from chatd.commands.emoji import is_emoji
-from chatd.commands.paging import fit
+from chatd.commands.paging import DEFAULT_PAGE_ITEMS, fit
 from chatd.core import view
 from chatd.core.caller import Read
 from chatd.core.errors import Refusal, not_found
@@ -10,8 +10,6 @@ from protocol.codes import ErrorCode
 from protocol.frames import HistoryOk
 from protocol.requests import MessageDelete, MessageEdit, MessageHistory, MessageReact, MessageSend
 from storage.changes import DeleteMessage, EditMessage, React, SendMessage, make_send_message
-
-DEFAULT_PAGE = 50
 
 
 def send(context: Context[MessageSend]) -> SendMessage:
@@ -73,7 +71,7 @@ async def history(context: Context[MessageHistory]) -> Read:
     if r.before is not None and r.after is not None:
         raise Refusal(ErrorCode.BAD_REQUEST, "`before` and `after`: only one of them")
     page = await context.parts.gate.read(
-        lambda: store.history(r.conversation, user, before=r.before, after=r.after, limit=r.limit or DEFAULT_PAGE)
+        lambda: store.history(r.conversation, user, before=r.before, after=r.after, limit=r.limit or DEFAULT_PAGE_ITEMS)
     )
     if page is None:
         raise not_found()

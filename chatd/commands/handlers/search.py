@@ -7,7 +7,7 @@ from typing import Any
 import trio
 
 from chatd.commands.context import Context
-from chatd.commands.paging import cursor_of, fit, key_of
+from chatd.commands.paging import DEFAULT_PAGE_ITEMS, cursor_of, fit, key_of
 from chatd.core import view
 from chatd.core.caller import Read
 from chatd.core.errors import Refusal, not_found
@@ -18,8 +18,6 @@ from protocol.requests import MessageSearch
 from protocol.types import Mark
 from storage import records
 from storage.search import snippet, words_of
-
-DEFAULT_PAGE = 50
 
 SEARCHES_PER_USER = 4
 """Under way or waiting, on all connections of a user."""
@@ -43,7 +41,7 @@ async def _search(context: Context[MessageSearch]) -> Read:
     r, store, user = context.request, context.parts.store, context.user.id
     words = words_of(r.query)
     before: Any = key_of(r.cursor, tuple[Mark, str, Mark])
-    limit = r.limit or DEFAULT_PAGE
+    limit = r.limit or DEFAULT_PAGE_ITEMS
     found: list[records.Hit] = []
     until = trio.current_time() + SECONDS
     rounds = 0

@@ -1,13 +1,11 @@
 """People: whom the caller may reach, and who is online."""
 
 from chatd.commands.context import Context
-from chatd.commands.paging import cursor_of, key_of
+from chatd.commands.paging import DEFAULT_PAGE_ITEMS, cursor_of, key_of
 from chatd.core import view
 from chatd.core.caller import Read
 from protocol.frames import PresenceOk, UserListOk
 from protocol.requests import PresenceGet, UserList
-
-DEFAULT_PAGE = 50
 
 
 async def list_page(context: Context[UserList]) -> Read:
@@ -20,7 +18,7 @@ async def list_page(context: Context[UserList]) -> Read:
     me = context.user.id
     users, key = await context.parts.gate.read(
         lambda: store.list_users(
-            roles=sorted(roles), but=me, query=r.query or None, after=after, limit=r.limit or DEFAULT_PAGE
+            roles=sorted(roles), but=me, query=r.query or None, after=after, limit=r.limit or DEFAULT_PAGE_ITEMS
         )
     )
     if r.id is None:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, Final
 
+from chatd.commands.paging import DEFAULT_PAGE_ITEMS
 from protocol.frames import ChangeOk
 from storage import records
 
@@ -14,7 +15,6 @@ CLIENT_IDS: Final = ("clientId", "client_id", "tempId")
 CONVERSATIONS: Final = ("conversationId", "conversation_id", "cid", "chatId", "roomId", "room")
 OTHERS: Final = ("targetUserId", "receiverId", "userId", "to")
 LISTS: Final = ("participantIds", "userIds", "participants")
-PAGE: Final = 50
 SEARCHED_PAGES: Final = 10
 """Pages of history that are looked through for a message's id."""
 
@@ -158,7 +158,7 @@ async def get_messages(member: ChatMember, data: Any) -> dict[str, Any]:
     """Return a page of messages, the oldest first. Raises Refused."""
     fields = fields_of(data)
     conversation = conversation_of(data)
-    limit = fields.get("limit") or PAGE
+    limit = fields.get("limit") or DEFAULT_PAGE_ITEMS
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise bad("`limit`: expected a positive integer")
     before = fields.get("before")
