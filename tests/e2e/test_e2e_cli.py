@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,14 @@ def refused(*flags: str, cwd: Path, command: str = "serve", **env: str) -> str:
 
 def make_store(path: Path, *, development: bool = True) -> None:
     SqliteStore(path, new_epoch=lambda: "epoch", development=development).close()
+
+
+def test_run_that_times_out_leaves_no_descriptor(tmp_path: Path) -> None:
+    run("--version", cwd=tmp_path)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(subprocess.TimeoutExpired):
+        run("serve", "--dev", "--port", "0", cwd=tmp_path, timeout=0.5)
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_serve_on_a_taken_port_is_refused(tmp_path: Path) -> None:

@@ -45,11 +45,15 @@ class Forked:
                 self.returncode = self._read()
         return self.returncode
 
-    def wait_until(self, deadline: float) -> int:
-        """The same, in a thread of its own. Raises TimeoutError at that time of the monotonic clock."""
-        if not select.select([self._status], [], [], max(0, deadline - time.monotonic()))[0]:
+    def wait_within(self, seconds: float) -> int:
+        """Block until its end, which comes by SIGKILL after so many seconds. Raises TimeoutError then."""
+        is_over = bool(select.select([self._status], [], [], seconds)[0])
+        if not is_over:
+            self.kill()
+        self.returncode = self._read()
+        if not is_over:
             raise TimeoutError
-        return self._read()
+        return self.returncode
 
     def _read(self) -> int:
         code = os.waitstatus_to_exitcode(int(os.read(self._status, 20)))

@@ -244,34 +244,21 @@ def run(
     program: Sequence[str] = PLAIN,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of `chatd` that is to end by itself; `given`: its standard input."""
-    line = command(*flags, program=program)
-    if not can_fork(program, PLAIN, env or {}):
-        return subprocess.run(
-            line,
-            cwd=cwd,
-            env=environment(**(env or {})),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            input=given,
-        )
+    line, full = command(*flags, program=program), environment(**(env or {}))
     with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
         stdin.write((given or "").encode())
         stdin.seek(0)
-        pid, status = fork(
-            line[1:],
-            stdin=stdin.fileno(),
-            stdout=stdout.fileno(),
-            stderr=stderr.fileno(),
-            cwd=cwd,
-            env=environment(**(env or {})),
-        )
-        process = Forked(pid, None, status)
-        try:
-            code = process.wait_until(time.monotonic() + timeout)
-        except TimeoutError:
-            process.kill()
-            raise subprocess.TimeoutExpired(line, timeout) from None
+        if can_fork(program, PLAIN, env or {}):
+            files = {"stdin": stdin.fileno(), "stdout": stdout.fileno(), "stderr": stderr.fileno()}
+            pid, status = fork(line[1:], **files, cwd=cwd, env=full)
+            try:
+                code = Forked(pid, None, status).wait_within(timeout)
+            except TimeoutError:
+                raise subprocess.TimeoutExpired(line, timeout) from None
+        else:
+            code = subprocess.run(
+                line, stdin=stdin, stdout=stdout, stderr=stderr, cwd=cwd, env=full, timeout=timeout, check=False
+            ).returncode
         for written in (stdout, stderr):
             written.seek(0)
         return subprocess.CompletedProcess(line, code, stdout.read().decode(), stderr.read().decode())
