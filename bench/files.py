@@ -28,7 +28,7 @@ PAUSE_S = 1.0
 """Seconds between two messages of a pair."""
 
 FILES, FILE_BYTES = 50, 20_000_000
-AT_ONCE = 10
+SENT_AT_ONCE = 10
 LINE_BYTES_PER_S = 40_000_000
 """Rate at which all uploads together arrive: more than the line of any clinic."""
 
@@ -71,7 +71,7 @@ def upload_all(url: str, rate: float) -> None:
 
 
 async def _upload_all(url: str, rate: float) -> None:
-    target, turns = Target.of(url), trio.CapacityLimiter(AT_ONCE)
+    target, turns = Target.of(url), trio.CapacityLimiter(SENT_AT_ONCE)
 
     async def one(number: int) -> None:
         left = FILE_BYTES
@@ -81,7 +81,7 @@ async def _upload_all(url: str, rate: float) -> None:
             nonlocal left
             data = (start if left == FILE_BYTES else start[9:])[: min(limit, left)]
             left -= len(data)
-            await trio.sleep(len(data) * AT_ONCE / rate)
+            await trio.sleep(len(data) * SENT_AT_ONCE / rate)
             return data
 
         headers = {

@@ -30,7 +30,7 @@ from chatd.ops.program import command
 
 SEED = Path(__file__).parent / "seed"
 PEER = "seed"
-START = 60.0
+START_TIMEOUT_S = 60.0
 """Seconds for the database server to answer."""
 
 DATABASE_WARM_UP_S = 3.0
@@ -83,7 +83,7 @@ def mariadb(folder: Path) -> Iterator[Database]:
 
 def _prepare(socket: Path, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Wait until it is ready."""
-    until = time.monotonic() + START
+    until = time.monotonic() + START_TIMEOUT_S
     while not socket.exists():
         if process.poll() is not None or time.monotonic() > until:
             raise CannotStart(f"mariadbd did not start: {log.read_text(errors='replace').strip()[-300:]}")

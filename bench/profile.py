@@ -20,7 +20,7 @@ from chatd.bench.private import CannotStart, environment
 from chatd.bench.report import lines
 from chatd.bench.run import Job, run
 
-RATE = 250
+SAMPLES_PER_S = 250
 """Samples a second."""
 
 
@@ -66,7 +66,7 @@ def main(
         folder = Path(name).resolve()
         found = folder / "flame.svg"
         program = (
-            spy, "record", "--rate", str(RATE), "--output", str(found), "--threads", *flags, "--",
+            spy, "record", "--rate", str(SAMPLES_PER_S), "--output", str(found), "--threads", *flags, "--",
             sys.executable, *CHATD,
         )  # fmt: skip
         try:

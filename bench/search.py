@@ -12,14 +12,14 @@ from pathlib import Path
 import attrs
 import click
 
-from chatd.commands.handlers.search import SECONDS
+from chatd.commands.handlers.search import PAGE_LIMIT_S
 from storage.changes import CreateGroup, PutUser, SendMessage
 from storage.search import words_of
 from storage.sqlite import SqliteStore
 
-BATCH = 500
+MESSAGES_PER_BATCH = 500
 INDEXED_AT_ONCE = 5_000
-LIVE = 500
+LIVE_MESSAGES = 500
 """Messages that the daemon indexes at once."""
 
 PAGE_ITEMS = 50
@@ -84,8 +84,8 @@ def fill(path: Path, messages: int, conversations: int) -> Filled:
         for id in ids if number is None else rng.sample(small, min(number, len(small))):
             members[id].append(caller)
     store.commit([PutUser(user, user, "staff", 1) for user in ("patient", *CALLERS)])
-    for start in range(0, conversations, BATCH):
-        chunk = ids[start : start + BATCH]
+    for start in range(0, conversations, MESSAGES_PER_BATCH):
+        chunk = ids[start : start + MESSAGES_PER_BATCH]
         store.commit(
             [
                 CreateGroup(
@@ -122,16 +122,16 @@ def fill(path: Path, messages: int, conversations: int) -> Filled:
         store.commit(changes)
         return (time.perf_counter() - began) / count * 1e6
 
-    with click.progressbar(range(0, messages, BATCH), label="sending ") as bar:
+    with click.progressbar(range(0, messages, MESSAGES_PER_BATCH), label="sending ") as bar:
         for start in bar:
-            send(min(BATCH, messages - start))
+            send(min(MESSAGES_PER_BATCH, messages - start))
     return Filled(store, names, send)
 
 
 def search(store: SqliteStore, caller: str, query: str, page: int = PAGE_ITEMS) -> int:
     """Return the number of hits on the first page, read call by call as the daemon does."""
     hits, before = 0, None
-    until = time.perf_counter() + SECONDS
+    until = time.perf_counter() + PAGE_LIMIT_S
     while hits < page and time.perf_counter() < until:
         found = store.search(caller, words_of(query), conversation=None, before=before, limit=page - hits)
         assert found is not None
@@ -187,9 +187,9 @@ def main(messages: int, conversations: int, disk: str) -> None:
         left = 1
         while left:
             began = time.perf_counter()
-            left = store.index(LIVE)
+            left = store.index(LIVE_MESSAGES)
             live.append((time.perf_counter() - began) * 1e3)
-        click.echo(f"indexing {LIVE} new ones: {statistics.median(live):.1f} ms, longest {max(live):.1f} ms")
+        click.echo(f"indexing {LIVE_MESSAGES} new ones: {statistics.median(live):.1f} ms, longest {max(live):.1f} ms")
         rng = random.Random(2)
         kinds = {
             "rare word": rng.sample(filled.names, 40),

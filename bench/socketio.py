@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from chatd.bench.figures import Workload
-from chatd.bench.load import FIRST, Load, Talker
+from chatd.bench.load import FIRST_NUMBER, Load, Talker
 from chatd.bench.members import Conversations, by_name, text_of
 from chatd.bench.peer import Address, Wires, connect
 from chatd.bench.run import Crowd
@@ -57,7 +57,7 @@ class Client(Talker):
         elif payload.startswith(b"43"):  # an acknowledgement
             data = payload.index(b"[")
             number = int(payload[2:data])
-            if number < FIRST:
+            if number < FIRST_NUMBER:
                 self.answer(number, payload[data:])
             else:
                 self.acknowledge(number)

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SIZE_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+DURATION_BUCKETS_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 REASONS: Final = (
     "too_slow",  # a session that did not read
@@ -51,18 +51,18 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._readings: list[_Reading] = []
         self.commit_changes = Histogram(
-            "chatd_commit_changes", "Changes in one commit.", buckets=SIZES, registry=self._registry
+            "chatd_commit_changes", "Changes in one commit.", buckets=SIZE_BUCKETS, registry=self._registry
         )
         self.commit_seconds = Histogram(
             "chatd_commit_seconds",
             "Seconds of one commit, its sync included.",
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS_S,
             registry=self._registry,
         )
         self.loop_delay = Histogram(
             "chatd_loop_delay_seconds",
             "Seconds by which a timer of the event loop was late.",
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS_S,
             registry=self._registry,
         )
         self.dropped = Counter(

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 from storage.records import Message, Participant, Room
 
-MAX_CHANGED = 1000
+MAX_CHANGED_OBJECTS = 1000
 """More messages than this changed since a rev: the client starts over."""
 
-MAX_LISTED = 5000
+MAX_LISTED_PARTICIPANTS = 5000
 """A page of conversations ends where it has this many participants: more than a reply of 1 MiB could show."""
 
 
@@ -16,7 +16,7 @@ def page_length(sizes: Iterable[int]) -> int:
     total = length = 0
     for size in sizes:
         total += size
-        if total > MAX_LISTED and length:
+        if total > MAX_LISTED_PARTICIPANTS and length:
             break
         length += 1
     return length

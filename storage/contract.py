@@ -204,7 +204,7 @@ class ChatStore(Protocol):
     def summaries(self, user: str, *, archived: bool, after: tuple[Any, ...] | None, limit: int) -> SummaryPage:
         """Return a page of the user's conversations: pinned first, then by newest message or creation, as committed.
 
-        It has fewer than `limit` where they have more than MAX_LISTED participants together.
+        It has fewer than `limit` where they have more than MAX_LISTED_PARTICIPANTS participants together.
         """
         ...
 
@@ -232,7 +232,7 @@ class ChatStore(Protocol):
     def standings(self, user: str, revs: Mapping[str, int]) -> dict[str, Standing]:
         """Return, for each conversation, where a client at that rev stands.
 
-        Reset: unknown, not the user's, ahead of the store, or more than MAX_CHANGED messages changed since.
+        Reset: unknown, not the user's, ahead of the store, or more than MAX_CHANGED_OBJECTS messages changed since.
         """
         ...
 

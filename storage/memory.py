@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from storage.apply import apart, apply_all, finish, keys_of, membership_of, together, users_behind
-from storage.bounds import MAX_CHANGED, cut, page_length
+from storage.bounds import MAX_CHANGED_OBJECTS, cut, page_length
 from storage.changes import Change, Outcome
 from storage.files import waits_for
 from storage.keyed import KEPT_FILE, KeptFile, Kind, MemoryRows, R
@@ -257,7 +257,7 @@ class MemoryStore:
             return Standing(0, reset=True)
         now = room.conversation.rev
         changed = sum(message.rev > rev for message in self._messages[conversation])
-        return Standing(now, reset=rev > now or changed > MAX_CHANGED)
+        return Standing(now, reset=rev > now or changed > MAX_CHANGED_OBJECTS)
 
     def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
         with self._lock:

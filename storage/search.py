@@ -24,7 +24,7 @@ SNIPPET_CHARS = 160
 LEAD_CHARS = 40
 """Characters before the first hit of a snippet, where the text has more than fit."""
 
-PIECE = 64
+PIECE_CHARS = 64
 """Characters of a text that are folded at once: some become eighteen."""
 
 _HEBREW_POINTS = "\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"
@@ -97,7 +97,7 @@ def _first(text: str, words: Sequence[str]) -> tuple[int, int] | None:
     folded, begins = "", deque[tuple[int, int]]()  # where pieces begin: in `folded`, and in the text
     start = 0
     while start < len(text):
-        end = _cut(text, start + PIECE)
+        end = _cut(text, start + PIECE_CHARS)
         begins.append((len(folded), start))
         folded += fold(text[start:end])
         found = _earliest(folded, words)

@@ -61,7 +61,7 @@ _MESSAGE = Columns(
         "reactions": "reactions",
     },
 )
-SENT = _MESSAGE.names[: _MESSAGE.names.index("editedAt")]
+SENT_NAMES = _MESSAGE.names[: _MESSAGE.names.index("editedAt")]
 _USER = Columns(
     User,
     {
@@ -84,14 +84,14 @@ _TOKEN = Columns(
     },
 )
 
-CONVERSATION = _CONVERSATION.sql
-PARTICIPANT = _PARTICIPANT.sql
+CONVERSATION_COLUMNS = _CONVERSATION.sql
+PARTICIPANT_COLUMNS = _PARTICIPANT.sql
 PARTICIPANT_VALUES = _PARTICIPANT.names[2:]
 """All of a participant's columns but the key."""
-SENT_MESSAGE = quoted(SENT)
+SENT_MESSAGE_COLUMNS = quoted(SENT_NAMES)
 """Columns that a message is sent with."""
-USER = _USER.sql
-TOKEN = _TOKEN.sql
+USER_COLUMNS = _USER.sql
+TOKEN_COLUMNS = _TOKEN.sql
 
 
 def read_message(alias: str = "") -> str:
@@ -107,32 +107,36 @@ def read_message(alias: str = "") -> str:
 
 READ_MESSAGE = read_message()
 
-INSERT_USER = f'INSERT INTO "User" ({USER}, "createdAt", "updatedAt")'
+INSERT_USER = f'INSERT INTO "User" ({USER_COLUMNS}, "createdAt", "updatedAt")'
 UPDATE_USER = (
     'UPDATE "User" SET "name" = ?, "role" = ?, "avatarUrl" = ?, "disabledAt" = ?, "lastSeenAt" = ?, "updatedAt" = ? '
     'WHERE "id" = ?'
 )
-INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt")'
-INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT})'
-INSERT_GROUP = f'INSERT INTO "Conversation" ({CONVERSATION}, "updatedAt", "creatorId", "clientId")'
-INSERT_MESSAGE = f'INSERT {{on_clash}} INTO "Message" ({SENT_MESSAGE}{{more}})'
-CHANGE_MESSAGE = f'INSERT INTO "Message" ({SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{{more}})'
+INSERT_CONVERSATION = f'INSERT INTO "Conversation" ({CONVERSATION_COLUMNS}, "updatedAt")'
+INSERT_PARTICIPANT = f'INSERT INTO "ConversationParticipant" ({PARTICIPANT_COLUMNS})'
+INSERT_GROUP = f'INSERT INTO "Conversation" ({CONVERSATION_COLUMNS}, "updatedAt", "creatorId", "clientId")'
+INSERT_MESSAGE = f'INSERT {{on_clash}} INTO "Message" ({SENT_MESSAGE_COLUMNS}{{more}})'
+CHANGE_MESSAGE = (
+    f'INSERT INTO "Message" ({SENT_MESSAGE_COLUMNS}, "editedAt", "deletedAt", "changedRev", "reactions"{{more}})'
+)
 INSERT_VERSION = 'INSERT INTO "chatd_version" ("conversationId", "seq", "rev", "content", "at")'
 INSERT_RECEIPT = 'INSERT INTO "chatd_receipt" ("conversationId", "userId", "kind", "seq", "at")'
-INSERT_TOKEN = f'INSERT INTO "chatd_token" ({TOKEN})'
+INSERT_TOKEN = f'INSERT INTO "chatd_token" ({TOKEN_COLUMNS})'
 INSERT_CUT_OFF = 'INSERT INTO "chatd_cut_off" ("userId", "at")'
 FORGET_TOKENS = 'DELETE FROM "chatd_token" WHERE "expiresAt" < ?'
 SET_EPOCH = 'UPDATE "chatd_meta" SET "value" = ? WHERE "key" = \'epoch\''
 
 CREDENTIALS = (
     'SELECT (SELECT o."at" FROM "chatd_cut_off" o WHERE o."userId" = u."id"), t."jti", t."userId", t."issuedAt", '
-    f't."expiresAt", t."revokedAt", {", ".join(f"u.{column}" for column in USER.split(", "))} '
+    f't."expiresAt", t."revokedAt", {", ".join(f"u.{column}" for column in USER_COLUMNS.split(", "))} '
     'FROM "User" u LEFT JOIN "chatd_token" t ON t."jti" = ? WHERE u."id" = ?'
 )
-ALL_USERS = f'SELECT {USER} FROM "User" WHERE "id" > ? ORDER BY "id" LIMIT ?'
-TOKENS = f'SELECT {TOKEN} FROM "chatd_token" WHERE ("issuedAt", "jti") > (?, ?) ORDER BY "issuedAt", "jti" LIMIT ?'
+ALL_USERS = f'SELECT {USER_COLUMNS} FROM "User" WHERE "id" > ? ORDER BY "id" LIMIT ?'
+TOKENS = (
+    f'SELECT {TOKEN_COLUMNS} FROM "chatd_token" WHERE ("issuedAt", "jti") > (?, ?) ORDER BY "issuedAt", "jti" LIMIT ?'
+)
 TOKENS_OF = (
-    f'SELECT {TOKEN} FROM "chatd_token" WHERE "userId" = ? AND ("issuedAt", "jti") > (?, ?) '
+    f'SELECT {TOKEN_COLUMNS} FROM "chatd_token" WHERE "userId" = ? AND ("issuedAt", "jti") > (?, ?) '
     'ORDER BY "issuedAt", "jti" LIMIT ?'
 )
 # Of the keys k("one", "two"):
@@ -236,8 +240,8 @@ def sent_message_row(m: Message) -> Row:
     return (*row[:_DATA], json.dumps(m.data, ensure_ascii=False), *row[_DATA + 1 :])
 
 
-_DATA = SENT.index("data")
-_sent_row: Callable[[Message], Row] = attrgetter(*(_MESSAGE.fields[name] for name in SENT))
+_DATA = SENT_NAMES.index("data")
+_sent_row: Callable[[Message], Row] = attrgetter(*(_MESSAGE.fields[name] for name in SENT_NAMES))
 
 
 def changed_message_row(m: Message) -> Row:

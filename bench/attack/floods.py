@@ -26,7 +26,7 @@ class Target:
 
 Flood = Callable[[Target], None]
 
-HELD = 400
+HELD_CONNECTIONS = 400
 """Connections that one flood keeps open."""
 RNG = random.Random(13)
 
@@ -111,7 +111,7 @@ def passwords(target: Target) -> None:
             % (target.port, target.port, len(body), body)
         )
         open_ones.append(connected)
-        if len(open_ones) > HELD:
+        if len(open_ones) > HELD_CONNECTIONS:
             open_ones.pop(0).close()
 
 
@@ -151,7 +151,9 @@ def _ask_on_and_on(target: Target, tokens: list[str], walk: list[dict[str, objec
         people.append(person)
 
 
-def _pour(target: Target, first: bytes, pieces: list[bytes], *, connections: int = HELD, hold: bool = False) -> None:
+def _pour(
+    target: Target, first: bytes, pieces: list[bytes], *, connections: int = HELD_CONNECTIONS, hold: bool = False
+) -> None:
     """Send the pieces on so many connections at a time, one piece each in turn; begin anew where one is over."""
     with selectors.DefaultSelector() as selector:
         live = 0

@@ -23,17 +23,17 @@ from .verbs import Answer, Port, Verb, VerbFailed
 log = structlog.get_logger("chatd.control")
 
 SOCKET_NAME = "control.sock"
-MAX_REQUEST = 16 * 1024
-MAX_ANSWER = 4 * 1024 * 1024
+MAX_REQUEST_BYTES = 16 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Bytes of a line."""
 
 REQUEST_TIMEOUT_S = 5.0
 """Seconds for the request to come, and for the answer to be taken."""
 
-WORKING = 30.0
+VERB_TIMEOUT_S = 30.0
 """Seconds that a verb may take: a busy disk."""
 
-AT_ONCE = 8
+MAX_CONNECTIONS = 8
 """Connections served at the same time; others wait."""
 
 MAX_ADDRESS_BYTES = 100
@@ -80,7 +80,7 @@ class Control:
                     os.unlink(address)
                 self._socket.bind(address)
                 os.chmod(address, 0o600)  # nobody can connect before it listens
-                self._socket.listen(AT_ONCE)
+                self._socket.listen(MAX_CONNECTIONS)
         except BaseException:
             self._socket.close()
             raise
@@ -94,7 +94,7 @@ class Control:
     async def serve(self, port: Port) -> None:
         """Answer until cancelled."""
         listener = trio.socket.from_stdlib_socket(self._socket)
-        free = trio.Semaphore(AT_ONCE)
+        free = trio.Semaphore(MAX_CONNECTIONS)
         async with trio.open_nursery() as nursery:
             while True:
                 await free.acquire()
@@ -130,7 +130,7 @@ async def _answer(peer: trio.socket.SocketType, stream: trio.SocketStream, port:
     with trio.move_on_after(REQUEST_TIMEOUT_S):
         line = await _line(stream)
     if line is None:
-        return {"error": f"a request has at most {MAX_REQUEST} bytes, and ends with its line"}
+        return {"error": f"a request has at most {MAX_REQUEST_BYTES} bytes, and ends with its line"}
     return await _run(line, port)
 
 
@@ -139,7 +139,7 @@ async def _line(stream: trio.SocketStream) -> bytes | None:
     while b"\n" not in received:
         data = await stream.receive_some(4096)
         received += data
-        if not data or len(received) > MAX_REQUEST:
+        if not data or len(received) > MAX_REQUEST_BYTES:
             return None
     return received.partition(b"\n")[0]
 
@@ -149,7 +149,7 @@ async def _run(line: bytes, port: Port) -> Answer:
     try:
         verb = parse(_json(line))
         name = verb.NAME
-        with trio.fail_after(WORKING):
+        with trio.fail_after(VERB_TIMEOUT_S):
             done = await verb.run(port)
     except VerbFailed as error:
         return {"error": str(error)}
@@ -186,7 +186,7 @@ def _is_ours(peer: trio.socket.SocketType) -> bool:
 def ask(folder: Path, verb: Verb) -> Answer:
     """Ask the daemon that holds this data folder. Raises NobodyThere, NoAnswer, VerbFailed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(WORKING + 2 * REQUEST_TIMEOUT_S)
+        connection.settimeout(VERB_TIMEOUT_S + 2 * REQUEST_TIMEOUT_S)
         try:
             with _address(folder) as address:
                 connection.connect(address)
@@ -197,7 +197,7 @@ def ask(folder: Path, verb: Verb) -> Answer:
         try:
             connection.sendall(json.dumps(written(verb)).encode() + b"\n")
             with connection.makefile("rb") as file:
-                line = file.readline(MAX_ANSWER)
+                line = file.readline(MAX_ANSWER_BYTES)
         except OSError:
             raise NoAnswer from None
     if not line.endswith(b"\n"):

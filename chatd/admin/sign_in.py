@@ -8,7 +8,7 @@ from msgspec import Meta
 from chatd.auth import opaque
 from chatd.auth.invitations import MAX_LIFETIME_S, checked_birth_date, draft
 from chatd.auth.linked import link_of
-from chatd.auth.second_step import PURPOSE, recovery_codes
+from chatd.auth.second_step import KEY_PURPOSE, recovery_codes
 from chatd.core.accounts import AccountChange
 from protocol.objects import Role
 from protocol.types import Name
@@ -230,7 +230,7 @@ class SetSecondStep(Verb):
 
     async def run(self, port: Port) -> Answer:
         await existing_user(port, self.user)
-        sealed = port.tokens().sealer(PURPOSE).seal(self.secret, self.user)
+        sealed = port.tokens().sealer(KEY_PURPOSE).seal(self.secret, self.user)
         codes, rows = recovery_codes(self.user, port.now())
         step = SecondStep(user=self.user, sealed=sealed, last_used=self.step, created_at=port.now())
         forget = DeleteRows(kind=RECOVERY_CODE, field="user", value=self.user)

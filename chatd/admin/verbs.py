@@ -34,7 +34,7 @@ from storage.records import IssuedToken, User
 PAGE_ROWS = 500
 """Rows in one answer: far below what an answer may have of bytes."""
 
-TEXTS = 5
+TEXTS_SHOWN = 5
 """Texts in one answer: each may have 100,000 characters, which are 600 kB of JSON at worst."""
 
 Answer = dict[str, Any]
@@ -227,10 +227,10 @@ class MessageVersions(Verb):
         if seq > room.conversation.last_seq:
             raise VerbFailed(f"there is no message {seq} in it: the newest is {room.conversation.last_seq}")
         found = [v for v in await port.read(lambda: port.store.versions(id, seq)) if v.rev > (self.after or 0)]
-        page = found[:TEXTS]
+        page = found[:TEXTS_SHOWN]
         return {
             "versions": [{"rev": v.rev, "until": to_rfc3339(v.at), "body": v.body} for v in page],
-            "next": page[-1].rev if len(found) > TEXTS else None,
+            "next": page[-1].rev if len(found) > TEXTS_SHOWN else None,
         }
 
 

@@ -11,8 +11,8 @@ from .metadata import CLEANERS
 from .metadata.errors import TooManyPixels
 from .types import AVIF, GIF, HEIC, JPEG, PNG, WEBP, FileType
 
-PIXELS_MOST = 50_000_000
-FILE_BYTES_MOST = 100 << 20
+MAX_PIXELS = 50_000_000
+MAX_FILE_BYTES = 100 << 20
 THUMBNAIL_EDGE_PX = 640
 THUMBNAIL_QUALITY = 80
 HEIC_QUALITY = 90
@@ -35,7 +35,7 @@ _METHODS = {
 
 _TRANSPARENT_MODES = {"LA", "PA", "RGBA", "RGBa", "La"}
 
-Image.MAX_IMAGE_PIXELS = PIXELS_MOST
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 pi_heif.register_heif_opener(thumbnails=False)
 pi_heif.options.DECODE_THREADS = 1  # each thread takes address space, which is limited
 
@@ -54,7 +54,7 @@ def process(type: FileType, source: Path, target: Path, thumbnail: Path) -> dict
 
 
 def _process(type: FileType, source: Path, target: Path, thumbnail: Path) -> dict[str, object]:
-    if source.stat().st_size > FILE_BYTES_MOST:
+    if source.stat().st_size > MAX_FILE_BYTES:
         raise TooManyPixels
     data = source.read_bytes()
     with _open(type, data) as image:

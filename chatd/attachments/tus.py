@@ -14,7 +14,7 @@ from email.utils import formatdate
 
 import attrs
 
-VERSION = "1.0.0"
+TUS_VERSION = "1.0.0"
 EXTENSIONS = ("creation", "creation-with-upload", "creation-defer-length", "checksum", "expiration", "termination")
 CHECKSUMS = ("sha1", "sha256")
 CONTENT_TYPE = "application/offset+octet-stream"
@@ -94,9 +94,9 @@ def method(given: str, headers: Mapping[str, str]) -> str:
 
 def on_any(verb: str, headers: Mapping[str, str]) -> Answer | None:
     """Refuse a request of another version; None for one that goes on."""
-    if verb == "OPTIONS" or headers.get("tus-resumable") == VERSION:
+    if verb == "OPTIONS" or headers.get("tus-resumable") == TUS_VERSION:
         return None
-    return _answer(412, "this server speaks tus 1.0.0 only", {"Tus-Version": VERSION})
+    return _answer(412, "this server speaks tus 1.0.0 only", {"Tus-Version": TUS_VERSION})
 
 
 def on_options(max_bytes: int) -> Answer:
@@ -104,7 +104,7 @@ def on_options(max_bytes: int) -> Answer:
     return Answer(
         204,
         {
-            "Tus-Version": VERSION,
+            "Tus-Version": TUS_VERSION,
             "Tus-Extension": ",".join(EXTENSIONS),
             "Tus-Max-Size": str(max_bytes),
             "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
@@ -308,4 +308,4 @@ def _expired() -> Answer:
 
 
 def _answer(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, {"Tus-Resumable": VERSION, "Cache-Control": "no-store", **(headers or {})}, message)
+    return Answer(status, {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-store", **(headers or {})}, message)

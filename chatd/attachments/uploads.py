@@ -17,13 +17,13 @@ from storage.keyed import UPLOAD, KeptFile, Upload
 from . import tus
 from .files import Files
 
-LIFETIME_MS = 24 * 3_600_000
+UPLOAD_LIFETIME_MS = 24 * 3_600_000
 """ms from the beginning of an upload until what there is of it is forgotten."""
 
 OPEN_UPLOADS = 50
 """Unfinished uploads of one user; for one more the one is forgotten that nobody wrote to for the longest time."""
 
-REMEMBERED = 10_000
+MAX_UPLOADS_REMEMBERED = 10_000
 """Uploads of which it is known when they were last written to; of others, when they began."""
 
 TAKEOVER_S = 60.0
@@ -61,7 +61,12 @@ class Uploads:
         draft = await self.files.create()
         await self.files.on_disk(draft.close)
         row = Upload(
-            id=draft.id, user=user, length=length, metadata=metadata, created_at=now, expires_at=now + LIFETIME_MS
+            id=draft.id,
+            user=user,
+            length=length,
+            metadata=metadata,
+            created_at=now,
+            expires_at=now + UPLOAD_LIFETIME_MS,
         )
         await self.put(row)
         return row
@@ -129,7 +134,7 @@ class Uploads:
             del self._writing[id]
             self._written.pop(id, None)
             self._written[id] = self._now()
-            if len(self._written) > REMEMBERED:
+            if len(self._written) > MAX_UPLOADS_REMEMBERED:
                 del self._written[next(iter(self._written))]
             mine.done.set()
 

@@ -18,7 +18,7 @@ from .types import FileType, Handling
 
 log = structlog.get_logger("chatd.attachments")
 
-WAITING_MOST = 32
+MAX_WAITING_JOBS = 32
 START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 20.0
 """Seconds, more than a job may take: the worker itself hangs."""
@@ -63,7 +63,7 @@ class Worker:
 
     async def look(self, type: FileType, source: Path, target: Path, thumbnail: Path) -> Looked:
         """Clean and measure `source`: a movie in place, a picture into `target` and `thumbnail`. Raises Refused."""
-        if self.waiting >= WAITING_MOST:
+        if self.waiting >= MAX_WAITING_JOBS:
             raise unavailable("many files are being looked at right now; please send this one again in a minute")
         job = {
             "kind": "movie" if type.handling is Handling.MOVIE else "image",

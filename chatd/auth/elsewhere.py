@@ -19,7 +19,7 @@ from storage.site_sessions import SiteSessions, SiteTable
 from . import secret
 from .authenticate import Authenticator
 from .better_auth import signed_token
-from .foreign_tokens import PUBLIC, SHARED, Rules
+from .foreign_tokens import PUBLIC_ALGORITHMS, SHARED_ALGORITHMS, Rules
 from .jwt_method import Issuer, JwtAuthenticator
 from .key_source import FixedKeys, KeySource, read_file
 from .nextauth import NextAuth
@@ -95,7 +95,7 @@ def _roles(mappings: tuple[str, ...]) -> dict[str, Role]:
 def _issuer(name: str, given: Jwt, fetch: Fetch) -> Issuer:
     """The issuer that a table describes. Raises BadSecret."""
     rules = Rules(
-        algorithms=PUBLIC if given.jwks else SHARED,
+        algorithms=PUBLIC_ALGORITHMS if given.jwks else SHARED_ALGORITHMS,
         issuer=given.issuer,
         audience=given.audience,
         parties=given.authorized_parties,

@@ -16,18 +16,19 @@ from joserfc.jws import JWSRegistry
 
 from .claims import claim_at
 from .public_keys import MAX_KID_CHARS, VerificationKey
-from .tokens import COMPACT_JWS, LATEST, MAX_BYTES, BadToken
+from .tokens import COMPACT_JWS, LATEST_TIME_S, MAX_TOKEN_BYTES, BadToken
 
-PUBLIC: Final = frozenset({"RS256", "ES256", "EdDSA"})
-SHARED: Final = frozenset({"HS256"})
+PUBLIC_ALGORITHMS: Final = frozenset({"RS256", "ES256", "EdDSA"})
+SHARED_ALGORITHMS: Final = frozenset({"HS256"})
 
-TYPES: Final = (None, "jwt", "at+jwt", "application/jwt", "application/at+jwt")
+TOKEN_TYPES: Final = (None, "jwt", "at+jwt", "application/jwt", "application/at+jwt")
 """What `typ` may say, in small letters: a token that signs somebody out, say, signs nobody in."""
 
 MAX_KEYS_TRIED: Final = 5
 
 _REGISTRIES: Final = {
-    name: JWSRegistry(algorithms=[name], strict_check_header=False) for name in (*PUBLIC, *SHARED, "Ed25519")
+    name: JWSRegistry(algorithms=[name], strict_check_header=False)
+    for name in (*PUBLIC_ALGORITHMS, *SHARED_ALGORITHMS, "Ed25519")
 }
 
 
@@ -82,7 +83,7 @@ def look(text: str) -> Unverified | None:
     found = COMPACT_JWS.fullmatch(text)
     if found is None:
         return None
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_TOKEN_BYTES:
         raise BadToken("longer than 8 KiB")
     header, claims = _object(found[1]), _object(found[2])
     if header is None or claims is None:
@@ -94,7 +95,7 @@ def look(text: str) -> Unverified | None:
         raise BadToken("its header has `crit`")
     if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID_CHARS):
         raise BadToken("`kid` is no short text")
-    if (kind.lower() if isinstance(kind, str) else kind) not in TYPES:
+    if (kind.lower() if isinstance(kind, str) else kind) not in TOKEN_TYPES:
         raise BadToken("`typ` is that of another kind of token")
     return Unverified(algorithm, kid, claims)
 
@@ -145,7 +146,7 @@ def _checked(claims: Mapping[str, Any], rules: Rules, now: float) -> ForeignClai
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     # Not bool, which is an int to Python; nor NaN, which is no number between others.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST_TIME_S:
         raise BadToken(f"`{name}` is no time")
     return float(value)
 

@@ -12,7 +12,7 @@ from .linked import LinkedIdentities
 from .oidc import Provider
 from .passwords import Passwords
 from .sealing import Sealer
-from .second_step import PURPOSE, SecondSteps
+from .second_step import KEY_PURPOSE, SecondSteps
 from .sessions import Sessions
 from .throttle import Throttle
 from .tickets import Tickets
@@ -58,7 +58,7 @@ def keepers(
         tickets=Tickets(gate, accounts, now),
         invitations=Invitations(gate, accounts, now, new_id),
         throttle=Throttle(clock),
-        second_steps=SecondSteps(gate, accounts, now, clock, tokens.sealer(PURPOSE)),
+        second_steps=SecondSteps(gate, accounts, now, clock, tokens.sealer(KEY_PURPOSE)),
         linked=LinkedIdentities(gate, accounts, now, new_id),
         begun=tokens.sealer("sign-in elsewhere"),
         providers=providers,

@@ -18,9 +18,9 @@ from joserfc import jwe
 from joserfc.jwe import JWERegistry
 from joserfc.jwk import OctKey
 
-from .tokens import LATEST, LEEWAY, BadToken
+from .tokens import LATEST_TIME_S, LEEWAY_S, BadToken
 
-EXPIRY_LEEWAY: Final = 15
+EXPIRY_LEEWAY_S: Final = 15
 """Seconds after its end in which the site itself still takes a token."""
 
 KEY_BYTES: Final = {"A256GCM": 32, "A256CBC-HS512": 64}
@@ -141,19 +141,19 @@ def _checked(plaintext: bytes, now: int) -> SiteClaims:
     if not isinstance(claims, dict):
         raise BadToken("its claims are no object")
     expires, issued = _time(claims, "exp"), _time(claims, "iat")
-    if issued > now + LEEWAY:
+    if issued > now + LEEWAY_S:
         raise BadToken("`iat` is in the future")
-    if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY:
+    if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY_S:
         raise BadToken("`nbf` is in the future")
-    if expires + EXPIRY_LEEWAY <= now:
+    if expires + EXPIRY_LEEWAY_S <= now:
         raise BadToken("expired", expired=True)
-    return SiteClaims(claims, issued * 1000, (expires + EXPIRY_LEEWAY) * 1000)
+    return SiteClaims(claims, issued * 1000, (expires + EXPIRY_LEEWAY_S) * 1000)
 
 
 def _time(claims: dict[str, Any], name: str) -> int:
     value = claims.get(name)
-    if isinstance(value, float) and 0 <= value <= LATEST:  # a site that counts milliseconds leaves a fraction
+    if isinstance(value, float) and 0 <= value <= LATEST_TIME_S:  # a site that counts milliseconds leaves a fraction
         return int(value)
-    if type(value) is not int or not 0 <= value <= LATEST:
+    if type(value) is not int or not 0 <= value <= LATEST_TIME_S:
         raise BadToken(f"`{name}` is no time")
     return value

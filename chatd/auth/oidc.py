@@ -23,7 +23,7 @@ from protocol.types import is_name
 from storage.contract import Unavailable
 
 from .claims import role_in
-from .foreign_tokens import PUBLIC, ForeignClaims, Rules, look, verify
+from .foreign_tokens import PUBLIC_ALGORITHMS, ForeignClaims, Rules, look, verify
 from .key_source import KeySource
 from .tokens import BadToken
 
@@ -178,7 +178,11 @@ class Provider:
     async def _verified(self, token: str, begun: Begun) -> ForeignClaims:
         """Check an identity token as OpenID Connect Core has it, section 3.1.3.7. Raises NotSignedIn, Unavailable."""
         rules = Rules(
-            algorithms=PUBLIC, issuer=self.client.issuer, audience=(self.client.id,), require=("sub",), leeway=LEEWAY_S
+            algorithms=PUBLIC_ALGORITHMS,
+            issuer=self.client.issuer,
+            audience=(self.client.id,),
+            require=("sub",),
+            leeway=LEEWAY_S,
         )
         try:
             said = look(token)

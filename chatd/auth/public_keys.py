@@ -22,7 +22,7 @@ ALGORITHMS: Final = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "
 """By the key's type and curve."""
 
 _KEY_CLASSES: Final[dict[str, Any]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-_PUBLIC: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
+_PUBLIC_MEMBERS: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 
 
 class BadKeys(Exception):
@@ -76,7 +76,7 @@ def _key(entry: dict[str, Any]) -> VerificationKey | None:
         return None
     if kid is not None and (not isinstance(kid, str) or len(kid) > MAX_KID_CHARS):
         return None
-    members = {name: entry.get(name) for name in _PUBLIC[kind]}
+    members = {name: entry.get(name) for name in _PUBLIC_MEMBERS[kind]}
     if not all(isinstance(value, str) and len(value) <= 2048 for value in members.values()):
         return None
     try:

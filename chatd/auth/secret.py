@@ -9,7 +9,7 @@ from pathlib import Path
 from chatd.config import Config
 from storage.sqlite.access import objection
 
-SHORTEST = 32
+SHORTEST_SECRET_CHARS = 32
 """Bytes that a secret has at least: what HS256 asks for (RFC 7518, section 3.2)."""
 
 
@@ -81,6 +81,6 @@ def make(path: Path) -> bool:
 
 
 def _long_enough(secret: bytes, where: str) -> bytes:
-    if len(secret) < SHORTEST:
-        raise BadSecret(f"{where}: a secret has at least {SHORTEST} bytes, this one {len(secret)}")
+    if len(secret) < SHORTEST_SECRET_CHARS:
+        raise BadSecret(f"{where}: a secret has at least {SHORTEST_SECRET_CHARS} bytes, this one {len(secret)}")
     return secret

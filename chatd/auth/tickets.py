@@ -17,7 +17,7 @@ from storage.records import User
 from . import opaque
 from .authenticate import NotAccepted
 
-LIFETIME_MS = 60_000
+TICKET_LIFETIME_MS = 60_000
 
 
 class RoleTooHigh(Exception):
@@ -55,7 +55,9 @@ class Tickets:
         secret = opaque.make(f"{opaque.TICKET}{key.id}.")
         if isinstance(self._gate.store, SharedStore):
             name = role = None  # an app's own users are the app's to change
-        row = Ticket(hash=opaque.hash_of(secret), user=user, name=name, role=role, expires_at=self._now() + LIFETIME_MS)
+        row = Ticket(
+            hash=opaque.hash_of(secret), user=user, name=name, role=role, expires_at=self._now() + TICKET_LIFETIME_MS
+        )
         await self._accounts.commit([PutRow(row=row)])
         return secret, row
 

@@ -7,7 +7,7 @@ from chatd.core.identity import Identity, Offer
 from storage.records import Credentials, User
 
 from .authenticate import Kind, NotAccepted
-from .tokens import AHEAD, LEEWAY, BadToken, Tokens
+from .tokens import AHEAD, LEEWAY_S, BadToken, Tokens
 
 
 class TokenAuthenticator:
@@ -47,7 +47,7 @@ class TokenAuthenticator:
         store, jti = self._gate.store, identity.credential_id
         assert jti is not None
         found = await self._gate.read(lambda: store.credentials(identity.user, jti))
-        if found.token is None and identity.authenticated_at > self._now() + LEEWAY * 1000:
+        if found.token is None and identity.authenticated_at > self._now() + LEEWAY_S * 1000:
             raise NotAccepted(AHEAD, reason="`iat` is in the future")
         refusal = refusal_of(identity, found)
         if refusal is not None:

@@ -19,13 +19,13 @@ from .sealing import Sealer
 
 AUDIENCE = "chatd"
 ALGORITHM = "HS256"
-MAX_BYTES = 8192
+MAX_TOKEN_BYTES = 8192
 """A longer token is not looked at."""
 
-LEEWAY = 60
+LEEWAY_S = 60
 """Seconds that the clock of another signer may be ahead of ours (`iat`, `nbf`)."""
 
-LATEST = 253_402_300_799
+LATEST_TIME_S = 253_402_300_799
 """Seconds since 1970 until the year 10000, which no time of the wire can name."""
 
 NOT_OURS = "the token was not issued by this server"
@@ -78,14 +78,14 @@ class Tokens:
     def issue(self, user: str, jti: str, now: int, lifetime: int) -> tuple[str, Claims]:
         """A token of the user, and what it says. `now` in ms; `lifetime` in s, at least 1."""
         issued = now // 1000
-        expires = min(issued + lifetime, LATEST)
+        expires = min(issued + lifetime, LATEST_TIME_S)
         claims = {"sub": user, "iat": issued, "exp": expires, "jti": jti, "aud": AUDIENCE}
         text = jwt.encode({"alg": ALGORITHM}, claims, self._key, registry=self._registry)
         return text, Claims(user, jti, issued * 1000, expires * 1000)
 
     def verify(self, text: str, now: int) -> Claims:
         """Return the claims, if the token is signed with our secret and counts at `now` (ms). Raises BadToken."""
-        if len(text) > MAX_BYTES:
+        if len(text) > MAX_TOKEN_BYTES:
             raise BadToken("longer than 8 KiB")
         if not COMPACT_JWS.fullmatch(text):
             raise BadToken("not a signed token")
@@ -106,7 +106,7 @@ def _checked(claims: dict[str, Any], now: int) -> Claims:
     if claims.get("aud") != AUDIENCE:
         raise BadToken(f"`aud` is not {AUDIENCE}")
     issued, expires = _time(claims, "iat"), _time(claims, "exp")
-    if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY:
+    if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY_S:
         raise BadToken("`nbf` is in the future", told=AHEAD)
     if expires <= now:
         raise BadToken("expired", expired=True, told="the token has expired")
@@ -117,6 +117,6 @@ def _checked(claims: dict[str, Any], now: int) -> Claims:
 
 def _time(claims: dict[str, Any], name: str) -> int:
     value = claims.get(name)
-    if type(value) is not int or not 0 <= value <= LATEST:  # not bool, which is an int to Python
+    if type(value) is not int or not 0 <= value <= LATEST_TIME_S:  # not bool, which is an int to Python
         raise BadToken(f"`{name}` is no time in whole seconds")
     return value

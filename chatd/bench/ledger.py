@@ -2,7 +2,7 @@
 
 import attrs
 
-MAX_NAMED = 10
+MAX_PROBLEMS_NAMED = 10
 """Discrepancies of a conversation that are told one by one."""
 
 
@@ -77,7 +77,7 @@ class Ledger:
 
     def find(self, wrong: str) -> None:
         """Note what must not be."""
-        if len(self._wrong) < MAX_NAMED:
+        if len(self._wrong) < MAX_PROBLEMS_NAMED:
             self._wrong.append(wrong)
         else:
             self._more += 1

@@ -11,10 +11,10 @@ import trio
 from .figures import Durations
 from .peer import SET_UP_TIMEOUT_S, Lost, Peer
 
-FIRST = 10**12
+FIRST_NUMBER = 10**12
 """The number of a sender's first message: from here on all have the same number of digits."""
 
-TICK = 0.1
+TICK_S = 0.1
 """Seconds after which what goes by the clock is looked at again."""
 
 
@@ -82,12 +82,12 @@ class Talker(Peer):
         self._answers: dict[int, Answer] = {}
         self._began: dict[int, float] = {}
         self._asked = 0
-        self._sent = FIRST
+        self._sent = FIRST_NUMBER
 
     @property
     def sent(self) -> int:
         """Messages sent so far."""
-        return self._sent - FIRST
+        return self._sent - FIRST_NUMBER
 
     @property
     def in_flight(self) -> int:

@@ -12,19 +12,19 @@ from chatd.client.raw import cheap_frame
 
 from .figures import Workload
 from .ledger import Ledger
-from .load import FIRST, Load, Talker
+from .load import FIRST_NUMBER, Load, Talker
 from .peer import Address, Lost, Wires, connect
 
 WEBSOCKET_PATH = "/ws"
-SAMPLE = "The temporary filling came out this morning. It doesn't hurt, but can it wait until Thursday?! "
+SAMPLE_TEXT = "The temporary filling came out this morning. It doesn't hurt, but can it wait until Thursday?! "
 
-PAUSE = 0.1
+RETRY_PAUSE_S = 0.1
 """Seconds before a message that was refused for now is sent again, unless the server says when."""
 
-MANY = 8
+REMEMBERED_FROM_MEMBERS = 8
 """Members of a conversation from which on the same event comes so often that it is worth remembering what it said."""
 
-NONSENSE = "the server doesn't speak chatd's protocol"
+NOT_CHATD = "the server doesn't speak chatd's protocol"
 
 Greeting = Callable[[str], dict[str, Any]]
 """The fields by which a user, named by id, says hello."""
@@ -71,7 +71,7 @@ def users_of(workload: Workload) -> list[str]:
 
 def text_of(size: int) -> str:
     """A text of so many bytes."""
-    return (SAMPLE * (size // len(SAMPLE) + 1))[:size]
+    return (SAMPLE_TEXT * (size // len(SAMPLE_TEXT) + 1))[:size]
 
 
 class Member(Talker):
@@ -99,7 +99,7 @@ class Member(Talker):
     def join(self, conversation: str, ledger: Ledger, number: int, *, run: str, body: str) -> None:
         """Be the ledger's member of this number from now on. `run` begins the `client_id` of every message."""
         self._conversation, self._ledger, self._number = conversation, ledger, number
-        self._decode = _remember if ledger.members >= MANY else _decode
+        self._decode = _remember if ledger.members >= REMEMBERED_FROM_MEMBERS else _decode
         self._run = run
         self._prefix = f"{run}.{number}."
         # What all frames of its messages have in common: they differ in digits alone.
@@ -107,7 +107,7 @@ class Member(Talker):
         before = f'{{"type":"message.send","conversation":{target},"id":'.encode()
         self._between = f',"client_id":"{self._prefix}'.encode()
         self._after = f'","body":{json.dumps(body)}}}'.encode()
-        size = len(before) + len(self._between) + len(self._after) + 2 * len(str(FIRST))
+        size = len(before) + len(self._between) + len(self._after) + 2 * len(str(FIRST_NUMBER))
         self._before = cheap_frame(bytes(size))[:-size] + before
         self._receipt = f'{{"type":"receipt","conversation":{target},"delivered":'.encode()
 
@@ -125,10 +125,10 @@ class Member(Talker):
         try:
             said = self._decode(payload)
         except msgspec.MsgspecError:
-            self.load.fail(NONSENSE)
+            self.load.fail(NOT_CHATD)
             return
         number = said.re
-        if number is not None and number < FIRST:
+        if number is not None and number < FIRST_NUMBER:
             self.answer(number, payload)
         elif said.type == "change":
             if said.messages and said.conversation == self._conversation:
@@ -160,7 +160,7 @@ class Member(Talker):
     def _refused(self, number: int | None, said: Said) -> None:
         self.load.errors[said.code] += 1
         if number is not None and said.temporary:
-            self.repeat(number, said.retry_after or PAUSE)
+            self.repeat(number, said.retry_after or RETRY_PAUSE_S)
         else:
             self.load.fail(f"the server refused a request: {said.code}: {said.message}")
 
@@ -180,7 +180,7 @@ class Conversations:
         try:
             return await self._gathered(load, wires)
         except (KeyError, TypeError, ValueError):
-            raise Lost(NONSENSE) from None
+            raise Lost(NOT_CHATD) from None
 
     async def _gathered(self, load: Load, wires: Wires) -> list[Talker]:
         workload = self._workload

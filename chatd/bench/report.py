@@ -7,7 +7,7 @@ from .figures import Figures, ServerCost, Workload
 BUSY_PERCENT = 85.0
 """% of a core from which on this program may be what limits the server."""
 
-UNSYNCED = 0.01
+UNSYNCED_BELOW_MS = 0.01
 """ms: no disk syncs faster than this, memory does."""
 
 MIB = 1024 * 1024
@@ -27,7 +27,7 @@ def _rows(figures: Figures) -> Iterator[tuple[str, str]]:
     workload = figures.workload
     yield "server", f"chatd {figures.version}, of its own" if figures.private else figures.server
     if (sync := figures.sync_ms) is not None:
-        memory = "; that is memory, no disk: see --data-on" if sync.p50 < UNSYNCED else ""
+        memory = "; that is memory, no disk: see --data-on" if sync.p50 < UNSYNCED_BELOW_MS else ""
         yield "disk", f"4 KiB written and synced in {sync.p50:.2f} ms (p50), {sync.p99:.2f} ms (p99){memory}"
     yield "load", described(workload)
     measured = f"{figures.seconds:.1f} s after {workload.warm_up:g} s of warm-up"

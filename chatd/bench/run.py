@@ -12,7 +12,7 @@ from chatd import __version__
 
 from . import machine
 from .figures import Figures, ServerCost, Syncs, Workload
-from .load import TICK, Load, Talker
+from .load import TICK_S, Load, Talker
 from .peer import SET_UP_TIMEOUT_S, Lost, Wires
 
 WARM_UP_S = 1.5
@@ -136,7 +136,7 @@ async def _settled(load: Load, crowd: Crowd) -> bool:
             load.fail(f"not everything was answered and delivered within {SET_UP_TIMEOUT_S:.0f} s")
             break
         load.tick()
-        await trio.sleep(TICK / 10)
+        await trio.sleep(TICK_S / 10)
     return True
 
 
@@ -144,7 +144,7 @@ async def _go_on(load: Load, seconds: float, progress: Progress) -> None:
     """Let it run for so long, or until it is over."""
     began = time.perf_counter()
     while (left := began + seconds - time.perf_counter()) > 0 and not load.over.is_set():
-        with trio.move_on_after(min(left, TICK)):
+        with trio.move_on_after(min(left, TICK_S)):
             await load.over.wait()
         load.tick()
         progress(min(time.perf_counter() - began, seconds))

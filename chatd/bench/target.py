@@ -19,7 +19,7 @@ from .peer import Address
 from .private import CannotStart, chatd_server
 from .run import Job, Progress, run
 
-SLACK = 600
+TOKEN_SLACK_S = 600
 """Seconds that a token outlives what is measured: for signing in and for the last deliveries."""
 
 
@@ -79,7 +79,7 @@ def by_tokens(url: str, folder: Path, workload: Workload, *, ca: str | None) -> 
 
     Raises CannotStart.
     """
-    lifetime = round(workload.warm_up + workload.seconds) + SLACK
+    lifetime = round(workload.warm_up + workload.seconds) + TOKEN_SLACK_S
     tokens: dict[str, str] = {}
     try:
         for user in users_of(workload):
@@ -116,5 +116,5 @@ def _ask(folder: Path, verb: Verb) -> Answer:
 
 def _holder(folder: Path) -> int | None:
     """The process that keeps a data folder for itself."""
-    pid = (folder / lock.NAME).read_text().partition(" ")[0]
+    pid = (folder / lock.LOCK_FILE).read_text().partition(" ")[0]
     return int(pid) if pid.isdecimal() else None

@@ -30,10 +30,10 @@ from .target import Target
 from .ways import Ways
 from .websocket import WebSocketLine, works
 
-CONNECT = 10.0
+CONNECT_TIMEOUT_S = 10.0
 """Seconds for each step of connecting: the network, the handshake, `hello`."""
 
-ANSWER = 10.0
+PONG_TIMEOUT_S = 10.0
 """Seconds for a sign of life after a `ping`."""
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
@@ -42,13 +42,13 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.25, 30.0
 PROBE_FIRST, PROBE_MOST = 60.0, 600.0
 """Bounds of the time between two tries of WebSocket while polling, s; doubled each time."""
 
-STEADY = 30.0
+STEADY_AFTER_S = 30.0
 """Seconds after which a connection was a good one, and the backoff begins anew."""
 
 MAX_IN_FLIGHT = 32
 """Messages of one conversation that may be on their way at once."""
 
-TYPING_EVERY = 3.0
+TYPING_EVERY_S = 3.0
 """Seconds between two `typing` of one conversation."""
 
 Dial = Callable[[], Awaitable[trio.abc.Stream]]
@@ -183,7 +183,7 @@ class Client(Asking):
     async def typing(self, conversation: str, *, active: bool = True) -> None:
         """Say that the user types (as often as you like), or stopped; forgotten where there is no connection."""
         now = trio.current_time()
-        if self._link is None or (active and now < self._typed.get(conversation, -TYPING_EVERY) + TYPING_EVERY):
+        if self._link is None or (active and now < self._typed.get(conversation, -TYPING_EVERY_S) + TYPING_EVERY_S):
             await trio.lowlevel.checkpoint()
             return
         if active:
@@ -303,7 +303,7 @@ class Client(Asking):
             while True:
                 began = trio.current_time()
                 over = await self._connection()
-                steady = trio.current_time() - began > STEADY
+                steady = trio.current_time() - began > STEADY_AFTER_S
                 over = self._ways.ended(over, reached=self._reached, greeted=self._greeted, steady=steady)
                 if over.fatal or (over.code == CloseCode.TOKEN_EXPIRED and not callable(self._token)):
                     break
@@ -344,11 +344,11 @@ class Client(Asking):
         return over
 
     async def _over_websocket(self, nursery: trio.Nursery) -> None:
-        with trio.fail_after(CONNECT):
+        with trio.fail_after(CONNECT_TIMEOUT_S):
             stream = await self._dial()
         self._reached = True
         try:
-            with trio.fail_after(CONNECT):
+            with trio.fail_after(CONNECT_TIMEOUT_S):
                 line = await WebSocketLine.over(stream, self._target, nursery)
             await self._talk(nursery, line, self._fresh_token)
         finally:
@@ -358,7 +358,7 @@ class Client(Asking):
         """Open a polled session; each of its requests is signed in. Raises Over, or one of `FAILURES`."""
         headers = await self._signed()
         self._reached = True
-        with trio.fail_after(CONNECT):
+        with trio.fail_after(CONNECT_TIMEOUT_S):
             line = await PollingLine.open(self._target.netloc, self._dial, headers, nursery)
         nursery.start_soon(self._probe, line)
         return line
@@ -368,7 +368,7 @@ class Client(Asking):
         pause = PROBE_FIRST
         while True:
             await trio.sleep(pause * self._rng.uniform(0.75, 1.25))
-            if await works(self._dial, self._target, CONNECT):
+            if await works(self._dial, self._target, CONNECT_TIMEOUT_S):
                 self._ways.back()
                 with trio.move_on_after(1):
                     await line.goodbye()
@@ -409,7 +409,7 @@ class Client(Asking):
         token = await fetch() if fetch is not None else None
         greeting = copy(self._greeting, token=token, epoch=self.replica.epoch, revs=revs or None)
         try:
-            with trio.fail_after(CONNECT):
+            with trio.fail_after(CONNECT_TIMEOUT_S):
                 ok = await link.ask(greeting)
         except RequestFailed as error:
             stale = error.code == ErrorCode.UNAUTHORIZED and not callable(self._token)
@@ -435,7 +435,7 @@ class Client(Asking):
             if trio.current_time() < link.heard + interval:
                 continue
             asked = trio.current_time()
-            with trio.move_on_at(asked + ANSWER), suppress(RequestFailed, LinkLost):  # any answer will do
+            with trio.move_on_at(asked + PONG_TIMEOUT_S), suppress(RequestFailed, LinkLost):  # any answer will do
                 await link.ask(Ping())
             if link.heard < asked:
                 raise Over("the server is silent")

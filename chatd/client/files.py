@@ -33,9 +33,9 @@ LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlo
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts; after the last one without any progress the file is given up."""
 
-ATTACHMENT = "attachment-id"
+ATTACHMENT_ID_HEADER = "attachment-id"
 TUS = {"Tus-Resumable": "1.0.0"}
-ELSEWHERE = "this file is not on the chat's own server; open its address instead"
+OTHER_SERVER = "this file is not on the chat's own server; open its address instead"
 
 
 class Files:
@@ -75,7 +75,7 @@ class Files:
         ValueError for a file that isn't on the chat's own server.
         """
         if not attachment.url.startswith("/") or attachment.url.startswith("//"):
-            raise ValueError(ELSEWHERE)  # whoever is there must not see what signs us in
+            raise ValueError(OTHER_SERVER)  # whoever is there must not see what signs us in
         whole = False
         file = await trio.open_file(target, "xb")
         try:
@@ -111,7 +111,7 @@ class Files:
     async def _asked(self, url: str) -> tuple[int, str | None]:
         async with asking(self._dial, "HEAD", url, {**await self._headers(), **TUS}) as answer:
             await _check(answer, 200)
-            return int(answer.headers["upload-offset"]), answer.headers.get(ATTACHMENT)
+            return int(answer.headers["upload-offset"]), answer.headers.get(ATTACHMENT_ID_HEADER)
 
     async def _append(self, url: str, offset: int, size: int, read: Read, progress: Progress) -> str | None:
         """Send what is left; return the attachment's id once all of it is there."""
@@ -128,7 +128,7 @@ class Files:
         headers = {**await self._headers(), **TUS, **typed}
         async with asking(self._dial, "PATCH", url, headers, body=body, length=size - offset) as answer:
             await _check(answer, 204)
-            return answer.headers.get(ATTACHMENT)
+            return answer.headers.get(ATTACHMENT_ID_HEADER)
 
     async def _fetch(self, attachment: Attachment, at: int, write: Write, progress: Progress) -> None:
         """Append what is missing of a file."""

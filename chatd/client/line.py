@@ -11,19 +11,19 @@ from wsproto.utilities import ProtocolError
 from protocol.codes import may_come_back
 from protocol.decode import Malformed
 
-MAX_FRAME = 1024 * 1024
+MAX_FRAME_BYTES = 1024 * 1024
 """Bytes that a frame from the server may have."""
 
-OUT_OF_TIME = frozenset({9, 10})
+EXPIRY_CODES = frozenset({9, 10})
 """OpenSSL's codes of a certificate that is not yet, or no longer, valid."""
 
-UNKNOWN_ISSUER = frozenset({18, 19, 20, 21})
+ISSUER_CODES = frozenset({18, 19, 20, 21})
 """OpenSSL's codes of a certificate that nobody vouches for who is trusted here."""
 
-NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
+NOT_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
 """OpenSSL's reasons where the peer speaks something else than TLS."""
 
-QUEUE = 64
+QUEUED_ITEMS = 64
 """Requests that wait for the network, and frames that wait to be read."""
 
 
@@ -67,10 +67,10 @@ class Over(Exception):
         if isinstance(error, trio.TooSlowError):
             return cls("the server doesn't answer")
         if isinstance(error, ssl.SSLCertVerificationError):
-            clock = ", or this machine's clock is wrong" if error.verify_code in OUT_OF_TIME else ""
+            clock = ", or this machine's clock is wrong" if error.verify_code in EXPIRY_CODES else ""
             return cls(f"the server's certificate is not trusted here: {error.verify_message}{clock}", cause=error)
         if isinstance(error, ssl.SSLError):
-            plain = error.reason in NO_TLS
+            plain = error.reason in NOT_TLS_REASONS
             return cls("it answers without TLS: is its address http://?" if plain else str(error), cause=error)
         if isinstance(error, OSError):
             return cls(_words_of(error), cause=error)

@@ -14,7 +14,7 @@ from protocol.frames import Error, Frame, GoingAway, Ok
 from protocol.requests import Request
 from protocol.types import RequestId
 
-from .line import QUEUE, Line, LineEnded
+from .line import QUEUED_ITEMS, Line, LineEnded
 
 
 class RequestFailed(Exception):
@@ -59,7 +59,7 @@ class Link:
         self._ids = itertools.count(1)
         self._asked: dict[RequestId, Asked] = {}
         self._types: dict[RequestId, str] = {}
-        self._out, self._queue = trio.open_memory_channel[str](QUEUE)
+        self._out, self._queue = trio.open_memory_channel[str](QUEUED_ITEMS)
         self._reconnect_in: float | None = None
         self.ended = trio.Event()
 

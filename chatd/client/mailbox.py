@@ -5,7 +5,7 @@ import trio
 
 from protocol.objects import Message, User
 
-MAX_LISTED = 1000
+MAX_REPORTED_MESSAGES = 1000
 """Messages that wait for a slow consumer of events, of one conversation; after that it is told to look itself."""
 
 
@@ -95,8 +95,8 @@ class _Gathered:
             self.messages.clear()
         self.dropped = False
         self.messages |= messages
-        self.reload = self.reload or restarted or len(self.messages) > MAX_LISTED
-        if len(self.messages) > MAX_LISTED:
+        self.reload = self.reload or restarted or len(self.messages) > MAX_REPORTED_MESSAGES
+        if len(self.messages) > MAX_REPORTED_MESSAGES:
             self.messages.clear()
 
     def event(self, conversation: str) -> ConversationChanged:

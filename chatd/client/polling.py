@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 
 from .http import Answer, Dial, Http
-from .line import FAILURES, QUEUE, LineEnded, Over
+from .line import FAILURES, QUEUED_ITEMS, LineEnded, Over
 
 FETCH_S: Final = 40.0
 """Seconds for an answer with events, for which the server waits 25."""
@@ -35,7 +35,7 @@ class PollingLine:
         self._to_send: deque[str] = deque()  # sent or not, but not acknowledged
         self._acked = 0
         self._moved = trio.Event()  # something is to be sent, or was acknowledged
-        self._came, self._inbox = trio.open_memory_channel[str](QUEUE)
+        self._came, self._inbox = trio.open_memory_channel[str](QUEUED_ITEMS)
         self._end: LineEnded | None = None
 
     @classmethod
@@ -62,7 +62,7 @@ class PollingLine:
 
     async def send(self, text: str) -> None:
         """Queue a frame. Raises LineEnded."""
-        while len(self._to_send) >= QUEUE and self._end is None:
+        while len(self._to_send) >= QUEUED_ITEMS and self._end is None:
             await self._moved.wait()
         if self._end is not None:
             raise self._end

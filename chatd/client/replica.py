@@ -27,7 +27,7 @@ from protocol.frames import (
 from protocol.objects import Info, Membership, Message, Participant, PresenceState, RevState, Summary, User
 from protocol.requests import MessageHistory, Request
 
-TYPING = 8.0
+TYPING_TIMEOUT_S = 8.0
 """Seconds after which typing ends, should nobody say so."""
 
 Status = Literal["sent", "delivered", "read"]
@@ -370,7 +370,7 @@ class Replica:
             return
         if frame.user not in conversation.typing:
             effect.typing.add((conversation.id, frame.user))
-        conversation.typing[frame.user] = now + TYPING
+        conversation.typing[frame.user] = now + TYPING_TIMEOUT_S
 
     @staticmethod
     def _stop_typing(conversation: Conversation, user: str, effect: Effect) -> None:

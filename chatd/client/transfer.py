@@ -8,7 +8,7 @@ import trio
 
 from .http import HTTP_CHUNK_BYTES
 
-PATIENCE_S = 60.0
+SILENCE_LIMIT_S = 60.0
 """Seconds without a byte, in either direction, after which the connection counts as lost."""
 
 Dial = Callable[[], Awaitable[trio.abc.Stream]]
@@ -47,7 +47,7 @@ async def asking(
 
     Raises OSError, trio.BrokenResourceError, trio.TooSlowError, h11.RemoteProtocolError where no answer comes.
     """
-    with trio.fail_after(PATIENCE_S):
+    with trio.fail_after(SILENCE_LIMIT_S):
         stream = await dial()
     try:
         parser = h11.Connection(h11.CLIENT)
@@ -75,12 +75,12 @@ async def asking(
 
 async def _send(stream: trio.abc.Stream, data: bytes | None) -> None:
     if data:
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(SILENCE_LIMIT_S):
             await stream.send_all(data)
 
 
 async def _next(stream: trio.abc.Stream, parser: h11.Connection) -> object:
     while (event := parser.next_event()) is h11.NEED_DATA:
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(SILENCE_LIMIT_S):
             parser.receive_data(bytes(await stream.receive_some(HTTP_CHUNK_BYTES)))
     return event

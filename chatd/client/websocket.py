@@ -9,7 +9,7 @@ import trio_websocket
 from protocol.decode import Malformed
 
 from .http import Dial
-from .line import FAILURES, MAX_FRAME, QUEUE, LineEnded, Over
+from .line import FAILURES, MAX_FRAME_BYTES, QUEUED_ITEMS, LineEnded, Over
 from .target import Target
 
 
@@ -74,8 +74,8 @@ class WebSocketLine:
             target.resource,
             subprotocols=["chat.v1.json"],
             extra_headers=[*headers],
-            message_queue_size=QUEUE,
-            max_message_size=MAX_FRAME + 1,
+            message_queue_size=QUEUED_ITEMS,
+            max_message_size=MAX_FRAME_BYTES + 1,
         )
         watched.shaking_hands = False
         return cls(websocket, watched)

@@ -25,37 +25,37 @@ def _whoever_is(*relations: str, team: tuple[str, ...] = ()) -> Mapping[str, Rel
     return {role: frozenset((*relations, *(team if role in TEAM else ()))) for role in ROLES}
 
 
-STRANGER = _whoever_is("stranger")
+FOR_STRANGERS = _whoever_is("stranger")
 """No relation is needed, or there is no subject."""
 
-PARTICIPANT = _whoever_is("participant")
+FOR_PARTICIPANTS = _whoever_is("participant")
 
-GROUP = _whoever_is("owner", team=("member",))
+FOR_GROUPS = _whoever_is("owner", team=("member",))
 
 RIGHTS: Mapping[str, Mapping[str, Relations]] = {
-    "hello": {ANONYMOUS: frozenset({"stranger"}), **STRANGER},
-    "ping": STRANGER,
-    "conversation.open": STRANGER,
-    "conversation.create": STRANGER,
-    "conversation.list": STRANGER,
-    "conversation.get": PARTICIPANT,
-    "conversation.update": GROUP,
-    "conversation.add": GROUP,
-    "conversation.remove": GROUP,
-    "conversation.leave": PARTICIPANT,
-    "membership.set": PARTICIPANT,
-    "message.send": PARTICIPANT,
+    "hello": {ANONYMOUS: frozenset({"stranger"}), **FOR_STRANGERS},
+    "ping": FOR_STRANGERS,
+    "conversation.open": FOR_STRANGERS,
+    "conversation.create": FOR_STRANGERS,
+    "conversation.list": FOR_STRANGERS,
+    "conversation.get": FOR_PARTICIPANTS,
+    "conversation.update": FOR_GROUPS,
+    "conversation.add": FOR_GROUPS,
+    "conversation.remove": FOR_GROUPS,
+    "conversation.leave": FOR_PARTICIPANTS,
+    "membership.set": FOR_PARTICIPANTS,
+    "message.send": FOR_PARTICIPANTS,
     "message.edit": _whoever_is("sender"),
     "message.delete": _whoever_is("sender", team=("participant",)),
-    "message.react": PARTICIPANT,
-    "message.history": PARTICIPANT,
-    "message.search": STRANGER,
-    "receipt": PARTICIPANT,
-    "sync": STRANGER,
-    "typing": PARTICIPANT,
-    "focus": PARTICIPANT,
-    "user.list": STRANGER,
-    "presence.get": STRANGER,
+    "message.react": FOR_PARTICIPANTS,
+    "message.history": FOR_PARTICIPANTS,
+    "message.search": FOR_STRANGERS,
+    "receipt": FOR_PARTICIPANTS,
+    "sync": FOR_STRANGERS,
+    "typing": FOR_PARTICIPANTS,
+    "focus": FOR_PARTICIPANTS,
+    "user.list": FOR_STRANGERS,
+    "presence.get": FOR_STRANGERS,
 }
 
 
@@ -64,10 +64,10 @@ def relations(request: str, role: str) -> Relations | None:
     return RIGHTS[request].get(role)
 
 
-HOUR = 3_600_000
+HOUR_MS = 3_600_000
 """ms"""
 
-NOT_AT_ALL = 2**53
+NEVER_SINCE_MS = 2**53
 """As the time since which messages may be changed: none was sent that late."""
 
 
@@ -79,16 +79,16 @@ class Windows:
 
     def replace(self, edit: float, delete: float) -> None:
         """Decide by other settings from now on."""
-        self._edit = round(edit * HOUR)
-        self._delete = round(delete * HOUR)
+        self._edit = round(edit * HOUR_MS)
+        self._delete = round(delete * HOUR_MS)
 
     def edit_since(self, now: int) -> int:
         """The time (ms) before which a message's text stays as it is."""
-        return now - self._edit if self._edit else NOT_AT_ALL
+        return now - self._edit if self._edit else NEVER_SINCE_MS
 
     def delete_since(self, now: int) -> int:
         """The time (ms) before which its sender can't delete a message."""
-        return now - self._delete if self._delete else NOT_AT_ALL
+        return now - self._delete if self._delete else NEVER_SINCE_MS
 
 
 class Policy:

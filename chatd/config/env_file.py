@@ -8,10 +8,10 @@ from .fields import ConfigError
 from .layers import BORROWED, PREFIX, Loaded
 from .settings import TABLES
 
-BESIDE = Path(".env")
+ENV_FILE = Path(".env")
 """What a web app's framework reads by itself, in the working directory."""
 
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(.*)")
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""'([^']*)'\s*(?:#.*)?|"((?:[^"\\]|\\.)*)"\s*(?:#.*)?""")
 _OURS = tuple(f"{PREFIX}{table}_".upper() for table in TABLES)
 
@@ -24,7 +24,7 @@ def with_file(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
 def unread(loaded: Loaded, environment: Mapping[str, str]) -> list[str]:
     """Return the names in `./.env` that would set what nothing else has set, were it read."""
     try:
-        found = _read(BESIDE)
+        found = _read(ENV_FILE)
     except ConfigError:  # another program's file, in whatever form
         return []
     set_already = {BORROWED[name] for name in BORROWED if environment.get(name)} | loaded.sources.keys()
@@ -56,7 +56,7 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _variable(line: str, where: str) -> tuple[str, str]:
-    given = _LINE.fullmatch(line.rstrip())
+    given = _ASSIGNMENT.fullmatch(line.rstrip())
     if given is None:
         raise ConfigError(f"{where}: expected NAME=value, or a comment (#)")
     name, text = given.groups()
@@ -83,4 +83,4 @@ def hint(loaded: Loaded, environment: Mapping[str, str]) -> str | None:
     if not names:
         return None
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{BESIDE} is here and was not read, though it has {shown}; --env-file {BESIDE} reads it"
+    return f"{ENV_FILE} is here and was not read, though it has {shown}; --env-file {ENV_FILE} reads it"

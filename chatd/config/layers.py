@@ -30,7 +30,7 @@ from .settings import (
 DEFAULT_FILE = Path("chatd.toml")
 PREFIX = "CHATD_"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_FAMILY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 """Of a table in a family."""
 
 BORROWED = {
@@ -157,7 +157,7 @@ def _from_table(file: Path, table: str, content: Mapping[str, Any]) -> Iterator[
     for key, value in content.items():
         below = f"{table}.{key}"
         if below in TABLES or below in FAMILIES or table in FAMILIES:
-            if table in FAMILIES and not _NAME.fullmatch(key):
+            if table in FAMILIES and not _FAMILY_NAME.fullmatch(key):
                 raise ConfigError(f"{file}: [{table}] {toml(key)}: expected a name of small letters, digits, _ and -")
             if not isinstance(value, dict):
                 raise ConfigError(f"{file}: [{table}] {key} = {_shown(value)}: expected a table, [{below}]")
@@ -202,7 +202,7 @@ def _in_family(name: str) -> tuple[str, str] | None:
         if rest != name:
             for key in sorted(settings, key=len, reverse=True):
                 given = rest.removesuffix(f"_{key}".upper()).lower()
-                if len(given) < len(rest) and _NAME.fullmatch(given):
+                if len(given) < len(rest) and _FAMILY_NAME.fullmatch(given):
                     return f"{family}.{given}", key
     return None
 

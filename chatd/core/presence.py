@@ -1,6 +1,6 @@
 """Presence: an index of live users' conversations says who is told; nothing is scanned.
 
-A user is online while any session lives, and offline `DELAY` seconds after the last is lost, so that reloading a page
+A user is online while any session lives, and offline `OFFLINE_DELAY_S` after the last is lost, so that reloading a page
 doesn't flap.
 """
 
@@ -20,7 +20,7 @@ from .event import Event
 from .gate import Gate
 from .registry import Registry
 
-DELAY = 5.0
+OFFLINE_DELAY_S = 5.0
 """Seconds between the loss of the last session and `offline`."""
 
 
@@ -62,7 +62,7 @@ class Presence:
     def depart(self, user: str) -> None:
         """The user's last session was lost."""
         if user in self._conversations:
-            self._lost[user] = trio.current_time() + DELAY
+            self._lost[user] = trio.current_time() + OFFLINE_DELAY_S
             self._leaving.append((self._lost[user], user, self._now()))
             self._wake.set()
 

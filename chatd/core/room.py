@@ -41,7 +41,7 @@ from .session import Session
 
 log = structlog.get_logger("chatd.room")
 
-TYPING = 6.0
+TYPING_TIMEOUT_S = 6.0
 """Seconds after the last `typing` until it ends by itself."""
 
 BATCH_CHARS = 65_536
@@ -430,7 +430,7 @@ class Room:
             pending.refuse(not_found())
             return
         if pending.active:
-            until = trio.current_time() + TYPING
+            until = trio.current_time() + TYPING_TIMEOUT_S
             self._typing[user] = (until, typist)
             self._expect(until)
             typist.typing_in.add(self.id)

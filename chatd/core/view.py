@@ -13,7 +13,7 @@ from storage.changes import Changed, Unchanged
 CROWD = 50
 """In a larger conversation changes don't list other people's watermark moves."""
 
-MAX_LISTED = 100
+MAX_REACTION_USERS = 100
 """Users that a reaction lists; `count` says how many there are."""
 
 
@@ -67,7 +67,7 @@ def membership(m: records.Membership) -> objects.Membership:
 
 def reaction(r: records.Reaction) -> objects.Reaction:
     """An emoji on a message."""
-    return objects.Reaction(emoji=r.emoji, count=r.count, users=r.users[:MAX_LISTED])
+    return objects.Reaction(emoji=r.emoji, count=r.count, users=r.users[:MAX_REACTION_USERS])
 
 
 def attachment(a: records.Attachment) -> objects.Attachment:

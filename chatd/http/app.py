@@ -71,10 +71,10 @@ NO_UPGRADE: Final = failed(
     {"Upgrade": "websocket"},
 )
 
-PATIENCE_S: Final = 30.0
+TURN_TIMEOUT_S: Final = 30.0
 """Seconds that a request which waits for its turn waits at most."""
 
-DELAY_S: Final = 1.0
+FLOOD_DELAY_S: Final = 1.0
 """Seconds by which an answer to a flood is delayed: its connection, and whoever waits on it, is busy meanwhile."""
 
 
@@ -128,7 +128,7 @@ class Application:
         """Ask whether the request may be served now: 0, or the seconds until it may. Some wait for their turn."""
         wait = ask()
         if operation is not None and operation.waits:
-            until = trio.current_time() + PATIENCE_S
+            until = trio.current_time() + TURN_TIMEOUT_S
             while wait and trio.current_time() + wait <= until:
                 await trio.sleep(wait)
                 wait = ask()
@@ -137,7 +137,7 @@ class Application:
     async def _delayed(self, wait: float, operation: Operation | None) -> Response:
         """Answer that there are too many requests; later, so that asking on and on at once is no use."""
         self._site.metrics.drop("rate_limited")
-        await trio.sleep(DELAY_S)
+        await trio.sleep(FLOOD_DELAY_S)
         if operation is not None and operation.waits:
             return refused(Refusal(ErrorCode.UNAVAILABLE, "too many requests", retry_after=wait))
         return refused(Refusal(ErrorCode.RATE_LIMITED, "too many requests", retry_after=wait))

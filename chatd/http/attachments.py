@@ -20,7 +20,7 @@ from storage.files import ATTACHMENTS_PATH, attachment_of
 
 from .answers import RETRY_AFTER_S, Failed, failed, json_answer
 from .bodies import media_type
-from .downloads import LINK
+from .downloads import LINK_QUERY
 from .openapi import reference
 from .operation import Operation
 from .site import Site
@@ -63,7 +63,7 @@ def operations(site: Site) -> list[Operation]:
         id = request.path_params["id"]
         file = await files.find(id, caller.user_id)
         said, until = site.links.make(file.id, caller.user_id, parts.now())
-        url = f"{site.config().server.public_url}{ATTACHMENTS_PATH}{quote(file.id, safe='')}?{LINK.name}={said}"
+        url = f"{site.config().server.public_url}{ATTACHMENTS_PATH}{quote(file.id, safe='')}?{LINK_QUERY.name}={said}"
         return json_answer(msgspec.json.encode({"url": url, "expires_at": to_rfc3339(until)}))
 
     return [

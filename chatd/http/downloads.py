@@ -23,9 +23,9 @@ from .ranges import Unsatisfiable, range_of
 from .site import Site
 from .static import names
 
-READ_BYTES: Final = 1 << 18
+FILE_READ_BYTES: Final = 1 << 18
 CACHE_S: Final = 3600
-SHOWN: Final = frozenset(type.mime for type in ALL if type.handling is not Handling.DOWNLOAD)
+SHOWN_INLINE: Final = frozenset(type.mime for type in ALL if type.handling is not Handling.DOWNLOAD)
 """Types that browsers show in a tab of their own; all others are for downloading."""
 
 SANDBOX: Final = (
@@ -34,7 +34,7 @@ SANDBOX: Final = (
 PDF_POLICY: Final = "base-uri 'none'; form-action 'none'; script-src 'none'; frame-ancestors 'none'"
 """No sandbox: browsers' PDF viewers don't run in one."""
 
-LINK: Final = Query(name="link", schema={"type": "string"}, text="Who asks, as `POST .../link` gave it.")
+LINK_QUERY: Final = Query(name="link", schema={"type": "string"}, text="Who asks, as `POST .../link` gave it.")
 
 
 @attrs.frozen
@@ -67,7 +67,7 @@ def operations(site: Site) -> list[Operation]:
         return await files.find(request.path_params["id"], user.id)
 
     async def _user(request: Request) -> User:
-        link = request.query_params.get(LINK.name)
+        link = request.query_params.get(LINK_QUERY.name)
         if link is None:
             return (await site.callers.of(request)).user
         id = site.links.user_of(request.path_params["id"], link, site.parts.now())
@@ -107,7 +107,7 @@ def operations(site: Site) -> list[Operation]:
         "/v1/attachments/{id}/thumbnail": (thumbnail, "A smaller picture of it, where there is one."),
     }
     return [
-        Operation(method="GET", path=path, run=run, public=True, text=text, query=(LINK,), answers={200: None})
+        Operation(method="GET", path=path, run=run, public=True, text=text, query=(LINK_QUERY,), answers={200: None})
         for path, (run, text) in texts.items()
     ]
 
@@ -125,7 +125,7 @@ class BlobResponse(Response):
         with self._blob:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             with reported():
-                while data := await self._site.files.run(lambda: self._blob.read(READ_BYTES)):
+                while data := await self._site.files.run(lambda: self._blob.read(FILE_READ_BYTES)):
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -137,7 +137,7 @@ def _headers(site: Site, served: Served, tag: str) -> dict[str, str]:
     neighbours = bool(config.server.app_url or config.server.allowed_origins)
     return {
         "Content-Type": f"{served.type}; charset=utf-8" if text else served.type,
-        "Content-Disposition": disposition(served.name, inline=served.type in SHOWN),
+        "Content-Disposition": disposition(served.name, inline=served.type in SHOWN_INLINE),
         "Content-Security-Policy": PDF_POLICY if served.type == PDF.mime else SANDBOX,
         "Cross-Origin-Resource-Policy": "same-site" if neighbours else "same-origin",
         "X-Content-Type-Options": "nosniff",

@@ -12,7 +12,7 @@ from .answers import json_answer
 from .operation import Operation
 from .site import Site
 
-NAMED = 5
+MAX_MESSAGES_NAMED = 5
 """Damaged messages that a note names."""
 
 STATE = {
@@ -38,8 +38,8 @@ def damage(messages: Sequence[tuple[str, int]]) -> list[str]:
     """Return a note that names damaged messages."""
     if not messages:
         return []
-    named = ", ".join(f"{seq} of {conversation}" for conversation, seq in messages[:NAMED])
-    more = f" and {len(messages) - NAMED} more" if len(messages) > NAMED else ""
+    named = ", ".join(f"{seq} of {conversation}" for conversation, seq in messages[:MAX_MESSAGES_NAMED])
+    more = f" and {len(messages) - MAX_MESSAGES_NAMED} more" if len(messages) > MAX_MESSAGES_NAMED else ""
     return [f"damaged messages: {named}{more}; run `chatd db check`, and restore a backup"]
 
 

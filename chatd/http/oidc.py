@@ -19,10 +19,10 @@ from .sign_in import begin_session
 from .site import Site
 
 OIDC_COOKIE: Final = "chatd_oidc"
-OWNER: Final = "begun"
+SEAL_OWNER: Final = "begun"
 """Of what is sealed: anybody's, as nobody is signed in yet."""
 
-PAGE: Final = "/"
+PAGE_PATH: Final = "/"
 
 
 def operations(site: Site) -> list[Operation]:
@@ -35,7 +35,7 @@ def operations(site: Site) -> list[Operation]:
         except Unavailable:
             return _back("unavailable")
         response = RedirectResponse(address, 303, HEADERS)
-        sealed = site.parts.keepers.begun.seal(msgspec.json.encode(begun).decode(), OWNER)
+        sealed = site.parts.keepers.begun.seal(msgspec.json.encode(begun).decode(), SEAL_OWNER)
         response.set_cookie(
             OIDC_COOKIE,
             sealed,
@@ -66,7 +66,7 @@ def operations(site: Site) -> list[Operation]:
         except Unavailable:
             return _without_cookie(_back("unavailable"), request, provider)
         secret, seconds = await begin_session(site, request, user, "oidc")
-        response = _without_cookie(RedirectResponse(PAGE, 303, HEADERS), request, provider)
+        response = _without_cookie(RedirectResponse(PAGE_PATH, 303, HEADERS), request, provider)
         set_cookie(response, request, secret, seconds)
         return response
 
@@ -115,7 +115,7 @@ def _path(provider: Provider) -> str:
 def _begun(site: Site, request: Request, provider: Provider) -> Begun:
     """Return the sign-in that this browser has begun with this service. Raises NotSignedIn."""
     try:
-        text = site.parts.keepers.begun.open(request.cookies.get(OIDC_COOKIE, ""), OWNER)
+        text = site.parts.keepers.begun.open(request.cookies.get(OIDC_COOKIE, ""), SEAL_OWNER)
         begun = msgspec.json.decode(text, type=Begun)
     except (Unsealable, msgspec.MsgspecError):
         raise NotSignedIn("this browser has not begun it, or too long ago") from None
@@ -126,7 +126,7 @@ def _begun(site: Site, request: Request, provider: Provider) -> Begun:
 
 def _back(problem: str) -> Response:
     """Return to the page, which says what happened."""
-    return RedirectResponse(f"{PAGE}#sign-in={problem}", 303, HEADERS)
+    return RedirectResponse(f"{PAGE_PATH}#sign-in={problem}", 303, HEADERS)
 
 
 def _without_cookie(response: Response, request: Request, provider: Provider) -> Response:

@@ -25,7 +25,7 @@ from .answers import NO_STORE, Failed, json_answer
 from .guards import address_of, admit, body_of, from_allowed_page, log, too_many
 from .openapi import reference
 from .operation import Operation
-from .session_cookie import NAME, clear_cookie, set_cookie
+from .session_cookie import COOKIE_NAME, clear_cookie, set_cookie
 from .site import Site
 
 SESSIONS: Final = ("session", "nextauth", "better-auth")
@@ -65,7 +65,7 @@ def operations(site: Site) -> list[Operation]:
 
     async def sign_out(request: Request) -> Response:
         from_allowed_page(site, request)
-        cookie = request.cookies.get(NAME)
+        cookie = request.cookies.get(COOKIE_NAME)
         if cookie is not None and not site.parts.development:
             await _end(site, cookie)
         response = Response(status_code=204, headers=NO_STORE)

@@ -23,7 +23,7 @@ from .site import Site
 
 log = structlog.get_logger("chatd.socketio")
 
-METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+HTTP_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 """GET and POST are the transport; the others are refused in its own words."""
 
 BODY_S: Final = 60.0
@@ -65,7 +65,7 @@ def operations(site: Site) -> Iterable[Operation]:
             is_metered=is_metered,
         )
         for path in dict.fromkeys(paths)
-        for method in METHODS
+        for method in HTTP_METHODS
     ]
     script = [
         Operation(

@@ -19,7 +19,7 @@ from .csp import page_headers
 from .operation import Operation
 from .site import Site
 
-FOLDER: Final = Path(__file__).parent / "page"
+PAGE_FOLDER: Final = Path(__file__).parent / "page"
 ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))
 """The best first."""
 
@@ -66,7 +66,7 @@ def files(folder: Path) -> Iterator[File]:
         yield File("/" + path.relative_to(folder).as_posix(), media_type, bodies)
 
 
-def operations(site: Site, folder: Path = FOLDER) -> list[Operation]:
+def operations(site: Site, folder: Path = PAGE_FOLDER) -> list[Operation]:
     """An operation for each file, and `/` for the page."""
     found = {file.path: file for file in files(folder)}
     page = found.pop("/index.html", None)

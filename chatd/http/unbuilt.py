@@ -26,7 +26,7 @@ STYLE: Final = """
   code, a { font: .95em ui-monospace, monospace; color: var(--accent) }
   a:focus-visible { outline: 2px solid; outline-offset: 3px; border-radius: 2px }
 """
-PAGE: Final = f"""<!doctype html>
+UNBUILT_PAGE: Final = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -60,6 +60,6 @@ def operation() -> Operation:
     """Return the operation of `/`."""
 
     async def page(request: Request) -> Response:
-        return HTMLResponse(PAGE, headers=HEADERS)
+        return HTMLResponse(UNBUILT_PAGE, headers=HEADERS)
 
     return Operation(method="GET", path="/", run=page, public=True, text="The chat page.")

@@ -29,10 +29,10 @@ from .operation import Operation
 from .site import Site
 
 UPLOADS_PATH: Final = "/v1/uploads"
-ATTACHMENT: Final = "Attachment-Id"
+ATTACHMENT_ID_HEADER: Final = "Attachment-Id"
 """Header of the answer that ends an upload, and of what is told of it later: the id for `message.send`."""
 
-CUT_S: Final = 30.0
+SAVE_AFTER_CUT_S: Final = 30.0
 """Seconds in which what came in before a cut is brought to disk."""
 
 UNBOUNDED: Final = 2**53
@@ -66,7 +66,7 @@ def operations(site: Site) -> list[Operation]:
             run=_told(run),
             bounds=bounds,
             waits=True,
-            headers={"Tus-Resumable": tus.VERSION},
+            headers={"Tus-Resumable": tus.TUS_VERSION},
             text=text,
             answers={204 if path == one else 201: None},
         )
@@ -200,7 +200,7 @@ class Resumable:
             kept = await self._uploads.finish(row, draft)
         except Refused as error:
             return Answer(error.status, {}, error.message)
-        return attrs.evolve(answer, headers={**answer.headers, ATTACHMENT: kept.id})
+        return attrs.evolve(answer, headers={**answer.headers, ATTACHMENT_ID_HEADER: kept.id})
 
     async def _receive(
         self, request: Request, row: Upload, draft: Draft, plan: Append, writing: Writing
@@ -214,7 +214,7 @@ class Resumable:
             with writing.body, reported():
                 refusal = await _body(request, incoming, plan)
         finally:
-            with trio.move_on_after(CUT_S, shield=True), reported():
+            with trio.move_on_after(SAVE_AFTER_CUT_S, shield=True), reported():
                 if checksum is not None and digest is not None:
                     await incoming.flush()
                     if not checksum.matches(digest):  # of a body that was cut nobody can tell
@@ -281,7 +281,7 @@ def _busy() -> Answer:
 def _response(answer: Answer, attachment: str | None = None) -> Response:
     headers = {"Cache-Control": "no-store", **answer.headers}
     if attachment is not None:
-        headers[ATTACHMENT] = attachment
+        headers[ATTACHMENT_ID_HEADER] = attachment
     if answer.status < 400:
         return Response(status_code=answer.status, headers=headers)
     code = CODES.get(answer.status, ErrorCode.BAD_REQUEST)

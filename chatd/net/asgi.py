@@ -21,7 +21,7 @@ from .quick import QuickStream
 
 STREAM_CHUNK_BYTES: Final = 64 * 1024
 """Bytes read or written at once."""
-CHUNK_OVERHEAD: Final = 8
+CHUNK_OVERHEAD_BYTES: Final = 8
 """Times its bytes that a body may take on its way: chunks of one byte take six; what is more are extensions."""
 MIN_BODY_BYTES_PER_S: Final = 1024
 """Rate below which a request's body uses up the patience with it."""
@@ -196,7 +196,7 @@ class Exchange:
                     return None
                 self._conn.receive_data(data)
                 self._read_bytes += len(data)
-                if self._read_bytes > CHUNK_OVERHEAD * self._received + 2 * STREAM_CHUNK_BYTES:
+                if self._read_bytes > CHUNK_OVERHEAD_BYTES * self._received + 2 * STREAM_CHUNK_BYTES:
                     raise h11.RemoteProtocolError("chunks whose extensions are far longer than they")
         except h11.RemoteProtocolError:
             await self._refuse(400, "bad_request", "the body is malformed")

@@ -11,10 +11,10 @@ import trio
 if TYPE_CHECKING:
     import httpx2
 
-TIMEOUT_S: Final = 10.0
+FETCH_TIMEOUT_S: Final = 10.0
 """Seconds for a whole request, from the name's look-up to the last byte."""
 
-MAX_BYTES: Final = 262_144
+MAX_FETCHED_BYTES: Final = 262_144
 
 
 class FetchError(Exception):
@@ -50,9 +50,9 @@ async def _request(method: str, url: str, form: Mapping[str, str] | None, basic:
 
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "chatd"}
     try:
-        with trio.fail_after(TIMEOUT_S):
+        with trio.fail_after(FETCH_TIMEOUT_S):
             async with (
-                httpx2.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client,
+                httpx2.AsyncClient(timeout=FETCH_TIMEOUT_S, follow_redirects=False) as client,
                 client.stream(method, url, headers=headers, data=form, auth=basic) as response,
             ):
                 return await _answer(response)
@@ -69,12 +69,12 @@ async def _answer(response: "httpx2.Response") -> Fetched:
     try:
         async for chunk in response.aiter_raw():
             body += chunk
-            if len(body) > MAX_BYTES:
+            if len(body) > MAX_FETCHED_BYTES:
                 await response.aclose()  # ends the library's iterators in its own order, which leaving them doesn't
     except Exception:
-        if len(body) <= MAX_BYTES:
+        if len(body) <= MAX_FETCHED_BYTES:
             raise
-    if len(body) > MAX_BYTES:
+    if len(body) > MAX_FETCHED_BYTES:
         raise FetchError("answered with more than 256 KiB")
     age = re.search(r"(?:^|[ ,])max-age=(\d{1,9})", response.headers.get("cache-control", "").lower())
     return Fetched(body=bytes(body), max_age=int(age[1]) if age else None)

@@ -17,7 +17,7 @@ from .problem import plain_answer
 from .proxies import Client
 from .unfinished import Shares, Unfinished
 
-HEAD_CHUNK: Final = 4096
+HEAD_READ_BYTES: Final = 4096
 """Bytes of a head read at once; what comes behind it is held as long as its connection."""
 
 OnWebSocket = Callable[[Head, bytes, trio.abc.Stream], Awaitable[None]]
@@ -126,7 +126,7 @@ def _wants_websocket(head: Head) -> bool:
 async def _receive(stream: trio.abc.Stream, deadline: float) -> bytes:
     """Return what comes until `deadline` (on Trio's clock), or b"" at the end of the stream or of the time."""
     with trio.move_on_at(deadline):
-        return bytes(await stream.receive_some(HEAD_CHUNK))
+        return bytes(await stream.receive_some(HEAD_READ_BYTES))
     return b""
 
 

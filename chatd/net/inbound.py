@@ -16,7 +16,7 @@ from .unfinished import Budget, Turnstile, Unfinished
 READ_BYTES = 16_384
 """Bytes read at once."""
 
-STRANGERS_CHUNK = 2_048
+STRANGERS_READ_BYTES = 2_048
 """Of somebody who is not signed in: they may hold 300 frames. More where they are of one frame."""
 
 
@@ -46,7 +46,7 @@ class Inbound:
         self.unfinished = unfinished
         self._spare = spare
         self._turns = turns
-        self._chunk = READ_BYTES if turns is None else STRANGERS_CHUNK
+        self._chunk = READ_BYTES if turns is None else STRANGERS_READ_BYTES
         self._poller = poller
         self._frugal = turns is not None and spare is not None  # a stranger, where frames are limited
         self._pending = 0  # bytes since the last complete message, of a stranger since the beginning

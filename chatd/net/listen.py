@@ -17,7 +17,7 @@ BACKLOG_CONNECTIONS = 1024
 SEND_BUFFER_BYTES = 262_144
 """Bytes that the kernel keeps for one slow reader; more would only hide that it is slow."""
 
-PAUSE_S = 0.1
+ACCEPT_PAUSE_S = 0.1
 """Seconds without accepting, when there are no descriptors left."""
 COMPLAINT_EVERY_S = 60.0
 """Seconds between two lines about that: it is tried ten times a second."""
@@ -74,7 +74,7 @@ async def accept_from(
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 complaint.say(log.error, "cannot accept", reason=error.strerror)
-                await trio.sleep(PAUSE_S)
+                await trio.sleep(ACCEPT_PAUSE_S)
                 continue
         else:
             _hand_on(sock, address, accepted)

@@ -61,7 +61,7 @@ def _data_folder(settings: Config) -> Iterator[Finding]:
         yield Finding("warning", "data folder", f"{path}: not there yet; chatd init makes it")
     elif not path.is_dir():
         yield Finding("wrong", "data folder", f"{path}: is not a folder")
-    elif why := objection(path) or objection(path / lock.NAME):
+    elif why := objection(path) or objection(path / lock.LOCK_FILE):
         yield Finding("wrong", "data folder", why)
     elif wrong := list(exposed("data folder", path, f"chmod 700 {path}")):
         yield from wrong
@@ -99,7 +99,7 @@ def _port(loaded: Loaded) -> Iterator[Finding]:
 def _daemon(settings: Config) -> str | None:
     """The process id of the daemon that runs on the data folder, as its lock says; None if nobody holds that."""
     try:
-        with (settings.data_path() / lock.NAME).open() as file:
+        with (settings.data_path() / lock.LOCK_FILE).open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

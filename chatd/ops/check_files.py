@@ -18,10 +18,10 @@ CLAMD_FILES = tuple(map(Path, ("/etc/clamav/clamd.conf", "/etc/clamd.d/scan.conf
 PING_S = 5.0
 
 MIB = 1 << 20
-LIMITS = {"StreamMaxLength": 100 * MIB, "MaxFileSize": 100 * MIB, "MaxScanSize": 400 * MIB}
+CLAMD_LIMITS = {"StreamMaxLength": 100 * MIB, "MaxFileSize": 100 * MIB, "MaxScanSize": 400 * MIB}
 """Bytes of clamd's own limits where its settings don't name them (clamd.conf(5))."""
 
-_LINE = re.compile(r"^\s*(\w+)\s+(\S+)", re.MULTILINE)
+_CLAMD_LINE = re.compile(r"^\s*(\w+)\s+(\S+)", re.MULTILINE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 
@@ -59,11 +59,11 @@ def _scanner(settings: Config) -> Iterator[Finding]:
     found = next((file for file in CLAMD_FILES if os.access(file, os.R_OK)), None)
     most = settings.limits.max_attachment_bytes
     if found is None:
-        names = ", ".join(LIMITS)
+        names = ", ".join(CLAMD_LIMITS)
         yield Finding("warning", "clamd", f"{address}: answers; see that its {names} are {most} bytes or more")
         return
-    given = dict(_LINE.findall(found.read_text(errors="replace")))
-    low = [name for name, usual in LIMITS.items() if 0 < _bytes(given.get(name), usual) < most]
+    given = dict(_CLAMD_LINE.findall(found.read_text(errors="replace")))
+    low = [name for name, usual in CLAMD_LIMITS.items() if 0 < _bytes(given.get(name), usual) < most]
     if any(name != "StreamMaxLength" for name in low) and given.get("AlertExceedsMax", "no").lower() != "yes":
         what = " and ".join(name for name in low if name != "StreamMaxLength")
         text = f"{found}: {what} below limits.max_attachment_bytes ({most}): it lets larger files pass without a look"

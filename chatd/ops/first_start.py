@@ -6,7 +6,7 @@ from chatd.config import DEFAULT_FILE, Loaded
 from storage.contract import StoreError
 from storage.sqlite.access import require_folder
 
-OWN = (
+CHATD_FILES = (
     "chatd.db", "chatd.db-wal", "chatd.db-shm", "chatd.lock", "chatd.toml", "control.sock", "secret", "files",
     "lost+found",
 )  # fmt: skip
@@ -42,7 +42,7 @@ def may_make(loaded: Loaded, *, development: bool) -> bool:
 
 def _foreign(folder: Path) -> str | None:
     names = sorted(entry.name for entry in folder.iterdir())
-    return next((name for name in names if name not in OWN and not name.startswith(".")), None)
+    return next((name for name in names if name not in CHATD_FILES and not name.startswith(".")), None)
 
 
 def _way(loaded: Loaded) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storage.sqlite.access import objection
 
-NAME = "chatd.lock"
+LOCK_FILE = "chatd.lock"
 
 
 class Held(Exception):
@@ -36,7 +36,7 @@ class Lock:
     def __init__(self, folder: Path, database: Path | None, *, daemon: bool) -> None:
         self._descriptors: list[int] = []
         try:
-            self._take(folder, folder / NAME, daemon=daemon)
+            self._take(folder, folder / LOCK_FILE, daemon=daemon)
             if database is not None and database.parent.resolve() != folder.resolve():
                 self._take(database, database.with_name(database.name + ".lock"), daemon=daemon)
         except BaseException:

@@ -19,7 +19,7 @@ from .finding import Finding
 LOW_SPACE, NO_SPACE = 2**30, 2**26
 """Bytes free below which there is a warning, and below which something is wrong."""
 
-SHORT_CERTIFICATE = 14
+SHORT_CERTIFICATE_DAYS = 14
 """Days left below which there is a warning."""
 
 
@@ -67,7 +67,7 @@ def certificate(settings: Config, now: int) -> Iterator[Finding]:
         yield Finding("wrong", "tls", f"{path}: not valid before {found.not_valid_before_utc:%Y-%m-%d}")
     elif left < 0:
         yield Finding("wrong", "tls", f"{path}: expired on {until}; renew it, and send the daemon SIGHUP")
-    elif left < SHORT_CERTIFICATE:
+    elif left < SHORT_CERTIFICATE_DAYS:
         yield Finding(
             "warning", "tls", f"{path}: {left} days left, until {until}; renew it, and send the daemon SIGHUP"
         )

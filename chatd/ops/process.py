@@ -27,10 +27,10 @@ log = structlog.get_logger("chatd.service")
 
 OBEYED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
-LAST_RESORT = 5.0
+FORCED_EXIT_S = 5.0
 """Seconds that the end may take beyond the time that connections and commits have for it."""
 
-STUCK = 60.0
+STUCK_AFTER_S = 60.0
 """Seconds of one commit after which no watchdog is told any more that we live."""
 
 
@@ -49,7 +49,7 @@ class Service:
         with trio.open_signal_receiver(*OBEYED) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._obey, signals, nursery.cancel_scope)
-                nursery.start_soon(self.notifier.watch, lambda: not self.daemon.gate.stuck(STUCK))
+                nursery.start_soon(self.notifier.watch, lambda: not self.daemon.gate.stuck(STUCK_AFTER_S))
                 nursery.start_soon(warnings.watch, self._look)
                 nursery.start_soon(loop_delay.watch, self.daemon.metrics.loop_delay.observe)
                 nursery.start_soon(self.control.serve, LivePort(self.daemon.parts, self.daemon.tokens))
@@ -69,12 +69,12 @@ class Service:
             elif signum == signal.SIGHUP and not hung_up:
                 await self._reload()
             elif self.daemon.stopping:
-                _end_for_certain(LAST_RESORT)
+                _end_for_certain(FORCED_EXIT_S)
                 everything.cancel()  # a second one cuts it short
             else:
                 self.notifier.stopping()
                 config = self.daemon.config
-                _end_for_certain(config.server.grace + config.timeouts.commit + LAST_RESORT)
+                _end_for_certain(config.server.grace + config.timeouts.commit + FORCED_EXIT_S)
                 self.daemon.stop()
 
     async def _reload(self) -> None:

@@ -23,7 +23,7 @@ from .open_store import open_store, place_of
 STORE_WAIT_S = 10.0
 """Seconds that a command waits for another one, or for a daemon that starts or stops."""
 
-AGAIN = 0.05
+RETRY_PAUSE_S = 0.05
 """Seconds until it looks again."""
 
 
@@ -41,7 +41,7 @@ def run(loaded: Loaded, verb: Verb) -> Answer:
                 return _asked(config.data_path(), verb)
             if time.monotonic() > until:
                 raise VerbFailed(in_use(held, config)) from None
-            time.sleep(AGAIN)
+            time.sleep(RETRY_PAUSE_S)
 
 
 def _may_make(loaded: Loaded) -> bool:

@@ -5,7 +5,7 @@ Shells and service managers let a program have 1024, for the sake of select(2), 
 
 import resource
 
-OTHERS = 64
+OTHER_DESCRIPTORS = 64
 """Beside the sockets of connections: database, log, libraries."""
 
 WANTED_DESCRIPTORS = 65_536
@@ -14,7 +14,7 @@ WANTED_DESCRIPTORS = 65_536
 
 def needed(connections: int) -> int:
     """As many as a daemon with so many connections has open."""
-    return connections + OTHERS
+    return connections + OTHER_DESCRIPTORS
 
 
 def most() -> int | float:

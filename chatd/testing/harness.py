@@ -16,7 +16,7 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.auth.tokens import Tokens
 from chatd.client import Client, connect
-from chatd.client.line import MAX_FRAME, LineEnded
+from chatd.client.line import MAX_FRAME_BYTES, LineEnded
 from chatd.client.target import Target
 from chatd.client.websocket import WebSocketLine
 from chatd.config import Config
@@ -218,7 +218,7 @@ class TestClient:
 
     def _take(self, text: str) -> None:
         try:
-            assert len(text.encode()) <= MAX_FRAME, "a frame over 1 MiB"
+            assert len(text.encode()) <= MAX_FRAME_BYTES, "a frame over 1 MiB"
             decode_frame(text, self._asked)
             frame: Frame = msgspec.json.decode(text)
             self.received.append(frame)

@@ -11,12 +11,11 @@ from storage.rules.unit import Unit
 
 from .attachments import Files, column_kind
 from .connection import Connection
-from .layout import Layout
+from .layout import INTEGER_TYPES, Layout
 from .names import Names
 from .tables import ATTACHMENT
 from .values import time_text
 
-_WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _UPDATED = "updatedAt"
 
 
@@ -63,7 +62,7 @@ class AppFiles:
         there = layout.columns[files.table]
         columns = dict(files.columns)
         columns.pop("deletedAt", None)
-        if column_kind(there[columns["id"]]) in _WHOLE:  # the server counts; else nobody knows the next one
+        if column_kind(there[columns["id"]]) in INTEGER_TYPES:  # the server counts; else nobody knows the next one
             del columns["id"]
         if "type" in columns and column_kind(there[columns["type"]]) == "enum":
             del columns["type"]

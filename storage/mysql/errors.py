@@ -10,7 +10,7 @@ from .layout import Layout
 DEADLOCK, LOCK_WAIT = 1213, 1205
 DUPLICATE = 1062
 
-AGAIN = frozenset({DEADLOCK, LOCK_WAIT, DUPLICATE, 1020})
+RETRYABLE = frozenset({DEADLOCK, LOCK_WAIT, DUPLICATE, 1020})
 """The transaction lost a race (1020: a row changed since it was read); done again it finds another state."""
 
 MISMATCH = frozenset({1048, 1054, 1146, 1265, 1364, 1366, 1452, 3819, 4025})

@@ -14,7 +14,7 @@ import attrs
 from storage.changes import Change, CreateGroup, OpenDirect
 
 from .connection import MODES, Connection
-from .layout import Layout
+from .layout import INTEGER_TYPES, Layout
 from .names import Names
 from .tables import ID, TABLES, Column
 
@@ -25,11 +25,10 @@ UUID_CHARS, CUID_CHARS = 36, 25
 """Characters of an id in that form."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _LIFT = "SET sql_mode = 'ANSI_QUOTES', foreign_key_checks = 0"
 _LOWER = f"SET sql_mode = '{MODES}', foreign_key_checks = 1"
 
-MADE = {
+MADE_IDS = {
     "Conversation": ("id",),
     "ConversationParticipant": ("id", "conversationId"),
     "Message": ("id", "conversationId", "replyToId"),
@@ -39,7 +38,7 @@ MADE = {
 
 def is_number(type: str) -> bool:
     """Return True for a type of whole numbers, as information_schema spells it."""
-    return type.lower().startswith(_WHOLE)
+    return type.lower().startswith(INTEGER_TYPES)
 
 
 def is_id(column: Column) -> bool:
@@ -73,7 +72,7 @@ class RowIds:
     def of(cls, layout: Layout, names: Names, form: Form) -> "RowIds":
         """Return it for a database that lacks nothing."""
         lengths, counted = [], set()
-        for table, columns in MADE.items():
+        for table, columns in MADE_IDS.items():
             for column in columns:
                 has = layout.columns[names.table(table)].get(names.column(table, column))
                 if has is None:

@@ -11,6 +11,9 @@ Value = TypeVar("Value")
 TEXT_TYPES = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 """Types of columns that hold text, as information_schema names them."""
 
+INTEGER_TYPES = ("tinyint", "smallint", "mediumint", "int", "bigint")
+"""Types of columns that hold whole numbers."""
+
 
 class ByTable(dict[str, Value]):
     """Values by names of tables, compared as the server compares them.

@@ -21,7 +21,7 @@ from .values import Value, value_of
 _MAX_PACKET_BYTES = 0xFFFFFF
 """Bytes in a packet that is not the last of several."""
 
-READ_BYTES = 65536
+PACKET_READ_BYTES = 65536
 """Bytes to ask the system for, at least."""
 
 _NULL = 251
@@ -91,7 +91,7 @@ class _Incoming:
             parts = [self._came[start:]]
             missing = size - len(parts[0])
             while missing > 0:
-                more = self._sock.recv(max(READ_BYTES, missing))
+                more = self._sock.recv(max(PACKET_READ_BYTES, missing))
                 if not more:
                     break
                 parts.append(more)

@@ -21,7 +21,7 @@ from .seats import Key
 from .tables import PARTICIPANT
 from .values import time_text
 
-OWN = "chatd_participant"
+OWN_SEATS = "chatd_participant"
 """Table that stands for the app's participants."""
 
 CONVERSATIONS_PER_PULL = 100
@@ -173,7 +173,7 @@ class LinkWatch:
 def link_of(layout: Layout, names: Names) -> Link | None:
     """Return the app's many-to-many, where it has no table of participants; None also where several might be it."""
     seats = names.table(PARTICIPANT.name)
-    if seats != OWN and (seats in layout.columns or PARTICIPANT.name in names.given):
+    if seats != OWN_SEATS and (seats in layout.columns or PARTICIPANT.name in names.given):
         return None
     found = [link for table in implicit_tables(layout) if (link := _link(table, layout, names)) is not None]
     plain = [link for link in found if _DEFAULT_NAME.fullmatch(link.table)]

@@ -22,9 +22,9 @@ _PAIRS = 'SELECT "pairKey", "id" FROM "Conversation" WHERE "rev" IS NOT NULL AND
 _GROUPS = 'SELECT "creatorId", "clientId", "id" FROM "Conversation" WHERE ("creatorId", "clientId") IN ({})'
 _SENT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("senderId", "clientId") IN ({{}})'
 _AT = f'SELECT {sql.READ_MESSAGE} FROM "Message" WHERE ("conversationId", "seq") IN ({{}})'
-USERS = f'SELECT {sql.USER} FROM "User" WHERE "id" IN ({{}})'
-_TOKENS = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE "jti" IN ({{}})'
-_TOKENS_OF = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE "revokedAt" IS NULL AND "userId" IN ({{}})'
+USERS = f'SELECT {sql.USER_COLUMNS} FROM "User" WHERE "id" IN ({{}})'
+_TOKENS = f'SELECT {sql.TOKEN_COLUMNS} FROM "chatd_token" WHERE "jti" IN ({{}})'
+_TOKENS_OF = f'SELECT {sql.TOKEN_COLUMNS} FROM "chatd_token" WHERE "revokedAt" IS NULL AND "userId" IN ({{}})'
 _FILES = f'{select(KEPT_FILE)} WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
 _CUT_OFFS = 'SELECT "userId", "at" FROM "chatd_cut_off" WHERE "userId" IN ({})'
 

@@ -14,10 +14,10 @@ from storage.contract import StoreError
 from .tables import ATTACHMENT, BY_NAME
 from .values import LITERALS
 
-SHOWN = "shown"
+SHOWN_ALIAS = "shown"
 """An alias for what is read in a column's place, in statements that write."""
 
-_NAME = re.compile(r"[A-Za-z0-9_$]{1,64}")
+_SQL_NAME = re.compile(r"[A-Za-z0-9_$]{1,64}")
 _TABLES = re.compile(r'(?:FROM|JOIN|INTO|(?<!KEY )UPDATE) "(\w+)"(?: (?!SET\b|ON\b|AS\b)([a-z]+)\b)?')
 _DERIVED = re.compile(r"\) ([a-z]+)\b")  # (SELECT ...) x
 _OUTPUT = re.compile(r'\bAS "(\w+)"')
@@ -51,13 +51,13 @@ class Names:
             columns = {c.name for c in known.columns} if known else set()
             if known is None or known.own or (column and column not in columns):
                 raise StoreError(f"mysql.names: there is no {logical}; see docs/mysql.md for what there is")
-            if not _NAME.fullmatch(actual):
+            if not _SQL_NAME.fullmatch(actual):
                 raise StoreError(f"mysql.names: {logical}: expected letters, digits, _ and $, at most 64")
         written: dict[str, dict[str, str]] = {}
         for where, value in (constants or {}).items():
             table, _, column = where.partition(".")
             known = BY_NAME.get(table)
-            if known is None or known.own or not _NAME.fullmatch(column):
+            if known is None or known.own or not _SQL_NAME.fullmatch(column):
                 raise StoreError(f"mysql.constants: {where}: expected a column like Message.type")
             written.setdefault(table, {})[column] = LITERALS[str](value).replace("%", "%%")
         return cls(dict(given), written)
@@ -108,7 +108,7 @@ class Names:
             alias, name = match.groups()
             if name is None:
                 return "%s" if match[0] == "?" else "%%"
-            if alias == SHOWN:
+            if alias == SHOWN_ALIAS:
                 if only is None:
                     raise ValueError(f'"{name}" may be of several tables of the statement: {statement}')
                 own = f'{{}}"{self._column_of(only, name, statement)}"'

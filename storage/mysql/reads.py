@@ -7,7 +7,7 @@ import attrs
 
 from storage import sql
 from storage.apply import membership_of
-from storage.bounds import MAX_CHANGED, cut, page_length
+from storage.bounds import MAX_CHANGED_OBJECTS, cut, page_length
 from storage.columns import fill
 from storage.files import waits_for
 from storage.keyed import KEPT_FILE, KeptFile, Kind, R, SqlRows
@@ -294,12 +294,12 @@ class Reads:
             rooms = rows.rooms(db, revs)
             mine = {id: rooms[id].conversation for id in revs if id in rooms and rooms[id].present(user)}
             behind = {id: revs[id] for id, room in mine.items() if revs[id] < room.rev}
-            known = _last_known(db, [(mine[id], rev) for id, rev in behind.items()], depth=MAX_CHANGED + 1)
+            known = _last_known(db, [(mine[id], rev) for id, rev in behind.items()], depth=MAX_CHANGED_OBJECTS + 1)
             changed = _count_changed(db, [(id, rev, known[id]) for id, rev in behind.items()])
         standings = dict.fromkeys(revs, Standing(0, reset=True))
         for id, room in mine.items():
             missed = room.last_seq - known[id] + changed[id] if id in behind else 0
-            standings[id] = Standing(room.rev, reset=revs[id] > room.rev or missed > MAX_CHANGED)
+            standings[id] = Standing(room.rev, reset=revs[id] > room.rev or missed > MAX_CHANGED_OBJECTS)
         return standings
 
     def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
@@ -372,7 +372,7 @@ def _last_known(db: Connection, places: list[tuple[Conversation, int]], *, depth
 
 def _count_changed(db: Connection, places: list[tuple[str, int, int]]) -> dict[str, int]:
     """Return the number of messages up to a seq that changed since a rev, for each (conversation, rev, seq)."""
-    asked = [(id, id, rev, last, MAX_CHANGED + 1) for id, rev, last in places]
+    asked = [(id, id, rev, last, MAX_CHANGED_OBJECTS + 1) for id, rev, last in places]
     return dict(_united(db, _COUNT_CHANGED, asked))
 
 

@@ -202,9 +202,9 @@ def user_of(roles: Roles) -> Callable[[Row], User]:
     return user
 
 
-ROOMS = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "rev" IS NOT NULL AND "id" IN ({{}})'
+ROOMS = f'SELECT {sql.CONVERSATION_COLUMNS} FROM "Conversation" WHERE "rev" IS NOT NULL AND "id" IN ({{}})'
 SEATS = (
-    f'SELECT {sql.PARTICIPANT}, "id" FROM "ConversationParticipant" '
+    f'SELECT {sql.PARTICIPANT_COLUMNS}, "id" FROM "ConversationParticipant" '
     'WHERE "rev" IS NOT NULL AND "conversationId" IN ({}) ORDER BY "conversationId", "userId"'
 )
 

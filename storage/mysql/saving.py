@@ -36,7 +36,7 @@ _CUT_OFFS = Into.of(CUT_OFF.name, quoted(c.name for c in CUT_OFF.columns), updat
 
 # The same in all messages that are neither an answer nor the system's. Written, as a column's default may be an app's.
 _SAME = {"kind": "'text'", "replyToSeq": "NULL", "data": "NULL", "replyToId": "NULL"}
-_varying = itemgetter(*(place for place, column in enumerate(sql.SENT) if column not in _SAME))
+_varying = itemgetter(*(place for place, column in enumerate(sql.SENT_NAMES) if column not in _SAME))
 
 RETITLED = 'NOT (UNHEX(SHA2(c."title", 256)) <=> c."chatdTitle")'
 """Condition: the title of conversation `c` is another than was told, as an app changed it. Hashes compare exactly."""
@@ -123,17 +123,17 @@ class Saver:
         room, seat, message = (always.get(name, {}) for name in ("Conversation", "ConversationParticipant", "Message"))
         # Not one statement for both: what clashes with another's pair or client_id must fail, not change its row.
         self._new_rooms = Into.of(
-            "Conversation", f'{sql.CONVERSATION}, "updatedAt", "creatorId", "clientId"', also=room
+            "Conversation", f'{sql.CONVERSATION_COLUMNS}, "updatedAt", "creatorId", "clientId"', also=room
         )
         self._rooms = Into.of(
             "Conversation",
-            f'{sql.CONVERSATION}, "updatedAt"',
+            f'{sql.CONVERSATION_COLUMNS}, "updatedAt"',
             also=room,
             update=new_values("title", "lastMessageAt", "lastSeq", "rev", "chatdActivity", "updatedAt"),
         )
         self._dated_seats = "updatedAt" in spare.get("ConversationParticipant", ())
         self._dated_messages = "updatedAt" in spare.get("Message", ())
-        taken = [column.strip('"') for column in sql.PARTICIPANT.split(", ")[2:]]
+        taken = [column.strip('"') for column in sql.PARTICIPANT_COLUMNS.split(", ")[2:]]
         seat_columns = ["id", "conversationId", "userId", *taken, *(["updatedAt"] * self._dated_seats)]
         dated = {"updatedAt": 'GREATEST("updatedAt", VALUES("updatedAt"))'} if self._dated_seats else {}
         marks = {name: sql for name, sql in _SEAT_MARKS.items() if name in spare.get("ConversationParticipant", ())}
@@ -148,14 +148,14 @@ class Saver:
         )
         spares = (', "updatedAt"' if self._dated_messages else "") + (', "receiverId"' if receivers else "")
         sent = f', "chatdActivity"{spares}'
-        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE}, "replyToId"{sent}', also={**message, **NEW})
-        self._texts = Into.of("Message", quoted(_varying(sql.SENT)) + sent, also={**_SAME, **message, **NEW})
+        self._messages = Into.of("Message", f'{sql.SENT_MESSAGE_COLUMNS}, "replyToId"{sent}', also={**message, **NEW})
+        self._texts = Into.of("Message", quoted(_varying(sql.SENT_NAMES)) + sent, also={**_SAME, **message, **NEW})
         self._marked = "isDeleted" in spare.get("Message", ())
         more_changed = spares + (', "isDeleted"' if self._marked else "")
         changed = ["content", "editedAt", "deletedAt", "changedRev", "reactions", *(["isDeleted"] * self._marked)]
         self._changes = Into.of(
             "Message",
-            f'{sql.SENT_MESSAGE}, "editedAt", "deletedAt", "changedRev", "reactions"{more_changed}',
+            f'{sql.SENT_MESSAGE_COLUMNS}, "editedAt", "deletedAt", "changedRev", "reactions"{more_changed}',
             also={**message, **NEW},
             update={**new_values(*changed, *(["updatedAt"] if self._dated_messages else [])), **UNTOUCHED},
         )
@@ -163,7 +163,7 @@ class Saver:
             status_statement(spare.get("Message", ()), timed=True),
             "readAt" in spare.get("Message", ()),
         )
-        self._users = Into.of("User", f'{sql.USER}, "createdAt", "updatedAt"', also=always.get("User", {}))
+        self._users = Into.of("User", f'{sql.USER_COLUMNS}, "createdAt", "updatedAt"', also=always.get("User", {}))
 
     def save(self, db: Connection, loaded: Loaded, at: int, *, ingested: bool = False) -> None:
         """Write what changed. `at`: the newest time in the batch, ms. `ingested`: the app has written it itself."""

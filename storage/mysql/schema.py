@@ -11,7 +11,7 @@ from .attachments import Files
 from .connection import Connection
 from .ids import is_number
 from .layout import EMPTY, Layout, read_layout
-from .links import OWN
+from .links import OWN_SEATS
 from .names import Names
 from .seats import PAIR, PAIR_ID, pair_definition
 from .seen_tables import seen_tables
@@ -23,10 +23,10 @@ ALTER_TIMEOUT_S = 86_400.0
 ALTER_LOCK_TIMEOUT_S = 10
 """Seconds that such a statement waits for a table that others use; the others wait behind it meanwhile."""
 
-UPGRADE = "chatd_upgrade"
+UPGRADE_LOCK = "chatd_upgrade"
 """Named lock that is held while tables are altered."""
 
-MADE = "made"
+MADE_BY_CHATD = "made"
 """Says in `chatd_meta` that chatd makes all tables itself, from the moment it has begun to."""
 
 NOT_ADOPTED = "there are an app's tables: `chatd db adopt` shows what chatd would add to them"
@@ -129,7 +129,7 @@ def creation(table: Table, names: Names, layout: Layout = EMPTY) -> str:
     indexes = [Index(("id",)), *table.indexes] if paired else table.indexes
     parts += [_index(table, index, names) for index in indexes if index.columns != primary]
     actual = names.table(table.name)
-    for reference, target in () if actual == OWN else table.references:  # chatd's are in nobody's way
+    for reference, target in () if actual == OWN_SEATS else table.references:  # chatd's are in nobody's way
         name = names.column(table.name, reference)
         parts.append(
             f'CONSTRAINT "{_short(f"{actual}_{name}_fkey")}" FOREIGN KEY ("{name}") '
@@ -202,14 +202,14 @@ def upgrade(
     each), and is not repeated where it has been done. `settle` finds the names of an adopted database. Raises
     StoreError.
     """
-    if db.one("SELECT GET_LOCK(?, 10)", (UPGRADE,)) != (1,):
+    if db.one("SELECT GET_LOCK(?, 10)", (UPGRADE_LOCK,)) != (1,):
         raise StoreError("another program is upgrading the database")
     try:
         layout = read_layout(db)
         check_version(db, layout)
         if is_empty(layout):
             layout = _begin(db, layout, names)
-        if not meta_of(db, layout).keys() & {"epoch", MADE}:
+        if not meta_of(db, layout).keys() & {"epoch", MADE_BY_CHATD}:
             raise StoreError(NOT_ADOPTED)
         names = db.names = settle(db, layout, names)
         steps = [*missing(layout, names), *missing_of_others(layout, names)]
@@ -224,12 +224,12 @@ def upgrade(
         db.commit()
         return [step.what for step in steps]
     finally:
-        db.run("SELECT RELEASE_LOCK(?)", (UPGRADE,))
+        db.run("SELECT RELEASE_LOCK(?)", (UPGRADE_LOCK,))
 
 
 def _keep_out(db: Connection, layout: Layout, steps: Iterable[Step]) -> None:
     """Raises StoreError where the tables of an adopted app would be made: those are the app's, by whatever name."""
-    if MADE in meta_of(db, layout):
+    if MADE_BY_CHATD in meta_of(db, layout):
         return
     gone = [step.table for step in steps if step.part is None and not step.table.startswith("chatd_")]
     if gone:
@@ -243,7 +243,7 @@ def _begin(db: Connection, layout: Layout, names: Names) -> Layout:
     """Note that chatd makes all tables: whatever finds the rest missing later may add it."""
     if META.name not in layout.columns:
         db.run(creation(META, names))
-    db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', (MADE, "1"))
+    db.run('INSERT IGNORE INTO "chatd_meta" ("key", "value") VALUES (?, ?)', (MADE_BY_CHATD, "1"))
     db.commit()
     return read_layout(db)
 

@@ -23,8 +23,8 @@ from .values import time_text
 ROWS_PER_READ = 1_000
 """Most rows that one read writes, of the newest messages: a transaction must not last."""
 
-_NAME = re.compile(r"(?<!th)(?<!un)(?<!sp)read|seen|receipt")
-_OTHER = re.compile(r"deliver")
+_TABLE_WORDS = re.compile(r"(?<!th)(?<!un)(?<!sp)read|seen|receipt")
+_OTHER_TABLE_WORDS = re.compile(r"deliver")
 _COLUMN = re.compile(r"\w+", re.ASCII)
 _MESSAGE, _USER = ("messageid",), ("userid", "readerid", "readbyid", "seenbyid", "participantid")
 _READ_TIMES = ("readat", "seenat", "viewedat")
@@ -159,7 +159,12 @@ def seen_tables(layout: Layout, names: Names, form: Form = "") -> Iterator[SeenT
     known = {names.table(table) for table in BY_NAME}
     for name, columns in layout.columns.items():
         word = folded(name)
-        if name in known or name.startswith("chatd_") or not _NAME.search(word) or _OTHER.search(word):
+        if (
+            name in known
+            or name.startswith("chatd_")
+            or not _TABLE_WORDS.search(word)
+            or _OTHER_TABLE_WORDS.search(word)
+        ):
             continue
         by_name = {folded(column): column for column in columns}
         message = next((by_name[word] for word in _MESSAGE if word in by_name), None)

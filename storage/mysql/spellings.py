@@ -11,7 +11,7 @@ import attrs
 from .expressions import expressions, fits
 from .ids import numbers
 from .layout import ExistingColumn, Layout
-from .links import OWN, link_of
+from .links import OWN_SEATS, link_of
 from .names import Names
 from .seats import PAIR_ID
 from .tables import BY_NAME, PARTICIPANT, Column
@@ -94,8 +94,8 @@ def discovered(layout: Layout, names: Names) -> Names:
     app's own marks are read.
     """
     found: dict[str, str] = {}
-    if names.table(PARTICIPANT.name) != OWN and link_of(layout, names) is not None:
-        names = names.with_given({PARTICIPANT.name: OWN, f"{PARTICIPANT.name}.id": PAIR_ID})
+    if names.table(PARTICIPANT.name) != OWN_SEATS and link_of(layout, names) is not None:
+        names = names.with_given({PARTICIPANT.name: OWN_SEATS, f"{PARTICIPANT.name}.id": PAIR_ID})
     for table, columns in USUAL.items():
         there = layout.columns.get(names.table(table), {})
         taken = {names.column(table, column) for column in names.of(table)}

@@ -24,7 +24,7 @@ from .attachments import Files
 from .column_capacity import ColumnCapacity, is_coarse
 from .connection import MIN_PACKET_BYTES, Connection
 from .counting import Counts
-from .errors import AGAIN, DUPLICATE, LOCK_WAIT, MISMATCH, Error, code, is_lost, is_unreachable, named
+from .errors import DUPLICATE, LOCK_WAIT, MISMATCH, RETRYABLE, Error, code, is_lost, is_unreachable, named
 from .expressions import present
 from .external_writes import scan
 from .external_writes.ingest import Ingest
@@ -132,7 +132,7 @@ class MysqlStore(Reads):
                 layout = read_layout(db)
             schema.check_version(db, layout)
             meta = schema.meta_of(db, layout)
-            if "epoch" not in meta and schema.MADE not in meta:
+            if "epoch" not in meta and schema.MADE_BY_CHATD not in meta:
                 raise StoreError(schema.NOT_ADOPTED)
             self._names = self._pool.names = db.names = settled(db, layout, self._names)
             wrong = misfit(db, self._names, self._form)
@@ -320,7 +320,7 @@ class MysqlStore(Reads):
                 self._give_up(db, error)
                 if code(error) == DUPLICATE:
                     self._suspicious = BATCHES_LOOKED_UP
-                again = code(error) in AGAIN or is_lost(error)
+                again = code(error) in RETRYABLE or is_lost(error)
                 limit_s = LOCK_RETRY_LIMIT_S if code(error) == LOCK_WAIT else RETRY_LIMIT_S
                 if not again or attempt == MAX_ATTEMPTS or time.monotonic() - began > limit_s:
                     raise self._failure(error) from None

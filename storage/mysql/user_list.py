@@ -64,7 +64,7 @@ def _ascii(
     db: Connection, condition: str, values: list[Any], part: str, after: Place | None, limit: int
 ) -> dict[Place, Row]:
     """The first rows of those with names in ASCII, by place."""
-    statement = f'SELECT {sql.USER}, {_SHOWN} FROM "User" WHERE {condition} AND {_IS_ASCII}'
+    statement = f'SELECT {sql.USER_COLUMNS}, {_SHOWN} FROM "User" WHERE {condition} AND {_IS_ASCII}'
     given = list(values)
     if part:
         statement += f" AND LOCATE(?, {_FOLDED}) > 0"

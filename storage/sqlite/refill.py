@@ -13,7 +13,7 @@ from .damage import READ_MESSAGE, checksum, is_damaged, rows_of
 
 Connection = Any  # as in file.py
 
-_MARK = """SELECT "value" FROM "chatd_meta" WHERE "key" = 'refill'"""
+_REFILLED_UPTO = """SELECT "value" FROM "chatd_meta" WHERE "key" = 'refill'"""
 _MOVE_MARK = """UPDATE "chatd_meta" SET "value" = ? WHERE "key" = 'refill'"""
 _REACTED = (
     f'SELECT {READ_MESSAGE}, "n", "reactions" FROM "Message" WHERE "n" <= ? AND "n" > ? AND "reactions" IS NOT NULL'
@@ -23,7 +23,7 @@ _SET_REACTIONS = 'UPDATE "Message" SET "reactions" = ?, "checksum" = ? WHERE "n"
 
 def refill(db: Connection, limit: int) -> int:
     """Look at up to `limit` messages, within the caller's transaction. Return how many are left."""
-    mark = int(db.execute(_MARK).fetchone()[0])
+    mark = int(db.execute(_REFILLED_UPTO).fetchone()[0])
     low = max(0, mark - limit)
     if low == mark:
         return low

@@ -50,7 +50,7 @@ INDEXED_CHARS_PER_COMMIT = 200_000
 _NEWEST = 2**62
 """Above every message's number."""
 
-_MARK = """(SELECT CAST("value" AS INTEGER) FROM "chatd_meta" WHERE "key" = 'indexed')"""
+_INDEXED_UPTO = """(SELECT CAST("value" AS INTEGER) FROM "chatd_meta" WHERE "key" = 'indexed')"""
 
 _ROOMS = (
     'SELECT json_group_array("conversationId") FROM (SELECT "conversationId" FROM "ConversationParticipant" '
@@ -60,7 +60,7 @@ _TAKES_PART = (
     'SELECT COUNT(*) FROM "ConversationParticipant" WHERE "conversationId" = ? AND "userId" = ? AND "leftAt" IS NULL'
 )
 _HITS = f'SELECT "n", {READ_MESSAGE} FROM "Message" WHERE "n" IN (SELECT "value" FROM json_each(?)) ORDER BY "n" DESC'
-_UNINDEXED = f'SELECT "n" FROM "Message" WHERE "n" < ? AND "n" > {_MARK} ORDER BY "n" DESC LIMIT ?'
+_UNINDEXED = f'SELECT "n" FROM "Message" WHERE "n" < ? AND "n" > {_INDEXED_UPTO} ORDER BY "n" DESC LIMIT ?'
 _ALL = 'SELECT "n" FROM "Message" WHERE "n" < ? ORDER BY "n" DESC LIMIT ?'
 _INDEXED = (
     'SELECT rowid AS "n" FROM "chatd_search" WHERE rowid < ? AND "chatd_search" MATCH ? ORDER BY rowid DESC LIMIT ?'
@@ -80,14 +80,15 @@ _LIKE = f'(m."content" LIKE ? OR {_NOT_ASCII})'
 
 _WAITING = (
     'SELECT json_group_array(json_array("n", "conversationId", CAST("content" AS TEXT), "deletedAt" IS NOT NULL)) FROM '
-    f'(SELECT "n", "conversationId", "content", "deletedAt" FROM "Message" WHERE "n" > {_MARK} ORDER BY "n" LIMIT ?)'
+    f'(SELECT "n", "conversationId", "content", "deletedAt" FROM "Message" WHERE "n" > {_INDEXED_UPTO} '
+    'ORDER BY "n" LIMIT ?)'
 )
-_LEFT = f'SELECT COALESCE(MAX("n"), 0) - {_MARK} FROM "Message"'
+_LEFT = f'SELECT COALESCE(MAX("n"), 0) - {_INDEXED_UPTO} FROM "Message"'
 _MOVE_MARK = """UPDATE "chatd_meta" SET "value" = ? WHERE "key" = 'indexed'"""
 _NUMBERS = (
     'SELECT json_group_array(json_array(k."key", m."n")) FROM json_each(?) k CROSS JOIN "Message" m '
     'ON m."conversationId" = json_extract(k."value", \'$[0]\') AND m."seq" = json_extract(k."value", \'$[1]\') '
-    f'WHERE m."n" <= {_MARK}'
+    f'WHERE m."n" <= {_INDEXED_UPTO}'
 )
 _ENTRIES = (
     "SELECT json_extract(\"value\", '$[0]'), json_extract(\"value\", '$[1]'), json_extract(\"value\", '$[2]') "

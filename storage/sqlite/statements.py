@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from storage import sql
 from storage.apply import CountUnread, membership_of
-from storage.bounds import MAX_CHANGED
+from storage.bounds import MAX_CHANGED_OBJECTS
 from storage.columns import Row, fill
 from storage.files import add_files, may_have_files
 from storage.keyed import KEPT_FILE, row_of, select
@@ -107,7 +107,7 @@ def _insert(statement: str, columns: int, rows: int, tail: str) -> str:
 
 
 def load_tokens(db: Connection, keys: Keys, rows: TokenRows) -> None:
-    statement = f'SELECT {sql.TOKEN} FROM "chatd_token" WHERE'
+    statement = f'SELECT {sql.TOKEN_COLUMNS} FROM "chatd_token" WHERE'
     for row in many(db, f'{statement} "jti"', keys.tokens):
         rows.tokens[row[0]] = sql.token(row)
     for row in many(db, f'{statement} "revokedAt" IS NULL AND "userId"', keys.tokens_of):
@@ -126,16 +126,16 @@ def save_tokens(db: Connection, rows: TokenRows) -> None:
 def rooms(db: Connection, ids: Iterable[str]) -> dict[str, Room]:
     wanted = list(ids)
     rows: dict[str, list[Participant]] = {}
-    statement = f'SELECT {sql.PARTICIPANT} FROM "ConversationParticipant" WHERE "conversationId"'
+    statement = f'SELECT {sql.PARTICIPANT_COLUMNS} FROM "ConversationParticipant" WHERE "conversationId"'
     for row in many(db, statement, wanted):
         rows.setdefault(row[0], []).append(sql.participant(row))
-    statement = f'SELECT {sql.CONVERSATION} FROM "Conversation" WHERE "id"'
+    statement = f'SELECT {sql.CONVERSATION_COLUMNS} FROM "Conversation" WHERE "id"'
     found = map(sql.conversation, many(db, statement, wanted))
     return {c.id: Room(c, tuple(rows.get(c.id, ()))) for c in found}
 
 
 def users(db: Connection, ids: Iterable[str]) -> dict[str, User]:
-    return {row[0]: sql.user(row) for row in many(db, f'SELECT {sql.USER} FROM "User" WHERE "id"', ids)}
+    return {row[0]: sql.user(row) for row in many(db, f'SELECT {sql.USER_COLUMNS} FROM "User" WHERE "id"', ids)}
 
 
 def counter(db: Connection) -> CountUnread:
@@ -205,9 +205,9 @@ def standing(db: Connection, room: Room | None, user: str, rev: int) -> Standing
         return Standing(now.rev, reset=rev > now.rev)
     last = first_newer(db, now, rev) - 1
     newer = now.last_seq - last
-    if newer <= MAX_CHANGED:
-        newer += db.execute(sql.COUNT_CHANGED, (now.id, rev, last, MAX_CHANGED + 1)).fetchone()[0]
-    return Standing(now.rev, reset=newer > MAX_CHANGED)
+    if newer <= MAX_CHANGED_OBJECTS:
+        newer += db.execute(sql.COUNT_CHANGED, (now.id, rev, last, MAX_CHANGED_OBJECTS + 1)).fetchone()[0]
+    return Standing(now.rev, reset=newer > MAX_CHANGED_OBJECTS)
 
 
 class RoomCache:

@@ -199,7 +199,7 @@ class SqliteStore(SqliteFile):
     ) -> tuple[list[User], tuple[Any, ...] | None]:
         marks = ", ".join("?" * len(roles))
         statement = (
-            f'SELECT {sql.USER}, fold("name") AS "key" FROM "User" '
+            f'SELECT {sql.USER_COLUMNS}, fold("name") AS "key" FROM "User" '
             f'WHERE "role" IN ({marks}) AND "id" <> ? AND "disabledAt" IS NULL'
         )
         values: list[Any] = [*roles, but]

@@ -99,7 +99,7 @@ async def test_worker_cancelled_gives_its_answer_to_no_other_file(tmp_path: Path
 
 
 async def test_worker_with_a_full_queue_refuses_for_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "WAITING_MOST", 2)
+    monkeypatch.setattr(worker, "MAX_WAITING_JOBS", 2)
     found = Worker(spoken("hang"))
     async with trio.open_nursery() as nursery:
         for _ in range(3):

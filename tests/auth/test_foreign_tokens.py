@@ -7,7 +7,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey
 from trio.testing import MockClock
 
-from chatd.auth.foreign_tokens import PUBLIC, SHARED, Rules, look, verify
+from chatd.auth.foreign_tokens import PUBLIC_ALGORITHMS, SHARED_ALGORITHMS, Rules, look, verify
 from chatd.auth.key_source import FixedKeys
 from chatd.auth.public_keys import MAX_KEYS, BadKeys, VerificationKey, keys_in
 from chatd.auth.tokens import BadToken
@@ -29,7 +29,12 @@ from support.issuers import (
 )
 
 RULES = Rules(
-    algorithms=PUBLIC, issuer=ISSUER, audience=(AUDIENCE, "other"), parties=("web",), require=("sid",), leeway=30
+    algorithms=PUBLIC_ALGORITHMS,
+    issuer=ISSUER,
+    audience=(AUDIENCE, "other"),
+    parties=("web",),
+    require=("sid",),
+    leeway=30,
 )
 
 
@@ -79,7 +84,7 @@ async def test_token_that_is_over_is_told_from_a_wrong_one(autojump_clock: MockC
 @pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
 async def test_secret_is_no_public_key_and_a_public_key_no_secret(alg: str, autojump_clock: MockClock) -> None:
     keys = FixedKeys(VerificationKey("HS256", None, OctKey.import_key(SHARED_SECRET)))
-    rules = Rules(algorithms=SHARED)
+    rules = Rules(algorithms=SHARED_ALGORITHMS)
     assert await checked(shared(GOOD), rules, keys)
     with pytest.raises(BadToken, match="algorithm"):
         await checked(token(GOOD, alg=alg), rules, keys)

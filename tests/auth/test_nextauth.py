@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from chatd.auth.nextauth import EXPIRY_LEEWAY, NextAuth
+from chatd.auth.nextauth import EXPIRY_LEEWAY_S, NextAuth
 from chatd.auth.site_cookies import MAX_COOKIE_CHARS, BadChunks, site_cookie
 from chatd.auth.tokens import BadToken
 from chatd.config.sign_in import NEXTAUTH_COOKIES
@@ -36,7 +36,7 @@ GOOD = {
     "Auth.js 5": site_token(),
     "Auth.js 5, secure": site_token(name=SECURE_AUTHJS),
     "Auth.js 5 with the other algorithm": site_token(enc="A256GCM"),
-    "just over, within the leeway": site_token(claims(exp=NOW - EXPIRY_LEEWAY + 1)),
+    "just over, within the leeway": site_token(claims(exp=NOW - EXPIRY_LEEWAY_S + 1)),
     "times with fractions": site_token(claims(iat=NOW - 1.5, exp=NOW + 60.25)),
 }
 
@@ -107,7 +107,7 @@ def test_wrong_token_is_refused(name: str) -> None:
 
 def test_token_that_is_over_is_told_from_a_wrong_one() -> None:
     with pytest.raises(BadToken) as caught:
-        SITE.open(site_token(claims(exp=NOW - EXPIRY_LEEWAY)), START)
+        SITE.open(site_token(claims(exp=NOW - EXPIRY_LEEWAY_S)), START)
     assert caught.value.expired
 
 

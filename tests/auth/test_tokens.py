@@ -10,7 +10,7 @@ import pytest
 from chatd.auth.offered import carried
 from chatd.auth.secret import BadSecret, ensure, make, read
 from chatd.auth.token_method import refusal_of
-from chatd.auth.tokens import LATEST, MAX_BYTES, BadToken, Claims, Tokens
+from chatd.auth.tokens import LATEST_TIME_S, MAX_TOKEN_BYTES, BadToken, Claims, Tokens
 from chatd.config import Auth, Config, Server
 from chatd.core.identity import Identity, Offer
 from chatd.net.head import Head
@@ -55,7 +55,7 @@ def test_one_signed_elsewhere_with_our_secret() -> None:
 
 def test_an_end_beyond_all_calendars_is_none() -> None:
     _, claims = TOKENS.issue("pat-1", "t1", NOW * 1000, 10**12)
-    assert claims.expires_at == LATEST * 1000
+    assert claims.expires_at == LATEST_TIME_S * 1000
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_an_end_beyond_all_calendars_is_none() -> None:
         {"nbf": NOW + 60},
         {"nbf": NOW - 5},
         {"iat": 0},
-        {"exp": LATEST},
+        {"exp": LATEST_TIME_S},
         {"exp": NOW + 1},
         {"sub": "!" + "~" * 127},
         {"name": "Ada", "roles": ["a", {"b": None}]},
@@ -119,9 +119,9 @@ def test_the_longest() -> None:
             pad = pad[:-1]
         return token(NOW, pad=pad)
 
-    assert len(padded(MAX_BYTES)) > MAX_BYTES - 4
-    assert verify(padded(MAX_BYTES)).user == "pat-1"
-    assert refused(padded(MAX_BYTES + 4)).reason == "longer than 8 KiB"
+    assert len(padded(MAX_TOKEN_BYTES)) > MAX_TOKEN_BYTES - 4
+    assert verify(padded(MAX_TOKEN_BYTES)).user == "pat-1"
+    assert refused(padded(MAX_TOKEN_BYTES + 4)).reason == "longer than 8 KiB"
 
 
 def test_one_that_has_expired_and_is_wrong_besides_is_wrong() -> None:

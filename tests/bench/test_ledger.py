@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatd.bench.figures import Durations
-from chatd.bench.ledger import MAX_NAMED, Ledger
+from chatd.bench.ledger import MAX_PROBLEMS_NAMED, Ledger
 
 
 def test_percentiles_are_within_a_percent_of_the_sorted_ones() -> None:
@@ -159,5 +159,5 @@ def test_a_thousand_discrepancies_are_told_in_a_few_lines() -> None:
     for _ in range(1000):
         ledger.delivered(1, 0, "a")
     wrong = ledger.close(complete=True)
-    assert len(wrong) == MAX_NAMED + 1
-    assert wrong[-1] == f"and {1000 - MAX_NAMED} more of the kind"
+    assert len(wrong) == MAX_PROBLEMS_NAMED + 1
+    assert wrong[-1] == f"and {1000 - MAX_PROBLEMS_NAMED} more of the kind"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chatd.bench.ledger import Ledger
-from chatd.bench.load import FIRST, Load, Talker
-from chatd.bench.members import NONSENSE, Member, text_of
+from chatd.bench.load import FIRST_NUMBER, Load, Talker
+from chatd.bench.members import NOT_CHATD, Member, text_of
 from chatd.transports.websocket.frames import FrameReader
 
 
@@ -59,25 +59,32 @@ def test_messages_are_well_formed(pair: tuple[Load, Member, Member, Ledger]) -> 
     first, second = frames_of(sender)
     assert first == {
         "type": "message.send",
-        "id": FIRST,
+        "id": FIRST_NUMBER,
         "conversation": 'c"1',
-        "client_id": f"run.0.{FIRST}",
+        "client_id": f"run.0.{FIRST_NUMBER}",
         "body": text_of(200),
     }
     assert len(first["body"].encode()) == 200
-    assert second["id"] == FIRST + 1
+    assert second["id"] == FIRST_NUMBER + 1
 
 
 def test_an_acknowledgement_makes_room_for_the_next(pair: tuple[Load, Member, Member, Ledger]) -> None:
     load, sender, receiver, ledger = pair
     frames_of(sender)
-    hear(receiver, type="change", conversation='c"1', messages=[told(1, f"run.0.{FIRST}")])
-    hear(sender, type="ok", re=FIRST, conversation='c"1', messages=[told(1, f"run.0.{FIRST}")], duplicate=False)
+    hear(receiver, type="change", conversation='c"1', messages=[told(1, f"run.0.{FIRST_NUMBER}")])
+    hear(
+        sender,
+        type="ok",
+        re=FIRST_NUMBER,
+        conversation='c"1',
+        messages=[told(1, f"run.0.{FIRST_NUMBER}")],
+        duplicate=False,
+    )
     assert (load.acknowledged, load.delivered, load.latencies.count) == (1, 1, 1)
-    assert [request["id"] for request in frames_of(sender)] == [FIRST + 2]
+    assert [request["id"] for request in frames_of(sender)] == [FIRST_NUMBER + 2]
     assert frames_of(receiver) == [{"type": "receipt", "conversation": 'c"1', "delivered": 1}]
     load.sending = False
-    hear(sender, type="ok", re=FIRST + 1, conversation='c"1', messages=[told(2, f"run.0.{FIRST + 1}")])
+    hear(sender, type="ok", re=FIRST_NUMBER + 1, conversation='c"1', messages=[told(2, f"run.0.{FIRST_NUMBER + 1}")])
     assert frames_of(sender) == []
     assert ledger.close(complete=False) == []
     assert load.failure is None
@@ -86,18 +93,18 @@ def test_an_acknowledgement_makes_room_for_the_next(pair: tuple[Load, Member, Me
 def test_an_acknowledgement_that_comes_twice(pair: tuple[Load, Member, Member, Ledger]) -> None:
     load, sender, _, ledger = pair
     for _ in range(2):
-        hear(sender, type="ok", re=FIRST, conversation='c"1', messages=[told(1, f"run.0.{FIRST}")])
+        hear(sender, type="ok", re=FIRST_NUMBER, conversation='c"1', messages=[told(1, f"run.0.{FIRST_NUMBER}")])
     assert load.acknowledged == 1
     assert any("twice" in wrong for wrong in ledger.close(complete=False))
 
 
-@pytest.mark.parametrize("messages", [[], None, [told(1, f"run.0.{FIRST + 1}")]])
+@pytest.mark.parametrize("messages", [[], None, [told(1, f"run.0.{FIRST_NUMBER + 1}")]])
 def test_an_acknowledgement_of_another_message(
     pair: tuple[Load, Member, Member, Ledger], messages: list[dict[str, Any]] | None
 ) -> None:
     _, sender, _, ledger = pair
-    hear(sender, type="ok", re=FIRST, conversation='c"1', messages=messages)
-    assert any(f"request {FIRST} was acknowledged as another" in wrong for wrong in ledger.close(complete=False))
+    hear(sender, type="ok", re=FIRST_NUMBER, conversation='c"1', messages=messages)
+    assert any(f"request {FIRST_NUMBER} was acknowledged as another" in wrong for wrong in ledger.close(complete=False))
 
 
 def test_what_is_refused_for_now_is_sent_again(
@@ -107,14 +114,14 @@ def test_what_is_refused_for_now_is_sent_again(
     now = [1000.0]
     monkeypatch.setattr("chatd.bench.load.time.perf_counter", lambda: now[0])
     frames_of(sender)
-    hear(sender, type="error", re=FIRST, code="rate_limited", message="slowly", temporary=True, retry_after=2.5)
+    hear(sender, type="error", re=FIRST_NUMBER, code="rate_limited", message="slowly", temporary=True, retry_after=2.5)
     assert load.errors == {"rate_limited": 1}
     now[0] += 2.4
     load.tick()
     assert frames_of(sender) == []
     now[0] += 0.2
     load.tick()
-    assert [request["client_id"] for request in frames_of(sender)] == [f"run.0.{FIRST}"]
+    assert [request["client_id"] for request in frames_of(sender)] == [f"run.0.{FIRST_NUMBER}"]
     load.tick()
     assert frames_of(sender) == []
     assert load.failure is None
@@ -122,7 +129,7 @@ def test_what_is_refused_for_now_is_sent_again(
 
 def test_what_is_refused_for_good_ends_the_run(pair: tuple[Load, Member, Member, Ledger]) -> None:
     load, sender, _, _ = pair
-    hear(sender, type="error", re=FIRST, code="bad_request", message="`body`: too long", temporary=False)
+    hear(sender, type="error", re=FIRST_NUMBER, code="bad_request", message="`body`: too long", temporary=False)
     assert load.over.is_set()
     assert load.failure == "the server refused a request: bad_request: `body`: too long"
     load.fail("and more")
@@ -151,4 +158,4 @@ def test_other_conversations_and_events_are_none_of_its_business(pair: tuple[Loa
 def test_what_is_no_frame_of_chatd(pair: tuple[Load, Member, Member, Ledger], payload: bytes) -> None:
     load, _, receiver, _ = pair
     receiver.receive(payload)
-    assert load.failure == NONSENSE
+    assert load.failure == NOT_CHATD

@@ -13,7 +13,7 @@ from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chatd.cli import main
-from chatd.commands.handlers.search import ROUNDS, SEARCHES_PER_USER, SECONDS
+from chatd.commands.handlers.search import MIN_READS_PER_PAGE, PAGE_LIMIT_S, SEARCHES_PER_USER
 from chatd.config import DATABASE_FILE
 from chatd.core.gate import Gate, run_inline
 from chatd.testing import Refused, Server, TestClient
@@ -164,10 +164,10 @@ async def test_a_page_ends_when_it_took_long_and_its_cursor_goes_on(autojump_clo
         ada, _, conversation = await c.pair()
         ids = await say(ada, conversation, *(f"tooth {n}" for n in range(20)))
         await ada.reply(ids[-1])
-        slowness = SECONDS / 2
+        slowness = PAGE_LIMIT_S / 2
         with mock.patch.object(memory, "MESSAGES_PER_SEARCH", 1):
             found = await pages(ada, "tooth")
-        assert [len(page) for page in found] == [ROUNDS] * (20 // ROUNDS)
+        assert [len(page) for page in found] == [MIN_READS_PER_PAGE] * (20 // MIN_READS_PER_PAGE)
         assert [text for page in found for text in page] == [f"tooth {n}" for n in reversed(range(20))]
 
 

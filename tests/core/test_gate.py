@@ -61,13 +61,13 @@ class Slow(WatchedStore):
     def commit(self, changes: Sequence[Change]) -> list[Outcome]:
         ((name,),) = [[change.user for change in changes if isinstance(change, PutUser)]]
         self.begun[name].set()
-        assert self.go[name].wait(PATIENCE)
+        assert self.go[name].wait(THREAD_TIMEOUT_S)
         outcomes = super().commit(changes)
         self.over[name].set()
         return outcomes
 
 
-PATIENCE = 20.0
+THREAD_TIMEOUT_S = 20.0
 """Seconds, for what happens at once."""
 
 
@@ -98,7 +98,7 @@ async def two_commits() -> AsyncIterator[Row]:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(row.gate.run)
         row.submit("a")
-        await trio.to_thread.run_sync(row.store.begun["a"].wait, PATIENCE)
+        await trio.to_thread.run_sync(row.store.begun["a"].wait, THREAD_TIMEOUT_S)
         row.submit("b")
         yield row
         for go in row.store.go.values():
@@ -111,7 +111,7 @@ async def test_one_commit_follows_the_other_whatever_the_event_loop_does() -> No
     async with two_commits() as row:
         for go in row.store.go.values():
             go.set()
-        assert row.store.over["b"].wait(PATIENCE), "the event loop stands still here"
+        assert row.store.over["b"].wait(THREAD_TIMEOUT_S), "the event loop stands still here"
         assert row.published == []
 
 

@@ -14,7 +14,7 @@ from storage.contract import Unavailable
 from support.gates import put, running
 from support.steering import WatchedStore
 
-PATIENCE = 20.0
+THREAD_TIMEOUT_S = 20.0
 """Seconds, for what happens at once."""
 
 
@@ -135,7 +135,7 @@ async def test_thread_runner_has_no_more_than_its_limit_at_once() -> None:
 
     def work(number: int) -> int:
         started.append(number)
-        assert go.wait(PATIENCE)
+        assert go.wait(THREAD_TIMEOUT_S)
         return number
 
     found: list[int] = []
@@ -158,7 +158,7 @@ async def test_thread_runner_what_has_begun_is_not_abandoned() -> None:
     runner, go, ended = ThreadRunner(1), threading.Event(), threading.Event()
 
     def work() -> None:
-        assert go.wait(PATIENCE)
+        assert go.wait(THREAD_TIMEOUT_S)
         ended.set()
 
     async with trio.open_nursery() as nursery:

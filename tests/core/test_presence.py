@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chatd.core.gate import Gate
 from chatd.core.native import NativeJson
 from chatd.core.outbox import Cork, Outbox
-from chatd.core.presence import DELAY, Presence
+from chatd.core.presence import OFFLINE_DELAY_S, Presence
 from chatd.core.registry import Registry
 from chatd.core.session import Session
 from storage.contract import Unavailable
@@ -95,7 +95,7 @@ async def test_those_who_share_a_conversation_are_told(autojump_clock: MockClock
         assert h.presence.peers("ada") == {"bo", "cy"}
         assert h.presence.peers("bo") == {"ada"}
         h.leave("ada", ada)
-        await trio.sleep(DELAY + 1)
+        await trio.sleep(OFFLINE_DELAY_S + 1)
         assert h.heard(bo)[1:] == h.heard(cy) == [("ada", False)]
         assert not h.presence.online("ada")
 
@@ -121,8 +121,8 @@ async def test_the_delay_runs_from_the_newest_loss(autojump_clock: MockClock) ->
         for _ in range(5):
             session = await h.arrive("ada")
             h.leave("ada", session)
-            await trio.sleep(DELAY - 1)
-        lost = trio.current_time() - (DELAY - 1)
+            await trio.sleep(OFFLINE_DELAY_S - 1)
+        lost = trio.current_time() - (OFFLINE_DELAY_S - 1)
         assert h.heard(bo) == [("ada", True)]
         await trio.sleep(1.1)
         assert h.heard(bo) == [("ada", True), ("ada", False)]
@@ -147,7 +147,7 @@ async def test_a_conversation_that_begins_and_ends_while_online(autojump_clock: 
         h.presence.moved("c", 1, frozenset({"ada", "bo"}))  # older news come too late
         assert h.presence.peers("ada") == set()
         h.leave("ada", ada)
-        await trio.sleep(DELAY + 1)
+        await trio.sleep(OFFLINE_DELAY_S + 1)
         assert h.heard(bo) == []
 
 
@@ -160,7 +160,7 @@ async def test_nothing_is_left_when_everybody_has_gone(autojump_clock: MockClock
         for user, session in sessions.items():
             h.leave(user, session)
             await trio.sleep(2)
-        await trio.sleep(DELAY)
+        await trio.sleep(OFFLINE_DELAY_S)
         assert h.is_empty
 
 

@@ -137,7 +137,7 @@ async def test_control_socket_is_for_its_owner_and_bounded(operator: Operator) -
         for request in (
             b"\n", b"hello\n", b"[]\n", b'{"verb": 7}\n', b'{"verb": "sell"}\n', b'{"verb": "user.list", "after": 7}\n',
             b'{"verb": "user.add", "user": "a b", "name": "A", "role": "staff"}\n', b"[" * 5000 + b"\n",
-            b"x" * (control.MAX_REQUEST + 4096), b"\xff\n",
+            b"x" * (control.MAX_REQUEST_BYTES + 4096), b"\xff\n",
         ):  # fmt: skip
             answered = json.loads(await answer(operator.folder, request))
             assert answered.keys() == {"error"}, request
@@ -146,7 +146,7 @@ async def test_control_socket_is_for_its_owner_and_bounded(operator: Operator) -
         # Who says nothing holds up nobody for long, and nobody at all while there are places.
         idle = [
             await trio.open_unix_socket(operator.folder / "data" / control.SOCKET_NAME)
-            for _ in range(control.AT_ONCE - 1)
+            for _ in range(control.MAX_CONNECTIONS - 1)
         ]
         await operator.people()
         for stream in idle:

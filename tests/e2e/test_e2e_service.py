@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from chatd.config import Config
-from chatd.ops.process import LAST_RESORT
+from chatd.ops.process import FORCED_EXIT_S
 from support.process import ROOT, eventually, launcher, running
 from support.wsclient import connected
 
@@ -152,7 +152,7 @@ def test_unit_file_means_what_the_daemon_does() -> None:
 
 def test_daemon_ends_by_itself_before_the_manager_kills_it() -> None:
     config = Config()
-    longest = config.server.grace + config.timeouts.commit + LAST_RESORT
+    longest = config.server.grace + config.timeouts.commit + FORCED_EXIT_S
     assert longest < int(unit()["Service"]["TimeoutStopSec"])
 
 

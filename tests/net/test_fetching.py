@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from chatd.net import fetching
-from chatd.net.fetching import MAX_BYTES, Fetched, FetchError, fetch, post_form
+from chatd.net.fetching import MAX_FETCHED_BYTES, Fetched, FetchError, fetch, post_form
 
 
 @asynccontextmanager
@@ -75,8 +75,8 @@ async def test_form_is_posted() -> None:
         (answer(b"", "302 Found", Location="http://127.0.0.1:1/"), "status 302"),
         (answer(b"{}", "404 Not Found"), "status 404"),
         (answer(b"{}", "204 No Content"), "status 204"),
-        (answer(b"x" * (MAX_BYTES + 1)), "more than 256 KiB"),
-        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_BYTES * 4), "more than 256 KiB"),
+        (answer(b"x" * (MAX_FETCHED_BYTES + 1)), "more than 256 KiB"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (MAX_FETCHED_BYTES * 4), "more than 256 KiB"),
         (answer(b"\x1f\x8b", Content_Encoding="gzip"), "compressed"),
         (b"SSH-2.0-OpenSSH_9\r\n", "no answer"),
         (b"", "no answer"),
@@ -95,7 +95,7 @@ async def test_server_that_is_not_there_is_no_answer() -> None:
 
 
 async def test_slow_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(fetching, "FETCH_TIMEOUT_S", 0.05)
     async with answering(b"HTTP/1.1 200 OK\r\n", hang=True) as (url, _):
         with pytest.raises(FetchError, match="no answer"):
             await fetch(url)

@@ -32,7 +32,7 @@ from .ports import free_port
 
 ZONE = "+05:30"
 PASSWORD = "p@ss:w/rd#?"
-START = 60.0  # s, for the server to answer
+START_TIMEOUT_S = 60.0  # s, for the server to answer
 
 _numbers = itertools.count(1)
 
@@ -152,7 +152,7 @@ def start(*options: str) -> Server:
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
     """Until it listens: PyMySQL leaves a socket open when it finds nobody."""
-    deadline = time.monotonic() + START
+    deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         assert process.poll() is None, (folder / "log").read_text()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):

@@ -11,7 +11,7 @@ import trio
 
 from .npm_peers import FOLDER, node
 
-PATIENCE_S = 30
+ANSWER_TIMEOUT_S = 30
 MODES: dict[str, dict[str, Any]] = {
     "default": {},
     "polling": {"transports": ["polling"]},
@@ -60,7 +60,7 @@ class Person:
         assert self._process.stdin is not None
         async with self._writing:
             await self._process.stdin.send_all(json.dumps({"id": number, "do": what, **more}).encode() + b"\n")
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             while number not in self._answers:
                 await self._news.wait()
         told = self._answers.pop(number)
@@ -73,7 +73,7 @@ class Person:
 
     async def next(self, event: str) -> Any:
         """Return the data of the next event of this name, and forget it and those before."""
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             while True:
                 for at, (name, data) in enumerate(self.events):
                     if name == event:
@@ -83,13 +83,13 @@ class Person:
 
     async def heard(self, event: str, content: str) -> None:
         """Wait for an event with this content; nothing is forgotten."""
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             while not any(name == event and data["content"] == content for name, data in self.events):
                 await self._news.wait()
 
     async def until(self, happened: str) -> dict[str, Any]:
         """Wait for something to become of the connection."""
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             while True:
                 while self.happened:
                     told = self.happened.popleft()

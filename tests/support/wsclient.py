@@ -15,7 +15,7 @@ from chatd.client import raw
 
 from .process import Daemon
 
-PATIENCE = 30
+ANSWER_TIMEOUT_S = 30
 """Seconds for any answer."""
 
 SUBPROTOCOL = "Sec-WebSocket-Protocol: chat.v1.json"
@@ -84,7 +84,7 @@ class Pending:
 
     async def reply(self) -> Frame:
         """The `ok` or `error`. Raises Lost."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             await self._done.wait()
         if self._reply is None:
             raise Lost(self.type)
@@ -196,7 +196,7 @@ class Client:
 
     async def caught_up(self, conversation: str, rev: int) -> Copy:
         """Wait until the copy has come to `rev`."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             while conversation not in self.copies or self.copies[conversation].rev < rev:
                 if self.closed.is_set():
                     raise Lost(f"before rev {rev}")
@@ -206,7 +206,7 @@ class Client:
     async def heard(self, matches: Callable[[Frame], Any]) -> Frame:
         """The first frame since the beginning that is like that; waits for it. Raises Lost."""
         looked = 0
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(ANSWER_TIMEOUT_S):
             while True:
                 for frame in self.log[looked:]:
                     if matches(frame):

@@ -10,7 +10,7 @@ import attrs
 
 from .errors import Damaged
 
-BOXES_MOST = 100_000
+MAX_BOXES = 100_000
 """Boxes in one container, at most: far more than any player takes."""
 
 ZEROS_BYTES = 1 << 16
@@ -29,7 +29,7 @@ class Box:
 def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
     """The boxes from `start` to `end`, which they fill exactly."""
     at = start
-    for _ in range(BOXES_MOST):
+    for _ in range(MAX_BOXES):
         if at == end:
             return
         box = _box(file, at, end)

@@ -24,10 +24,10 @@ DEFAULT_SERVER = "http://127.0.0.1:3001"
 CODES_ASKED_FOR = 3
 """Codes of a second step that may be typed, before the command ends."""
 
-NOT_KEPT = 1
+NOT_KEPT_EXIT_CODE = 1
 """Exit code: something that was piped in has not been kept."""
 
-VARIABLE = "CHATD_TOKEN"
+TOKEN_VARIABLE = "CHATD_TOKEN"
 PASSWORD_VARIABLE = "CHATD_PASSWORD"
 
 
@@ -39,7 +39,7 @@ PASSWORD_VARIABLE = "CHATD_PASSWORD"
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, allow_dash=False),
-    help=f"File with the token that you sign in with; or put it into the variable {VARIABLE}.",
+    help=f"File with the token that you sign in with; or put it into the variable {TOKEN_VARIABLE}.",
 )
 @click.option("--sign-in", "account", metavar="USER", help="Your id; asks for your password, and for a code.")
 @click.option(
@@ -83,15 +83,15 @@ def chat(
         fail(str(error))
     if user is None and token is None:
         fail(
-            f"who are you? Give --sign-in USER, --token-file FILE (or {VARIABLE}) with what `chatd token ID` printed, "
-            "or --as USER"
+            f"who are you? Give --sign-in USER, --token-file FILE (or {TOKEN_VARIABLE}) with what `chatd token ID` "
+            "printed, or --as USER"
         )
     try:
         kept = run(server, other, user=user, name=name, role=role, token=token, ssl_context=trust)
     except CannotChat as error:
         fail(str(error))
     if not kept and not sys.stdin.isatty():
-        sys.exit(NOT_KEPT)
+        sys.exit(NOT_KEPT_EXIT_CODE)
 
 
 def _server_of(settings: Settings) -> str:
@@ -116,7 +116,7 @@ def _credential(
         return SignIn(server, ticket=_secret_in("--ticket-file", ticket_file), ssl_context=trust)
     if token_file is not None:
         return _secret_in("--token-file", token_file)
-    return os.environ.get(VARIABLE, "").strip() or None
+    return os.environ.get(TOKEN_VARIABLE, "").strip() or None
 
 
 async def sign_in(token: SignIn, ask: Callable[[str], str]) -> None:

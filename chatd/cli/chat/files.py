@@ -14,13 +14,13 @@ from .texts import printable
 SEND = re.compile(r"/file +(\S.*)")
 SAVE = re.compile(r"/save +([0-9]{1,6})")
 
-OWN = "/v1/attachments/"
+ATTACHMENTS_PATH = "/v1/attachments/"
 """Beginning of the addresses of files that the chat itself keeps."""
 
 MAX_COPIES = 1_000
 """Files of one name in a folder, beyond which none is saved."""
 
-BAR = 20
+BAR_CHARS = 20
 """Characters of a whole bar."""
 
 
@@ -59,8 +59,8 @@ def bar(name: str, line: Callable[[str], None]) -> Progress:
         percent = 100 * done // size if size else 100
         if percent != drawn:
             drawn = percent
-            full = BAR * percent // 100
-            line(f"-- {name} [{'#' * full}{'.' * (BAR - full)}] {percent} %")
+            full = BAR_CHARS * percent // 100
+            line(f"-- {name} [{'#' * full}{'.' * (BAR_CHARS - full)}] {percent} %")
 
     return progress
 
@@ -84,7 +84,7 @@ class Transfers:
     def shown(self, file: Attachment) -> str:
         """Return a file as its message shows it: with the number by which it is saved, or its address elsewhere."""
         name = printable(file.name, " ")
-        if not file.url.startswith(OWN):
+        if not file.url.startswith(ATTACHMENTS_PATH):
             return f"<{name}: {printable(file.url, ' ')}>"
         if file not in self._files:
             self._files.append(file)

@@ -33,7 +33,7 @@ from chatd.client import (
     TypingChanged,
     connect,
 )
-from chatd.client.line import UNKNOWN_ISSUER
+from chatd.client.line import ISSUER_CODES
 from chatd.client.replica import Status
 from protocol.codes import ErrorCode
 from protocol.objects import Message, Role
@@ -42,16 +42,16 @@ from protocol.times import from_rfc3339
 from .files import SAVE, SEND, Transfers, draw, source
 from .texts import printable
 
-HISTORY = 20
+HISTORY_MESSAGES = 20
 """Messages shown at the beginning, and after a long absence."""
 
 CHAT_RETRY_S = 1.0
 """Seconds until the other person is looked for again, and until what failed for now is tried again."""
 
-UNDERWAY = 100
+MAX_UNACKNOWLEDGED = 100
 """Messages that may wait to be acknowledged before more input is read."""
 
-PREVIEW = 40
+PREVIEW_CHARS = 40
 """Characters of a message that tell which one is meant."""
 
 COMMAND = re.compile(r"/[A-Za-z]+")
@@ -204,7 +204,7 @@ class Chat:
 
     async def _run(self, lines: trio.MemoryReceiveChannel[str]) -> None:
         async with trio.open_nursery() as nursery:
-            typed, to_send = trio.open_memory_channel[str | Path](UNDERWAY)
+            typed, to_send = trio.open_memory_channel[str | Path](MAX_UNACKNOWLEDGED)
             nursery.start_soon(self._listen, nursery)
             nursery.start_soon(self._send, to_send, nursery.cancel_scope)
             nursery.start_soon(self._find)
@@ -235,7 +235,7 @@ class Chat:
         while True:
             try:
                 conversation = (await self.client.open(self.other)).id
-                page, _ = await self.client.history(conversation, limit=HISTORY)
+                page, _ = await self.client.history(conversation, limit=HISTORY_MESSAGES)
                 await self.client.presence([self.other])
                 break
             except RequestFailed as error:
@@ -262,7 +262,7 @@ class Chat:
         self._found.set()
 
     async def _send(self, lines: trio.MemoryReceiveChannel[str | Path], end: trio.CancelScope) -> None:
-        places = trio.Semaphore(UNDERWAY)
+        places = trio.Semaphore(MAX_UNACKNOWLEDGED)
         async with trio.open_nursery() as underway, lines:
             async for line in lines:
                 await places.acquire()
@@ -352,7 +352,7 @@ class Chat:
         """Raise Closed where TLS failed before there ever was a connection: trying again won't mend that."""
         if self._met or not isinstance(event.cause, ssl.SSLError):
             return
-        untrusted = getattr(event.cause, "verify_code", None) in UNKNOWN_ISSUER
+        untrusted = getattr(event.cause, "verify_code", None) in ISSUER_CODES
         hint = "; for one of your own making give --ca FILE, with it or its issuer's" if untrusted else ""
         raise Closed(f"{event.reason}{hint}")
 
@@ -368,7 +368,7 @@ class Chat:
         held = self.client.conversation(event.conversation)
         if held is not None and held.low > self._shown + 1:  # it began anew, after a long absence
             with suppress(RequestFailed):
-                await self.client.history(held.id, before=held.low, limit=HISTORY)
+                await self.client.history(held.id, before=held.low, limit=HISTORY_MESSAGES)
             held = self.client.conversation(event.conversation)
         if held is None or event.conversation != self._conversation:
             return
@@ -468,7 +468,7 @@ def _reactions(message: Message) -> list[tuple[str, str]]:
 def preview(body: str) -> str:
     """A message's beginning, on one line."""
     line = printable(body, " ")
-    return line if len(line) <= PREVIEW else line[: PREVIEW - 3] + "..."
+    return line if len(line) <= PREVIEW_CHARS else line[: PREVIEW_CHARS - 3] + "..."
 
 
 def leaf(group: BaseExceptionGroup[Exception]) -> Exception:

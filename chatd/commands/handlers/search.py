@@ -22,10 +22,10 @@ from storage.search import snippet, words_of
 SEARCHES_PER_USER = 4
 """Under way or waiting, on all connections of a user."""
 
-ROUNDS = 4
+MIN_READS_PER_PAGE = 4
 """Reads that a page may always take: in a store all of whose messages are the caller's, 80,000 messages."""
 
-SECONDS = 1.0
+PAGE_LIMIT_S = 1.0
 """From then on a page that has taken its rounds ends, however short it is; its cursor goes on."""
 
 
@@ -43,9 +43,9 @@ async def _search(context: Context[MessageSearch]) -> Read:
     before: Any = key_of(r.cursor, tuple[Mark, str, Mark])
     limit = r.limit or DEFAULT_PAGE_ITEMS
     found: list[records.Hit] = []
-    until = trio.current_time() + SECONDS
+    until = trio.current_time() + PAGE_LIMIT_S
     rounds = 0
-    while rounds < ROUNDS or trio.current_time() < until:
+    while rounds < MIN_READS_PER_PAGE or trio.current_time() < until:
         wanted = limit - len(found)
         work = partial(store.search, user, words, conversation=r.conversation, before=before, limit=wanted)
         page = await context.parts.gate.read(work)

@@ -14,7 +14,7 @@ from .settings import BadRequest
 
 log = structlog.get_logger("chatd.engineio")
 
-TEXT: Final = "text/plain; charset=UTF-8"
+TEXT_TYPE: Final = "text/plain; charset=UTF-8"
 NEVER_KEPT: Final = {"Cache-Control": "no-store"}
 
 
@@ -28,7 +28,7 @@ async def answer(engine: Engine, request: Request, shown: Carried = NOTHING) -> 
     try:
         if request.method == "GET":
             body = await engine.get(head, client[0] if client else None, shown, lambda: _gone(request))
-            return Response(body, media_type=TEXT, headers=NEVER_KEPT)
+            return Response(body, media_type=TEXT_TYPE, headers=NEVER_KEPT)
         if request.method == "POST":
             return Response(await engine.post(head, await request.body()), media_type="text/html", headers=NEVER_KEPT)
         raise engine.refused_method(head)

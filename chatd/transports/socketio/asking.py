@@ -10,11 +10,11 @@ from storage import records
 from . import objects
 from .member import ChatMember, bad, not_found
 
-BODIES: Final = ("content", "text", "message", "body", "newMessage")
-CLIENT_IDS: Final = ("clientId", "client_id", "tempId")
-CONVERSATIONS: Final = ("conversationId", "conversation_id", "cid", "chatId", "roomId", "room")
-OTHERS: Final = ("targetUserId", "receiverId", "userId", "to")
-LISTS: Final = ("participantIds", "userIds", "participants")
+BODY_FIELDS: Final = ("content", "text", "message", "body", "newMessage")
+CLIENT_ID_FIELDS: Final = ("clientId", "client_id", "tempId")
+CONVERSATION_FIELDS: Final = ("conversationId", "conversation_id", "cid", "chatId", "roomId", "room")
+OTHER_FIELDS: Final = ("targetUserId", "receiverId", "userId", "to")
+USERS_FIELDS: Final = ("participantIds", "userIds", "participants")
 SEARCHED_PAGES: Final = 10
 """Pages of history that are looked through for a message's id."""
 
@@ -44,7 +44,7 @@ def conversation_of(data: Any) -> str:
 
 
 def _conversation(fields: dict[str, Any]) -> str:
-    found = first(fields, CONVERSATIONS)
+    found = first(fields, CONVERSATION_FIELDS)
     if not isinstance(found, str):
         raise bad("`conversationId`: expected the id of a conversation")
     return found
@@ -94,9 +94,9 @@ def _sending(member: ChatMember, fields: dict[str, Any], ack: int | None, reply_
         attachments = [item.get("id") if isinstance(item, dict) else item for item in attachments]
     asked = {
         "conversation": _conversation(fields),
-        "client_id": first(fields, CLIENT_IDS) or member.client_id(ack),
+        "client_id": first(fields, CLIENT_ID_FIELDS) or member.client_id(ack),
     }
-    body = first(fields, BODIES)
+    body = first(fields, BODY_FIELDS)
     if body is not None:
         asked["body"] = body
     elif attachments:
@@ -218,10 +218,10 @@ def online_users(member: ChatMember) -> list[str]:
 async def create_conversation(member: ChatMember, data: Any) -> dict[str, Any]:
     """Find or make the conversation of two, or make a group. Raises Refused."""
     fields = {"targetUserId": data} if isinstance(data, str) else fields_of(data)
-    listed = first(fields, LISTS)
+    listed = first(fields, USERS_FIELDS)
     if listed is not None and not isinstance(listed, list):
         raise bad("`participantIds`: expected an array of ids")
-    named = first(fields, OTHERS)
+    named = first(fields, OTHER_FIELDS)
     everyone = [item.get("userId", item.get("id")) if isinstance(item, dict) else item for item in listed or ()]
     others = [id for id in dict.fromkeys([*([named] if named is not None else []), *everyone]) if id != member.user_id]
     title = first(fields, ("name", "title"))

@@ -42,7 +42,7 @@ PREFIX_BYTES: Final = 4
 PACKETS: Final = (b"42", b"43")
 """How events and acknowledgements begin, which are sent again."""
 
-TOKENS: Final = ("token", "ticket", "accessToken", "jwt")
+TOKEN_FIELDS: Final = ("token", "ticket", "accessToken", "jwt")
 """Fields of `auth` that hold a credential, whatever its kind."""
 
 
@@ -221,7 +221,7 @@ def _credentials(said: Mapping[str, Any], *, development: bool) -> dict[str, Any
             "name": said.get("name") or said.get("userName"),
             "role": role.lower() if isinstance(role, str) and role.lower() in ROLES else None,
         }
-    found = next((said[name] for name in TOKENS if isinstance(said.get(name), str) and said[name]), None)
+    found = next((said[name] for name in TOKEN_FIELDS if isinstance(said.get(name), str) and said[name]), None)
     if found is not None and found[:7].lower() == "bearer ":
         found = found[7:].strip()
     return {"token": found}

@@ -19,7 +19,7 @@ MAX_ATTACHMENTS: Final = 10
 MAX_DEPTH: Final = 32
 """Of arrays and objects in a packet's data."""
 
-_HEAD: Final = re.compile(r"([0-6])(?:(\d{1,9})-)?(?:(/[^,]*)(?:,|$))?(\d{1,15})?", re.ASCII)
+_PACKET_HEAD: Final = re.compile(r"([0-6])(?:(\d{1,9})-)?(?:(/[^,]*)(?:,|$))?(\d{1,15})?", re.ASCII)
 _PLAIN_EVENT: Final = re.compile(r"2(\d{0,15})(?=\[)", re.ASCII)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -81,7 +81,7 @@ def decode(text: str) -> Packet | Incomplete:
     simple = _plain_event(text)
     if simple is not None:
         return simple
-    match = _HEAD.match(text)
+    match = _PACKET_HEAD.match(text)
     if match is None:
         raise BrokenPacket("an unknown kind of packet")
     kind = Kind(int(match[1]))

@@ -19,13 +19,13 @@ from .engine import PeerLeft
 from .framing import CLOSE, PONG, close_frame
 from .handshake import BadHandshake, accept_key
 
-QUEUE = 8
+QUEUED_MESSAGES = 8
 """Messages that it may have parsed ahead: fewer switches between its task and ours."""
 
 FRAGMENT_BYTES = 64
 """What it keeps of a fragment beside its text, until the message is complete."""
 
-GONE = 1006
+ABNORMAL_CLOSURE = 1006
 """What it reports where no close frame was seen (RFC 6455, section 7.4.1)."""
 
 
@@ -112,7 +112,7 @@ class LibraryEngine:
             self._outbox.push(error.answer(), counts=False)
             return False
         request = await trio_websocket.wrap_server_stream(
-            nursery, self._stream, message_queue_size=QUEUE, max_message_size=self._max_message
+            nursery, self._stream, message_queue_size=QUEUED_MESSAGES, max_message_size=self._max_message
         )
         chosen = self._subprotocol if self._subprotocol in request.proposed_subprotocols else None
         self._websocket = await request.accept(subprotocol=chosen)
@@ -137,12 +137,12 @@ class LibraryEngine:
         except trio_websocket.ConnectionClosed as closed:
             if self._stream.closing is not None:
                 raise self._stream.closing from None
-            code = closed.reason.code if closed.reason is not None else GONE
-            if code != GONE and not self._stream.said_goodbye:
+            code = closed.reason.code if closed.reason is not None else ABNORMAL_CLOSURE
+            if code != ABNORMAL_CLOSURE and not self._stream.said_goodbye:
                 # A frame that breaks the protocol: it reports that as the peer's close, and answers nothing.
                 self._outbox.push(close_frame(code, "broken frame"), counts=False)
                 raise PeerLeft(clean=False) from None
-            raise PeerLeft(clean=code not in (GONE, CloseCode.TOO_LARGE)) from None
+            raise PeerLeft(clean=code not in (ABNORMAL_CLOSURE, CloseCode.TOO_LARGE)) from None
         self._inbound.complete()
         return message
 

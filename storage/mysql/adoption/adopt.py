@@ -18,7 +18,7 @@ from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
 from storage.mysql.ids import Form, numbers
 from storage.mysql.layout import Layout, read_layout
-from storage.mysql.links import OWN, link_of
+from storage.mysql.links import OWN_SEATS, link_of
 from storage.mysql.names import Names
 from storage.mysql.numbers import Disagreement, disagreements
 from storage.mysql.pool import Pool, told
@@ -121,7 +121,7 @@ class Adoption:
         `progress` how many of the conversations and messages are done.
         """
         with self._connected() as (db, names, address):
-            if db.one("SELECT GET_LOCK(?, ?)", (schema.UPGRADE, UPGRADE_LOCK_TIMEOUT_S)) != (1,):
+            if db.one("SELECT GET_LOCK(?, ?)", (schema.UPGRADE_LOCK, UPGRADE_LOCK_TIMEOUT_S)) != (1,):
                 raise StoreError("another program is upgrading or adopting it")
             examined = self._examined(db, names, address)
             _require_fit(examined, widen=widen)
@@ -146,10 +146,10 @@ class Adoption:
         schema.check_version(db, app.layout)
         meta = schema.meta_of(db, app.layout)
         adopted = "epoch" in meta
-        if schema.MADE in meta and not adopted:
+        if schema.MADE_BY_CHATD in meta and not adopted:
             raise StoreError("chatd began to make its own tables there: run `chatd db upgrade`")
         findings = list(check(db, app, names, Roles(self.roles), body_chars=self.body_chars, ids=self.ids))
-        theirs = (actual for table in app_tables() if (actual := names.table(table.name)) != OWN)
+        theirs = (actual for table in app_tables() if (actual := names.table(table.name)) != OWN_SEATS)
         whole = all(actual in app.layout.columns for actual in theirs)
         if whole and not adopted and not any(f.level == "wrong" for f in findings):
             findings += check_rows(db, app, names)

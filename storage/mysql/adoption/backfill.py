@@ -16,7 +16,7 @@ import attrs
 from storage.contract import StoreError
 from storage.mysql import rows
 from storage.mysql.connection import Connection, Row
-from storage.mysql.errors import AGAIN, DUPLICATE, Error, code
+from storage.mysql.errors import DUPLICATE, RETRYABLE, Error, code
 from storage.mysql.rows import NEW, Into, new_values
 from storage.mysql.saving import COUNT_ANEW, SPAN, TITLE_TOLD, status_statement
 from storage.mysql.seats import Seats
@@ -202,7 +202,7 @@ class Backfill:
                 result = work(given)
                 self._db.commit()
             except Error as error:
-                if code(error) not in AGAIN - {DUPLICATE}:
+                if code(error) not in RETRYABLE - {DUPLICATE}:
                     raise
                 self._db.roll_back()
                 time.sleep(random.uniform(0.0, 0.05) * attempt)

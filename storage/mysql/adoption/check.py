@@ -13,7 +13,7 @@ from storage.mysql.connection import Connection
 from storage.mysql.expressions import fits, present
 from storage.mysql.ids import CUID_CHARS, UUID_CHARS, Form
 from storage.mysql.layout import TEXT_TYPES, ByTable, Layout, folds_tables, read_layout
-from storage.mysql.links import OWN, link_of
+from storage.mysql.links import OWN_SEATS, link_of
 from storage.mysql.names import Names
 from storage.mysql.rows import Roles
 from storage.mysql.seats import PAIR_ID
@@ -24,7 +24,7 @@ from storage.mysql.values import is_date
 
 from . import hints
 
-_MARK = re.compile(
+_STATE_COLUMN = re.compile(
     r"(?:is|was)?(?:soft)?(?:deleted|removed|hidden|blocked|banned|suspended|deactivated|disabled|active|inactive|enabled|"
     r"archived|expired|left|status|state)(?:at|on|by|until|for|forall|foreveryone)?"
 )
@@ -133,7 +133,7 @@ def look(db: Connection, names: Names) -> App:
         for table, column, key in linked
     )
     meta = schema.meta_of(db, layout)
-    adopted = "epoch" in meta and schema.MADE not in meta
+    adopted = "epoch" in meta and schema.MADE_BY_CHATD not in meta
     return App(layout, "chatd_meta" in layout.columns, adopted, dict(keys), columns, kinds)
 
 
@@ -162,13 +162,13 @@ def check_tables(app: App, names: Names, ids: Form = "") -> Iterator[Finding]:
     """Yield what of the app's tables chatd can't write to, whatever their rows and the settings of roles say."""
     for table in app_tables():
         actual = names.table(table.name)
-        if actual == OWN and link_of(app.layout, names) is None:
+        if actual == OWN_SEATS and link_of(app.layout, names) is None:
             yield Finding(
                 actual, "wrong",
                 "it stands beside an implicit many-to-many of conversations and users, which is not there any more",
             )  # fmt: skip
         if table.name not in app.columns:
-            yield from () if actual == OWN else _absent(app, table, actual, names)
+            yield from () if actual == OWN_SEATS else _absent(app, table, actual, names)
             continue
         for text in _unfit_table(app, table, names):
             yield Finding(actual, "wrong", text)
@@ -370,7 +370,7 @@ def _unheeded(app: App, table: Table, names: Names) -> Iterator[Finding]:
     heeded = {names.column(table.name, name) for name in present(app.layout, names, table.name)}
     ours = {names.column(table.name, column.name) for column in table.columns if not column.spare} | heeded
     for name in app.columns.get(table.name, {}):
-        if name not in ours and _MARK.fullmatch(folded(name)):
+        if name not in ours and _STATE_COLUMN.fullmatch(folded(name)):
             yield Finding(actual, "note", f"column {name} isn't heeded, whatever it says of who or what is gone")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from storage.mysql.links import OWN
+from storage.mysql.links import OWN_SEATS
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name, merged
 from storage.mysql.seats import PAIR, PAIR_ID, PAIR_ID_CHARS
@@ -18,7 +18,7 @@ from storage.mysql.tables import ATTACHMENT, ID, PARTICIPANT, TABLES, TOUCHED_CO
 
 from .check import THEIRS
 
-_HEAD = """\
+_ADOPTION_HEADING = """\
 -- What chatd adds to this database. `chatd db adopt --apply` runs it; for Prisma keep it as
 -- prisma/migrations/<time>_chatd/migration.sql, and say `npx prisma migrate resolve --applied <time>_chatd`.
 """
@@ -52,7 +52,7 @@ def migration(steps: tuple[Step, ...]) -> str:
         # So that chatd knows what was added, whoever ran this; in hexadecimal digits no session reads it otherwise.
         value = f"CONVERT(X'{record(steps).encode().hex()}' USING utf8mb4)"
         statements.append(f"INSERT IGNORE INTO `chatd_meta` (`key`, `value`) VALUES ('adoption', {value})")
-    return "".join([_HEAD, *(f"\n{statement};\n" for statement in statements)])
+    return "".join([_ADOPTION_HEADING, *(f"\n{statement};\n" for statement in statements)])
 
 
 def record(steps: Iterable[Step]) -> str:
@@ -108,7 +108,7 @@ def _lines(added: Mapping[tuple[str, str | None], str], names: Names, fields: Fi
         content = names.column(table.name, "content")
         wider = added.get((actual, f"longer {content}"))
         backs = ((back, names.table(back.split()[1].removesuffix("[]"))) for back in _back(table))
-        made = [back for back, other in backs if (other, None) in added and other != OWN]
+        made = [back for back, other in backs if (other, None) in added and other != OWN_SEATS]
         if columns or indexes or wider or made:
             yield f"// To the model of the table {actual}:"
             yield from (_field(table, attrs.evolve(c, null=c.null or c.default is None), names, enums) for c in columns)
@@ -127,9 +127,9 @@ def _as_added(table: Table, names: Names, sql: str) -> Table:
         id = Column(PAIR_ID, f"VARCHAR({PAIR_ID_CHARS})", null=True, bytewise=True)
         columns = (id, *(column for column in table.columns if column.name != "id"))
         table = attrs.evolve(table, columns=columns, indexes=(Index((PAIR_ID,)), *table.indexes))
-        if names.table(table.name) == OWN:
+        if names.table(table.name) == OWN_SEATS:
             indexes = tuple(index for index in table.indexes if index.columns != PAIR)
-            table = attrs.evolve(table, name=OWN, own=True, primary=PAIR, references=(), indexes=indexes)
+            table = attrs.evolve(table, name=OWN_SEATS, own=True, primary=PAIR, references=(), indexes=indexes)
     return attrs.evolve(
         table, columns=tuple(_typed(column, names.column(table.name, column.name), sql) for column in table.columns)
     )

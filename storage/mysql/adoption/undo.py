@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from storage.mysql.layout import Layout
-from storage.mysql.links import OWN
+from storage.mysql.links import OWN_SEATS
 from storage.mysql.names import Names
 from storage.mysql.schema import Step, index_name
 from storage.mysql.seen_tables import seen_tables
@@ -12,7 +12,7 @@ from storage.mysql.tables import ATTACHMENT, Table, app_tables
 
 from .check import THEIRS
 
-_HEAD = """\
+_UNDO_HEADING = """\
 -- What takes chatd's additions out of this database. Stop chatd, make a backup, and read it first: the numbers,
 -- receipts and reactions that chatd knows are gone with it. What the app's own columns hold stays as it is.
 """
@@ -23,11 +23,11 @@ def undo(done: Iterable[Step], layout: Layout, linked: Mapping[tuple[str, str], 
     """Return the statements, for any session of MySQL or MariaDB. `linked`: (table, column) -> foreign key."""
     steps = list(done)
     made = {step.table for step in steps if step.part is None}
-    lines = [_HEAD]
+    lines = [_UNDO_HEADING]
     seen = (table.table for table in seen_tables(layout, names))
     for table in (*app_tables(), ATTACHMENT, *seen):
         actual = names.table(table.name)
-        if actual not in layout.columns or actual == OWN:
+        if actual not in layout.columns or actual == OWN_SEATS:
             continue
         if actual in made:
             lines.append(f"-- chatd made this table, and people's messages may be in it:\n-- DROP TABLE `{actual}`;\n")

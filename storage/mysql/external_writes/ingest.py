@@ -26,9 +26,11 @@ from storage.rules.unit import Unit, moved_on, with_message
 
 from .scan import ROWS_PER_INGEST, PendingRows, missing
 
-_ROOMS = f'SELECT {sql.CONVERSATION}, {RETITLED} FROM "Conversation" c WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
+_ROOMS = (
+    f'SELECT {sql.CONVERSATION_COLUMNS}, {RETITLED} FROM "Conversation" c WHERE "id" IN ({{}}) ORDER BY "id" FOR UPDATE'
+)
 _SEATS = (
-    f'SELECT {sql.PARTICIPANT}, "id", "unreadCount", "chatdUnread", "{TOUCHED}" FROM "ConversationParticipant" '
+    f'SELECT {sql.PARTICIPANT_COLUMNS}, "id", "unreadCount", "chatdUnread", "{TOUCHED}" FROM "ConversationParticipant" '
     'WHERE "conversationId" IN ({}) ORDER BY "conversationId", "userId", "id" FOR UPDATE'
 )
 # What the app is still at comes next time: a writer must not wait for it.

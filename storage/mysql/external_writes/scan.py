@@ -43,7 +43,7 @@ _ROOMS = (
     f'WHERE "rev" IS NOT NULL AND {_SINCE}'
 )
 _RETITLED = f'SELECT c."id" FROM "Conversation" c WHERE c."rev" IS NOT NULL AND {RETITLED} LIMIT ?'
-_USERS = f'SELECT "{TOUCHED}", {sql.USER} FROM "User" WHERE {_SINCE}'
+_USERS = f'SELECT "{TOUCHED}", {sql.USER_COLUMNS} FROM "User" WHERE {_SINCE}'
 
 _SEATS = (
     f'SELECT "conversationId", "id" FROM "ConversationParticipant" WHERE "{TOUCHED}" IS NOT NULL '

@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from storage.bounds import MAX_CHANGED
+from storage.bounds import MAX_CHANGED_OBJECTS
 from storage.changes import Change, Changed, Refused, Unchanged
 from storage.contract import Store
 from storage.records import Message, MessageVersion, Reaction, Standing
@@ -443,18 +443,18 @@ def test_message_that_was_changed_comes_once_as_it_is_now(desk: Desk, store: Sto
 @pytest.mark.untraced
 def test_too_many_changed_messages_are_a_reset(desk: Desk, store: Store) -> None:
     c = desk.chat("ada", "ben")
-    sent = desk.say(c, "ada", *("x" for _ in range(MAX_CHANGED)))
+    sent = desk.say(c, "ada", *("x" for _ in range(MAX_CHANGED_OBJECTS)))
     old = store.standings("ben", {c: 1})[c].rev
-    desk.do(*(desk.edit(c, "ada", m.seq, "y") for m in sent[: MAX_CHANGED // 2]))
-    desk.do(*(desk.react(c, "ben", m.seq) for m in sent[: MAX_CHANGED // 2]))
+    desk.do(*(desk.edit(c, "ada", m.seq, "y") for m in sent[: MAX_CHANGED_OBJECTS // 2]))
+    desk.do(*(desk.react(c, "ben", m.seq) for m in sent[: MAX_CHANGED_OBJECTS // 2]))
     assert not store.standings("ben", {c: old})[c].reset, "a message counts once"
     assert not store.standings("ben", {c: 1})[c].reset, "new or changed"
-    desk.do(*(desk.send(c, "ada") for _ in range(MAX_CHANGED // 2)))
+    desk.do(*(desk.send(c, "ada") for _ in range(MAX_CHANGED_OBJECTS // 2)))
     assert not store.standings("ben", {c: old})[c].reset, "exactly as many as may be"
     assert store.standings("ben", {c: 1})[c].reset
-    desk.do(desk.delete(c, "ada", MAX_CHANGED + 1))
+    desk.do(desk.delete(c, "ada", MAX_CHANGED_OBJECTS + 1))
     assert not store.standings("ben", {c: old})[c].reset, "a new one, changed, is one"
-    now = desk.changed(desk.delete(c, "ada", MAX_CHANGED)).rev
+    now = desk.changed(desk.delete(c, "ada", MAX_CHANGED_OBJECTS)).rev
     assert store.standings("ben", {c: old}) == {c: Standing(now, reset=True)}
     assert store.standings("ben", {c: old + 1}) == {c: Standing(now, reset=True)}
     assert store.standings("ben", {c: now - 2}) == {c: Standing(now, reset=False)}

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from storage.bounds import MAX_LISTED
+from storage.bounds import MAX_LISTED_PARTICIPANTS
 from storage.changes import Change, Changed, Leave, Refused, Unchanged, room_of
 from storage.contract import Store
 from storage.records import Conversation, Participant, User
@@ -477,8 +477,8 @@ def test_group_of_five_hundred_is_whole(desk: Desk, store: Store) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 50])
 def test_list_of_large_groups_is_short(desk: Desk, store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    monkeypatch.setattr("storage.bounds.MAX_LISTED", 10)
-    assert MAX_LISTED == 5000
+    monkeypatch.setattr("storage.bounds.MAX_LISTED_PARTICIPANTS", 10)
+    assert MAX_LISTED_PARTICIPANTS == 5000
     sizes = [2, 11, 3, 3, 6, 1, 12]
     made = [desk.group("ada", *(f"u{n}" for n in range(1, size))) for size in sizes]
     pages: list[list[str]] = []

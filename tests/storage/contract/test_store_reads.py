@@ -5,7 +5,7 @@ import threading
 import attrs
 import pytest
 
-from storage.bounds import MAX_CHANGED
+from storage.bounds import MAX_CHANGED_OBJECTS
 from storage.changes import OpenDirect
 from storage.contract import Store
 from storage.records import Standing, Summary
@@ -244,15 +244,15 @@ def test_too_many_changed_messages_are_a_reset(desk: Desk, store: Store) -> None
     c = desk.chat("ada", "ben")
     desk.say(c, "ben", "hi")
     desk.changed(desk.receipt(c, "ada", read=1))
-    desk.say(c, "ada", *("x" for _ in range(MAX_CHANGED)))
+    desk.say(c, "ada", *("x" for _ in range(MAX_CHANGED_OBJECTS)))
     desk.changed(desk.receipt(c, "ben", read=2))
-    now = MAX_CHANGED + 4
+    now = MAX_CHANGED_OBJECTS + 4
     assert store.standings("ada", {c: 3}) == {c: Standing(now, reset=False)}, "exactly as many as may be"
     assert store.standings("ada", {c: 2}) == {c: Standing(now, reset=False)}, "a receipt is no message"
     assert store.standings("ada", {c: 1}) == {c: Standing(now, reset=True)}
     replica = Replica(3)
     replica.catch_up(store, c, "ada", limit=300)
-    assert len(replica.messages) == MAX_CHANGED
+    assert len(replica.messages) == MAX_CHANGED_OBJECTS
 
 
 @pytest.mark.untraced

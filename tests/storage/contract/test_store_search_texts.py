@@ -192,7 +192,7 @@ def test_snippet_folds_a_long_text_once(letter: str) -> None:
     assert folded < 2 * len(body)
 
 
-@pytest.mark.parametrize("before", range(search.PIECE - 12, search.PIECE + 2))
+@pytest.mark.parametrize("before", range(search.PIECE_CHARS - 12, search.PIECE_CHARS + 2))
 def test_snippet_finds_what_lies_across_two_pieces(before: int) -> None:
     found = shown(snippet("é" * before + "to\u0308oth tooth", words_of("tö töoth")))
     assert "[to\u0308oth] tooth" in found

@@ -12,7 +12,7 @@ import pytest
 
 from storage.changes import Changed, Outcome, SendMessage
 from storage.contract import Unavailable
-from storage.mysql.links import OWN
+from storage.mysql.links import OWN_SEATS
 from storage.mysql.store import MysqlStore
 from support import mariadb, prisma_app, shapes
 from support.beside import ingest, now
@@ -90,7 +90,7 @@ def check(app: App, store: MysqlStore, expected: Sequence[str]) -> None:
     found = store.summary("1", "2")
     assert found is not None
     assert found[0].membership.unread == len(expected)
-    seats = OWN if app.run(f"SHOW TABLES LIKE '{OWN}'") else "ConversationParticipant"
+    seats = OWN_SEATS if app.run(f"SHOW TABLES LIKE '{OWN_SEATS}'") else "ConversationParticipant"
     counts = app.run(f"SELECT unreadCount, chatdUnread FROM {seats} WHERE userId = '2'")
     assert counts == [(len(expected), len(expected))]
     assert adoption_of(app).disagreements() == []

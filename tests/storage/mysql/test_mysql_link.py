@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from storage.mysql.connection import Connection
 from storage.mysql.errors import why
-from storage.mysql.link import READ_BYTES, Link
+from storage.mysql.link import PACKET_READ_BYTES, Link
 from storage.mysql.names import Names
 from storage.mysql.url import parse
 from storage.mysql.values import LITERALS, time_literal
@@ -57,7 +57,8 @@ def test_date_that_no_calendar_has(db: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "length", [0, 1, 250, 251, 252, 65535, 65536, READ_BYTES - 5, READ_BYTES, 3 * READ_BYTES + 1, 1_000_000]
+    "length",
+    [0, 1, 250, 251, 252, 65535, 65536, PACKET_READ_BYTES - 5, PACKET_READ_BYTES, 3 * PACKET_READ_BYTES + 1, 1_000_000],
 )
 def test_values_of_any_length(db: Connection, length: int) -> None:
     rows = db.run("SELECT REPEAT('x', ?), ? UNION ALL SELECT REPEAT('ä', ?), ?", (length, "one", length // 2, "two"))

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from storage.mysql.adoption.adopt import Adoption
-from storage.mysql.links import OWN
+from storage.mysql.links import OWN_SEATS
 from storage.mysql.store import MysqlStore
 from support import mariadb, prisma_app
 from support.beside import ingest
@@ -100,7 +100,7 @@ def at_work(shape: Shape) -> Iterator[tuple[ShapedApp, MysqlStore, str, list[str
             yield found, store, conversation, users
         assert adoption.disagreements() == []
         if linked:
-            present = app.run(f"SELECT conversationId, userId FROM {OWN} WHERE leftAt IS NULL ORDER BY 1, 2")
+            present = app.run(f"SELECT conversationId, userId FROM {OWN_SEATS} WHERE leftAt IS NULL ORDER BY 1, 2")
             assert app.run(f"SELECT A, B FROM `{LINK}` ORDER BY 1, 2") == present
 
 
