@@ -43,7 +43,7 @@ class Measured:
 
 
 Turns = Mapping[str, Sequence[Measured]]
-"""What was measured, turn by turn, for each column of the table."""
+"""Measurements, turn by turn, for each column of the table."""
 
 ROWS = (
     ("acknowledged", "acknowledged/s", ",.0f"),
@@ -70,7 +70,7 @@ def spread(numbers: Sequence[float]) -> Spread:
 
 
 def medians(turns: Turns) -> dict[str, dict[str, float]]:
-    """For each column, the median of all that was measured."""
+    """Return each column's medians of all that was measured."""
     return {
         column: {
             field: statistics.median(getattr(measured, field) for measured in several)
@@ -81,7 +81,7 @@ def medians(turns: Turns) -> dict[str, dict[str, float]]:
 
 
 def ratios(turns: Turns, *, base: str = RELAY) -> dict[str, dict[str, Spread]]:
-    """For each column but the base's, its numbers as multiples of the base's in the same turn."""
+    """Return the numbers of each column but the base's as multiples of the base's in the same turn."""
     return {
         column: {
             field: spread(

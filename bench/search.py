@@ -42,7 +42,7 @@ CHINESE = (
 )
 
 CALLERS = {"all": None, "few (5)": 5, "some (300)": 300, "many (2000)": 2000}
-"""Who searches, and in how many conversations, small ones, they take part."""
+"""Callers, and in how many conversations, small ones, they take part."""
 
 
 def texts(rng: random.Random, names: list[str]) -> Iterator[str]:

@@ -34,7 +34,7 @@ class Client(Talker):
         return {"user": self.user}
 
     def is_message(self, event: bytes) -> bool:
-        """Whether an event is a message; nothing else comes from the relay."""
+        """Return True if an event is a message; nothing else comes from the relay."""
         return bool(event)
 
     async def open(self, other: str) -> None:

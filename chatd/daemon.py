@@ -216,7 +216,7 @@ class Daemon:
 
     @property
     def stopping(self) -> bool:
-        """Whether a shutdown has begun."""
+        """Return True if a shutdown has begun."""
         return self._stopping.is_set()
 
     def stop(self) -> None:

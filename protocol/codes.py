@@ -39,12 +39,12 @@ class CloseCode(IntEnum):
 
     @property
     def temporary(self) -> bool:
-        """Whether the client should come back by itself."""
+        """Return True if the client should come back by itself."""
         return self in (CloseCode.GOING_AWAY, CloseCode.INTERNAL) or 4000 <= self <= 4499
 
 
 def may_come_back(code: int | None) -> bool:
-    """Whether a client that was closed with `code` (None: no close frame was seen) should connect again by itself."""
+    """Return True if a client closed with `code` (None: no close frame was seen) should connect again by itself."""
     if code is None or code in (1001, 1005, 1006, 1011, 1012, 1013):
         return True
     return 4000 <= code <= 4499

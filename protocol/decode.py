@@ -33,7 +33,7 @@ from protocol.requests import (
 from protocol.types import MAX_INT, Id, RequestId, is_id, value
 
 MAX_DEPTH = 32
-"""How deep objects and arrays may nest."""
+"""Depth to which objects and arrays may nest."""
 
 _NUL = "\\u0000"  # in JSON a NUL is always escaped; behind an escaped backslash this is only text
 # Strings with what follows up to a bracket; possessive, and each ends somewhere: linear in time.

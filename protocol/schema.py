@@ -105,7 +105,7 @@ def _scalars() -> dict[str, dict[str, Any]]:
 
 
 def _tidy(node: Any) -> Any:
-    """With references to the scalars, and without the `{}` that stands for an object encoded beforehand."""
+    """Return a schema with references to the scalars, without the `{}` that stands for an object encoded beforehand."""
     if isinstance(node, list):
         return [_tidy(each) for each in node if each != {}]
     if not isinstance(node, dict):

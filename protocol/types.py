@@ -36,12 +36,12 @@ T = TypeVar("T")
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` can be an `Id`."""
+    """Return True if `text` can be an `Id`."""
     return 0 < len(text) <= 128 and text.isascii() and text.isprintable() and " " not in text
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can be a `Name` in one line."""
+    """Return True if `text` can be a `Name` in one line."""
     return 0 < len(text) <= MAX_NAME_CHARS and text.isprintable()
 
 

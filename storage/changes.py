@@ -321,7 +321,7 @@ make_changed = maker(Changed)
 
 @value(kw_only=True)
 class Unchanged:
-    """Nothing moved; what the asker is to see all the same. `duplicate`: the message or group was there already.
+    """Outcome that moved nothing, with what the caller is shown. `duplicate`: the message or group was there already.
 
     `everyone`, `users`: for a conversation that was opened and was there already.
     """

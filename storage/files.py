@@ -8,7 +8,7 @@ from storage.records import Attachment, Message
 from storage.value import copy_with
 
 ATTACHMENTS_PATH = "/v1/attachments/"
-"""On chatd's own site, the path of a file is this and its id."""
+"""Path of a file on chatd's own site, followed by its id."""
 
 
 def attachment_of(file: KeptFile) -> Attachment:

@@ -35,7 +35,7 @@ class Found:
 
     @property
     def holds(self) -> bool:
-        """Whether it stayed within every bar."""
+        """Return True if it stayed within every bar."""
         within = self.p99_ms is not None and self.p99_ms <= max(BAR_MS, 2 * self.calm_ms)
         return within and self.descriptors_left <= 0 and self.bytes_left <= SLACK_BYTES
 

@@ -173,7 +173,7 @@ def _json(line: bytes) -> object:
 
 
 def _is_ours(peer: trio.socket.SocketType) -> bool:
-    """Whether the other end runs as our user, or root; where the system doesn't tell, the file's mode must do."""
+    """Return True if the other end runs as our user, or root; where the system doesn't tell, the file's mode counts."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
     _, uid, _ = struct.unpack("iII", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))

@@ -43,7 +43,7 @@ Lifetime = Annotated[int, Meta(ge=1, le=3650 * 86400)]
 
 
 class VerbFailed(Exception):
-    """It can't be done; the message is for people, in one line, and says what to do."""
+    """Failure of a verb; the message is for people, in one line, and says what to do."""
 
 
 class Port(Protocol):
@@ -51,7 +51,7 @@ class Port(Protocol):
 
     @property
     def store(self) -> Store:
-        """To be read inside `read` only."""
+        """Return the store; it is read inside `read` only."""
         ...
 
     async def commit(self, changes: Sequence[AccountChange]) -> list[Outcome]:

@@ -31,7 +31,7 @@ _METHODS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""For each value of EXIF's orientation what makes it upright."""
+"""Transposition that makes a picture upright, by EXIF's orientation."""
 
 _TRANSPARENT_MODES = {"LA", "PA", "RGBA", "RGBa", "La"}
 

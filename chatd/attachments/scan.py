@@ -42,7 +42,7 @@ class Scanner:
         raise _no_answer()
 
     async def ping(self) -> bool:
-        """Whether it answers."""
+        """Return True if it answers."""
         try:
             with trio.fail_after(self.timeout_s):
                 async with await self._connect() as stream:

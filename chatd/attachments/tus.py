@@ -24,7 +24,7 @@ EXPOSED_HEADERS = (
     "Location, Upload-Offset, Upload-Length, Upload-Defer-Length, Upload-Metadata, Upload-Expires, Tus-Resumable, "
     "Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm"
 )
-"""For Access-Control-Expose-Headers: without it a page from elsewhere can't read them."""
+"""Value of Access-Control-Expose-Headers: without it a page from elsewhere can't read them."""
 
 _DIGITS = re.compile(r"[0-9]{1,16}", re.ASCII)
 _KEY = re.compile(r"[!-+\--~]+", re.ASCII)  # ASCII without space and comma

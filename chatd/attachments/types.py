@@ -55,4 +55,4 @@ ALL = (JPEG, PNG, WEBP, GIF, AVIF, HEIC, MP4, MOV, M4A, OGG, WEBM, PDF, TEXT, DI
 BY_MIME = {type.mime: type for type in ALL}
 
 DOWNLOADS = {"dicom": DICOM, "docx": DOCX, "zip": ZIP}
-"""Those that a setting allows, under the names it has for them."""
+"""Types that a setting allows, under the names it has for them."""

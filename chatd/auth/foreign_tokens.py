@@ -22,7 +22,7 @@ PUBLIC_ALGORITHMS: Final = frozenset({"RS256", "ES256", "EdDSA"})
 SHARED_ALGORITHMS: Final = frozenset({"HS256"})
 
 TOKEN_TYPES: Final = (None, "jwt", "at+jwt", "application/jwt", "application/at+jwt")
-"""What `typ` may say, in small letters: a token that signs somebody out, say, signs nobody in."""
+"""Values of `typ` that are accepted, in lower case: a logout token signs nobody in."""
 
 MAX_KEYS_TRIED: Final = 5
 

@@ -24,10 +24,10 @@ EXPIRY_LEEWAY_S: Final = 15
 """Seconds after its end in which the site itself still takes a token."""
 
 KEY_BYTES: Final = {"A256GCM": 32, "A256CBC-HS512": 64}
-"""By `enc`: NextAuth 4 has the first, Auth.js 5 the second; it opens both."""
+"""Bytes of a key, by `enc`: NextAuth 4 has the first, Auth.js 5 the second; it opens both."""
 
 HEADER: Final = {"alg", "enc", "kid", "typ", "cty"}
-"""What a header may hold."""
+"""Members that a header may have."""
 
 _COMPACT_JWE = re.compile(r"[A-Za-z0-9_-]{1,1024}\.\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{1,128}")
 

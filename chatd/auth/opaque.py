@@ -4,13 +4,13 @@ import hashlib
 import secrets
 
 SESSION, TICKET, API_KEY = "cs_", "ct_", "ck_"
-"""How each kind begins, so that one is never tried as another."""
+"""Prefix of each kind, so that one is never tried as another."""
 
 CODE_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Of invitation codes: 32 letters and digits that nobody mistakes for each other."""
+"""Characters of invitation codes: 32 letters and digits that nobody mistakes for each other."""
 
 CODE_GROUPS, CODE_GROUP_LENGTH = 4, 4
-"""Of an invitation code: 16 characters, 80 random bits."""
+"""Groups of an invitation code, and characters of each: 16 characters, 80 random bits."""
 
 
 def make(kind: str) -> str:

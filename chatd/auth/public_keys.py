@@ -19,7 +19,7 @@ RSA_BITS: Final = range(2048, 8192 + 1)
 MAX_RSA_EXPONENT: Final = 2**32
 
 ALGORITHMS: Final = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-"""By the key's type and curve."""
+"""Algorithm by a key's type and curve."""
 
 _KEY_CLASSES: Final[dict[str, Any]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _PUBLIC_MEMBERS: Final = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}

@@ -21,7 +21,7 @@ from .throttle import TooManyTries
 log = structlog.get_logger("chatd.second_step")
 
 KEY_PURPOSE: Final = "second step"
-"""Of the key that secrets are sealed with."""
+"""Purpose of the key that secrets are sealed with."""
 
 RECOVERY_CODES: Final = 10
 

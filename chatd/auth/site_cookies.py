@@ -8,7 +8,7 @@ SITE_SESSION_REFUSED = "the site's session is not accepted"
 
 MAX_CHUNKS = 16
 MAX_COOKIE_CHARS = 32_768
-"""Of a session cookie with all its chunks; a longer one is not looked at."""
+"""Characters of a session cookie with all its chunks; a longer one is not looked at."""
 
 
 class BadChunks(Exception):

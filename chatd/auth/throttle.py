@@ -30,7 +30,7 @@ V = TypeVar("V")
 
 
 class TooManyTries(Exception):
-    """It is too early for another try. `retry_after` in seconds."""
+    """Refusal of a try that comes too early. `retry_after` in seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("too many tries")

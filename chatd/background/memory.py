@@ -13,7 +13,7 @@ TRIM_EVERY_S: Final = 2.0
 GROWN_BYTES: Final = 16 * 1024 * 1024
 """Less is not worth a look at the heap, which may take 20 ms."""
 CONNECTION_BYTES: Final = 32 * 1024
-"""That a connection holds besides, more or less."""
+"""Bytes that a connection holds besides, more or less."""
 CALM_BYTES: Final = 1024 * 1024
 """Growth between two looks that is no flood any more."""
 STATM: Final = Path("/proc/self/statm")

@@ -47,7 +47,7 @@ class Durations:
 
 @attrs.frozen(kw_only=True)
 class Percentiles:
-    """Of some durations, in ms."""
+    """Percentiles of durations, in ms."""
 
     p50: float
     p90: float
@@ -100,17 +100,17 @@ class Figures:
     """The figures of a run: the JSON of `chatd bench --json`. None: not to be had."""
 
     version: str
-    """Of chatd, that of this program."""
+    """Version of this program."""
     server: str
     """Its URL."""
     private: bool
-    """Whether it was started for this run."""
+    """True if the server was started for this run."""
     workload: Workload
     seconds: float
-    """How long it was measured; less than asked for if interrupted."""
+    """Seconds measured; fewer than asked for if interrupted."""
     interrupted: bool
     failure: str | None
-    """Why it ended early or could not be finished, in one line."""
+    """Reason that it ended early or could not be finished, in one line."""
     acknowledged: int
     """Messages that their sender knows to be kept."""
     acknowledged_per_second: float
@@ -118,7 +118,7 @@ class Figures:
     """Messages that reached a member who did not send them: one of a conversation of three is delivered twice."""
     delivered_per_second: float
     ack_ms: Percentiles | None
-    """From sending a message to its acknowledgement."""
+    """Time from sending a message to its acknowledgement."""
     sync_ms: Syncs | None
     cost: ServerCost | None
     load_cpu_percent: float
@@ -126,9 +126,9 @@ class Figures:
     errors: dict[str, int]
     """Refused requests by code, the warm-up's included; the messages were sent again."""
     discrepancies: list[str]
-    """What must not be: messages lost, doubled, out of order. Checked from the first message to the last."""
+    """Messages lost, doubled, or out of order. Checked from the first message to the last."""
 
     @property
     def good(self) -> bool:
-        """Whether all went as it must."""
+        """Return True if all went as it must."""
         return not self.discrepancies and self.failure is None

@@ -72,7 +72,7 @@ class Ledger:
 
     @property
     def settled(self) -> bool:
-        """Whether all that was sent is acknowledged, and all that is acknowledged has reached everybody."""
+        """Return True if all that was sent is acknowledged, and all that is acknowledged has reached everybody."""
         return not self._sent and not self._known
 
     def find(self, wrong: str) -> None:

@@ -67,7 +67,7 @@ class Load:
 
 @attrs.define(eq=False)
 class Answer:
-    """Of a request other than a message; `payload` is there when it is done."""
+    """Answer to a request other than a message; `payload` is there when it is done."""
 
     done: trio.Event = attrs.Factory(trio.Event)
     payload: bytes = b""

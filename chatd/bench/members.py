@@ -40,14 +40,14 @@ def by_name(user: str) -> dict[str, Any]:
 
 
 class Told(msgspec.Struct, gc=False):
-    """Of a message, what the load needs to know."""
+    """Fields of a message that the load reads."""
 
     seq: int
     client_id: str | None = None
 
 
 class Said(msgspec.Struct, gc=False):
-    """Of any frame, what the load needs to know."""
+    """Fields of any frame that the load reads."""
 
     type: str
     re: int | None = None

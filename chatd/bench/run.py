@@ -30,7 +30,7 @@ class Crowd(Protocol):
         ...
 
     def settled(self) -> bool:
-        """Whether all that was sent has been answered, and has come to everybody."""
+        """Return True if all that was sent has been answered, and has come to everybody."""
         ...
 
     def discrepancies(self, *, complete: bool) -> list[str]:

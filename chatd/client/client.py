@@ -95,7 +95,7 @@ class Client(Asking):
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection now."""
+        """Return True if there is a connection now."""
         return self._link is not None
 
     @property

@@ -28,7 +28,7 @@ def ignore(done: int, size: int) -> None:
 
 
 LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, h11.RemoteProtocolError)
-"""What a lost connection raises."""
+"""Errors that a lost connection raises."""
 
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts; after the last one without any progress the file is given up."""

@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is an error as chatd words it."""
+        """Return True if it is an error as chatd words it."""
         return isinstance(self.json.get("code"), str) and isinstance(self.json.get("message"), str)
 
 

@@ -109,7 +109,7 @@ FAILURES = (
     ProtocolError,
     Malformed,
 )
-"""What ends a connection without an `Over`."""
+"""Errors that end a connection without an `Over`."""
 
 
 class LineEnded(Exception):

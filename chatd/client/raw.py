@@ -70,7 +70,7 @@ def status_of(head: bytes) -> str:
 
 
 def is_accepted(head: bytes) -> bool:
-    """Whether this is the head of an answer that accepts `upgrade` (section 4.1)."""
+    """Return True if this is the head of an answer that accepts `upgrade` (section 4.1)."""
     first, *lines = head.split(b"\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
     return (

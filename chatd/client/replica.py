@@ -44,7 +44,7 @@ class Effect:
     restarted: set[str] = attrs.Factory(set)
     """Begun, or begun anew: what was held of it before is gone."""
     dropped: set[str] = attrs.Factory(set)
-    """Not held any more: left, or void."""
+    """Conversations not held any more: left, or void."""
     typing: set[tuple[str, str]] = attrs.Factory(set)
     """(conversation, user)"""
     presence: set[str] = attrs.Factory(set)
@@ -52,7 +52,7 @@ class Effect:
     sync: set[str] = attrs.Factory(set)
     """Something is missing: ask `sync` with the revs held."""
     get: set[str] = attrs.Factory(set)
-    """Not held, but there: ask `conversation.get`, and drop it where the answer is `not_found`."""
+    """Conversations not held, but there: ask `conversation.get`, and drop those answered with `not_found`."""
 
 
 @attrs.define(eq=False)
@@ -71,7 +71,7 @@ class Conversation:
     participants: dict[str, Participant] = attrs.Factory(dict)
     messages: dict[int, Message] = attrs.Factory(dict)
     typing: dict[str, float] = attrs.Factory(dict)
-    """Who types, and until when (s, on the clock that `apply` is given)."""
+    """Typing users, and until when (s, on the clock that `apply` is given)."""
 
     @property
     def id(self) -> str:
@@ -143,7 +143,7 @@ class Replica:
         return {id: conversation.rev for id, conversation in self.conversations.items()}
 
     def online(self, user: str) -> bool:
-        """Whether the user is known to be online."""
+        """Return True if the user is known to be online."""
         state = self.presence.get(user)
         return state is not None and state.online
 

@@ -23,7 +23,7 @@ class Sending:
 
     @property
     def done(self) -> bool:
-        """Whether the server has answered, or never will."""
+        """Return True if the server has answered, or never will."""
         return self._done.is_set()
 
     async def acknowledged(self) -> Message:

@@ -24,5 +24,5 @@ _CLUSTER = regex.compile(r"\X", regex.VERSION1)
 
 
 def is_emoji(text: str) -> bool:
-    """Whether the text is one emoji, and one extended grapheme cluster (UAX #29)."""
+    """Return True if the text is one emoji, and one extended grapheme cluster (UAX #29)."""
     return _EMOJI.fullmatch(text) is not None and _CLUSTER.fullmatch(text) is not None

@@ -60,7 +60,7 @@ RIGHTS: Mapping[str, Mapping[str, Relations]] = {
 
 
 def relations(request: str, role: str) -> Relations | None:
-    """Of the relations to the request's subject, those that suffice for this role; None: it may not ask at all."""
+    """Return the relations to the request's subject that suffice for this role; None: it may not ask at all."""
     return RIGHTS[request].get(role)
 
 
@@ -68,11 +68,11 @@ HOUR_MS = 3_600_000
 """ms"""
 
 NEVER_SINCE_MS = 2**53
-"""As the time since which messages may be changed: none was sent that late."""
+"""Time (ms) since which messages may be changed, where they may not: none was sent that late."""
 
 
 class Windows:
-    """For how long senders may take back what they sent, in hours since then; 0: not at all."""
+    """Hours since sending in which senders may edit and delete their messages; 0: not at all."""
 
     def __init__(self, edit: float, delete: float) -> None:
         self.replace(edit, delete)
@@ -106,5 +106,5 @@ class Policy:
         return self._reach.get(caller.role, frozenset())
 
     def may_reach(self, caller: User, other: User) -> bool:
-        """Whether the caller may open a conversation with the other."""
+        """Return True if the caller may open a conversation with the other."""
         return other.disabled_at is None and other.role in self.roles_for(caller)

@@ -9,7 +9,7 @@ from .layers import BORROWED, PREFIX, Loaded
 from .settings import TABLES
 
 ENV_FILE = Path(".env")
-"""What a web app's framework reads by itself, in the working directory."""
+"""File in the working directory that a web app's framework reads by itself."""
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(.*)")
 _QUOTED = re.compile(r"""'([^']*)'\s*(?:#.*)?|"((?:[^"\\]|\\.)*)"\s*(?:#.*)?""")

@@ -31,7 +31,7 @@ DEFAULT_FILE = Path("chatd.toml")
 PREFIX = "CHATD_"
 
 _FAMILY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-"""Of a table in a family."""
+"""Name of a table in a family."""
 
 BORROWED = {
     "PORT": "server.port",
@@ -42,7 +42,7 @@ BORROWED = {
     "NEXT_PUBLIC_SOCKET_URL": "server.public_url",
     "DATABASE_URL": "storage.database",
 }
-"""What a web app's `.env` calls them; where two mean the same, the later one counts."""
+"""Names of settings in a web app's `.env`; where two mean the same, the later one counts."""
 
 SITE_SECRETS = {
     "nextauth": ("AUTH_SECRET_3", "AUTH_SECRET_2", "AUTH_SECRET_1", "AUTH_SECRET", "NEXTAUTH_SECRET"),
@@ -382,7 +382,7 @@ def _shown(value: object) -> str:
 
 
 def _without_password(value: object) -> object:
-    """Nothing but the scheme of a text with an @, or of a URL that is likely to hold a password."""
+    """Return the value, of a text with an @ or a URL that is likely to hold a password only the scheme."""
     match value:
         case str() if hides := re.match(r"(\w+://)?.*@|((?!https?:|sqlite:|file:)\w+://)", value, flags=re.DOTALL):
             return f"{hides[1] or hides[2] or ''}..."

@@ -345,7 +345,7 @@ class Config:
         return _absolute(self.storage.files) if self.storage.files else self.data_path() / FILES_FOLDER
 
     def database_is_file(self) -> bool:
-        """Whether messages are kept in a SQLite file."""
+        """Return True if messages are kept in a SQLite file."""
         return not self.storage.database or self.storage.database.startswith(SQLITE)
 
     def database_path(self) -> Path:

@@ -38,7 +38,7 @@ def _example_lines() -> Iterator[str]:
 
 
 def report(loaded: Loaded) -> dict[str, dict[str, dict[str, Any]]]:
-    """Of each table's settings the `value` that holds and its `source`, for JSON; secrets and passwords masked."""
+    """Return each setting's `value` in force and its `source`, by table, for JSON; secrets and passwords masked."""
     return {
         name: {
             key: {"value": _masked(loaded, name, key), "source": _source(loaded, name, key)}

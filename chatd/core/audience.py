@@ -90,7 +90,7 @@ class Audience:
         return records.status_of_seq(seq, sender, self._participants.values())
 
     def is_present(self, user: str) -> bool:
-        """Whether the user takes part."""
+        """Return True if the user takes part."""
         row = self._participants.get(user)
         return row is not None and row.left_at is None
 
@@ -109,7 +109,7 @@ class Audience:
                 self._behind[session] = session.fall_behind(self.id, rev, seq)
 
     def read_on(self) -> None:
-        """Those who are behind read on from the store; who left meanwhile hears of that."""
+        """Have sessions that are behind read on from the store, those of users who left meanwhile included."""
         behind, self._behind = self._behind, {}
         for session, lag in behind.items():
             if not session.is_gone:

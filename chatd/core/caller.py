@@ -49,7 +49,7 @@ class Caller(Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing reaches the caller any more."""
+        """Return True if nothing reaches the caller any more."""
         ...
 
     def send(self, frame: Frame, *, counts: bool = True) -> None:
@@ -99,7 +99,7 @@ class Recipient(Protocol):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing reaches the recipient any more."""
+        """Return True if nothing reaches the recipient any more."""
         ...
 
     def notify(self, event: Event) -> None:

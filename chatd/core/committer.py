@@ -37,7 +37,7 @@ class Ticket:
 
     @property
     def done(self) -> trio.Event:
-        """For those who wait; made when it is asked for, as most don't."""
+        """Return the event that waiters wait for; made on first use, as most tickets have no waiter."""
         if self._done is None:
             self._done = trio.Event()
             if self.finished:
@@ -45,7 +45,7 @@ class Ticket:
         return self._done
 
     def finish(self, error: Exception | None) -> None:
-        """It is over: published, or failed."""
+        """Mark the ticket as published, or as failed with `error`."""
         self.error = error
         self.finished = True
         if self._done is not None:

@@ -40,7 +40,7 @@ class Runner(Protocol):
 
 
 class ThreadRunner:
-    """On worker threads, at most `limit` at once."""
+    """Runner on worker threads, at most `limit` at once."""
 
     def __init__(self, limit: int) -> None:
         self._limiter = trio.CapacityLimiter(limit)
@@ -79,7 +79,7 @@ async def _on_thread(work: Callable[[], T]) -> Any:
 
 
 async def run_inline(work: Callable[[], T]) -> T:
-    """In the calling task: what a virtual clock needs, as it doesn't see worker threads."""
+    """Run in the calling task, as a virtual clock needs: it doesn't see worker threads."""
     await trio.lowlevel.checkpoint()
     return work()
 
@@ -255,7 +255,7 @@ class Gate:
         return len(self._committer.waiting)
 
     def stuck(self, longer_than: float) -> bool:
-        """Whether a commit has been under way for more than so many seconds: it may never return."""
+        """Return True if a commit has been under way for more than so many seconds: it may never return."""
         return self._committing is not None and trio.current_time() - self._committing > longer_than
 
     def close(self) -> None:

@@ -29,9 +29,9 @@ class Identity:
     expires_at: int | None = None
     authenticated_at: int
     site_token: str | None = attrs.field(default=None, repr=False)
-    """Of a session whose row a site keeps: what finds the row."""
+    """Key of the row in which a site keeps the session."""
     issuer: str | None = None
-    """Who has signed the token, by the settings' name for them; None: nobody else."""
+    """Signer of the token, by the settings' name for them; None: chatd itself."""
     profile: Profile | None = None
 
 
@@ -72,5 +72,5 @@ class Offer:
 
     @property
     def only_cookies(self) -> bool:
-        """Whether nothing is shown but cookies, which a browser sends along, stale ones too."""
+        """Return True if nothing is shown but cookies, which a browser sends along, stale ones too."""
         return self.token is None and self.user is None and self.carried.bearer is None

@@ -55,17 +55,17 @@ class NumberedSink:
 
     @property
     def held_up(self) -> bool:
-        """Whether an acknowledgement is wanted: somebody waits for one, or half of what may wait does."""
+        """Return True if an acknowledgement is wanted: somebody waits for one, or half of what may wait does."""
         return (self._draining > 0 and self._size > self._settled) or self._counted > self.limit // 2
 
     @property
     def is_empty(self) -> bool:
-        """Whether all payloads are acknowledged, or dropped."""
+        """Return True if all payloads are acknowledged, or dropped."""
         return not self._kept
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing new will leave any more."""
+        """Return True if nothing new will leave any more."""
         return self._cut
 
     def push(self, data: bytes, *, counts: bool = True) -> None:

@@ -26,7 +26,7 @@ class Transport(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether something that was taken has not left yet."""
+        """Return True if something that was taken has not left yet."""
         ...
 
     def try_write(self, data: bytes) -> int:
@@ -34,7 +34,7 @@ class Transport(Protocol):
         ...
 
     def blocked(self) -> bool:
-        """Whether what waits waits for the peer to read, and not for a turn of the writer task."""
+        """Return True if what waits waits for the peer to read, and not for a turn of the writer task."""
         ...
 
     async def writable(self) -> None:
@@ -51,7 +51,7 @@ class Gathers(Protocol):
 
 
 class Cork:
-    """While it is on, outboxes gather; when it comes off, each leaves in one write."""
+    """Holds back the writes of outboxes while it is on; when it comes off, each leaves in one write."""
 
     def __init__(self) -> None:
         self.on = False
@@ -220,7 +220,7 @@ class Outbox:
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing new will leave any more."""
+        """Return True if nothing new will leave any more."""
         return self._cut
 
     def cut(self, reason: str) -> None:

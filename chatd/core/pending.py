@@ -38,7 +38,7 @@ class PendingRequest:
 
     @property
     def wants_ok(self) -> bool:
-        """Whether the outcome goes to the asker as an `ok` (else as the event that all others get)."""
+        """Return True if the outcome goes to the asker as an `ok` (else as the event that all others get)."""
         return self.re is not None and not self.done
 
     def finish(self) -> None:

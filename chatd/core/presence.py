@@ -104,7 +104,7 @@ class Presence:
         return found
 
     def online(self, user: str) -> bool:
-        """Whether others see the user online."""
+        """Return True if others see the user online."""
         return user in self._conversations
 
     def states(self, users: Collection[User]) -> tuple[PresenceState, ...]:
@@ -146,7 +146,7 @@ class Presence:
                 self._gate.submit([SeeUser(user, seen)])
 
     async def close(self) -> None:
-        """At shutdown: note when those who are online were last seen."""
+        """Record, at shutdown, when online users were last seen."""
         if self._conversations:
             try:
                 await self._gate.commit([SeeUser(user, self._now()) for user in sorted(self._conversations)])

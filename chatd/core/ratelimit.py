@@ -27,7 +27,7 @@ class TokenBucket:
 
     @property
     def full(self) -> bool:
-        """Whether it could be forgotten without anybody noticing."""
+        """Return True if it could be forgotten without anybody noticing."""
         return self._tokens + (self._clock() - self._at) * self._rate >= self._burst
 
 

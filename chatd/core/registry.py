@@ -58,7 +58,7 @@ class Registry:
                 del self._parked[user]
 
     def is_parked(self, session: Session) -> bool:
-        """Whether the session's client is gone and may come back."""
+        """Return True if the session's client is gone and may come back."""
         return session in self._parked.get(session.user_id, ())
 
     def of(self, user: str) -> tuple[Session, ...]:
@@ -67,7 +67,7 @@ class Registry:
         return tuple(sessions) if sessions else ()
 
     def online(self, user: str) -> bool:
-        """Whether any session of the user is live."""
+        """Return True if any session of the user is live."""
         sessions = self._sessions.get(user)
         return sessions is not None and (not self._parked or len(sessions) > len(self._parked.get(user, ())))
 

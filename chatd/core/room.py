@@ -51,7 +51,7 @@ EVENT_BYTES = 512 * 1024
 """Bytes of messages in one event, or those of one message: with its reactions a changed one is larger than its text."""
 
 ENVELOPE_CHARS = 150
-"""What a message has besides its text, in the same measure."""
+"""Characters that a message has besides its text, in the same measure."""
 
 
 TEXTS = (SendMessage, EditMessage)
@@ -157,7 +157,7 @@ class Room:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody would notice if the room were unloaded now."""
+        """Return True if nobody would notice if the room were unloaded now."""
         busy = self._inbox or self._batch or self._typing or self._stale
         return not (busy or self._audience.gathered_until < float("inf"))
 
@@ -197,7 +197,7 @@ class Room:
                 await trio.lowlevel.checkpoint()
 
     def _ready(self) -> bool:
-        """Whether there is something to do for the task: one batch is committed after the other."""
+        """Return True if there is something to do for the task: one batch is committed after the other."""
         if self._ticket is not None:
             return self._ticket.finished
         return bool(self._inbox or self._stale or self._stopped or (self._unused and self.idle))
@@ -329,7 +329,7 @@ class Room:
         self._wake.set()
 
     def read_on(self) -> None:
-        """Those who are to catch up do."""
+        """Start the catch-up of the sessions that are behind."""
         self._audience.read_on()
 
     def notice(self, rev: int) -> None:

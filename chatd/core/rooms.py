@@ -159,7 +159,7 @@ class Rooms:
         room.notice(row.conversation.rev)
 
     async def present(self, conversation: str, user: str) -> bool:
-        """Whether the user takes part."""
+        """Return True if the user takes part."""
         room = self._loaded.get(conversation)
         if room is not None:
             return room.is_present(user)
@@ -247,7 +247,7 @@ class Rooms:
         return room
 
     def _start_to_tell(self, row: records.Room) -> Room:
-        """It has happened and is to be told, even where there is no place for one more room."""
+        """Return a room that announces a committed conversation, even where there is no place for one more room."""
         try:
             return self._start(row)
         except Refusal:

@@ -65,7 +65,7 @@ class Session(Order):
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing reaches the client any more."""
+        """Return True if nothing reaches the client any more."""
         return self.sink.is_cut
 
     # -- answers --

@@ -10,7 +10,7 @@ class Sink(Protocol):
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing new will leave any more."""
+        """Return True if nothing new will leave any more."""
         ...
 
     def push(self, data: bytes, *, counts: bool = True) -> None:

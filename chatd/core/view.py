@@ -1,4 +1,4 @@
-"""From what is kept to what is said: records as objects, outcomes as the fields of an `ok` or a `change`."""
+"""Views of what is stored: records as protocol objects, outcomes as the fields of an `ok` or a `change`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from storage import records
 from storage.changes import Changed, Unchanged
 
 CROWD = 50
-"""In a larger conversation changes don't list other people's watermark moves."""
+"""Participants above which changes don't list other people's watermark moves."""
 
 MAX_REACTION_USERS = 100
 """Users that a reaction lists; `count` says how many there are."""

@@ -26,7 +26,7 @@ STATUS: Final[Mapping[ErrorCode, int]] = {
 }
 
 RETRY_AFTER_S: Final = 1
-"""For a temporary error that names no time of its own."""
+"""Seconds to wait after a temporary error that names no time of its own."""
 
 
 class Failed(Exception):

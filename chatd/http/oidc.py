@@ -20,7 +20,7 @@ from .site import Site
 
 OIDC_COOKIE: Final = "chatd_oidc"
 SEAL_OWNER: Final = "begun"
-"""Of what is sealed: anybody's, as nobody is signed in yet."""
+"""Owner of what is sealed: nobody, as nobody is signed in yet."""
 
 PAGE_PATH: Final = "/"
 

@@ -56,4 +56,4 @@ class Operation:
     label: str | None = None
     """Its name in metrics; None: its path."""
     is_metered: Callable[[Head], bool] = lambda head: True
-    """Whether a request counts to the rate of its address."""
+    """Returns True if a request counts to the rate of its address."""

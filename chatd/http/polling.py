@@ -29,7 +29,7 @@ POLL_S: Final = 25.0
 """Seconds that a request for events waits for one."""
 
 POLL_ANSWER_BYTES: Final = 1_048_576
-"""Of events in one answer; one event may be as large."""
+"""Bytes of events in one answer; one event may be as large."""
 
 BODY_FRAMES: Final = 2
 """Times the bytes of the largest frame that a body may have."""
@@ -45,7 +45,7 @@ CODES: Final = {
     CloseCode.NOT_AN_OBJECT: ErrorCode.BAD_REQUEST,
     CloseCode.DONE: ErrorCode.NOT_FOUND,
 }
-"""Of an answer that says that a session is over; otherwise `unavailable`."""
+"""Error code of an answer that says that a session is over; otherwise `unavailable`."""
 
 FRAME: Final = {"type": "object", "description": "A frame of the protocol, as over a WebSocket."}
 CLOSED: Final = {

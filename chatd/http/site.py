@@ -43,4 +43,4 @@ class Site:
     polling: PollingSessions
     metrics: Metrics
     engine: Engine | None = None
-    """Of Socket.IO, where it is served."""
+    """Engine of Socket.IO, where it is served."""

@@ -47,7 +47,7 @@ class File:
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a document, with a policy of its own."""
+        """Return True if it is a document, with a policy of its own."""
         return self.path.endswith(".html")
 
 

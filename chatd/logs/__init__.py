@@ -92,7 +92,7 @@ def set_level(level: Literal["debug", "info", "warning", "error"]) -> None:
 
 
 def debugging() -> bool:
-    """Whether debugging lines are wanted: for those whose fields cost something."""
+    """Return True if debugging lines are wanted: for those whose fields cost something."""
     return not _least
 
 

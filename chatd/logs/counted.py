@@ -10,10 +10,10 @@ import structlog
 log = structlog.get_logger("chatd.logs")
 
 LINES_PER_ADDRESS = 120
-"""Of one address in a window: a clinic of 60 people behind one opens its pages unnoticed."""
+"""Lines of one address in a window: a clinic of 60 people behind one opens its pages unnoticed."""
 
 LINES_IN_ALL = 1_200
-"""Of all addresses in a window: a flood may come from so many that none of them has many."""
+"""Lines of all addresses in a window: a flood may come from so many that none of them has many."""
 
 WINDOW_S = 60.0
 MAX_ADDRESSES = 20_000

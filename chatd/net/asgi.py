@@ -92,7 +92,7 @@ class Exchange:
 
     @property
     def signed_in(self) -> bool:
-        """Whether the request had a credential, and nothing was wrong with it."""
+        """Return True if the request had a credential, and nothing was wrong with it."""
         shown = self._head.get(b"authorization") or self._head.get(b"cookie")
         return shown is not None and 0 < self._framing.status < 400
 

@@ -6,7 +6,7 @@ import attrs
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEAD_LINES: Final = 128
-"""Of a head; each costs more to read than its bytes."""
+"""Lines of a head; each costs more to read than its bytes."""
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,7 @@ MAX_FETCHED_BYTES: Final = 262_144
 
 
 class FetchError(Exception):
-    """There is no answer that can be used. The message is for the log, and holds nothing of what was sent or came."""
+    """Failure to get a usable answer. The message is for the log, and holds nothing of what was sent or came."""
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ class Head:
     raw_path: str
     path: str
     headers: list[tuple[bytes, bytes]]
-    """In the order sent, names in lower case."""
+    """Headers in the order sent, names in lower case."""
     http_version: str = "1.1"
     query: bytes = attrs.field(default=b"", repr=False)
 
@@ -27,6 +27,6 @@ class Head:
         return [value for key, value in self.headers if key == name]
 
     def has_token(self, name: bytes, token: bytes) -> bool:
-        """Whether a list-valued header contains `token` (lower case), in any of its lines."""
+        """Return True if a list-valued header contains `token` (lower case), in any of its lines."""
         values = b",".join(self.all(name))
         return token in (part.strip() for part in values.lower().split(b","))

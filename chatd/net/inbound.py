@@ -17,7 +17,7 @@ READ_BYTES = 16_384
 """Bytes read at once."""
 
 STRANGERS_READ_BYTES = 2_048
-"""Of somebody who is not signed in: they may hold 300 frames. More where they are of one frame."""
+"""Bytes read at once from peers that are not signed in: they may hold 300 frames. More within one large frame."""
 
 
 class Inbound:
@@ -55,7 +55,7 @@ class Inbound:
 
     @property
     def of_stranger(self) -> bool:
-        """Whether nobody has signed in."""
+        """Return True if nobody has signed in."""
         return self._turns is not None
 
     async def receive(self) -> bytes:
@@ -138,7 +138,7 @@ class Inbound:
 
 
 def _has_left(sock: socket.socket) -> bool:
-    """Whether the peer has ended or reset the connection, though what it sent before may be unread.
+    """Return True if the peer has ended or reset the connection, though what it sent before may be unread.
 
     After a flood that is megabytes of hundreds of connections, whose answers nobody would get. Only where the system
     tells.

@@ -79,5 +79,5 @@ class Poller:
 
 
 def available() -> bool:
-    """Whether this system has epoll."""
+    """Return True if this system has epoll."""
     return hasattr(select, "epoll")

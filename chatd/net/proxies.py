@@ -15,7 +15,7 @@ Scheme = Literal["http", "https"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SCHEMES: Final[dict[bytes, Scheme]] = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
-"""What proxies write into X-Forwarded-Proto; some name WebSockets' own schemes."""
+"""Schemes that proxies write into X-Forwarded-Proto; some name WebSockets' own."""
 
 _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(\d{1,5}))?", re.ASCII)
 
@@ -58,7 +58,7 @@ class Proxies:
         return Client(client, SCHEMES.get(said, scheme))
 
     def trusts(self, peer: str) -> bool:
-        """Whether this peer is a trusted proxy."""
+        """Return True if this peer is a trusted proxy."""
         return self._is_trusted(_address(peer))
 
     def _is_trusted(self, address: Address | None) -> bool:

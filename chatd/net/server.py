@@ -98,7 +98,7 @@ class Server:
 
     @property
     def encrypted(self) -> bool:
-        """Whether new connections speak TLS."""
+        """Return True if new connections speak TLS."""
         return self._encryption is not None
 
     def wait(self, client: tuple[str, int] | None) -> float:

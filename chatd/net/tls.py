@@ -80,7 +80,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         await self._tls.do_handshake()
 
     def would_block(self) -> bool:
-        """Whether the kernel has no room for more: the peer doesn't read."""
+        """Return True if the kernel has no room for more: the peer doesn't read."""
         poll = select.poll()
         try:
             poll.register(self._raw.socket.fileno(), select.POLLOUT)

@@ -13,7 +13,7 @@ STRANGERS_BYTES: Final = 32 * 1024 * 1024
 STRANGERS_END_S: Final = 2.0
 """Seconds from the decision to close a WebSocket of somebody who is not signed in until its socket is free."""
 STRANGERS_ENDS: Final = 500
-"""Of them under way at the same time."""
+"""Ends under way at the same time."""
 MESSAGE_S: Final = 60.0
 """Seconds from a message's first byte to its last: 256 KiB over the slowest mobile network."""
 

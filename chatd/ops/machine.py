@@ -86,7 +86,7 @@ def _is_local(host: str) -> bool:
 
 
 def _is_for(certificate: x509.Certificate, name: str) -> bool:
-    """Whether browsers take the certificate for this host: its alternative names alone count (RFC 9525)."""
+    """Return True if browsers take the certificate for this host: its alternative names alone count (RFC 9525)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

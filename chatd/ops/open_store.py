@@ -128,5 +128,5 @@ def check_server(config: Config) -> Iterator[tuple[Literal["ok", "warning", "wro
 
 
 def _pairs(settings: Sequence[str]) -> dict[str, str]:
-    """Of settings like "Message.content=body"."""
+    """Return name -> value of settings like "Message.content=body"."""
     return dict(setting.split("=", 1) for setting in settings)

@@ -32,7 +32,7 @@ LIVE: Final = frozenset(
         *("auth.second_step", "logs.level"),
     }
 )
-"""What takes effect at once; limits and certificates for connections that come from then on."""
+"""Settings that take effect at once; limits and certificates for connections that come from then on."""
 
 
 @attrs.frozen

@@ -13,12 +13,12 @@ WANTED_DESCRIPTORS = 65_536
 
 
 def needed(connections: int) -> int:
-    """As many as a daemon with so many connections has open."""
+    """Return the descriptors that a daemon with so many connections has open."""
     return connections + OTHER_DESCRIPTORS
 
 
 def most() -> int | float:
-    """As many as this process may allow itself."""
+    """Return the descriptors that this process may allow itself."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return float("inf") if hard == resource.RLIM_INFINITY else hard
 

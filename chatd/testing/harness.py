@@ -33,7 +33,7 @@ Frame = dict[str, Any]
 """A frame as JSON has it."""
 
 TOKEN_SECRET = b"the tests' own, known to everybody"
-"""What signs tokens where the daemon is not in development mode."""
+"""Secret that signs tokens where the daemon is not in development mode."""
 
 START = from_rfc3339("2026-01-01T00:00:00.000Z")
 """The wall clock's time, ms, when a daemon starts."""
@@ -376,7 +376,7 @@ def _json(value: Any) -> str:
 
 
 def _has(actual: Any, wanted: Any) -> bool:
-    """Whether all of `wanted` is in `actual`."""
+    """Return True if all of `wanted` is in `actual`."""
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(
             key in actual and _has(actual[key], value) for key, value in wanted.items()

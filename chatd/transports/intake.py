@@ -27,10 +27,10 @@ MAX_TYPING_IN_A_ROW = 1_000
 """The same where all of them are `typing`, which is answered all the same: a key held down is no attack."""
 
 MAX_TYPING_CHARS = 512
-"""Of a frame over the rate limit that is looked into: `typing` is short."""
+"""Characters up to which a frame over the rate limit is decoded: `typing` is short."""
 
 HELLO_BYTES = 98_304
-"""Of a frame before `hello` is answered: 500 `revs` and a token."""
+"""Bytes of a frame before `hello` is answered: 500 `revs` and a token."""
 
 
 @attrs.frozen

@@ -48,7 +48,7 @@ class Live(Protocol):
 
 
 class Sessions:
-    """Those that live, in the order in which they came."""
+    """Live sessions, in the order in which they came."""
 
     def __init__(self) -> None:
         self._live: dict[Live, None] = {}

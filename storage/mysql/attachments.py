@@ -20,7 +20,7 @@ from storage.records import Attachment, Message
 from . import rows
 from .connection import Connection, Row
 from .ids import is_number
-from .layout import TEXT_TYPES, ExistingColumn, Layout
+from .layout import INTEGER_TYPES, TEXT_TYPES, ExistingColumn, Layout
 from .names import Names
 from .tables import ATTACHMENT, TOUCHED
 
@@ -50,12 +50,12 @@ MAX_ADDRESS_BYTES = 2_048
 MAX_FILE_NAME_CHARS, MAX_TYPE_CHARS = 255, 127
 """Characters of the names of a file and of a type (RFC 6838, section 4.2)."""
 
-_WHOLE = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal")
+_NUMERIC = (*INTEGER_TYPES, "decimal")
 _SQL_TYPES = {
     **dict.fromkeys(("messageId", "url", "name", "thumbnailUrl"), TEXT_TYPES),
-    **dict.fromkeys(("size", "width", "height"), _WHOLE),
+    **dict.fromkeys(("size", "width", "height"), _NUMERIC),
     "type": (*TEXT_TYPES, "enum"),
-    "id": (*TEXT_TYPES, *_WHOLE),
+    "id": (*TEXT_TYPES, *_NUMERIC),
 }
 
 _ADDRESS = re.compile(r"(?:https?://[^\s\x00-\x20\x7f]+|/(?![/\\])[^\s\x00-\x20\x7f]*)", re.IGNORECASE)
@@ -165,7 +165,7 @@ class Files:
         rows.for_each(db, statement, [file.id for file in files])
 
     def forget(self, db: Connection, limit: int) -> int:
-        """So many of those that are waiting: what nobody has seen is no news."""
+        """Mark up to `limit` waiting rows as ingested: what nobody has seen is no news. Return how many."""
         db.run(f'UPDATE "{self.table}" SET "{self.touched}" = NULL WHERE "{self.touched}" IS NOT NULL LIMIT {limit}')
         ((count,),) = db.run("SELECT ROW_COUNT()")
         return int(count)
@@ -228,7 +228,7 @@ def _found(layout: Layout, names: Names) -> Iterator[tuple[str, str]]:
     """Ours and theirs: the column that the settings name, else the first by a usual name; of a fitting type."""
     there = layout.columns[names.table(ATTACHMENT.name)]
     messages = layout.columns.get(names.table("Message"), {}).get(names.column("Message", "id"))
-    kinds = _SQL_TYPES if messages is None or not is_number(messages.type) else {**_SQL_TYPES, "messageId": _WHOLE}
+    kinds = _SQL_TYPES if messages is None or not is_number(messages.type) else {**_SQL_TYPES, "messageId": _NUMERIC}
     folded = {_folded(name): name for name in there}
     for ours, spellings in SPELLINGS.items():
         given = names.given.get(f"{ATTACHMENT.name}.{ours}")
@@ -248,7 +248,7 @@ def column_kind(has: ExistingColumn) -> str:
 
 
 def shown(row: Row | list[Any], site: str = "") -> Attachment | None:
-    """From the values of the columns but the first; None for a file without an address that a browser may follow.
+    """Return the file of the columns' values but the first; None for one without an address that a browser may follow.
 
     `site`: the app's, in front of addresses that are paths there.
     """

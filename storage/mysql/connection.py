@@ -183,7 +183,7 @@ class Connection:
         self.roll_back()
 
     def commit(self) -> None:
-        """If this raises, and nothing waited any more, what came of the transaction is unknown."""
+        """Commit. If COMMIT itself raises, with nothing asked before it, the outcome of the transaction is unknown."""
         self.flush()
         self._raw.commit()
 

@@ -84,7 +84,7 @@ class _Incoming:
         self._at = 0
 
     def read(self, size: int) -> bytes:
-        """So many bytes; fewer at the end of the connection. Raises OSError."""
+        """Return `size` bytes; fewer at the end of the connection. Raises OSError."""
         start = self._at
         end = start + size
         if end > len(self._came):

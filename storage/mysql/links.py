@@ -186,7 +186,7 @@ def implicit_tables(layout: Layout) -> list[str]:
 
 
 def _link(table: str, layout: Layout, names: Names) -> Link | None:
-    """By its foreign keys; where there are none by its name, in which the model of `A` comes first."""
+    """Return the table as a link: by its foreign keys, else by its name, in which the model of `A` comes first."""
     conversations, users = names.table("Conversation"), names.table("User")
     if conversations not in layout.columns or users not in layout.columns:
         return None

@@ -357,8 +357,7 @@ def _changed_since(db: Connection, conversation: str, rev: int, limit: int) -> I
 
 
 def _last_known(db: Connection, places: list[tuple[Conversation, int]], *, depth: int) -> dict[str, int]:
-    """For each conversation the seq of the last message that was there at a rev, among the newest `depth`; or the one
-    before those."""
+    """Return the seq of each conversation's last message at a rev, if among the newest `depth`; else the one before."""
     found = {}
     asked = []
     for room, rev in places:

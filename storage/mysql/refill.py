@@ -18,7 +18,7 @@ from .searching import ACTIVITY
 from .tables import TOUCHED
 
 DONE = "done"
-"""In place of the place, once everything was looked at."""
+"""Value of the place once everything was looked at."""
 
 Reached = Sequence[Any]
 """Conversation and seq up to which everything was looked at, and what else a part goes on with."""

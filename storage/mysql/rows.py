@@ -172,7 +172,7 @@ _SAME = {"PATIENT": "patient", "DENTIST": "dentist", "STAFF": "staff", "ADMIN": 
 
 
 def message(row: Row) -> Message:
-    """From the columns of READ_MESSAGE. The system's bear, for the app's sake, who did what they tell."""
+    """Return the message of READ_MESSAGE's columns. In system messages the app's `senderId` names the acting user."""
     found = _message(row)
     if found.kind == "system":
         return copy_with(found, sender=None, body="" if found.deleted_at is not None else found.body)

@@ -86,7 +86,7 @@ _IDS = 'SELECT "conversationId", "seq", "id" FROM "Message" WHERE ("conversation
 
 
 _LEFT_AT = 'IF(VALUES("leftAt") <=> shown."leftAt", "leftAt", VALUES("leftAt"))'
-"""Where the app's own mark says that somebody left, the column stays as it is: the app may take its mark back."""
+"""Value of `leftAt`: kept as it is where the app's own mark says that somebody left, as the app may take it back."""
 
 _SEAT_MARKS = {
     "deletedAt": 'IF(VALUES("leftAt") IS NULL, NULL, "deletedAt")',

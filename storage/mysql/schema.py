@@ -96,7 +96,7 @@ class Statement:
 
 
 def merged(steps: Iterable[Step]) -> Iterator[Statement]:
-    """As few statements as do it: MySQL may have to write a large table anew for each."""
+    """Merge the steps into as few statements as do it: MySQL may have to write a large table anew for each."""
     parts: dict[str, list[Step]] = {}
     for step in steps:
         parts.setdefault(step.table, []).append(step)
@@ -150,7 +150,7 @@ def _typed(table: Table, column: Column, layout: Layout, names: Names) -> Column
 
 _LINKED = ("chatd_changed", "chatd_gone", "chatd_version", "chatd_receipt", "chatd_cut_off")
 _HOLDS = {"conversationId": "Conversation", "userId": "User"}
-"""Of chatd's own tables those whose rows are looked up by the app's, and the tables that their ids are of."""
+"""Columns of chatd's own tables that hold the app's ids, and the tables that these ids are of."""
 
 
 def _definition(column: Column, name: str) -> str:
@@ -169,7 +169,7 @@ def _index(table: Table, index: Index, names: Names) -> str:
 
 
 def index_name(table: Table, index: Index, names: Names) -> str:
-    """As Prisma would call it, where that is not too long."""
+    """Return the name that Prisma would give the index, where that is not too long."""
     columns = [names.column(table.name, column) for column in index.columns]
     return _short(f"{names.table(table.name)}_{'_'.join(columns)}_{'key' if index.unique else 'idx'}")
 

@@ -105,7 +105,7 @@ class SeenTable:
         rows.by_pair(db, statement, [seen.key for seen in found], of=None)
 
     def forget(self, db: Connection, limit: int) -> int:
-        """So many of those that are waiting: what was counted at the adoption is no news."""
+        """Mark up to `limit` waiting rows as ingested: what was counted at the adoption is no news. Return how many."""
         db.run(f'UPDATE "{self.name}" SET "{TOUCHED}" = NULL WHERE "{TOUCHED}" IS NOT NULL LIMIT {limit}')
         ((count,),) = db.run("SELECT ROW_COUNT()")
         return int(count)

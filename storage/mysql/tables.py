@@ -30,7 +30,7 @@ ID = "VARCHAR(191)"
 TIME = "DATETIME(3)"
 FLAG = "TINYINT(1)"
 TOUCHED = "chatdTouched"
-"""When somebody else last wrote a row: MySQL sets it; what chatd writes leaves it (NULL in new rows), but for
+"""Time at which somebody else last wrote a row: MySQL sets it; what chatd writes leaves it (NULL in new rows), but for
 conversations and what is shown of users, where it tells other daemons on the database."""
 
 
@@ -87,7 +87,7 @@ def _time(name: str) -> Column:
 
 
 def _marks(*names: str) -> tuple[Column, ...]:
-    """By which an app says, in its own way, what chatd has another column for (`expressions.py`)."""
+    """Return columns by which an app says, in its own way, what chatd has another column for (`expressions.py`)."""
     return tuple(Column(name, FLAG if name.startswith("is") else TIME, null=True, spare=True) for name in names)
 
 

@@ -214,7 +214,7 @@ class SqliteFile:
 
     @contextmanager
     def _all_closed(self) -> Iterator[None]:
-        """With every connection closed, once the reads that run have ended; those that come wait."""
+        """Run with every connection closed, once the reads that run have ended; those that come wait."""
         places = [self._readers.get() for _ in range(self._places)]
         try:
             for connection in (*places, self._writer):

@@ -71,4 +71,4 @@ def refusal(found: Inspection, *, new: bool, upgrade: bool) -> str | None:
 
 
 _OTHERS = "SELECT name FROM sqlite_master WHERE tbl_name <> ? AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' LIMIT 1"
-"""What is there beside the list of migrations, which is made before the first of them has run."""
+"""Tables beside the list of migrations, which is made before the first of them has run."""

@@ -126,7 +126,7 @@ def find(
     before: Place | None,
     limit: int,
 ) -> Hits | None:
-    """As `Store.search`, within the caller's transaction: its answer is of one moment."""
+    """Search as `Store.search` does, within the caller's transaction: the answer is of one moment."""
     if conversation is None:
         rooms = json.loads(db.execute(_ROOMS, (user, MAX_NAMED_ROOMS + 1)).fetchone()[0])
     elif db.execute(_TAKES_PART, (conversation, user)).fetchone()[0]:

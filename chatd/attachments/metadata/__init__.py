@@ -18,6 +18,6 @@ CLEANERS: dict[FileType, Callable[[bytes], bytes]] = {
     GIF: gif.clean,
     AVIF: avif.clean,
 }
-"""For each type the function from a picture to the same picture without metadata."""
+"""Functions from a picture to the same picture without metadata, by type."""
 
 __all__ = ["CLEANERS", "Damaged"]

@@ -8,14 +8,12 @@ from pathlib import Path
 from chatd.client import Client, RequestFailed
 from chatd.client.files import Progress
 from protocol.objects import Attachment
+from storage.files import ATTACHMENTS_PATH
 
 from .texts import printable
 
 SEND = re.compile(r"/file +(\S.*)")
 SAVE = re.compile(r"/save +([0-9]{1,6})")
-
-ATTACHMENTS_PATH = "/v1/attachments/"
-"""Beginning of the addresses of files that the chat itself keeps."""
 
 MAX_COPIES = 1_000
 """Files of one name in a folder, beyond which none is saved."""

@@ -73,7 +73,7 @@ class CannotChat(Exception):
 
 
 class _Gone(Exception):
-    """Nobody reads what we write."""
+    """Loss of the reader of our output."""
 
 
 def run(

@@ -78,7 +78,7 @@ def remove(context: Context[ConversationRemove]) -> RemoveParticipant:
 
 
 async def _reachable(context: Context[ConversationCreate] | Context[ConversationAdd], users: list[str]) -> bool:
-    """Whether all of them exist and the policy lets the caller reach them."""
+    """Return True if all of them exist and the policy lets the caller reach them."""
     parts = context.parts
     others = {user for user in users if user != context.user.id}
     found = await parts.gate.read(lambda: parts.store.users(others))

@@ -26,7 +26,7 @@ MIN_READS_PER_PAGE = 4
 """Reads that a page may always take: in a store all of whose messages are the caller's, 80,000 messages."""
 
 PAGE_LIMIT_S = 1.0
-"""From then on a page that has taken its rounds ends, however short it is; its cursor goes on."""
+"""Seconds after which a page that has had its reads ends, however short it is; its cursor goes on."""
 
 
 async def search(context: Context[MessageSearch]) -> None:

@@ -30,13 +30,13 @@ from .settings import (
 log = structlog.get_logger("chatd.engineio")
 
 SID_BYTES: Final = 18
-"""Of randomness in a session's id."""
+"""Random bytes in a session's id."""
 
 LAST_WORDS_S: Final = 10.0
 """Seconds for which what a closed session still has to say waits for a poll."""
 
 MAX_FIELDS: Final = 32
-"""Of a query; the client sends five, and what its `query` option adds."""
+"""Fields of a query; the client sends five, and what its `query` option adds."""
 
 
 @attrs.frozen
@@ -95,7 +95,7 @@ class Engine:
         return len(self._sessions)
 
     def knows(self, head: Head) -> bool:
-        """Whether the request belongs to a session that is there, and shows nobody else's credentials."""
+        """Return True if the request belongs to a session that is there, and shows nobody else's credentials."""
         try:
             asked = self.asked(head)
             return asked.sid is not None and self.find(asked.sid, head) is not None

@@ -15,7 +15,7 @@ from chatd.transports.websocket.framing import binary_frame, text_frame
 
 SEPARATOR: Final = b"\x1e"
 BINARY: Final = b"b"
-"""How a binary message begins in a payload."""
+"""First byte of a binary message in a payload."""
 
 MAX_PACKETS_PER_PAYLOAD: Final = 1_000
 """Each costs far more than its bytes; the client sends some dozens at once."""

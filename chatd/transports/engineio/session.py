@@ -103,7 +103,7 @@ class EngineSession:
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing new will leave any more."""
+        """Return True if nothing new will leave any more."""
         return self.closed is not None
 
     @property
@@ -113,7 +113,7 @@ class EngineSession:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits for a poll."""
+        """Return True if nothing waits for a poll."""
         return not self._queue
 
     def push(self, payload: bytes, *, counts: bool = True) -> None:

@@ -162,7 +162,7 @@ class PollingSession:
     # -- requests of its client --
 
     def is_finished(self) -> bool:
-        """Whether it is over, and nothing is left to be fetched."""
+        """Return True if it is over, and nothing is left to be fetched."""
         return self.over.is_set() and (self.sink.is_empty)
 
     def begin(self) -> None:

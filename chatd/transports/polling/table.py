@@ -21,7 +21,7 @@ from .session import PollingSession, Terms
 log = structlog.get_logger("chatd.connection")
 
 ID_BYTES: Final = 32
-"""Of randomness in a session's id: nobody guesses it."""
+"""Random bytes in a session's id: nobody guesses it."""
 
 ENDED_S: Final = 30.0
 """Seconds that a session is kept after its end: its client may fetch the last frames, and learns why it ended."""

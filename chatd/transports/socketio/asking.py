@@ -64,7 +64,7 @@ def conversations_of(data: Any) -> list[str]:
 
 
 def is_stored(data: Any) -> bool:
-    """Whether the data is a message that the app has stored already."""
+    """Return True if the data is a message that the app has stored already."""
     return fields_of(data).get("id") is not None
 
 

@@ -40,7 +40,7 @@ log = structlog.get_logger("chatd.socketio")
 SID_BYTES: Final = 15
 PREFIX_BYTES: Final = 4
 PACKETS: Final = (b"42", b"43")
-"""How events and acknowledgements begin, which are sent again."""
+"""First bytes of events and acknowledgements, which are sent again."""
 
 TOKEN_FIELDS: Final = ("token", "ticket", "accessToken", "jwt")
 """Fields of `auth` that hold a credential, whatever its kind."""

@@ -15,7 +15,7 @@ from .packets import Incomplete, Kind, Packet, decode, encode
 log = structlog.get_logger("chatd.socketio")
 
 MAX_NAMESPACES: Final = 8
-"""Of one connection."""
+"""Namespaces of one connection."""
 
 
 class ConnectRefused(Exception):

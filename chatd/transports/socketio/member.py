@@ -79,7 +79,7 @@ class Waiter:
         self.frame: Frame | None = None
 
     def sent(self, message: msgspec.Raw) -> bytes:  # noqa: ARG002
-        """Not for this one: a message is sent by a request of its own kind."""
+        """Raise AssertionError: a message is sent by a request of its own kind."""
         raise AssertionError("a message was sent by nobody")
 
     def answered(self, frame: Frame) -> bytes:

@@ -10,7 +10,7 @@ KNOWN_IDS: Final = 50_000
 """Messages whose ids are remembered by seq."""
 
 OWN_CLIENT_ID: Final = "~"
-"""How a client id begins that chatd made, for a message without one; it is nobody's to see."""
+"""Prefix of client ids that chatd made, for messages without one; clients never see them."""
 
 
 class MessageIds:

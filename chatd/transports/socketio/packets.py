@@ -14,10 +14,10 @@ from chatd.transports.engineio.packets import BrokenPacket
 from storage.value import value
 
 MAX_ATTACHMENTS: Final = 10
-"""Of one packet: each is held until the last has come."""
+"""Attachments of one packet: each is held until the last has come."""
 
 MAX_DEPTH: Final = 32
-"""Of arrays and objects in a packet's data."""
+"""Depth of arrays and objects in a packet's data."""
 
 _PACKET_HEAD: Final = re.compile(r"([0-6])(?:(\d{1,9})-)?(?:(/[^,]*)(?:,|$))?(\d{1,15})?", re.ASCII)
 _PLAIN_EVENT: Final = re.compile(r"2(\d{0,15})(?=\[)", re.ASCII)

@@ -120,8 +120,8 @@ class Waits(Protocol):
 
 
 class Recovery:
-    """Those who may come back, by the id that their clients know: who wait, for `seconds` (0: nobody does), and who
-    are there. A client may be back before anybody has noticed that its connection is lost.
+    """Connections that may be recovered, by the id that their clients know: lost ones for `seconds` (0: never), and
+    live ones. A client may be back before the loss of its connection has been noticed.
     """
 
     def __init__(self, *, seconds: float, limit: int, nursery: Callable[[], trio.Nursery | None]) -> None:

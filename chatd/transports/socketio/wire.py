@@ -37,7 +37,7 @@ class Wire:
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing new will leave any more."""
+        """Return True if nothing new will leave any more."""
         return self._cut
 
     @property

@@ -16,7 +16,7 @@ SERVER_EVENTS: Final = (
 """Events of the server, by the names that they have unless a setting says otherwise."""
 
 OFFSET_CHARS: Final = 20
-"""Of the place that an event has among all others; every event ends with one, where connections may be recovered."""
+"""Characters of an event's offset among all others; each event ends with one, where connections may be recovered."""
 
 
 def pairs_of(texts: Iterable[str]) -> dict[str, list[str]]:

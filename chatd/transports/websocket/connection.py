@@ -241,7 +241,7 @@ class Connection:
                 self._log.info("closed", code=code, reason=closing.reason if closing else by_peer)
 
     def _hurried(self) -> bool:
-        """Whether nobody was signed in: then little time is left from now on."""
+        """Return True if nobody was signed in: then little time is left from now on."""
         if self.session.user is None:
             self._shares.ends.begin(self._whole, self._times.close)
         return self.session.user is None

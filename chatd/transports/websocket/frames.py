@@ -14,7 +14,7 @@ _PEER_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000
 
 
 class Ping:
-    """To be answered with a pong of the same payload."""
+    """Ping frame, to be answered with a pong of the same payload."""
 
     __slots__ = ("payload",)
 
@@ -32,7 +32,7 @@ class PeerClose:
 
 
 BYTES_PER_FRAGMENT = 16
-"""On average, of the longest message that may come: smaller ones cost far more to read than they bring."""
+"""Average bytes of a fragment in the longest message allowed: smaller ones cost far more to read than they bring."""
 
 
 class FrameReader:

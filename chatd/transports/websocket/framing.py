@@ -10,9 +10,9 @@ PING = b"\x89\x00"
 """A WebSocket ping without payload."""
 
 CLOSE = b"\x88"
-"""How a close frame begins."""
+"""First byte of a close frame."""
 PONG = b"\x8a"
-"""How a pong begins."""
+"""First byte of a pong."""
 _MEDIUM_HEAD = struct.Struct(">BBH").pack
 
 

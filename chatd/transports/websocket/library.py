@@ -23,10 +23,10 @@ QUEUED_MESSAGES = 8
 """Messages that it may have parsed ahead: fewer switches between its task and ours."""
 
 FRAGMENT_BYTES = 64
-"""What it keeps of a fragment beside its text, until the message is complete."""
+"""Bytes that the library keeps of a fragment beside its text, until the message is complete."""
 
 ABNORMAL_CLOSURE = 1006
-"""What it reports where no close frame was seen (RFC 6455, section 7.4.1)."""
+"""Code that the library reports where no close frame was seen (RFC 6455, section 7.4.1)."""
 
 
 class GuardedStream(trio.abc.Stream):

@@ -14,7 +14,7 @@ STRANGERS_SPARE_FRAMES: Final = 100
 """Pings, pongs and fragments, which no rate of requests counts, that a stranger may send."""
 
 SPARE_FRAMES_PER_S: Final = 100.0
-"""Of them, from somebody who is signed in."""
+"""Spare frames a second from peers that are signed in."""
 
 SPARE_FRAME_BURST: Final = 1000
 

@@ -37,7 +37,7 @@ _STATUSES = ("SENT", "DELIVERED", "READ")
 _ROLES = ("patient", "dentist", "staff", "admin")
 _ROLES_USED = 'SELECT DISTINCT u."role" FROM "User" u WHERE u."role" IS NOT NULL LIMIT 50'
 _NUMBERS = ("smallint", "mediumint", "int", "bigint")
-_WHOLE = ("int", "mediumint", "bigint")
+_INT_TYPES = ("int", "mediumint", "bigint")
 
 THEIRS = {
     "User": {"id", "name", "role", "avatarUrl", "createdAt", "updatedAt", "disabledAt", "lastSeenAt",
@@ -320,7 +320,7 @@ def _unfit(table: Table, column: Column, name: str, found: _Column, ids: Form) -
         yield f"column {name} is {found.type}; chatd needs DATETIME(3), as DateTime makes it"
     elif column.type == FLAG and not found.kind.endswith("int"):
         yield f"column {name} is {found.type}; chatd needs TINYINT(1), as Boolean makes it"
-    elif column.type == "INT" and found.kind not in _WHOLE:
+    elif column.type == "INT" and found.kind not in _INT_TYPES:
         yield f"column {name} is {found.type}; chatd needs INT"
     elif column.type.startswith("VARCHAR") and found.kind not in TEXT_TYPES:
         yield f"column {name} is {found.type}; chatd needs text"

@@ -1,4 +1,4 @@
-/** What the user does at this moment: types, looks, sees. Told to the server as it happens, and never stored. */
+/** Activity of the user: typing, focus, messages in view. Told to the server as it happens, and never stored. */
 
 import type { SeenWatch } from "./api.js";
 import type { Environment } from "./environment.js";
@@ -95,7 +95,7 @@ export class Focus {
 
 /** Marks as seen what stayed on screen for 500 ms, while the window was visible and focused all the time. */
 export class Seen implements SeenWatch {
-  /** When each seq came into view, ms, monotonic. */
+  /** Time at which each seq came into view, ms, monotonic. */
   private readonly since = new Map<Seq, number>();
   private readonly marked = new Set<Seq>();
   private timer: unknown;

@@ -67,16 +67,16 @@ export interface ConnectionSnapshot {
    * back by itself. `ended`: will not come back by itself: see `ended`; after a new sign-in call `restart`.
    */
   readonly phase: "stopped" | "connecting" | "online" | "waiting" | "ended";
-  /** When it last was online, or began to try (ms, `Date.now`): a connection line appears 2 s after. Null: online. */
+  /** Time it last was online, or began to try (ms, `Date.now`): a connection line appears 2 s after. Null: online. */
   readonly offlineSince: number | null;
-  /** When it tries again (ms, `Date.now`), while `waiting`. */
+  /** Time of the next attempt (ms, `Date.now`), while `waiting`. */
   readonly retryAt: number | null;
   /** The browser says that there is no network. */
   readonly networkDown: boolean;
   /** The server announced a restart, and has not been there since. */
   readonly goingAway: boolean;
   readonly ended: SessionEnd | null;
-  /** Who is signed in; kept while the connection is lost; null before the first `hello`. */
+  /** Signed-in user; kept while the connection is lost; null before the first `hello`. */
   readonly user: User | null;
   readonly limits: Limits | null;
   /** The session's id, as calls name it. */
@@ -99,7 +99,7 @@ export interface TimelineItem {
   readonly seq: Seq;
   readonly message: Message;
   readonly own: boolean;
-  /** Of own messages, computed from the watermarks; null for others. */
+  /** Status of own messages, computed from the watermarks; null for others. */
   readonly status: MessageStatus | null;
 }
 
@@ -113,7 +113,7 @@ export interface OutboxItem {
   readonly attachments: readonly Attachment[];
   /** Files that go up before it. */
   readonly files: readonly StagedFile[];
-  /** When it was written (ms, server's clock as far as known). */
+  /** Time of writing (ms, server's clock as far as known). */
   readonly createdAt: number;
   /** `failed`: refused for good, waits for `retry` or `discard`; those behind it go on. */
   readonly state: "waiting" | "failed";
@@ -125,7 +125,7 @@ export interface StagedFile {
   readonly key: string;
   readonly conversation: Id;
   readonly name: string;
-  /** As the browser has it: may be empty, and wrong. */
+  /** Type that the browser has: may be empty, and wrong. */
   readonly type: string;
   /** Bytes. */
   readonly size: number;
@@ -150,7 +150,7 @@ export interface ConversationSnapshot {
   /** `absent`: not loaded yet: `load` it. `loading`: asked for. `ready`. `gone`: not the user's (any more), or unknown. */
   readonly state: "absent" | "loading" | "ready" | "gone";
   readonly info: Info | null;
-  /** In no particular order; those who left have `left_at`. */
+  /** Participants in no particular order; those who left have `left_at`. */
   readonly participants: readonly Participant[];
   readonly membership: Membership | null;
   /** The user's own participant. */
@@ -189,7 +189,7 @@ export interface ConversationListSnapshot {
   readonly ready: boolean;
   /** All that is loaded, archived ones too (`membership.archived`): pinned first, then by newest message. */
   readonly items: readonly ConversationListItem[];
-  /** There are more that are not archived: `loadMoreConversations`. */
+  /** True if there are more that are not archived: `loadMoreConversations`. */
   readonly more: boolean;
   /** Unread messages over all loaded conversations that are neither muted nor archived. */
   readonly unread: number;
@@ -207,7 +207,7 @@ export interface SignOutResult {
   /** False: nothing was done, because messages are unsent; ask the user, then pass `discardUnsent`. */
   readonly done: boolean;
   readonly unsent: readonly OutboxItem[];
-  /** Whether the server ended the session (the cookie); false when it could not be reached. */
+  /** True if the server ended the session (the cookie); false when it could not be reached. */
   readonly serverTold: boolean;
 }
 
@@ -323,7 +323,7 @@ export interface CoreClient {
   typing(conversation: Id): void;
   /** The text was emptied or the composer left. */
   stopTyping(conversation: Id): void;
-  /** What the page has on screen; the server is told while the window is visible and focused. */
+  /** Conversation on screen; the server is told while the window is visible and focused. */
   setFocus(conversation: Id | null): void;
 
   // -- people, and all else --
@@ -343,7 +343,7 @@ export interface CoreClient {
 
 /** A client with drafts and files as well. */
 export interface Client extends CoreClient {
-  /** By conversation; null until they are read from storage. */
+  /** Drafts by conversation; null until they are read from storage. */
   readonly drafts: Readable<ReadonlyMap<Id, Draft> | null>;
   /** Files beside the drafts, by conversation. */
   readonly staged: Readable<ReadonlyMap<Id, readonly StagedFile[]>>;

@@ -9,7 +9,7 @@ export interface AttentionDuties {
   changed(): void;
 }
 
-/** Whether somebody can be looking at the page, and when it wakes and goes to sleep. */
+/** Attention: whether somebody can be looking at the page, and when it wakes and goes to sleep. */
 export class Attention {
   private listening: AbortController | null = null;
 

@@ -10,7 +10,7 @@ export class ServerClock {
     const said = Date.parse(serverTime);
     if (Number.isNaN(said)) return;
     const offset = said + tripMs / 2 - this.now();
-    // Whoever sets the clock of the device moves the offset by more than any trip explains.
+    // Setting the clock of the device moves the offset by more than any trip explains.
     const moved = Math.abs(offset - this.offset) > tripMs + (this.bestTripMs === Infinity ? 0 : this.bestTripMs);
     if (tripMs <= this.bestTripMs || moved) {
       this.offset = offset;

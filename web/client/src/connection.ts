@@ -9,30 +9,30 @@ import type { Frame } from "./replica.js";
 import { Store } from "./store.js";
 import type { Transport } from "./transport.js";
 
-/** For the network, the handshake and `hello` together. */
+/** Milliseconds for the network, the handshake and `hello` together. */
 const CONNECT_TIMEOUT_MS = 15_000;
-/** For a sign of life after a heartbeat's `ping`. */
+/** Milliseconds for a sign of life after a heartbeat's `ping`. */
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The same after the device woke up, when a dead socket still claims to be open. */
 const WAKE_TIMEOUT_MS = 3_000;
 /** The same where the browser says that there is no network: most likely it is right. */
 const NO_NETWORK_TIMEOUT_MS = 1_000;
-/** After which a connection was a good one, and the backoff begins anew. */
+/** Milliseconds after which a connection was a good one, and the backoff begins anew. */
 const STEADY_MS = 30_000;
-/** How long a refused `hello` waits for the close code that says why. */
+/** Milliseconds that a refused `hello` waits for the close code that says why. */
 const REFUSAL_TIMEOUT_MS = 3_000;
-/** Before the end of a session a fresh token is asked for. */
+/** Milliseconds before the end of a session at which a fresh token is asked for. */
 const RENEW_BEFORE_MS = 60_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface ConnectionDuties {
-  /** What `hello` says of that which is held. */
+  /** Returns the revs that `hello` names: of the conversations that are held. */
   held(): { epoch: string | null; revs: Record<string, number> };
   /** Takes a frame in, before its asker hears of it. */
   take(frame: Frame, asked: Asked | null): void;
   /** `hello` was accepted, and taken in. */
   online(hello: HelloOk): void;
-  /** Will not come back by itself. */
+  /** Called at the end of the session: the connection will not come back by itself. */
   ended(end: SessionEnd): void;
 }
 
@@ -108,7 +108,7 @@ export class Connection {
     this.connect();
   }
 
-  /** Will not come back by itself. */
+  /** Ends the session: the connection will not come back by itself. */
   end(end: SessionEnd): void {
     this.cut();
     this.phase = "ended";
@@ -384,7 +384,7 @@ export class Connection {
   }
 }
 
-/** What a close code says of the session; null: come back. */
+/** Returns what a close code says of the session; null: come back. */
 function endOf(code: number, reason: string, refusal: ChatError | null): SessionEnd | null {
   if (code < 4500 || code > 4999) return null;
   const cause = code === CLOSE.refused ? "refused" : code === CLOSE.revoked ? "revoked" : "incompatible";

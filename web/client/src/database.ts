@@ -1,4 +1,4 @@
-/** What has to survive the tab: the outbox, the drafts and the files of both, in one IndexedDB for all users of this browser. */
+/** Database of what survives the tab: the outbox, the drafts and the files of both, for all users of this browser. */
 
 import type { Environment } from "./environment.js";
 import type { Attachment, Id, Seq } from "./protocol.gen.js";
@@ -44,7 +44,7 @@ export interface FileRow {
   readonly name: string;
   readonly type: string;
   readonly size: number;
-  /** Where a large upload goes on. */
+  /** Address at which a large upload goes on. */
   readonly location: string | null;
   /** The id that the server gave it, once it has all of it. */
   readonly attachment: Id | null;

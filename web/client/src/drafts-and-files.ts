@@ -7,7 +7,7 @@ import type { TabMessage } from "./tabs.js";
 import { transfer } from "./transfer.js";
 import { upload } from "./upload.js";
 
-/** What was typed, what was attached, and where files of this server are to be had. */
+/** Staging with drafts, attached files, and the addresses of this server's files. */
 export class DraftsAndFiles implements Staging {
   readonly uploads = true;
   readonly drafts: Drafts;

@@ -8,7 +8,7 @@ import type { TabMessage } from "./tabs.js";
 /** Between two writes of drafts; the first is at once: a page that is left right away may not get to its last words. */
 const WRITE_EVERY_MS = 300;
 
-/** What was typed and not sent, by conversation; kept in storage, the same in all tabs. */
+/** Drafts: texts typed and not sent, by conversation; kept in storage, the same in all tabs. */
 export class Drafts {
   readonly all = new Store<ReadonlyMap<Id, Draft> | null>(() =>
     this.ready || this.drafts.size ? new Map(this.drafts) : null,

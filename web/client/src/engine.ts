@@ -26,7 +26,7 @@ const MAX_PAGE = 200;
 /** People whose presence is asked for at once. */
 const MAX_PRESENCE = 200;
 
-/** What a client may do without, or has a choice of; chosen by whoever makes it, so that a bundler drops the rest. */
+/** Optional parts of a client, chosen where it is made, so that a bundler drops the rest. */
 export interface Parts<S extends Staging> {
   readonly transport: (network: Network) => Transport;
   readonly staging: (duties: StagingDuties) => S;
@@ -52,7 +52,7 @@ export class Engine<S extends Staging> {
   readonly tabs: Tabs;
   readonly incoming = new Set<(incoming: Incoming) => void>();
   readonly events = new Set<(event: Frame) => void>();
-  /** Where `conversation.list` goes on; null at the end. */
+  /** Cursor at which `conversation.list` goes on; null at the end. */
   readonly cursors: { plain: string | null; archived: string | null | undefined } = {
     plain: null,
     archived: undefined,
@@ -60,7 +60,7 @@ export class Engine<S extends Staging> {
 
   private readonly lastUser: LastUser;
   private readonly watches = new Set<Seen>();
-  /** By conversation, the rev up to which changes were missed and come now. */
+  /** Rev up to which changes were missed and come now, by conversation. */
   private readonly missed = new Map<Id, number>();
   /** New messages of conversations that are being loaded because of them. */
   private readonly unplaced = new Map<Id, readonly Message[]>();
@@ -123,7 +123,7 @@ export class Engine<S extends Staging> {
     void this.database.close();
   }
 
-  /** What storage has of the user is in memory. */
+  /** Settles when the stored state of the user is in memory. */
   async stored(): Promise<void> {
     await this.storage;
   }
@@ -260,7 +260,7 @@ export class Engine<S extends Staging> {
     tellAll(this.events, frame);
   }
 
-  /** Of conversations that were loaded because of a message: that message. */
+  /** Places the messages because of which conversations were loaded. */
   private placed(effect: Effect): void {
     for (const id of effect.restarted) {
       const held = this.replica.conversations.get(id);
@@ -443,7 +443,7 @@ export class Engine<S extends Staging> {
   }
 }
 
-/** What a page does wrong in a listener is no fault of the frame. */
+/** Calls a listener; its error is the page's, and is no fault of the frame. */
 function tellAll<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void {
   for (const listener of [...listeners]) {
     try {

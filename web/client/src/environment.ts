@@ -9,7 +9,7 @@ export interface Environment {
   monotonic(): number;
   setTimeout(work: () => void, ms: number): unknown;
   clearTimeout(timer: unknown): void;
-  /** In [0, 1). */
+  /** Returns a number in [0, 1). */
   random(): number;
   /** A string that nobody else makes. */
   uniqueId(): string;
@@ -20,12 +20,12 @@ export interface Environment {
   channel(name: string): BroadcastChannel | null;
   readonly window: EventTarget | null;
   readonly document: (EventTarget & Pick<Document, "visibilityState" | "hasFocus">) | null;
-  /** Whether there may be a network. */
+  /** True if there may be a network. */
   onLine(): boolean;
   fetch(url: string, init: RequestInit): Promise<Response>;
   /** A request whose way out can be watched; default: an XMLHttpRequest. Rejects where no answer came. */
   transfer?(request: TransferRequest): Promise<TransferAnswer>;
-  /** Where the page comes from; null outside of a browser. */
+  /** Address of the page; null outside of a browser. */
   readonly origin: string | null;
 }
 

@@ -17,7 +17,7 @@ const STEADY_MS = 30_000;
 const LOST = 1006;
 const GOING_AWAY = 1001;
 
-/** Whether the better transport is broken here, as far as is known. */
+/** True if the better transport is broken here, as far as is known. */
 interface Knowledge {
   broken: boolean;
   /** Connections in a row that broke soon. */
@@ -80,7 +80,7 @@ function connectBest(
       connection.send(text);
     },
     close: () => {
-      // It is open, and nothing gets through.
+      // The connection is open, and nothing gets through.
       if (opened && !heard && env.monotonic() - began >= SILENT_MS) known.broken = true;
       connection.close();
     },

@@ -19,7 +19,7 @@ const NONE: readonly StagedFile[] = [];
 interface Entry {
   row: FileRow;
   file: StagedFile;
-  /** Whether this tab uploads it. */
+  /** True if this tab uploads it. */
   mine: boolean;
 }
 
@@ -173,7 +173,7 @@ export class Files {
     }
   }
 
-  /** Whoever sends the message uploads its files. */
+  /** Takes over the uploads of these files: the tab that sends the message uploads them. */
   own(keys: readonly string[]): void {
     for (const key of keys) {
       const entry = this.entries.get(key);

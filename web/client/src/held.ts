@@ -1,4 +1,4 @@
-/** What is held of one conversation. The objects in it are the wire's own and never changed, only replaced. */
+/** State held of one conversation. The objects in it are the wire's own and never changed, only replaced. */
 
 import type { MessageStatus } from "./api.js";
 import type { Id, Info, Membership, Message, Participant, Seq } from "./protocol.gen.js";
@@ -21,7 +21,7 @@ export interface Apart extends Range {
 export class HeldConversation {
   readonly participants = new Map<Id, Participant>();
   readonly messages = new Map<Seq, Message>();
-  /** Who types, and until when (ms, on the clock that `Replica.apply` is given). */
+  /** Typing users, and until when (ms, on the clock that `Replica.apply` is given). */
   readonly typing = new Map<Id, number>();
   apart: Apart | null = null;
   private list: readonly Participant[] | null = null;
@@ -117,7 +117,7 @@ export class HeldConversation {
   }
 }
 
-/** Whether the first is to take the place of the second. */
+/** Returns true if the first is to take the place of the second. */
 function isNewer(message: Message, held: Message | undefined): boolean {
   return !held || message.rev > held.rev;
 }

@@ -33,9 +33,9 @@ type WithoutId<R> = R extends AnyRequest ? Omit<R, "id"> : never;
 
 /** One connection: requests out, frames in, in order. */
 export class Link {
-  /** When something was heard last, ms, monotonic. */
+  /** Time at which something was heard last, ms, monotonic. */
   heardAt: number;
-  /** How many frames came. */
+  /** Number of frames that came. */
   heard = 0;
   private readonly connection: TransportConnection;
   private readonly waiting = new Map<number | string, Waiting>();

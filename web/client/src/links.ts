@@ -11,7 +11,7 @@ export interface LinksDuties {
   readonly env: Pick<Environment, "fetch">;
   /** The server, without a path. */
   origin(): string;
-  /** Whether the browser's cookie says who asks. */
+  /** True if the browser's cookie says who asks. */
   readonly byCookie: boolean;
   authorize(): Promise<Record<string, string>>;
   serverNow(): number;

@@ -32,12 +32,12 @@ export class Mending {
     private readonly duties: MendingDuties,
   ) {}
 
-  /** Whether the conversation is asked for, or will be. */
+  /** Returns true if the conversation is asked for, or will be. */
   loads(id: Id): boolean {
     return this.toGet.has(id);
   }
 
-  /** Whether what comes for the conversation was missed. */
+  /** Returns true if changes that come for the conversation were missed. */
   catchesUp(id: Id): boolean {
     return this.syncing.has(id);
   }

@@ -1,4 +1,4 @@
-/** Where the server is, and how requests over HTTP say who asks. */
+/** Address of the server, and the credentials of requests over HTTP. */
 
 import type { ClientOptions, SignIn } from "./api.js";
 import type { Environment } from "./environment.js";
@@ -6,11 +6,11 @@ import type { Environment } from "./environment.js";
 export interface Network {
   readonly env: Environment;
   readonly signIn: SignIn;
-  /** Whether the browser's cookie says who asks. */
+  /** True if the browser's cookie says who asks. */
   readonly byCookie: boolean;
   /** The server's address, as it was given. */
   server(): string;
-  /** Where its HTTP is, without a path. */
+  /** Origin of its HTTP, without a path. */
   origin(): string;
   /** Headers of a request over HTTP that say who asks; a cookie goes by itself. */
   authorize(): Promise<Record<string, string>>;

@@ -21,7 +21,7 @@ interface Busy {
 interface Entry {
   readonly row: OutboxRow;
   readonly item: OutboxItem;
-  /** Whether this tab sends it: its own, those of an earlier life, and those that another tab leaves lying. */
+  /** True if this tab sends it: its own, those of its earlier life, and those that a closed tab left. */
   mine: boolean;
 }
 
@@ -55,7 +55,7 @@ export interface OutboxDuties {
 export class Outbox {
   readonly all = new Store<readonly OutboxItem[]>(() => this.sorted().map(({ item }) => item));
   private readonly entries = new Map<string, Entry>();
-  /** By conversation: under way, or waiting before the next attempt. */
+  /** Sending by conversation: under way, or waiting before the next attempt. */
   private readonly busy = new Map<Id, Busy>();
   private readonly adoptions = new Set<unknown>();
   private user: Id | null = null;

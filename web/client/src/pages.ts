@@ -1,4 +1,4 @@
-/** Which messages of a conversation are loaded, and which of them are on show. */
+/** Pages: the messages of a conversation that are loaded, and those of them that are shown. */
 
 import type { HeldConversation } from "./held.js";
 import type { AskOptions, Unnumbered } from "./link.js";
@@ -15,7 +15,7 @@ const JUMP_BELOW = 25;
 type Ask = (request: Unnumbered, options?: AskOptions) => Promise<Frame>;
 
 export class Pages {
-  /** What is under way, by conversation and direction: asked for once. */
+  /** Requests under way, by conversation and direction: asked for once. */
   private readonly loading = new Map<string, Promise<void>>();
   /** The last jump of each conversation: an earlier one that comes in later shows nothing. */
   private readonly jumps = new Map<Id, Seq>();
@@ -30,7 +30,7 @@ export class Pages {
   /** Loads a conversation that is not held, and fills the newest range up to a page. */
   load(id: Id): Promise<void> {
     const loaded = this.once(`load ${id}`, async () => {
-      // Of a large one changes don't tell how far the others have read; the summary does.
+      // Changes of a large conversation don't tell how far the others have read; the summary does.
       const quiet = (this.held(id)?.participants.size ?? Infinity) > MOVES_TOLD_UP_TO;
       if (quiet) await this.ask({ type: "conversation.get", conversation: id });
       const held = this.held(id);
@@ -40,7 +40,7 @@ export class Pages {
     return loaded;
   }
 
-  /** Whether the conversation is being loaded. */
+  /** Returns true if the conversation is being loaded. */
   loads(id: Id): boolean {
     return this.loading.has(`load ${id}`);
   }

@@ -4,7 +4,7 @@ import { backoff } from "./backoff.js";
 import type { Environment } from "./environment.js";
 import type { Transport, TransportConnection, TransportEvents } from "./transport.js";
 
-/** For an answer with events; the server waits 25 s for some. */
+/** Milliseconds for an answer with events; the server waits 25 s for some. */
 const FETCH_TIMEOUT_MS = 40_000;
 const SEND_TIMEOUT_MS = 15_000;
 /** Without any answer for so long the session is given up; the server forgets it after 60 s. */
@@ -19,7 +19,7 @@ export interface PollingOptions {
   readonly server: string;
   /** The headers that sign a request in, beside the cookie. */
   readonly credentials: () => Promise<Record<string, string>>;
-  /** Whether a refused credential is the end; a development user may only be too far away. */
+  /** True if a refused credential is the end; a development user may only be too far away. */
   readonly refusalIsFinal: boolean;
 }
 

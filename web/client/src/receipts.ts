@@ -6,7 +6,7 @@ import type { Unnumbered } from "./link.js";
 import type { Id, Seq } from "./protocol.gen.js";
 import type { Frame, Replica } from "./replica.js";
 
-/** What comes in at once is acknowledged at once. */
+/** Milliseconds in which arrivals are gathered into one acknowledgement. */
 const GATHER_MS = 100;
 
 interface Marks {
@@ -89,7 +89,7 @@ export class Receipts {
     if (this.marks.get(id) === marks) this.plan(id, marks, waitMs);
   }
 
-  /** What is above the stored watermarks and tells others something. */
+  /** Returns what is above the stored watermarks and tells others something. */
   private wanted(id: Id, marks: Marks): { read?: Seq; delivered?: Seq } | null {
     const held = this.replica.conversations.get(id);
     const me = held?.participants.get(this.replica.user?.id ?? "");
@@ -101,7 +101,7 @@ export class Receipts {
     return null;
   }
 
-  /** Whether a message of somebody else may be among those above `after`, up to `last`. */
+  /** Returns true if a message of somebody else may be among those above `after`, up to `last`. */
   private foreign(held: HeldConversation, after: Seq, last: Seq): boolean {
     if (after + 1 < held.low) return true;
     for (let seq = after + 1; seq <= last; seq += 1) {

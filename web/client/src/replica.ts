@@ -33,7 +33,7 @@ export interface Frame {
   readonly [field: string]: unknown;
 }
 
-/** What a frame did, and what must be asked for now; conversations by id. */
+/** Effects of a frame, and what must be asked for now; conversations by id. */
 export class Effect {
   /** New or newer messages in the newest range; none where something else of the conversation changed. */
   readonly messages = new Map<Id, Message[]>();
@@ -128,7 +128,7 @@ export class Replica {
     return effect;
   }
 
-  /** When `expireTyping` has something to do next; infinity if nobody types. */
+  /** Time at which `expireTyping` has something to do next; infinity if nobody types. */
   typingUntil(): number {
     let first = Infinity;
     for (const held of this.conversations.values())
@@ -143,7 +143,7 @@ export class Replica {
     return effect;
   }
 
-  /** As if there had been no `hello`. */
+  /** Returns to the state before any `hello`. */
   clear(): void {
     this.user = this.epoch = null;
     for (const held of [this.conversations, this.users, this.presence]) held.clear();
@@ -175,7 +175,7 @@ export class Replica {
     const named = frame.revs ?? {};
     this.resets(named, effect);
     const current = this.summaries(frame.conversations, effect);
-    // What wasn't named is not fed: it may have moved unseen.
+    // A conversation that wasn't named is not fed: it may have moved unseen.
     for (const id of this.conversations.keys()) {
       if (held.has(id) && !Object.hasOwn(named, id) && !current.has(id)) effect.sync.add(id);
     }
@@ -213,7 +213,7 @@ export class Replica {
   private summary(summary: Summary | GetOk, effect: Effect): HeldConversation {
     const { conversation: id, info, membership, last_message: last } = summary;
     const held = this.conversations.get(id) ?? this.begin(info.rev, info, membership, last ? [last] : [], effect);
-    // Where it is ahead of the cursor, a catch-up brings the messages: the last one alone would leave a hole.
+    // Ahead of the cursor, a catch-up brings the messages: the last one alone would leave a hole.
     held.takeInfo(info);
     held.takeParticipants(summary.participants);
     held.membership = membership;

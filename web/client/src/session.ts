@@ -1,4 +1,4 @@
-/** Whose browser storage it is, and how it is left without a trace. */
+/** Owner of the browser's storage, and sign-out without a trace. */
 
 import type { SignIn } from "./api.js";
 import type { Database } from "./database.js";

@@ -1,4 +1,4 @@
-/** What waits beside the outbox to become part of a message. A client may do without: then a bundler drops it. */
+/** Staging of drafts and files that become part of a message. A client may do without: then a bundler drops it. */
 
 import type { StagedFile } from "./api.js";
 import type { Database, Write } from "./database.js";
@@ -8,9 +8,9 @@ import type { Id } from "./protocol.gen.js";
 import type { TabMessage } from "./tabs.js";
 
 export interface Staging {
-  /** Whether messages with files can be sent from here; else they wait for a client that can, and hold up nothing. */
+  /** True if messages with files can be sent from here; else they wait for a client that can, and hold up nothing. */
   readonly uploads: boolean;
-  /** Of messages on their way. */
+  /** Files of messages on their way. */
   readonly files: Pick<Files, "named" | "own" | "again" | "remove" | "retry" | "attachmentOf">;
   /** Files beside the draft of a conversation. */
   ofDraft(conversation: Id): readonly StagedFile[];
@@ -31,7 +31,7 @@ export interface Staging {
   clear(): void;
 }
 
-/** What a staging has to work with. */
+/** Parts of the client that a staging uses. */
 export interface StagingDuties {
   readonly network: Network;
   readonly database: Database;

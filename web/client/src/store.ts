@@ -62,7 +62,7 @@ export function reuse<T>(last: readonly T[] | undefined, made: readonly T[]): re
   return last && last.length === made.length && last.every((item, index) => Object.is(item, made[index])) ? last : made;
 }
 
-/** Whether two plain objects have the same fields; anything else must be the same. */
+/** Returns true if two plain objects have the same fields; anything else must be the same. */
 export function same<T>(a: T | undefined, b: T): boolean {
   if (Object.is(a, b)) return true;
   if (!isPlain(a) || !isPlain(b)) return false;

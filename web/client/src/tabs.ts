@@ -2,7 +2,7 @@ import type { DraftRow, FileRow, OutboxRow } from "./database.js";
 import type { Environment } from "./environment.js";
 import type { Id } from "./protocol.gen.js";
 
-/** What the tabs of one browser tell each other. */
+/** Notices that the tabs of one browser send each other. */
 export type TabMessage =
   /** A new entry of the outbox, or one whose state changed. */
   | { readonly type: "outbox"; readonly user: Id; readonly row: OutboxRow }

@@ -5,7 +5,7 @@ export interface TransferRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Blob | FormData | null;
-  /** Whether cookies go along to another origin. */
+  /** True if cookies go along to another origin. */
   readonly withCredentials: boolean;
   /** Bytes of the body that are on their way. */
   readonly onProgress?: (sent: number) => void;
@@ -22,7 +22,7 @@ export interface TransferAnswer {
 /** Without an answer for as long as nothing moves, a connection is taken for dead. */
 const STALLED_MS = 60_000;
 
-/** By XMLHttpRequest. Rejects where no answer came. */
+/** Sends by XMLHttpRequest. Rejects where no answer came. */
 export function transfer(request: TransferRequest): Promise<TransferAnswer> {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();

@@ -1,4 +1,4 @@
-/** How frames travel: a WebSocket here, anything that keeps their order elsewhere. */
+/** Carrier of frames: a WebSocket here, anything that keeps their order elsewhere. */
 
 import type { Network } from "./network.js";
 
@@ -7,7 +7,7 @@ export interface TransportEvents {
   open(): void;
   /** A frame came: the text of one JSON object. */
   frame(text: string): void;
-  /** It is over, or never came about (code 1006); nothing is called after it. */
+  /** End of the connection, or of the attempt (code 1006); nothing is called after it. */
   close(code: number, reason: string): void;
 }
 

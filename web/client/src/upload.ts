@@ -6,17 +6,17 @@ import type { TransferAnswer, TransferRequest } from "./transfer.js";
 
 /** Up to so many bytes a file goes in one request. */
 export const WHOLE_BYTES = 4_194_304;
-/** What one request of a large file carries: after a lost connection at most this goes again. */
+/** Bytes that one request of a large file carries: after a lost connection at most these go again. */
 const PART_BYTES = 8_388_608;
 const TUS = { "Tus-Resumable": "1.0.0" };
-/** Where the last answer to a tus upload, and each HEAD after it, says which attachment it became. */
+/** Header in which the last answer to a tus upload, and each HEAD after it, names the attachment. */
 const ATTACHMENT_HEADER = "Attachment-Id";
 
 export interface Outgoing {
   readonly blob: Blob;
   readonly name: string;
   readonly type: string;
-  /** Where an upload that began earlier goes on. */
+  /** Address at which an upload that began earlier goes on. */
   readonly location: string | null;
 }
 
@@ -80,7 +80,7 @@ class TusUpload {
     return this.attachment;
   }
 
-  /** How much the server has; 0 of an upload that begins. */
+  /** Bytes that the server has; 0 of an upload that begins. */
   private async offset(): Promise<number> {
     if (this.location !== null) {
       const answer = await this.ask({ method: "HEAD", url: this.location, body: null });
@@ -161,13 +161,13 @@ async function ask(
   });
 }
 
-/** What an answer other than success says. */
+/** Returns the error of an answer other than success. */
 function refusalOf({ status, text, header }: TransferAnswer): ChatError {
   let told: { code?: ErrorCode; message?: string; temporary?: boolean } = {};
   try {
     told = JSON.parse(text) as typeof told;
   } catch {
-    // Of tus, or of a proxy: in plain words, or none.
+    // An answer of tus, or of a proxy: in plain words, or none.
   }
   const retryAfter = Number(header("Retry-After")) || null;
   const passing = status === 408 || status === 425 || status === 429 || status >= 500;

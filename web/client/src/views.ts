@@ -16,9 +16,9 @@ const NOTHING: readonly never[] = [];
 
 export interface ViewSources {
   outbox(id: Id): readonly OutboxItem[];
-  /** Whether the conversation is asked for. */
+  /** True if the conversation is asked for. */
   loads(id: Id): boolean;
-  /** Whether there are more conversations to load. */
+  /** True if there are more conversations to load. */
   more(): boolean;
 }
 
@@ -41,7 +41,7 @@ export class ConversationView {
     this.store = new Store((last) => this.describe(last));
   }
 
-  /** As a list shows it; null where nothing is held. */
+  /** Returns the conversation as a list shows it; null where nothing is held. */
   inList(): ConversationListItem | null {
     const held = this.replica.conversations.get(this.id);
     if (!held) return null;
@@ -144,7 +144,7 @@ export class Views {
     return view;
   }
 
-  /** What a frame did is to be seen. */
+  /** Shows the effects of a frame. */
   note(effect: Effect): void {
     for (const id of effect.restarted) Object.assign(this.of(id), { gone: false, detached: false });
     for (const ids of [effect.messages.keys(), effect.restarted, effect.dropped, effect.typing, effect.get]) {

@@ -1,4 +1,4 @@
-/** What the page's address asks for, and the conversation that it names. */
+/** Address of the page: what it asks for, and the conversation that it names. */
 
 import type { User } from "@chatd/client";
 

@@ -31,7 +31,7 @@ export async function getOffer(): Promise<Offer> {
   return (await response.json()) as Offer;
 }
 
-/** Who is signed in by the cookie; null for nobody. */
+/** Returns the user who is signed in by the cookie; null for nobody. */
 export async function getMe(): Promise<User | null> {
   const response = await reach("/v1/me");
   if (response.status === 401 || response.status === 403) return null;

@@ -1,4 +1,4 @@
-/** What a sign-out leaves behind: nothing. */
+/** Leaving: a sign-out leaves nothing behind. */
 
 import { forgetPin } from "./lock/pin.js";
 

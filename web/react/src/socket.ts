@@ -2,7 +2,7 @@
 
 import type { AnyEvent, Client, ConnectionSnapshot, Incoming, SessionEnd } from "@chatd/client";
 
-/** What a listener of each name is called with; of the protocol's events, any other name, the event. */
+/** Arguments of a listener, by name; any other name is a protocol event, whose listener is called with the event. */
 export interface SocketEvents {
   readonly connect: () => void;
   readonly disconnect: (reason: string) => void;

@@ -12,7 +12,7 @@ const SHELL = `
 .shell { height: 100%; position: relative; overflow: clip; }
 `;
 
-/** Where the page goes by the window's size, a part of a page goes by its own. */
+/** Returns the page's style sheet for a part of a page, which goes by its own size instead of the window's. */
 export function embedded(css: string): string {
   return css
     .replace(/@media \(max-width:\s*(\d+px)\)/g, "@container chat (max-width: $1)")

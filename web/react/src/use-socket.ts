@@ -47,13 +47,13 @@ export interface UseSocket {
 
   readonly conversationId: Id | null;
   readonly conversation: ConversationSnapshot | null;
-  /** Those loaded, oldest first; own ones have a `status`. */
+  /** Messages loaded, oldest first; own ones have a `status`. */
   readonly messages: readonly TimelineItem[];
   /** Own messages that the server has not acknowledged; they go out by themselves. */
   readonly waiting: readonly OutboxItem[];
-  /** Those present. */
+  /** Users who are present. */
   readonly participants: readonly Person[];
-  /** Those who type now. */
+  /** Users who type now. */
   readonly typing: readonly Id[];
   readonly presence: ReadonlyMap<Id, PresenceState>;
 

@@ -63,7 +63,7 @@ export function Alerts({ shown }: { shown: string | null }) {
   return null;
 }
 
-/** What any tab of this user has on screen, with somebody looking. */
+/** Watches the conversations that any tab of this user has on screen, with somebody looking. */
 function watchLooks(me: string, shown: () => string | null): { at(conversation: string): boolean; stop(): void } {
   const FRESH_MS = 5_000;
   const looks = new Map<string, { readonly conversation: string | null; readonly at: number }>();

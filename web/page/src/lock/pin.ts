@@ -54,7 +54,7 @@ export function belongsTo(user: string): void {
   if (kept && kept.user !== user) forgetPin();
 }
 
-/** Whoever signs in has proved more than a PIN does. */
+/** Unlocks the page and forgets wrong tries: a sign-in proves more than a PIN does. */
 export function signedInAnew(): void {
   const kept = read();
   if (!kept) return;

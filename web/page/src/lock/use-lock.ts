@@ -3,7 +3,7 @@ import type { User } from "@chatd/client";
 import { belongsTo, canLock, choosePin, hasPin, isLocked, lastInput, lock, noteInput } from "./pin.js";
 
 export interface Lock {
-  /** Whether this person has a screen that can be locked: patients have a device of their own. */
+  /** True if this person has a screen that can be locked: patients have a device of their own. */
   readonly offered: boolean;
   readonly chosen: boolean;
   readonly locked: boolean;

@@ -2,7 +2,7 @@ import { Field, Problem, words } from "@chatd/react/components";
 import { redeem } from "../http.js";
 import { text, useSubmit } from "./submit.js";
 
-/** What came on paper or by mail, made good once. */
+/** Form for an invitation that came on paper or by mail, good once. */
 export function InvitationForm({ invitation, onSignedIn }: { invitation: string; onSignedIn: () => void }) {
   const { busy, problem, onSubmit } = useSubmit(
     (filled) => {

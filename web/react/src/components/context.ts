@@ -4,7 +4,7 @@ import type { Client, User } from "@chatd/client";
 /** The conversation on screen. */
 export interface Shown {
   readonly conversation: string;
-  /** Where to jump to, once for each object. */
+  /** Target to jump to, once for each object. */
   readonly target: { readonly seq: number } | null;
 }
 
@@ -14,7 +14,7 @@ export interface Chat {
   readonly brand: { readonly name: string; readonly logoUrl: string | null };
   /** Shows a conversation, around one of its messages where a seq is given; null: the list. */
   readonly show: (conversation: string | null, seq?: number) => void;
-  /** What a page has beside the user's name, sign-out say; nothing in a part of another page, which sees to that itself. */
+  /** Controls beside the user's name, such as sign-out; none in a part of another page, which has its own. */
   readonly buttons?: ReactNode;
   /** Says something to the user in passing, a failed action say. */
   readonly tell: (text: string) => void;

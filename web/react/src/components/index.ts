@@ -1,4 +1,4 @@
-/** What the chat page is made of, for pages that bring a context of their own; ChatInterface is it as one part. */
+/** Components of the chat page, for pages that bring a context of their own; ChatInterface is all of it. */
 
 export { Announcer } from "./alerts/announcer.js";
 export { addressOf } from "./address.js";

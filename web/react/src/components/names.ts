@@ -1,4 +1,4 @@
-/** How a conversation is called, and who is on the other side. */
+/** Names of conversations, and of the other side. */
 
 import type { ConversationListItem, ConversationSnapshot, Message, User } from "@chatd/client";
 import { words } from "./words.js";

@@ -31,7 +31,7 @@ export function fullTime(moment: number): string {
   return full.format(moment);
 }
 
-/** In a list: "09:12", "Tue", "12 Nov", "12 Nov 2025". */
+/** Returns a time for a list: "09:12", "Tue", "12 Nov", "12 Nov 2025". */
 export function shortTime(moment: number, now: number): string {
   const days = daysBetween(moment, now);
   if (days <= 0) return clock.format(moment);
@@ -39,7 +39,7 @@ export function shortTime(moment: number, now: number): string {
   return sameYear(moment, now) ? day.format(moment) : dayAndYear.format(moment);
 }
 
-/** In a sentence: "09:12", "Tue 09:12", "12 Nov". */
+/** Returns a time for a sentence: "09:12", "Tue 09:12", "12 Nov". */
 export function spokenTime(moment: number, now: number): string {
   const days = daysBetween(moment, now);
   if (days > 0 && days < 7) return `${weekday.format(moment)} ${clock.format(moment)}`;

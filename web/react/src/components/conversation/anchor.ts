@@ -3,7 +3,7 @@
  * its distance from the top of the view; after it, the message is put back there. At the bottom it follows instead.
  */
 
-/** As near to the end counts as being there. */
+/** Pixels from the end that count as being there. */
 export const BOTTOM_PX = 40;
 /** The eye rests a third down the view; jumps land there too. */
 export const EYE = 1 / 3;
@@ -16,7 +16,7 @@ interface Held {
 
 export class Anchor {
   following = true;
-  /** Whether the end of the content is the newest message: else there is nothing to follow. */
+  /** True if the end of the content is the newest message: else there is nothing to follow. */
   atNewest = true;
   private lastTop = 0;
   private held: Held | null = null;
@@ -75,7 +75,7 @@ export class Anchor {
     if (row) this.view.scrollTop += this.offsetOf(row) - held.offset;
   }
 
-  /** In place of a row that is gone. */
+  /** Returns the row to stand in for one that is gone. */
   private closest(seq: number | null): HTMLElement | undefined {
     if (seq === null) return undefined;
     return this.rows().find(({ dataset }) => Number(dataset["seq"]) >= seq);

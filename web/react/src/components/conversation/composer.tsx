@@ -1,4 +1,4 @@
-/** Where messages are written: new ones, replies, and edits of old ones. */
+/** Composer of messages: new ones, replies, and edits of old ones. */
 
 import { type FormEvent, type MouseEvent, type RefObject, useEffect, useLayoutEffect, useRef } from "react";
 import type { TimelineItem } from "@chatd/client";
@@ -25,7 +25,7 @@ export function Composer({
   field: RefObject<HTMLTextAreaElement | null>;
   /** The conversation whose composer this is. */
   id: string;
-  /** What is loaded of it. */
+  /** Messages that are loaded of it. */
   items: readonly TimelineItem[];
   /** The message that is edited. */
   editing: TimelineItem | null;
@@ -140,7 +140,7 @@ function Replying({ seq, items, onCancel }: { seq: number; items: readonly Timel
   return <About title={words.replyingTo(name)} text={text} onCancel={onCancel} />;
 }
 
-/** What the text is about, and the way out of it. */
+/** Bar above the field: the message that is edited or replied to, and the way out. */
 function About({
   title,
   text,

@@ -1,4 +1,4 @@
-/** How the keyboard moves in the history. */
+/** Keys that move in the history. */
 
 import type { KeyboardEvent } from "react";
 import type { TimelineItem } from "@chatd/client";

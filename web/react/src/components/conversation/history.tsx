@@ -1,4 +1,4 @@
-/** What was said: a bounded run of messages in the document, which never moves under the eye. */
+/** History: a bounded run of messages in the document, which never moves under the eye. */
 
 import { memo, useMemo, useRef } from "react";
 import type { ConversationSnapshot } from "@chatd/client";
@@ -15,7 +15,7 @@ import { WaitingRow } from "./waiting-row.js";
 
 interface HistoryProps {
   readonly snapshot: ConversationSnapshot;
-  /** Where to jump to, once for each object. */
+  /** Target to jump to, once for each object. */
   readonly target: { readonly seq: number } | null;
   /** Grows with each own send. */
   readonly sends: number;

@@ -68,7 +68,7 @@ export function MessageField({
   );
 }
 
-/** As high as its text, where the style sheet can't say so. */
+/** Makes the field as high as its text, where the style sheet can't say so. */
 function useGrowing(field: RefObject<HTMLTextAreaElement | null>, value: string): void {
   useEffect(() => {
     if (!field.current || CSS.supports("field-sizing", "content")) return;

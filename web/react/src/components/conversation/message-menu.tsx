@@ -17,7 +17,7 @@ interface MenuProps {
   readonly onReact: (emoji: string, on: boolean) => void;
 }
 
-/** What may be done with a message; what is not allowed is absent. */
+/** Menu of a message; what is not allowed is absent. */
 export function MessageMenu(props: MenuProps) {
   const [step, setStep] = useState<"menu" | "react" | "delete">("menu");
   if (step === "delete") return <DeleteQuestion {...props} />;

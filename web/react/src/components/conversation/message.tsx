@@ -20,12 +20,12 @@ export interface MessageProps {
   readonly item: TimelineItem;
   /** Begins a group. */
   readonly first: boolean;
-  /** What it replies to, where that is loaded. */
+  /** Message that it replies to, where that is loaded. */
   readonly quoted: TimelineItem | null;
   /** The tab stop of the list. */
   readonly current: boolean;
   readonly highlighted: boolean;
-  /** How many there are in the conversation. */
+  /** Number of messages in the conversation. */
   readonly size: number;
   readonly users: ReadonlyMap<string, User>;
   readonly me: string;

@@ -1,4 +1,4 @@
-/** What of the history is on screen. */
+/** Part of the history that is on screen. */
 
 export function isAttentive(): boolean {
   return document.visibilityState === "visible" && document.hasFocus();

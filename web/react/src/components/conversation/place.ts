@@ -1,4 +1,4 @@
-/** Where somebody was reading, kept for each conversation of this tab across switches and reloads. */
+/** Reading places, kept for each conversation of this tab across switches and reloads. */
 
 export interface Place {
   /** The message nearest the eye, and its distance from the top of the view in px. */
@@ -35,7 +35,7 @@ export type Opening =
   | { readonly at: "unread"; readonly seq: number }
   | { readonly at: "place"; readonly place: Place };
 
-/** Where a conversation opens. Unread messages first; what was read elsewhere meanwhile makes an old place void. */
+/** Returns the place where a conversation opens: unread messages first; reading elsewhere makes an old place void. */
 export function openingOf(
   read: { readonly readSeq: number; readonly unread: number; readonly firstUnread: number | null },
   place: Place | null,

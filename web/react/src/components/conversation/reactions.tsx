@@ -1,7 +1,7 @@
 import type { Message } from "@chatd/client";
 import { words } from "../words.js";
 
-/** What people answered with one sign; a press adds one's own, or takes it back. */
+/** Reactions to a message; a press adds one's own, or takes it back. */
 export function Reactions({
   reactions,
   me,

@@ -110,7 +110,7 @@ export interface DividerDuties {
   readonly tellDivider: Dispatch<DividerEvent>;
 }
 
-/** What comes in, what goes out, and a reader who is back at the bottom. */
+/** Follows messages that come and go, and a reader who is back at the bottom. */
 export function useDividerEvents(state: ScrollState, duties: DividerDuties): void {
   const { snapshot, sends, escapes, atNewest, view, goToNewest, tellDivider } = duties;
   const { items, lastSeq } = snapshot;

@@ -7,7 +7,7 @@ import { isAttentive, rowsOnScreen } from "./on-screen.js";
 import type { ScrollState } from "./scroll-state.js";
 import { MAX_ROWS, type Slice, trimmed, widenedDown, widenedUp } from "./slice.js";
 
-/** So many view heights before an end, more is brought. */
+/** View heights before an end at which more is loaded. */
 const AHEAD = 1.5;
 /** Loaded messages that are kept while the newest are followed. */
 const MAX_LOADED = 1_000;

@@ -1,4 +1,4 @@
-/** What the history's scrolling has to remember from one event to the next, and nothing is drawn from. */
+/** State of the history's scrolling between events; nothing is drawn from it. */
 
 import type { ConversationSnapshot, SeenWatch } from "@chatd/client";
 import { nothingFocused, placeOf } from "../ui/focus.js";
@@ -11,7 +11,7 @@ export type Pending =
 
 export class ScrollState {
   anchor: Anchor | null = null;
-  /** Where to go as soon as it is in the document; until then nothing counts as seen. */
+  /** Target to go to as soon as it is in the document; until then nothing counts as seen. */
   pending: Pending | null = null;
   opened = false;
   watch: SeenWatch | null = null;

@@ -1,4 +1,4 @@
-/** Where the history stands, and which part of it: ties anchor, slice, divider and receipts to one another. */
+/** Scroller of the history: ties anchor, slice, divider and receipts to one another. */
 
 import { type FocusEvent, type RefObject, useCallback, useLayoutEffect, useReducer, useRef, useState } from "react";
 import type { Client, ConversationSnapshot } from "@chatd/client";
@@ -26,7 +26,7 @@ export interface Scroller {
   /** The first new message's seq. */
   readonly divider: number | null;
   readonly highlighted: number | null;
-  /** How many messages of others came while the reader was further up. */
+  /** Number of others' messages that came while the reader was further up. */
   readonly missed: number;
   readonly atNewest: boolean;
   /** The key of the message that had the focus last. */

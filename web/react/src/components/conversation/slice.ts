@@ -1,4 +1,4 @@
-/** Which of the loaded messages are in the document: a bounded run around what is on screen. */
+/** Slice of the loaded messages that is in the document: a bounded run around what is on screen. */
 
 export const MAX_ROWS = 160;
 const STEP = 60;

@@ -4,7 +4,7 @@ import { personOf, useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
 import { words } from "../words.js";
 
-/** Who types now, in a place that is always there. */
+/** Line that names the typing users, in a place that is always there. */
 export const TypingLine = memo(function TypingLine({ snapshot }: { snapshot: ConversationSnapshot }) {
   const { client } = useChat();
   const users = useReadable(client.users);

@@ -13,9 +13,9 @@ export interface Writing {
   readonly value: string;
   /** The seq that the draft replies to. */
   readonly replyTo: number | null;
-  /** Where the text has too many characters: how many, and how many may be. */
+  /** Characters of a text that has too many, and how many it may have. */
   readonly excess: { readonly length: number; readonly limit: number } | null;
-  /** Whether there is something that can be sent or saved. */
+  /** True if there is something that can be sent or saved. */
   readonly ready: boolean;
   readonly change: (text: string) => void;
   /** Ends an edit or a reply. */

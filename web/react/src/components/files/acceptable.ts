@@ -1,4 +1,4 @@
-/** What may be attached, told before a byte of it is sent. The server looks at the content and has the last word. */
+/** Checks of a file before a byte of it is sent. The server looks at the content and has the last word. */
 
 import { words } from "../words.js";
 import { sizeOf } from "./size.js";

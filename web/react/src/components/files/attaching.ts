@@ -62,7 +62,7 @@ export function useAttaching(id: string): Attaching {
 let lastKey = 0;
 const nextKey = () => (lastKey += 1);
 
-/** What an element needs so that files can be dropped on it; `over`: some hover above it. */
+/** Returns the handlers of an element that files can be dropped on; `over`: some hover above it. */
 export function useDrop(add: ((files: readonly File[]) => void) | null) {
   const [depth, setDepth] = useState(0);
   const carries = ({ dataTransfer }: DragEvent) => add !== null && dataTransfer.types.includes("Files");

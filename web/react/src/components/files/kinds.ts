@@ -1,4 +1,4 @@
-/** What a browser does with a file of a type. */
+/** Kinds of files, by what a browser does with them. */
 
 import type { Attachment } from "@chatd/client";
 
@@ -16,7 +16,7 @@ export function kindOf({ type }: Pick<Attachment, "type">): Kind {
   return type === "text/plain" ? "text" : "other";
 }
 
-/** Whether this browser says that it can't play a type. QuickTime is mostly MP4 by another name: that is seen by trying. */
+/** Returns true if this browser can't play a type. QuickTime is mostly MP4 by another name: that is seen by trying. */
 export function cannotPlay(kind: "video" | "audio", type: string): boolean {
   if (type === "video/quicktime") return false;
   return document.createElement(kind).canPlayType(type) === "";

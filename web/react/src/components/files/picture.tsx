@@ -4,7 +4,7 @@ import { useFileUrl } from "./file-url.js";
 import { boxOf } from "./kinds.js";
 
 const MOST_PX = 320;
-/** Where the server knows no size. */
+/** Size of a picture where the server knows none. */
 const UNKNOWN = { width: 240, height: 180 };
 
 /** A small picture in a box that is there before it; a press shows it large. */

@@ -77,7 +77,7 @@ function RemoveButton({ label, describedBy, onPress }: { label: string; describe
   );
 }
 
-/** Of a message on its way. */
+/** Files of a message on its way. */
 export function WaitingFiles({ files }: { files: readonly StagedFile[] }) {
   if (files.length === 0) return null;
   return (

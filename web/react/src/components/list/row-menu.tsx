@@ -5,7 +5,7 @@ import { Confirm } from "../ui/confirm.js";
 import { Menu, MenuItem } from "../ui/menu.js";
 import { words } from "../words.js";
 
-/** What can be done with a conversation of the list. */
+/** Menu of a conversation in the list. */
 export function RowMenu({
   item,
   trigger,

@@ -104,7 +104,7 @@ function Mark({ icon, text }: { icon: "pin" | "muted"; text: string }) {
   );
 }
 
-/** Who types, else the draft, else the last message. */
+/** Second line of a row: typing users, else the draft, else the last message. */
 function LastLine({ item, me, current }: { item: ConversationListItem; me: string; current: boolean }) {
   const { client } = useChat();
   const users = useReadable(client.users);

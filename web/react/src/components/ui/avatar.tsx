@@ -24,7 +24,7 @@ export function Avatar({ id, name, url, online }: { id: string; name: string; ur
   );
 }
 
-/** Of "Dr. Maria van Ay": "MA"; titles don't count. */
+/** Returns initials: "MA" of "Dr. Maria van Ay"; titles don't count. */
 export function initialsOf(name: string): string {
   const parts = name
     .split(/\s+/)

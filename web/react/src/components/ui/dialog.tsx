@@ -29,7 +29,7 @@ export function Dialog({
     dialog.showModal();
     return () => {
       dialog.close();
-      // Where what had the focus is gone, the composer is the next best place; never nothing.
+      // If what had the focus is gone, the composer takes it: the focus is never lost.
       if (before instanceof HTMLElement && before.isConnected && before !== document.body) before.focus();
       else place.querySelector<HTMLElement>("[data-composer]")?.focus();
     };

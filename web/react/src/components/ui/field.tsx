@@ -20,7 +20,7 @@ export function Field({
   );
 }
 
-/** What was refused; in the page from the start, so that it is spoken when it comes. */
+/** Error of a field; in the page from the start, so that it is spoken when it comes. */
 export function Problem({ text }: { text: string | null }) {
   return (
     <p className="problem" role="alert">

@@ -1,4 +1,4 @@
-/** What has the focus where an element stands: the document, or the shadow root that a host page keeps it in. */
+/** Returns what has the focus in an element's root: the document, or the shadow root that a host page keeps it in. */
 
 type Place = Document | ShadowRoot;
 

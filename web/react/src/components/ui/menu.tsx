@@ -98,7 +98,7 @@ function itemsOf(menu: HTMLElement | null): HTMLElement[] {
   return [...(menu?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
 }
 
-/** Where a key leads, among `count` items; null: nowhere. */
+/** Returns the item that a key leads to, among `count`; null: none. */
 export function nextItem(key: string, at: number, count: number): number | null {
   if (count === 0) return null;
   if (key === "ArrowDown" || key === "ArrowRight") return (at + 1) % count;
