@@ -317,9 +317,9 @@ def noise(rng: random.Random, stage: str) -> bytes:
     return bytes(right[: rng.randint(1, 2 * len(right))])
 
 
-async def shower(daemon: Daemon, rng: random.Random) -> None:
-    """All the random streams, eight at a time."""
-    todo = [(stage, reset, noise(rng, stage)) for _ in range(STREAMS) for stage in STAGES for reset in (False, True)]
+async def shower(daemon: Daemon, rng: random.Random, streams: int) -> None:
+    """So many random streams at each stage, of each ending, eight at a time."""
+    todo = [(stage, reset, noise(rng, stage)) for _ in range(streams) for stage in STAGES for reset in (False, True)]
     rng.shuffle(todo)
 
     async def work() -> None:
@@ -348,11 +348,11 @@ async def test_random_bytes_leave_nothing(tmp_path: Path) -> None:
     print(f"CHATD_TEST_SEED={seed}")
     rng = random.Random(seed)
     async with serving(tmp_path) as daemon:
-        await shower(daemon, rng)
+        await shower(daemon, rng, STREAMS // 2)
         # The allocator's peak wanders with what happens to be open at once: a leak grows in each shower, a peak once.
         readings = [daemon.resident]
         while len(readings) == 1 or (readings[-1] - readings[-2] >= 5 * 2**20 and len(readings) < 6):
-            await shower(daemon, rng)
+            await shower(daemon, rng, STREAMS)
             readings.append(daemon.resident)
         print("memory, MiB:", *(f"{reading / 2**20:.1f}" for reading in readings))
         assert readings[-1] - readings[-2] < 5 * 2**20
