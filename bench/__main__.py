@@ -16,9 +16,9 @@ from bench.servers import BODY_BYTES
 from bench.socketio import ChatClient, Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
-from chatd.bench.peer import Address, Lost
-from chatd.bench.private import CannotStart, Server, chatd_server
-from chatd.bench.run import WARM_UP_S, Crowd, Job, run
+from chatd.bench.peer import PeerLost, SocketAddress
+from chatd.bench.private import CannotStart, PrivateServer, chatd_server
+from chatd.bench.run import WARM_UP_S, Crowd, RunSettings, run
 
 
 @click.command()
@@ -48,7 +48,7 @@ def main(
         turns, seconds = 1, min(seconds, 1.0)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".bench-", dir=disk)))
-        columns: dict[str, Server] = {}
+        columns: dict[str, PrivateServer] = {}
         try:
             columns[report.RELAY] = stack.enter_context(servers.relay(folder))
         except CannotStart as error:
@@ -98,9 +98,9 @@ def main(
         Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(everything)) + b"\n")
 
 
-def loaded(column: str, server: Server, workload: Workload) -> Measured:
+def loaded(column: str, server: PrivateServer, workload: Workload) -> Measured:
     """Load a server for one turn."""
-    address = Address.of(server.url)
+    address = SocketAddress.of(server.url)
     crowd: Crowd
     if column == report.RELAY:
         crowd = Pairs(address, workload)
@@ -108,10 +108,10 @@ def loaded(column: str, server: Server, workload: Workload) -> Measured:
         crowd = Pairs(address, workload, ChatClient)
     else:
         crowd = Conversations(address, workload, by_name)
-    job = Job(server=server.url, private=True, workload=workload, pid=server.pid)
+    job = RunSettings(server=server.url, private=True, workload=workload, pid=server.pid)
     try:
         figures = run(job, crowd, lambda _: None)
-    except Lost as lost:
+    except PeerLost as lost:
         raise click.ClickException(f"the load on {column}: {lost}") from None
     for wrong in ("interrupted" if figures.interrupted else None, figures.failure, *figures.discrepancies):
         if wrong:

@@ -20,7 +20,7 @@ import click
 import trio
 
 from chatd.client import Client, connect
-from chatd.client.target import Target
+from chatd.client.target import ServerAddress
 from chatd.client.transfer import asking
 
 PAIRS = 100
@@ -38,7 +38,7 @@ MOST_TIMES = 2.0
 
 
 @attrs.define
-class Watched:
+class DaemonProcess:
     """The daemon's process. `peak`: bytes of memory."""
 
     pid: int
@@ -53,14 +53,14 @@ class Watched:
 
 
 @contextmanager
-def daemon() -> Iterator[Watched]:
+def daemon() -> Iterator[DaemonProcess]:
     """Run a daemon in development mode, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "chatd", "serve", "--dev", "--port", "0", "--data", folder]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
             try:
                 assert run.stdout is not None
-                yield Watched(run.pid, run.stdout.readline().decode().split()[-1])
+                yield DaemonProcess(run.pid, run.stdout.readline().decode().split()[-1])
             finally:
                 run.kill()
 
@@ -71,7 +71,7 @@ def upload_all(url: str, rate: float) -> None:
 
 
 async def _upload_all(url: str, rate: float) -> None:
-    target, turns = Target.of(url), trio.CapacityLimiter(SENT_AT_ONCE)
+    target, turns = ServerAddress.of(url), trio.CapacityLimiter(SENT_AT_ONCE)
 
     async def one(number: int) -> None:
         left = FILE_BYTES
@@ -135,7 +135,7 @@ class Chatting:
         return took[min(len(took) - 1, int(len(took) * 0.99))] * 1000
 
 
-async def measure(watched: Watched, rate: float) -> bool:
+async def measure(watched: DaemonProcess, rate: float) -> bool:
     """Measure, print the figures; return whether they are within the bars."""
     chatting = Chatting(watched.url)
     async with trio.open_nursery() as nursery:

@@ -12,7 +12,7 @@ from typing import Final
 import click
 import trio
 
-from bench.senders import Http, Sender, WebSocket, daemon
+from bench.senders import HttpSender, Sender, WebSocket, daemon
 from chatd.bench.machine import cpu_time
 from chatd.bench.run import WARM_UP_S
 
@@ -56,7 +56,7 @@ async def _on_and_on(person: Sender) -> None:
 @click.option("--disk", default=".", type=click.Path(exists=True, file_okay=False), help="Folder for the data (.)")
 def main(senders: int, seconds: float, turns: int, disk: str) -> None:
     """Compare the two, in turns."""
-    found: dict[type[Sender], list[float]] = {WebSocket: [], Http: []}
+    found: dict[type[Sender], list[float]] = {WebSocket: [], HttpSender: []}
     with (
         tempfile.TemporaryDirectory(prefix=".bench-", dir=disk) as folder,
         daemon(Path(folder), senders, UNLIMITED) as (pid, port),
@@ -66,7 +66,7 @@ def main(senders: int, seconds: float, turns: int, disk: str) -> None:
                 cost, rate = trio.run(turn, kind, pid, port, senders, seconds, f"{kind.__name__}{number}")
                 found[kind].append(cost)
                 click.echo(f"turn {number + 1}   {kind.__name__:10} {rate:8,.0f}/s {cost:7.1f} us")
-    http, websocket = median(found[Http]), median(found[WebSocket])
+    http, websocket = median(found[HttpSender]), median(found[WebSocket])
     click.echo(f"\nHTTP {http:.0f} us, WebSocket {websocket:.0f} us a message: {http / websocket:.2f} times as much")
 
 

@@ -22,7 +22,7 @@ from bench.servers import BODY_BYTES, CHATD, observed
 from bench.socketio import crowd_of
 from chatd.bench.figures import Workload
 from chatd.bench.load import Load
-from chatd.bench.peer import Address, Lost, Wires
+from chatd.bench.peer import PeerLost, SocketAddress, Wires
 from chatd.bench.private import CannotStart, environment
 from chatd.bench.run import Crowd
 
@@ -75,7 +75,7 @@ def counted(log: str) -> int:
     """The instructions in what cachegrind says at its end. Raises Lost where it says nothing."""
     found = re.search(r"I\s+refs:\s+([\d,]+)", log)
     if found is None:
-        raise Lost(f"cachegrind counted nothing: {log.strip().rpartition(chr(10))[2]}")
+        raise PeerLost(f"cachegrind counted nothing: {log.strip().rpartition(chr(10))[2]}")
     return int(found[1].replace(",", ""))
 
 
@@ -85,7 +85,7 @@ def drive(url: str, members: int, messages: int, *, socketio: bool = False) -> i
         conversations=1, members=members, senders=1, window=MESSAGES_AT_ONCE, body_bytes=BODY_BYTES, receipts=False,
         seconds=0, warm_up=0,
     )  # fmt: skip
-    return trio.run(_drive, crowd_of(Address.of(url), workload, socketio=socketio), messages)
+    return trio.run(_drive, crowd_of(SocketAddress.of(url), workload, socketio=socketio), messages)
 
 
 async def _drive(crowd: Crowd, messages: int) -> int:
@@ -99,13 +99,13 @@ async def _drive(crowd: Crowd, messages: int) -> int:
                     sender.begin(MESSAGES_AT_ONCE)
                 while not crowd.settled() and load.failure is None:  # noqa: ASYNC110 (the crowd has no event)
                     await trio.sleep(POLL_S)
-        except Lost as lost:
+        except PeerLost as lost:
             load.fail(str(lost))
         nursery.cancel_scope.cancel()
     wires.close()
     for wrong in (load.failure, *crowd.discrepancies(complete=load.failure is None), *load.errors):
         if wrong is not None:
-            raise Lost(wrong)
+            raise PeerLost(wrong)
     return load.acknowledged
 
 
@@ -165,7 +165,7 @@ def main(
                 short, long = (run(one, members, messages, core, socketio=socketio) for messages in lengths)
                 found[at].append(per_message(short, long))
                 click.echo(f"{one.name:24} {found[at][-1]:14,.0f} instructions per message")
-    except (Lost, CannotStart) as error:
+    except (PeerLost, CannotStart) as error:
         raise click.ClickException(str(error)) from None
     _compare(found, at_most)
 

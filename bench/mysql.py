@@ -23,9 +23,9 @@ from bench.servers import BODY_BYTES
 from bench.socketio import Pairs
 from chatd.bench.figures import Workload
 from chatd.bench.members import Conversations, by_name
-from chatd.bench.peer import Address, Lost
-from chatd.bench.private import CannotStart, Server, environment, running
-from chatd.bench.run import Crowd, Job, run
+from chatd.bench.peer import PeerLost, SocketAddress
+from chatd.bench.private import CannotStart, PrivateServer, environment, running
+from chatd.bench.run import Crowd, RunSettings, run
 from chatd.ops.program import command
 
 SEED = Path(__file__).parent / "seed"
@@ -97,7 +97,7 @@ def _prepare(socket: Path, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 
 @contextmanager
-def chatd(folder: Path, database: Database) -> Iterator[Server]:
+def chatd(folder: Path, database: Database) -> Iterator[PrivateServer]:
     """This program's daemon on that database. Raises CannotStart."""
     flags = ("--dev", "--host", "127.0.0.1", "--port", "0", "--data", "data", "--database", database.url(CHATD))
     with running(CHATD, command("serve", *flags), folder, environment()) as server:
@@ -105,7 +105,7 @@ def chatd(folder: Path, database: Database) -> Iterator[Server]:
 
 
 @contextmanager
-def seed(folder: Path, database: Database) -> Iterator[Server]:
+def seed(folder: Path, database: Database) -> Iterator[PrivateServer]:
     """The Socket.IO server on that database. Raises CannotStart."""
     env = {**environment(), "DATABASE_URL": database.url(PEER)}
     with running(PEER, (servers.installed(SEED), str(SEED / "server.mjs")), folder, env) as server:
@@ -154,14 +154,14 @@ def main(pairs: int, window: int, seconds: float, turns: int, disk: str, file: s
         Path(file).write_bytes(msgspec.json.format(msgspec.json.encode(everything)) + b"\n")
 
 
-def loaded(column: str, server: Server, database: Database, workload: Workload) -> Measured:
+def loaded(column: str, server: PrivateServer, database: Database, workload: Workload) -> Measured:
     """Load a server for one turn."""
-    address = Address.of(server.url)
+    address = SocketAddress.of(server.url)
     crowd: Crowd = Pairs(address, workload) if column == PEER else Conversations(address, workload, by_name)
-    job = Job(server=server.url, private=True, workload=workload, pid=server.pid, helpers=(database.pid,))
+    job = RunSettings(server=server.url, private=True, workload=workload, pid=server.pid, helpers=(database.pid,))
     try:
         figures = run(job, crowd, lambda _: None)
-    except Lost as lost:
+    except PeerLost as lost:
         raise click.ClickException(f"the load on {column}: {lost}") from None
     for wrong in ("interrupted" if figures.interrupted else None, figures.failure, *figures.discrepancies):
         if wrong:

@@ -15,10 +15,10 @@ import click
 from bench.servers import CHATD, observed
 from bench.socketio import crowd_of
 from chatd.bench.figures import Workload
-from chatd.bench.peer import Address, Lost
+from chatd.bench.peer import PeerLost, SocketAddress
 from chatd.bench.private import CannotStart, environment
 from chatd.bench.report import lines
-from chatd.bench.run import Job, run
+from chatd.bench.run import RunSettings, run
 
 SAMPLES_PER_S = 250
 """Samples a second."""
@@ -72,9 +72,9 @@ def main(
         try:
             # At Ctrl-C py-spy writes what it has, and the daemon ends in order.
             with observed(program, folder, environment(), signal.SIGINT) as url:
-                crowd = crowd_of(Address.of(url), workload, socketio=socketio)
-                figures = run(Job(server=url, private=True, workload=workload), crowd, lambda _: None)
-        except (Lost, CannotStart) as error:
+                crowd = crowd_of(SocketAddress.of(url), workload, socketio=socketio)
+                figures = run(RunSettings(server=url, private=True, workload=workload), crowd, lambda _: None)
+        except (PeerLost, CannotStart) as error:
             raise click.ClickException(str(error)) from None
         if not found.exists():
             said = (folder / "chatd.log").read_text(errors="replace").strip()

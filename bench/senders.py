@@ -91,7 +91,7 @@ class Sender:
         raise NotImplementedError
 
 
-class Http(Sender):
+class HttpSender(Sender):
     """`POST /v1/conversations/ID/messages`, on one connection that is kept alive."""
 
     async def send(self) -> None:

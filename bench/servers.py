@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from chatd.bench.private import LISTENING, CannotStart, Server, environment, running
+from chatd.bench.private import LISTENING, CannotStart, PrivateServer, environment, running
 
 RELAY = Path(__file__).parent / "relay"
 INSTALLED = Path("node_modules", ".package-lock.json")  # the last file that npm writes
@@ -44,7 +44,7 @@ def installed(package: Path) -> str:
 
 
 @contextmanager
-def relay(folder: Path) -> Iterator[Server]:
+def relay(folder: Path) -> Iterator[PrivateServer]:
     """The Socket.IO server that stores nothing; installed on first use. Raises CannotStart."""
     with running("relay", (installed(RELAY), str(RELAY / "server.mjs")), folder, environment()) as server:
         yield server
@@ -54,7 +54,7 @@ def relay(folder: Path) -> Iterator[Server]:
 def observed(program: Sequence[str], folder: Path, env: Mapping[str, str], end: signal.Signals) -> Iterator[str]:
     """A daemon under a tool that writes what it found when the daemon ends; its URL.
 
-    `end` is sent to both. What they say goes to `folder`/chatd.log. Raises CannotStart.
+    `end` is sent to both. Their output goes to `folder`/chatd.log. Raises CannotStart.
     """
     with (folder / "chatd.log").open("wb") as errors:
         process = subprocess.Popen(

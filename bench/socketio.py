@@ -9,7 +9,7 @@ import msgspec
 from chatd.bench.figures import Workload
 from chatd.bench.load import FIRST_NUMBER, Load, Talker
 from chatd.bench.members import Conversations, by_name, text_of
-from chatd.bench.peer import Address, Wires, connect
+from chatd.bench.peer import SocketAddress, Wires, connect
 from chatd.bench.run import Crowd
 from chatd.client.raw import cheap_frame
 
@@ -103,7 +103,7 @@ class ChatClient(Client):
 class Pairs:
     """The load of Socket.IO servers: the `Crowd` of pairs. There is nothing to check: the relay keeps nothing."""
 
-    def __init__(self, address: Address, workload: Workload, client: type[Client] = Client) -> None:
+    def __init__(self, address: SocketAddress, workload: Workload, client: type[Client] = Client) -> None:
         self._address = address
         self._workload = workload
         self._client = client
@@ -131,6 +131,6 @@ class Pairs:
         return []
 
 
-def crowd_of(address: Address, workload: Workload, *, socketio: bool) -> Crowd:
+def crowd_of(address: SocketAddress, workload: Workload, *, socketio: bool) -> Crowd:
     """Return the load of a daemon, in the native protocol or in pairs that speak Socket.IO."""
     return Pairs(address, workload, ChatClient) if socketio else Conversations(address, workload, by_name)

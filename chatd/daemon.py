@@ -19,7 +19,7 @@ import attrs
 import structlog
 import trio
 
-from chatd.attachments.files import Files
+from chatd.attachments.files import FileService
 from chatd.attachments.links import Links
 from chatd.attachments.scan import Scanner
 from chatd.attachments.sweep import SWEEP_EVERY_S, Sweep
@@ -46,12 +46,12 @@ from chatd.cluster.notices import Notices
 from chatd.cluster.own_settings import OwnSettings
 from chatd.cluster.revocations import Revocations
 from chatd.commands.parts import Parts
-from chatd.commands.permissions import Policy, Windows
+from chatd.commands.permissions import ReachPolicy, Windows
 from chatd.config import Config
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate, Runner, ThreadRunner
 from chatd.core.outbox import Cork
-from chatd.core.presence import Presence
+from chatd.core.presence import PresenceIndex
 from chatd.core.ratelimit import Buckets
 from chatd.core.registry import Registry
 from chatd.core.room import RoomParts
@@ -67,17 +67,17 @@ from chatd.metrics import Metrics
 from chatd.net.addresses import source_of
 from chatd.net.fetching import Fetch, PostForm, fetch, post_form
 from chatd.net.poller import Poller, available
-from chatd.net.server import Server, Upgrade
+from chatd.net.server import NetServer, Upgrade
 from chatd.net.unfinished import Shares
-from chatd.transports.engineio.engine import Engine
+from chatd.transports.engineio.engine import EngineServer
 from chatd.transports.engineio.link import WebSocketLink, Wiring
 from chatd.transports.engineio.settings import EngineSettings
 from chatd.transports.intake import Rates
 from chatd.transports.polling.session import Terms
 from chatd.transports.polling.table import PollingSessions
-from chatd.transports.sessions import Sessions
-from chatd.transports.socketio.chat import Chat
-from chatd.transports.websocket.connection import Connection, Times
+from chatd.transports.sessions import LiveSessions
+from chatd.transports.socketio.chat import SocketioChat
+from chatd.transports.websocket.connection import Times, WebSocketConnection
 from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.library import LibraryEngine
 from chatd.transports.websocket.own import OwnEngine
@@ -145,13 +145,13 @@ class Daemon:
         self._indexer = Indexer(self.gate)
         self.registry = Registry()
         self._stopping = trio.Event()
-        self.sessions = Sessions()
+        self.sessions = LiveSessions()
         self._rng = rng or random.Random()
         self._poller = Poller() if available() else None
         self.shares = Shares()
         self.lines = Counted(trio.current_time, source_of)
         limits, timeouts = config.limits, config.timeouts
-        presence = Presence(self.registry, self.gate, now)
+        presence = PresenceIndex(self.registry, self.gate, now)
         self.rooms = Rooms(
             RoomParts(self.gate, self.registry, presence, timeouts.commit, timeouts.room_idle, limits.room_inbox),
             limit=limits.rooms,
@@ -168,7 +168,7 @@ class Daemon:
         self.files = self._make_files(decoder, run=hash_on)
         self._socketio = self._make_socketio()
         app = self._make_app(keep)
-        self.server = Server(
+        self.server = NetServer(
             app,
             self._serve_websocket,
             bounds=app.bounds,
@@ -330,7 +330,7 @@ class Daemon:
         ]
         return production_chain(self.gate, self.keepers, self.tokens, self._now, others)
 
-    def _make_parts(self, presence: Presence, accounts: Accounts, sign_in: Chain) -> Parts:
+    def _make_parts(self, presence: PresenceIndex, accounts: Accounts, sign_in: Chain) -> Parts:
         limits = self.config.limits
         return Parts(
             store=self.store,
@@ -339,7 +339,7 @@ class Daemon:
             presence=presence,
             accounts=accounts,
             rooms=self.rooms,
-            policy=Policy({}),
+            policy=ReachPolicy({}),
             windows=Windows(0, 0),
             limits=Limits(
                 max_frame_bytes=limits.max_frame_bytes,
@@ -373,9 +373,9 @@ class Daemon:
             changed = Notices(self.gate, SETTINGS_CHANGE, self._now, self._new_id)
             self._own_settings = OwnSettings(changed, self.rooms, self._external_writes)
 
-    def _make_files(self, decoder: Sequence[str], *, run: Runner | None) -> Files:
+    def _make_files(self, decoder: Sequence[str], *, run: Runner | None) -> FileService:
         config = self.config
-        return Files(
+        return FileService(
             self.gate,
             folder=config.files_path(),
             worker=Worker(decoder),
@@ -417,7 +417,7 @@ class Daemon:
             )
         )
 
-    def _make_socketio(self) -> Engine | None:
+    def _make_socketio(self) -> EngineServer | None:
         """Return the engine for front ends that speak Socket.IO, where they are served."""
         config = self.config
         settings = config.socketio
@@ -425,7 +425,7 @@ class Daemon:
         if not settings.enabled:
             self._socketio_paths = frozenset()
             return None
-        chat = Chat(
+        chat = SocketioChat(
             self.parts,
             self.sessions,
             settings,
@@ -444,7 +444,7 @@ class Daemon:
             outbox_bytes=config.limits.outbox_bytes,
             max_sessions=config.limits.connections,
         )
-        return Engine(chat, times, nursery=lambda: None if self.stopping else self.server.nursery)
+        return EngineServer(chat, times, nursery=lambda: None if self.stopping else self.server.nursery)
 
     async def _serve_websocket(self, upgrade: Upgrade) -> None:
         address = upgrade.client.address[0] if upgrade.client.address else None
@@ -452,7 +452,7 @@ class Daemon:
             link = WebSocketLink(self._socketio, self._wiring, upgrade.stream, upgrade.socket)
             await link.run(upgrade.head, upgrade.replay, address)
             return
-        connection = Connection(
+        connection = WebSocketConnection(
             upgrade.stream,
             self.parts,
             self._cork,

@@ -76,7 +76,7 @@ def _frame(cls: type[Frame | Request]) -> dict[str, Any]:
 
 
 def _object(cls: type[Any]) -> dict[str, Any]:
-    """A class under its wire names. What is None unless given may be absent; the server leaves out nothing else."""
+    """Return the schema of a class under its wire names. Fields that are None unless given may be absent; no others."""
     fields = attrs.fields(cls)
     hints = get_type_hints(cls, include_extras=True)
     wire = {field.name: field.metadata.get("wire") or field.name for field in fields}

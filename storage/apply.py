@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from storage.changes import Change, Changed, KeyedChange, Outcome, Unchanged
-from storage.keyed import Rows
+from storage.keyed import KeyedRows
 from storage.records import Conversation, Membership, Participant
 from storage.rules import direct, groups, lineage, messages, receipts, tokens, users
 from storage.rules.keyed import apply_keyed
@@ -47,7 +47,7 @@ def keys_of(changes: Iterable[Change]) -> Keys:
 KEYED = frozenset(typing.get_args(KeyedChange))
 
 
-def apart(rows: Rows, changes: Sequence[Change]) -> tuple[dict[int, Outcome], Sequence[Change]]:
+def apart(rows: KeyedRows, changes: Sequence[Change]) -> tuple[dict[int, Outcome], Sequence[Change]]:
     """Apply the changes of keyed rows: their outcomes by place in the batch, and all other changes."""
     if KEYED.isdisjoint(map(type, changes)):
         return {}, changes

@@ -6,7 +6,7 @@ same rows in every store.
 
 from typing import Any, Literal
 
-from storage.keyed import Kind
+from storage.keyed import RowKind
 from storage.records import Conversation, IssuedToken, Membership, Message, Participant, Room, User
 from storage.value import maker, value
 
@@ -265,7 +265,7 @@ class SwapRow:
 class TakeRow:
     """Takes a row away, once: whoever comes second is told `not_found`."""
 
-    kind: Kind[Any]
+    kind: RowKind[Any]
     key: str
 
 
@@ -273,7 +273,7 @@ class TakeRow:
 class DeleteRows:
     """Forgets the rows whose `field` is `value` (None: all), but the one under the key `but`."""
 
-    kind: Kind[Any]
+    kind: RowKind[Any]
     field: str | None = None
     value: str | None = None
     but: str | None = None
@@ -283,7 +283,7 @@ class DeleteRows:
 class ForgetRows:
     """Forgets the rows that expired before this time (ms)."""
 
-    kind: Kind[Any]
+    kind: RowKind[Any]
     before: int
 
 

@@ -56,7 +56,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from storage.changes import Change, Outcome
-from storage.keyed import KeptFile, Kind, R
+from storage.keyed import KeptFile, R, RowKind
 from storage.records import (
     Credentials,
     Hits,
@@ -182,11 +182,11 @@ class AccountStore(Protocol):
         """Return up to `limit` tokens of one user or all, by (issued_at, jti), from behind `after`."""
         ...
 
-    def row(self, kind: Kind[R], key: str) -> R | None:
+    def row(self, kind: RowKind[R], key: str) -> R | None:
         """Return the keyed row (`storage.keyed`) under this key."""
         ...
 
-    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def rows(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         """Return up to `limit` keyed rows whose `field` is `value` (None: all), by key, from behind `after`.
 
         `field`: one of the kind's `finds`.
@@ -225,7 +225,7 @@ class ChatStore(Protocol):
     def file(self, id: str, user: str, at: int) -> KeptFile | None:
         """Return a file that the user may have at this time (ms); None where there is none such.
 
-        Those who take part in the conversation may have what is in its messages; before that, the uploader alone.
+        Participants may have the files of a conversation's messages; before a file is sent, its uploader alone.
         """
         ...
 
@@ -320,7 +320,7 @@ class SharedStore(Store, Protocol):
         """Return the conversations from which somebody else deleted messages or participants, row and all.
 
         They are to be ingested for it. `watched`: those that are looked at, with the users who are known to take part.
-        What is too much for one answer comes with later ones.
+        Conversations beyond one answer's bound come with later ones.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Rows that are kept under one key: declared once, and the same on every store.
 
-A kind is an attrs class and a `Kind` beside it. SQL, the memory store and the contract's tests derive from it; only the
-migration that makes the table on SQLite is written by hand, because a migration never changes.
+A kind is an attrs class and a `RowKind` beside it. SQL, the memory store and the contract's tests derive from it; only
+the migration that makes the table on SQLite is written by hand, because a migration never changes.
 """
 
 import types
@@ -53,7 +53,7 @@ class ApiKey:
 
 
 @attrs.frozen(kw_only=True)
-class Ticket:
+class SignInTicket:
     """A ticket that signs a user in once. `hash`: of the ticket; `name`, `role`: given to the user then."""
 
     hash: str
@@ -183,7 +183,7 @@ class RecoveryCode:
 
 
 @attrs.frozen
-class Kind(Generic[R]):
+class RowKind(Generic[R]):
     """A kind of row. `key`: its primary key; `finds`: fields by which rows are looked up.
 
     `expires`: a time, ms; a row without it never expires. `long`: texts of up to 4,096 characters; others have 255.
@@ -215,26 +215,28 @@ class Kind(Generic[R]):
         return type(None) in _types_of(self, field)
 
 
-def _types_of(kind: Kind[Any], field: str) -> tuple[type, ...]:
+def _types_of(kind: RowKind[Any], field: str) -> tuple[type, ...]:
     hint = typing.get_type_hints(kind.row)[field]
     return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
 
 
-PASSWORD = Kind("chatd_password", Password, key="user")
-SIGNED_IN = Kind("chatd_session", SignedIn, key="hash", finds=("user", "id"), expires="expires_at")
-API_KEY = Kind("chatd_api_key", ApiKey, key="hash", finds=("id",))
-TICKET = Kind("chatd_ticket", Ticket, key="hash", finds=("user",), expires="expires_at")
-INVITATION = Kind("chatd_invitation", Invitation, key="hash", finds=("user", "id"), expires="expires_at")
-REVOCATION = Kind("chatd_revocation", Revocation, key="key", expires="expires_at")
-SETTINGS_CHANGE = Kind("chatd_settings_change", SettingsChange, key="key", expires="expires_at")
-KEPT_FILE = Kind("chatd_attachment", KeptFile, key="id", finds=("message", "blob", "thumbnail"), expires="expires_at")
-UPLOAD = Kind("chatd_upload", Upload, key="id", finds=("user",), expires="expires_at", long=("metadata",))
-UPLOADED = Kind("chatd_uploaded", Uploaded, key="user", expires="expires_at")
-LINKED_IDENTITY = Kind("chatd_identity", LinkedIdentity, key="hash", finds=("user",))
-SECOND_STEP = Kind("chatd_second_step", SecondStep, key="user")
-RECOVERY_CODE = Kind("chatd_recovery_code", RecoveryCode, key="hash", finds=("user",))
+PASSWORD = RowKind("chatd_password", Password, key="user")
+SIGNED_IN = RowKind("chatd_session", SignedIn, key="hash", finds=("user", "id"), expires="expires_at")
+API_KEY = RowKind("chatd_api_key", ApiKey, key="hash", finds=("id",))
+TICKET = RowKind("chatd_ticket", SignInTicket, key="hash", finds=("user",), expires="expires_at")
+INVITATION = RowKind("chatd_invitation", Invitation, key="hash", finds=("user", "id"), expires="expires_at")
+REVOCATION = RowKind("chatd_revocation", Revocation, key="key", expires="expires_at")
+SETTINGS_CHANGE = RowKind("chatd_settings_change", SettingsChange, key="key", expires="expires_at")
+KEPT_FILE = RowKind(
+    "chatd_attachment", KeptFile, key="id", finds=("message", "blob", "thumbnail"), expires="expires_at"
+)
+UPLOAD = RowKind("chatd_upload", Upload, key="id", finds=("user",), expires="expires_at", long=("metadata",))
+UPLOADED = RowKind("chatd_uploaded", Uploaded, key="user", expires="expires_at")
+LINKED_IDENTITY = RowKind("chatd_identity", LinkedIdentity, key="hash", finds=("user",))
+SECOND_STEP = RowKind("chatd_second_step", SecondStep, key="user")
+RECOVERY_CODE = RowKind("chatd_recovery_code", RecoveryCode, key="hash", finds=("user",))
 
-KINDS: tuple[Kind[Any], ...] = (
+KINDS: tuple[RowKind[Any], ...] = (
     PASSWORD,
     SIGNED_IN,
     API_KEY,
@@ -249,29 +251,29 @@ KINDS: tuple[Kind[Any], ...] = (
     SECOND_STEP,
     RECOVERY_CODE,
 )
-BY_ROW: dict[type, Kind[Any]] = {kind.row: kind for kind in KINDS}
+BY_ROW: dict[type, RowKind[Any]] = {kind.row: kind for kind in KINDS}
 
 
-class Rows(Protocol):
+class KeyedRows(Protocol):
     """Keyed rows of a store, inside a transaction, for rules and reads."""
 
-    def get(self, kind: Kind[R], key: str) -> R | None:
+    def get(self, kind: RowKind[R], key: str) -> R | None:
         """Return the row under this key; nobody else changes it until the transaction ends."""
         ...
 
-    def find(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def find(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         """Return rows whose `field` is `value` (None: all), by key, from behind `after`."""
         ...
 
-    def put(self, kind: Kind[R], row: R) -> None:
+    def put(self, kind: RowKind[R], row: R) -> None:
         """Keep the row, in place of one under its key."""
         ...
 
-    def delete(self, kind: Kind[Any], keys: Sequence[str]) -> None:
+    def delete(self, kind: RowKind[Any], keys: Sequence[str]) -> None:
         """Forget the rows under these keys."""
         ...
 
-    def forget(self, kind: Kind[Any], before: int) -> None:
+    def forget(self, kind: RowKind[Any], before: int) -> None:
         """Forget the rows that expired before this time (ms)."""
         ...
 
@@ -282,22 +284,22 @@ class MemoryRows:
     def __init__(self) -> None:
         self._rows: dict[str, dict[str, Any]] = {kind.table: {} for kind in KINDS}
 
-    def get(self, kind: Kind[R], key: str) -> R | None:
+    def get(self, kind: RowKind[R], key: str) -> R | None:
         return self._rows[kind.table].get(key)
 
-    def find(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def find(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         rows = self._rows[kind.table]
         keys = sorted(key for key in rows if key > after)
         return [rows[key] for key in keys if field is None or getattr(rows[key], field) == value][:limit]
 
-    def put(self, kind: Kind[R], row: R) -> None:
+    def put(self, kind: RowKind[R], row: R) -> None:
         self._rows[kind.table][kind.key_of(row)] = row
 
-    def delete(self, kind: Kind[Any], keys: Sequence[str]) -> None:
+    def delete(self, kind: RowKind[Any], keys: Sequence[str]) -> None:
         for key in keys:
             self._rows[kind.table].pop(key, None)
 
-    def forget(self, kind: Kind[Any], before: int) -> None:
+    def forget(self, kind: RowKind[Any], before: int) -> None:
         assert kind.expires is not None
         rows = self._rows[kind.table]
         times = {key: getattr(row, kind.expires) for key, row in rows.items()}
@@ -324,13 +326,13 @@ class SqlRows:
         self._lock = lock
         self._replace = replace
 
-    def get(self, kind: Kind[R], key: str) -> R | None:
+    def get(self, kind: RowKind[R], key: str) -> R | None:
         statement = f"{select(kind)} WHERE {_quoted(kind.key)} = ?{self._lock}"
         found = [row_of(kind, row) for row in self._run(statement, (key,))]
         # A collation may take other keys for the same.
         return next((row for row in found if kind.key_of(row) == key), None)
 
-    def find(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def find(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         condition = "" if field is None else f" AND {_quoted(field)} = ?"
         values = (after,) if field is None else (after, value)
         key = _quoted(kind.key)
@@ -338,22 +340,22 @@ class SqlRows:
         rows = self._run(statement, (*values, limit))
         return [row_of(kind, row) for row in rows]
 
-    def put(self, kind: Kind[R], row: R) -> None:
+    def put(self, kind: RowKind[R], row: R) -> None:
         columns = ", ".join(map(_quoted, kind.fields))
         holes = ", ".join("?" * len(kind.fields))
         statement = f'{self._replace} "{kind.table}" ({columns}) VALUES ({holes})'
         self._run(statement, [getattr(row, field) for field in kind.fields])
 
-    def delete(self, kind: Kind[Any], keys: Sequence[str]) -> None:
+    def delete(self, kind: RowKind[Any], keys: Sequence[str]) -> None:
         for key in keys:
             self._run(f'DELETE FROM "{kind.table}" WHERE {_quoted(kind.key)} = ?', (key,))
 
-    def forget(self, kind: Kind[Any], before: int) -> None:
+    def forget(self, kind: RowKind[Any], before: int) -> None:
         assert kind.expires is not None
         self._run(f'DELETE FROM "{kind.table}" WHERE {_quoted(kind.expires)} < ?', (before,))
 
 
-def row_of(kind: Kind[R], values: Row) -> R:
+def row_of(kind: RowKind[R], values: Row) -> R:
     """Return the row of the values of `select`."""
     return kind.row(**dict(zip(kind.fields, values, strict=True)))
 
@@ -362,6 +364,6 @@ def _quoted(field: str) -> str:
     return f'"{column(field)}"'
 
 
-def select(kind: Kind[Any]) -> str:
+def select(kind: RowKind[Any]) -> str:
     """Return the statement for all rows of a kind, without a condition."""
     return f'SELECT {", ".join(map(_quoted, kind.fields))} FROM "{kind.table}"'

@@ -9,7 +9,7 @@ from storage.apply import apart, apply_all, finish, keys_of, membership_of, toge
 from storage.bounds import MAX_CHANGED_OBJECTS, cut, page_length
 from storage.changes import Change, Outcome
 from storage.files import waits_for
-from storage.keyed import KEPT_FILE, KeptFile, Kind, MemoryRows, R
+from storage.keyed import KEPT_FILE, KeptFile, MemoryRows, R, RowKind
 from storage.records import (
     Conversation,
     Credentials,
@@ -175,11 +175,11 @@ class MemoryStore:
             found = sorted((t.issued_at, t.jti) for t in self._tokens.values() if user is None or t.user == user)
             return [self._tokens[jti] for issued, jti in found if (issued, jti) > (after or (-1, ""))][:limit]
 
-    def row(self, kind: Kind[R], key: str) -> R | None:
+    def row(self, kind: RowKind[R], key: str) -> R | None:
         with self._lock:
             return self._keyed.get(kind, key)
 
-    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def rows(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         with self._lock:
             return self._keyed.find(kind, field, value, after=after, limit=limit)
 

@@ -17,27 +17,27 @@ from .wire import Chatter, dial, somewhere, upgraded
 
 
 @attrs.frozen
-class Target:
+class AttackTarget:
     """The daemon's port, and the tokens of users who may be attackers."""
 
     port: int
     tokens: list[str]
 
 
-Flood = Callable[[Target], None]
+Flood = Callable[[AttackTarget], None]
 
 HELD_CONNECTIONS = 400
 """Connections that one flood keeps open."""
 RNG = random.Random(13)
 
 
-def connects(target: Target) -> None:
+def connects(target: AttackTarget) -> None:
     """Connects as fast as one core makes them, each closed at once."""
     for _ in _again():
         dial(target.port, somewhere(RNG)).close()
 
 
-def connects_held(target: Target) -> None:
+def connects_held(target: AttackTarget) -> None:
     """Connects beyond the limit of the daemon, all held open and silent."""
     held = []
     for number in _again():
@@ -46,48 +46,48 @@ def connects_held(target: Target) -> None:
             held.clear()
 
 
-def heads(target: Target) -> None:
+def heads(target: AttackTarget) -> None:
     """Requests whose head is 32 KiB, in small pieces, on hundreds of connections."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"y" * 40) for n in range(700))
     _pour(target, b"", [head[start : start + 100] for start in range(0, len(head), 100)])
 
 
-def gets(target: Target) -> None:
+def gets(target: AttackTarget) -> None:
     """GETs of the page and the API, one after the other on hundreds of connections that are kept alive."""
     paths = ("/", "/healthz", "/v1/me", "/v1/conversations", "/v1/openapi.json", "/nowhere")
     _pour(target, b"", [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths] * 100)
 
 
-def slowloris(target: Target) -> None:
+def slowloris(target: AttackTarget) -> None:
     """Requests of the API that come byte by byte, head and body, on hundreds of connections."""
     head = b"POST /v1/sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     whole = head + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000
     _pour(target, b"", [whole[at : at + 1] for at in range(len(whole))])
 
 
-def fragments(target: Target) -> None:
+def fragments(target: AttackTarget) -> None:
     """Fragments of one byte before `hello`, on hundreds of connections."""
     _pour(target, UPGRADE, [cheap_frame(b"x", TEXT), *[cheap_frame(b"x", CONTINUATION) * 100] * 800])
 
 
-def half_frames(target: Target) -> None:
+def half_frames(target: AttackTarget) -> None:
     """Frames before `hello` that lack their last byte, on hundreds of connections."""
     half = cheap_frame(b'"' + b"x" * 90_000)[:-1]
     _pour(target, UPGRADE, [half[start : start + 16_384] for start in range(0, len(half), 16_384)], hold=True)
 
 
-def pings(target: Target) -> None:
+def pings(target: AttackTarget) -> None:
     """Empty pings on four connections, made anew when they are closed."""
     _pour(target, UPGRADE, [cheap_frame(b"", FIN | PING) * 2000] * 10_000, connections=4)
 
 
-def brackets(target: Target) -> None:
+def brackets(target: AttackTarget) -> None:
     """Frames of nested brackets before `hello`, as large as they may be."""
     flat = b'{"type":"ping","x":[' + (b"[" * 28 + b"]" * 28 + b",") * 1700 + b"0]}"
     _pour(target, UPGRADE, [cheap_frame(flat)] * 20, connections=8)
 
 
-def wrong_tokens(target: Target) -> None:
+def wrong_tokens(target: AttackTarget) -> None:
     """Wrong tokens, from one address, as fast as they are refused."""
     wrong = target.tokens[0][:-4] + "AAAA"
     hello = cheap_frame(json.dumps({"type": "hello", "id": 1, "token": wrong}).encode())
@@ -97,7 +97,7 @@ def wrong_tokens(target: Target) -> None:
             connected.recv(4096)
 
 
-def passwords(target: Target) -> None:
+def passwords(target: AttackTarget) -> None:
     """100 guesses of passwords a second, from many addresses, for users known and unknown."""
     began = time.monotonic()
     open_ones: list[socket.socket] = []
@@ -115,12 +115,12 @@ def passwords(target: Target) -> None:
             open_ones.pop(0).close()
 
 
-def searches(target: Target) -> None:
+def searches(target: AttackTarget) -> None:
     """Searches that find sixty messages of the worst letters there are, by one user on ten connections."""
     _ask_on_and_on(target, target.tokens[:1] * 10, [{"type": "message.search", "query": "needle", "limit": 200}])
 
 
-def requests(target: Target) -> None:
+def requests(target: AttackTarget) -> None:
     """Every request that reads, with its largest input, by eight users as fast as their rate allows."""
     revs = {f"{n:0100}": 7 for n in range(500)}
     walk: list[dict[str, object]] = [
@@ -138,7 +138,7 @@ def requests(target: Target) -> None:
     _ask_on_and_on(target, target.tokens[:8], walk)
 
 
-def _ask_on_and_on(target: Target, tokens: list[str], walk: list[dict[str, object]]) -> None:
+def _ask_on_and_on(target: AttackTarget, tokens: list[str], walk: list[dict[str, object]]) -> None:
     """Ask each request on each connection, without waiting for answers."""
     frames = [cheap_frame(json.dumps({"id": number, **request}).encode()) for number, request in enumerate(walk)]
     people: list[Chatter] = []
@@ -152,7 +152,7 @@ def _ask_on_and_on(target: Target, tokens: list[str], walk: list[dict[str, objec
 
 
 def _pour(
-    target: Target, first: bytes, pieces: list[bytes], *, connections: int = HELD_CONNECTIONS, hold: bool = False
+    target: AttackTarget, first: bytes, pieces: list[bytes], *, connections: int = HELD_CONNECTIONS, hold: bool = False
 ) -> None:
     """Send the pieces on so many connections at a time, one piece each in turn; begin anew where one is over."""
     with selectors.DefaultSelector() as selector:
@@ -200,7 +200,7 @@ FLOODS: dict[str, Flood] = {
 }
 
 
-def run(name: str, target: Target) -> None:
+def run(name: str, target: AttackTarget) -> None:
     """Begin the flood anew whenever it fails; ends with its process."""
     while True:
         with suppress(OSError):

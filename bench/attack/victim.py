@@ -20,7 +20,7 @@ from chatd.ids import new_id
 from chatd.ops.open_store import open_store
 from storage.changes import OpenDirect, PutUser, SendMessage
 
-from .floods import Target
+from .floods import AttackTarget
 from .wire import Chatter
 
 ATTACKERS: Final = 10
@@ -35,7 +35,7 @@ class Victim:
     pid: int
     log: Path
     token: str
-    target: Target
+    target: AttackTarget
 
     def descriptors(self) -> int:
         """Return how many files and sockets it has open."""
@@ -85,7 +85,7 @@ def victim(folder: Path) -> Iterator[Victim]:
             os.sched_setaffinity(run.pid, {0})
             assert run.stdout is not None
             port = int(run.stdout.readline().rsplit(b":", 1)[1])
-            yield Victim(run.pid, log, issued[0], Target(port, issued[1:]))
+            yield Victim(run.pid, log, issued[0], AttackTarget(port, issued[1:]))
         finally:
             run.kill()
 

@@ -12,7 +12,7 @@ from chatd.core.gate import Runner, ThreadRunner
 from storage.blobs import BlobError, Blobs, Draft
 
 from .names import safe_name
-from .refusal import Refused, unavailable
+from .refusal import FileRefused, unavailable
 from .scan import Scanner
 from .sniff import sniff
 from .types import BY_MIME, FileType, Handling
@@ -60,7 +60,7 @@ class Acceptor:
     run: Runner = attrs.field(factory=lambda: ThreadRunner(FILE_THREADS))
 
     async def accept(self, draft: Draft, name: str | None) -> Accepted:
-        """Take a complete draft under the name that its sender gave it. Raises Refused.
+        """Take a complete draft under the name that its sender gave it. Raises FileRefused.
 
         The draft is gone afterwards, whatever comes of it: committed or discarded.
         """
@@ -117,4 +117,4 @@ def _discard(drafts: list[Draft]) -> None:
             log.warning("a draft is left for the sweep", reason=str(error))
 
 
-__all__ = ["Accepted", "Acceptor", "Kept", "Refused"]
+__all__ = ["Accepted", "Acceptor", "FileRefused", "Kept"]

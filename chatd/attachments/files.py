@@ -38,7 +38,7 @@ CLEANUP_S = 10.0
 T = TypeVar("T")
 
 
-class Files:
+class FileService:
     """The files of one daemon.
 
     `folder`: where they are kept, made when the first one comes. `max_bytes`: of a file; `day_bytes`: of what a user
@@ -136,7 +136,7 @@ class Files:
             await self.on_disk(draft.discard)
 
     async def keep(self, draft: Draft, user: str, name: str | None) -> KeptFile:
-        """Take a complete draft: from now on the user may send it with a message. Raises refusal.Refused, Unavailable.
+        """Take a complete draft: from now on the user may send it with a message. Raises FileRefused, Unavailable.
 
         The draft is gone afterwards, whatever comes of it.
         """

@@ -6,7 +6,7 @@ STATUS = {ErrorCode.BAD_REQUEST: 400, ErrorCode.TOO_LARGE: 413, ErrorCode.UNAVAI
 """The HTTP status of each code, unless the refusal names another."""
 
 
-class Refused(Exception):
+class FileRefused(Exception):
     """A file is refused; nothing of it is kept. `temporary`: the same file may be taken later."""
 
     def __init__(self, message: str, code: ErrorCode = ErrorCode.BAD_REQUEST, status: int | None = None) -> None:
@@ -20,19 +20,19 @@ class Refused(Exception):
         return self.code is ErrorCode.UNAVAILABLE
 
 
-def unsupported(message: str) -> Refused:
+def unsupported(message: str) -> FileRefused:
     """The refusal of a kind of file (415)."""
-    return Refused(message, status=415)
+    return FileRefused(message, status=415)
 
 
-def damaged(what: str) -> Refused:
+def damaged(what: str) -> FileRefused:
     """The refusal of a file that isn't what its first bytes say."""
-    return Refused(f"this {what} is damaged or incomplete; please send it again, or another copy of it")
+    return FileRefused(f"this {what} is damaged or incomplete; please send it again, or another copy of it")
 
 
-def too_large(message: str) -> Refused:
-    return Refused(message, ErrorCode.TOO_LARGE)
+def too_large(message: str) -> FileRefused:
+    return FileRefused(message, ErrorCode.TOO_LARGE)
 
 
-def unavailable(message: str) -> Refused:
-    return Refused(message, ErrorCode.UNAVAILABLE)
+def unavailable(message: str) -> FileRefused:
+    return FileRefused(message, ErrorCode.UNAVAILABLE)

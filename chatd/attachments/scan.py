@@ -8,7 +8,7 @@ import attrs
 import structlog
 import trio
 
-from .refusal import Refused, unavailable
+from .refusal import FileRefused, unavailable
 
 log = structlog.get_logger("chatd.attachments")
 
@@ -36,7 +36,7 @@ class Scanner:
             return
         if reply.startswith(b"stream: ") and reply.endswith(b" FOUND\0"):
             log.warning("clamd refused a file", signature=_printable(reply[8:-7]))
-            raise Refused("the virus scanner refused this file")
+            raise FileRefused("the virus scanner refused this file")
         # Over StreamMaxLength, a full disk of its own, or half an answer.
         log.error("clamd did not scan a file", reply=_printable(reply))
         raise _no_answer()
@@ -98,5 +98,5 @@ def _printable(reply: bytes) -> str:
     return "".join(c if c.isprintable() else "?" for c in reply[:200].decode("ascii", "replace"))
 
 
-def _no_answer() -> Refused:
+def _no_answer() -> FileRefused:
     return unavailable("the virus scanner does not answer, so no file can be taken; please try again later")

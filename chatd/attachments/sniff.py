@@ -1,4 +1,4 @@
-"""The type of a file by its content. What the sender or the name says of it is never looked at."""
+"""Type of a file, by its content alone: the sender's word and the name are never looked at."""
 
 import codecs
 import re
@@ -9,7 +9,7 @@ from typing import BinaryIO
 import filetype  # type: ignore[import-untyped]
 
 from . import types
-from .refusal import Refused, damaged, unsupported
+from .refusal import FileRefused, damaged, unsupported
 from .types import FileType, Handling
 
 HEAD_BYTES = 8192
@@ -53,7 +53,7 @@ def sniff(path: Path, downloads: Set[FileType] = frozenset()) -> FileType:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         if not head:
-            raise Refused("this file is empty")
+            raise FileRefused("this file is empty")
         found = _by_magic(head) or _text(head, file)
     if found.handling is Handling.DOWNLOAD and found not in downloads:
         raise unsupported(f"files of this kind (.{found.extensions[0]}) are not taken here")
@@ -121,7 +121,7 @@ def _text(head: bytes, file: BinaryIO) -> FileType:
     raise _not_taken()
 
 
-def _not_taken() -> Refused:
+def _not_taken() -> FileRefused:
     return unsupported(
         "files of this kind are not taken: pictures (JPEG, PNG, WebP, GIF, AVIF, HEIC), PDF, videos (MP4, MOV), "
         "recordings (M4A, Ogg, WebM) and plain text are"

@@ -9,7 +9,7 @@ from storage.changes import ForgetRows
 from storage.contract import Store
 from storage.keyed import KEPT_FILE, UPLOAD, UPLOADED
 
-from .files import Files
+from .files import FileService
 
 log = structlog.get_logger("chatd.attachments")
 
@@ -19,7 +19,7 @@ SWEEP_EVERY_S = 6 * 3600.0
 class Sweep:
     """Forgets uploads that have expired, then removes what no row names and nobody touched for a day."""
 
-    def __init__(self, gate: Gate, files: Files, now: Callable[[], int]) -> None:
+    def __init__(self, gate: Gate, files: FileService, now: Callable[[], int]) -> None:
         self._gate = gate
         self._files = files
         self._now = now

@@ -31,7 +31,7 @@ _KEY = re.compile(r"[!-+\--~]+", re.ASCII)  # ASCII without space and comma
 
 
 @attrs.frozen
-class Upload:
+class TusUpload:
     """The stored state of an upload. `length` None: not known yet; `metadata` as it came; `expires`: unix seconds."""
 
     offset: int
@@ -45,7 +45,7 @@ class Upload:
 
 
 @attrs.frozen
-class Answer:
+class TusAnswer:
     """A response. `message`: for people, in the body; empty where the status has none."""
 
     status: int
@@ -92,16 +92,16 @@ def method(given: str, headers: Mapping[str, str]) -> str:
     return headers.get("x-http-method-override", given).upper()
 
 
-def on_any(verb: str, headers: Mapping[str, str]) -> Answer | None:
+def on_any(verb: str, headers: Mapping[str, str]) -> TusAnswer | None:
     """Refuse a request of another version; None for one that goes on."""
     if verb == "OPTIONS" or headers.get("tus-resumable") == TUS_VERSION:
         return None
     return _answer(412, "this server speaks tus 1.0.0 only", {"Tus-Version": TUS_VERSION})
 
 
-def on_options(max_bytes: int) -> Answer:
+def on_options(max_bytes: int) -> TusAnswer:
     """Return the offer of this server. It has no Tus-Resumable: which version is spoken isn't settled yet."""
-    return Answer(
+    return TusAnswer(
         204,
         {
             "Tus-Version": TUS_VERSION,
@@ -113,12 +113,12 @@ def on_options(max_bytes: int) -> Answer:
     )
 
 
-def on_create(headers: Mapping[str, str], max_bytes: int) -> Answer | Create:
+def on_create(headers: Mapping[str, str], max_bytes: int) -> TusAnswer | Create:
     """A POST to where uploads are made. `headers`: by their names in lower case, here and below."""
     if "upload-concat" in headers:
         return _answer(400, "Upload-Concat: concatenation is not offered here")
     length = _announced(headers, max_bytes)
-    if isinstance(length, Answer):
+    if isinstance(length, TusAnswer):
         return length
     metadata = headers.get("upload-metadata", "")
     names = parse_metadata(metadata)
@@ -129,7 +129,7 @@ def on_create(headers: Mapping[str, str], max_bytes: int) -> Answer | Create:
         if (refusal := _content_type(headers)) is not None:
             return refusal
         checksum = _checksum(headers)
-        if isinstance(checksum, Answer):
+        if isinstance(checksum, TusAnswer):
             return checksum
         most = max_bytes if length is None else length
         if (refusal := _too_long(headers, most, length is not None)) is not None:
@@ -138,7 +138,7 @@ def on_create(headers: Mapping[str, str], max_bytes: int) -> Answer | Create:
     return Create(length, metadata, names, append)
 
 
-def on_head(upload: Upload | None, *, now: float) -> Answer:
+def on_head(upload: TusUpload | None, *, now: float) -> TusAnswer:
     """Say how far an upload is; None: it is unknown, gone, or somebody else's."""
     if upload is None:
         return _gone()
@@ -155,8 +155,8 @@ def on_head(upload: Upload | None, *, now: float) -> Answer:
 
 
 def on_patch(
-    headers: Mapping[str, str], upload: Upload | None, *, now: float, busy: bool, max_bytes: int
-) -> Answer | Append:
+    headers: Mapping[str, str], upload: TusUpload | None, *, now: float, busy: bool, max_bytes: int
+) -> TusAnswer | Append:
     """A PATCH. `busy`: another request writes to it right now."""
     if (refusal := _content_type(headers)) is not None:
         return refusal
@@ -172,10 +172,10 @@ def on_patch(
     if offset != upload.offset:
         return _answer(409, f"Upload-Offset: this upload is at {upload.offset}", {"Upload-Offset": str(upload.offset)})
     length = _length_now(headers, upload, max_bytes)
-    if isinstance(length, Answer):
+    if isinstance(length, TusAnswer):
         return length
     checksum = _checksum(headers)
-    if isinstance(checksum, Answer):
+    if isinstance(checksum, TusAnswer):
         return checksum
     most = (max_bytes if length is None else length) - offset
     if (refusal := _too_long(headers, most, length is not None)) is not None:
@@ -183,7 +183,7 @@ def on_patch(
     return Append(offset, length, most, checksum)
 
 
-def on_delete(upload: Upload | None, *, busy: bool) -> Answer:
+def on_delete(upload: TusUpload | None, *, busy: bool) -> TusAnswer:
     """A DELETE. On 204 the caller removes the upload."""
     if upload is None:
         return _gone()
@@ -192,23 +192,23 @@ def on_delete(upload: Upload | None, *, busy: bool) -> Answer:
     return _answer(204)
 
 
-def created(location: str, upload: Upload) -> Answer:
+def created(location: str, upload: TusUpload) -> TusAnswer:
     """After an upload was made. `location`: absolute, as a proxy may stand before us."""
     headers = {"Location": location, "Upload-Offset": str(upload.offset), "Upload-Expires": http_date(upload.expires)}
     return _answer(201, "", headers)
 
 
-def appended(upload: Upload) -> Answer:
+def appended(upload: TusUpload) -> TusAnswer:
     """After a body was stored, and is on disk up to the offset that this acknowledges."""
     return _answer(204, "", {"Upload-Offset": str(upload.offset), "Upload-Expires": http_date(upload.expires)})
 
 
-def mismatch() -> Answer:
+def mismatch() -> TusAnswer:
     """After a body whose checksum is another; the caller has dropped all of it."""
     return _answer(460, "the checksum of this part is another; please send it again")
 
 
-def surplus(length_known: bool) -> Answer:
+def surplus(length_known: bool) -> TusAnswer:
     """After a body that went past `Append.most`; the caller has dropped what was too much."""
     if length_known:
         return _answer(400, "this part goes past the Upload-Length")
@@ -238,7 +238,7 @@ def http_date(seconds: float) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def _announced(headers: Mapping[str, str], max_bytes: int) -> int | Answer | None:
+def _announced(headers: Mapping[str, str], max_bytes: int) -> int | TusAnswer | None:
     """The length that a creation names, None where it comes later."""
     deferred = headers.get("upload-defer-length")
     if deferred is not None:
@@ -251,7 +251,7 @@ def _announced(headers: Mapping[str, str], max_bytes: int) -> int | Answer | Non
     return _large(max_bytes) if length > max_bytes else length
 
 
-def _length_now(headers: Mapping[str, str], upload: Upload, max_bytes: int) -> int | Answer | None:
+def _length_now(headers: Mapping[str, str], upload: TusUpload, max_bytes: int) -> int | TusAnswer | None:
     """The upload's length, which a PATCH may name if it isn't known yet; once known it never changes."""
     if "upload-length" not in headers:
         return upload.length
@@ -263,19 +263,19 @@ def _length_now(headers: Mapping[str, str], upload: Upload, max_bytes: int) -> i
     return _large(max_bytes) if length > max_bytes else length
 
 
-def _too_long(headers: Mapping[str, str], most: int, length_known: bool) -> Answer | None:
+def _too_long(headers: Mapping[str, str], most: int, length_known: bool) -> TusAnswer | None:
     """Refuse a body by its announced size, before a byte of it is read."""
     size = _number(headers.get("content-length"))
     return surplus(length_known) if size is not None and size > most else None
 
 
-def _content_type(headers: Mapping[str, str]) -> Answer | None:
+def _content_type(headers: Mapping[str, str]) -> TusAnswer | None:
     if headers.get("content-type", "").strip().lower() == CONTENT_TYPE:
         return None
     return _answer(415, f"Content-Type: expected {CONTENT_TYPE}")
 
 
-def _checksum(headers: Mapping[str, str]) -> Checksum | Answer | None:
+def _checksum(headers: Mapping[str, str]) -> Checksum | TusAnswer | None:
     value = headers.get("upload-checksum")
     if value is None:
         return None
@@ -295,17 +295,17 @@ def _number(value: str | None) -> int | None:
     return int(value) if value is not None and _DIGITS.fullmatch(value.strip()) else None
 
 
-def _large(max_bytes: int) -> Answer:
+def _large(max_bytes: int) -> TusAnswer:
     return _answer(413, f"Upload-Length: at most {max_bytes} bytes are taken", {"Tus-Max-Size": str(max_bytes)})
 
 
-def _gone() -> Answer:
+def _gone() -> TusAnswer:
     return _answer(404, "this upload is not known here (any more)")
 
 
-def _expired() -> Answer:
+def _expired() -> TusAnswer:
     return _answer(410, "this upload has expired; please begin anew")
 
 
-def _answer(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-store", **(headers or {})}, message)
+def _answer(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> TusAnswer:
+    return TusAnswer(status, {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-store", **(headers or {})}, message)

@@ -1,4 +1,4 @@
-"""The kinds of files that are taken. What isn't in this table is refused."""
+"""Types of files that are accepted. Every other type is refused."""
 
 from enum import Enum
 

@@ -15,7 +15,7 @@ from storage.changes import PutRow, TakeRow
 from storage.keyed import UPLOAD, KeptFile, Upload
 
 from . import tus
-from .files import Files
+from .files import FileService
 
 UPLOAD_LIFETIME_MS = 24 * 3_600_000
 """ms from the beginning of an upload until what there is of it is forgotten."""
@@ -41,7 +41,7 @@ class Writing:
 class Uploads:
     """The uploads of one daemon. `now`: ms since 1970."""
 
-    def __init__(self, gate: Gate, files: Files, now: Callable[[], int]) -> None:
+    def __init__(self, gate: Gate, files: FileService, now: Callable[[], int]) -> None:
         self.files = files
         self._gate = gate
         self._now = now
@@ -106,7 +106,7 @@ class Uploads:
         await self._gate.commit([TakeRow(kind=UPLOAD, key=row.id)])
 
     async def finish(self, row: Upload, draft: Draft) -> KeptFile:
-        """Make a file of a complete upload. Raises refusal.Refused, Unavailable; the upload is gone then."""
+        """Make a file of a complete upload. Raises refusal.FileRefused, Unavailable; the upload is gone then."""
         names = tus.parse_metadata(row.metadata) or {}
         kept: KeptFile | None = None
         try:
@@ -141,7 +141,7 @@ class Uploads:
     async def take_over(self, id: str) -> bool:
         """End the request that is writing; return whether it has ended.
 
-        Who asks for an upload's offset has lost the connection on which it was written.
+        Asking for an upload's offset means that the connection on which it was written is lost.
         """
         writing = self._writing.get(id)
         if writing is not None:
@@ -151,7 +151,7 @@ class Uploads:
         return not self.is_busy(id)
 
 
-def state_of(row: Upload, draft: Draft | None) -> tus.Upload | None:
+def state_of(row: Upload, draft: Draft | None) -> tus.TusUpload | None:
     """Return an upload as tus has it; None where what came in of it is lost."""
     if row.attachment is not None:
         assert row.length is not None
@@ -160,4 +160,4 @@ def state_of(row: Upload, draft: Draft | None) -> tus.Upload | None:
         offset = draft.offset
     else:
         return None
-    return tus.Upload(offset, row.length, row.metadata, row.expires_at / 1000)
+    return tus.TusUpload(offset, row.length, row.metadata, row.expires_at / 1000)

@@ -13,7 +13,7 @@ import attrs
 import structlog
 import trio
 
-from .refusal import Refused, damaged, too_large, unavailable
+from .refusal import FileRefused, damaged, too_large, unavailable
 from .types import FileType, Handling
 
 log = structlog.get_logger("chatd.attachments")
@@ -62,7 +62,7 @@ class Worker:
         return self._one_at_a_time.statistics().tasks_waiting
 
     async def look(self, type: FileType, source: Path, target: Path, thumbnail: Path) -> Looked:
-        """Clean and measure `source`: a movie in place, a picture into `target` and `thumbnail`. Raises Refused."""
+        """Clean and measure `source`: a movie in place, a picture into `target` and `thumbnail`. Raises FileRefused."""
         if self.waiting >= MAX_WAITING_JOBS:
             raise unavailable("many files are being looked at right now; please send this one again in a minute")
         job = {
@@ -152,7 +152,7 @@ async def _kill(process: trio.Process) -> None:
         await process.wait()
 
 
-def _refusal(why: str, type: FileType) -> Refused:
+def _refusal(why: str, type: FileType) -> FileRefused:
     match why:
         case "too large":
             return too_large(f"this {type.noun} is too large to be looked at; a smaller copy of it can be sent")
@@ -163,4 +163,6 @@ def _refusal(why: str, type: FileType) -> Refused:
         case "damaged":
             return damaged(type.noun)
         case _:  # time, died
-            return Refused(f"this {type.noun} could not be looked at; another copy of it, or a screenshot, may work")
+            return FileRefused(
+                f"this {type.noun} could not be looked at; another copy of it, or a screenshot, may work"
+            )

@@ -22,9 +22,9 @@ from .better_auth import signed_token
 from .foreign_tokens import PUBLIC_ALGORITHMS, SHARED_ALGORITHMS, Rules
 from .jwt_method import Issuer, JwtAuthenticator
 from .key_source import FixedKeys, KeySource, read_file
-from .nextauth import NextAuth
+from .nextauth import NextAuthCookies
 from .nextauth_method import NextAuthAuthenticator
-from .oidc import Client, Provider
+from .oidc import OidcClient, Provider
 from .public_keys import VerificationKey
 from .secret import BadSecret
 from .site_session import SiteRows, SiteSessionAuthenticator, plain_token
@@ -44,7 +44,7 @@ def authenticators(
     """The authenticators of `auth.methods` that need more than chatd itself has. Raises BadSecret, ConfigError."""
     given = config.nextauth
     if "nextauth" in config.auth.methods and given.sessions == "jwt":
-        site = NextAuth(secrets_of(config, "nextauth"), given.cookies)
+        site = NextAuthCookies(secrets_of(config, "nextauth"), given.cookies)
         yield NextAuthAuthenticator(site, gate, now, user=given.user)
     elif "nextauth" in config.auth.methods:
         rows = _rows("nextauth", given, gate)
@@ -66,8 +66,8 @@ def providers(config: Config, fetch: Fetch, post: PostForm, now: Callable[[], in
     return {name: Provider(_client(name, given), fetch, post, now) for name, given in config.oidc.items()}
 
 
-def _client(name: str, given: Oidc) -> Client:
-    return Client(
+def _client(name: str, given: Oidc) -> OidcClient:
+    return OidcClient(
         name=name,
         title=given.title or name.capitalize(),
         issuer=given.issuer,

@@ -32,7 +32,7 @@ _REGISTRIES: Final = {
 }
 
 
-class Keys(Protocol):
+class IssuerKeys(Protocol):
     """Keys of an issuer."""
 
     async def find(self, algorithm: str, kid: str | None) -> list[VerificationKey]:
@@ -100,7 +100,7 @@ def look(text: str) -> Unverified | None:
     return Unverified(algorithm, kid, claims)
 
 
-async def verify(text: str, said: Unverified, keys: Keys, rules: Rules, now: int) -> ForeignClaims:
+async def verify(text: str, said: Unverified, keys: IssuerKeys, rules: Rules, now: int) -> ForeignClaims:
     """Return the claims of a token that counts at `now` (ms). Raises BadToken, Unavailable."""
     if said.family not in rules.algorithms:
         raise BadToken("its algorithm is another one")

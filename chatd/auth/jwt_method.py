@@ -16,7 +16,7 @@ from storage.records import User
 
 from .authenticate import NotAccepted
 from .claims import claim_at, id_in, role_in
-from .foreign_tokens import ForeignClaims, Keys, Rules, Unverified, look, verify
+from .foreign_tokens import ForeignClaims, IssuerKeys, Rules, Unverified, look, verify
 from .token_method import refusal_of
 from .tokens import AUDIENCE, BadToken
 
@@ -32,7 +32,7 @@ class Issuer:
     """
 
     name: str
-    keys: Keys
+    keys: IssuerKeys
     rules: Rules
     user: str = "sub"
     prefix: str = ""

@@ -13,7 +13,7 @@ from .oidc import Provider
 from .passwords import Passwords
 from .sealing import Sealer
 from .second_step import KEY_PURPOSE, SecondSteps
-from .sessions import Sessions
+from .sessions import SignInSessions
 from .throttle import Throttle
 from .tickets import Tickets
 from .tokens import Tokens
@@ -25,7 +25,7 @@ class Keepers:
 
     methods: tuple[str, ...]
     passwords: Passwords
-    sessions: Sessions
+    sessions: SignInSessions
     tickets: Tickets
     invitations: Invitations
     throttle: Throttle
@@ -54,7 +54,7 @@ def keepers(
     return Keepers(
         methods=methods,
         passwords=Passwords(gate, now, run=hash_on),
-        sessions=Sessions(gate, accounts, now, new_id),
+        sessions=SignInSessions(gate, accounts, now, new_id),
         tickets=Tickets(gate, accounts, now),
         invitations=Invitations(gate, accounts, now, new_id),
         throttle=Throttle(clock),

@@ -13,7 +13,7 @@ from storage.contract import SharedStore
 from storage.keyed import LINKED_IDENTITY, LinkedIdentity
 from storage.records import User
 
-from .oidc import Account, Client, NotSignedIn
+from .oidc import Account, NotSignedIn, OidcClient
 
 log = structlog.get_logger("chatd.linked")
 
@@ -39,7 +39,7 @@ class LinkedIdentities:
         self._new_id = new_id
         self._making = trio.Lock()  # whoever signs in twice at once for the first time is one patient
 
-    async def user_of(self, account: Account, client: Client) -> User:
+    async def user_of(self, account: Account, client: OidcClient) -> User:
         """Return the user. Raises NotSignedIn, Unavailable."""
         store = self._gate.store
         link = await self._link(account)
@@ -60,7 +60,7 @@ class LinkedIdentities:
         hash = link_hash(account.issuer, account.subject)
         return await self._gate.read(lambda: self._gate.store.row(LINKED_IDENTITY, hash))
 
-    async def _made(self, account: Account, client: Client) -> User:
+    async def _made(self, account: Account, client: OidcClient) -> User:
         """Make a patient with this identity, where that may be. Raises NotSignedIn, Unavailable."""
         higher = account.role not in (None, "patient")
         if not client.make_patients or higher or isinstance(self._gate.store, SharedStore):

@@ -49,7 +49,7 @@ class _Key:
     thumbprint: str
 
 
-class NextAuth:
+class NextAuthCookies:
     """Opens session tokens. `secrets`: the site's, the newest first; `names`: what its session cookie may be called."""
 
     def __init__(self, secrets: Sequence[str], names: Sequence[str]) -> None:

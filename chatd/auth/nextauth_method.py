@@ -9,7 +9,7 @@ from storage.records import User
 
 from .authenticate import NotAccepted
 from .claims import id_in
-from .nextauth import NextAuth, SiteClaims, looks_encrypted
+from .nextauth import NextAuthCookies, SiteClaims, looks_encrypted
 from .site_cookies import SITE_SESSION_REFUSED, BadChunks, site_cookie
 from .token_method import refusal_of
 from .tokens import BadToken
@@ -20,7 +20,7 @@ class NextAuthAuthenticator:
 
     method = "nextauth"
 
-    def __init__(self, site: NextAuth, gate: Gate, now: Callable[[], int], *, user: str) -> None:
+    def __init__(self, site: NextAuthCookies, gate: Gate, now: Callable[[], int], *, user: str) -> None:
         self._site = site
         self._gate = gate
         self._now = now

@@ -81,7 +81,7 @@ class Account:
 
 
 @attrs.frozen(kw_only=True)
-class Client:
+class OidcClient:
     """The settings of one service."""
 
     name: str
@@ -99,7 +99,7 @@ class Client:
 class Provider:
     """One service."""
 
-    def __init__(self, client: Client, fetch: FetchPage, post: PostForm, now: Callable[[], int]) -> None:
+    def __init__(self, client: OidcClient, fetch: FetchPage, post: PostForm, now: Callable[[], int]) -> None:
         self.client = client
         self._fetch = fetch
         self._post = post

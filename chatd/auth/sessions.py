@@ -21,7 +21,7 @@ MAX_AGENT_CHARS = 150
 SESSIONS_LISTED = 200
 
 
-class Sessions:
+class SignInSessions:
     """Begins, finds, lists and ends sessions. `lifetimes`: seconds by role; they count from the last use."""
 
     def __init__(self, gate: Gate, accounts: Accounts, now: Callable[[], int], new_id: Callable[[], str]) -> None:
@@ -95,7 +95,7 @@ class SessionAuthenticator:
 
     method = "session"
 
-    def __init__(self, sessions: Sessions, gate: Gate) -> None:
+    def __init__(self, sessions: SignInSessions, gate: Gate) -> None:
         self._sessions = sessions
         self._gate = gate
 

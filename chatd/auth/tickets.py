@@ -11,7 +11,7 @@ from chatd.core.identity import Identity, Offer
 from protocol.objects import ROLES
 from storage.changes import PutRow, PutUser, RowsSaved, TakeRow, UserSaved
 from storage.contract import SharedStore
-from storage.keyed import API_KEY, TICKET, ApiKey, Ticket
+from storage.keyed import API_KEY, TICKET, ApiKey, SignInTicket
 from storage.records import User
 
 from . import opaque
@@ -43,7 +43,7 @@ class Tickets:
         hash = opaque.hash_of(secret)
         return await self._gate.read(lambda: self._gate.store.row(API_KEY, hash))
 
-    async def make(self, key: ApiKey, user: str, name: str | None, role: str | None) -> tuple[str, Ticket]:
+    async def make(self, key: ApiKey, user: str, name: str | None, role: str | None) -> tuple[str, SignInTicket]:
         """Make a ticket: its secret, and its row. Raises RoleTooHigh, Unavailable.
 
         The key bounds the role that the user has, too: a backend with a key for patients signs no dentist in.
@@ -55,19 +55,19 @@ class Tickets:
         secret = opaque.make(f"{opaque.TICKET}{key.id}.")
         if isinstance(self._gate.store, SharedStore):
             name = role = None  # an app's own users are the app's to change
-        row = Ticket(
+        row = SignInTicket(
             hash=opaque.hash_of(secret), user=user, name=name, role=role, expires_at=self._now() + TICKET_LIFETIME_MS
         )
         await self._accounts.commit([PutRow(row=row)])
         return secret, row
 
-    async def take(self, secret: str) -> Ticket:
+    async def take(self, secret: str) -> SignInTicket:
         """Use a ticket up. One whose key was revoked is worth nothing. Raises NotAccepted, Unavailable."""
         (outcome,) = await self._accounts.commit([TakeRow(kind=TICKET, key=opaque.hash_of(secret))])
         if not isinstance(outcome, RowsSaved):
             raise NotAccepted("the ticket is not accepted", reason="no such ticket, or used before")
         (row,) = outcome.rows
-        assert isinstance(row, Ticket)
+        assert isinstance(row, SignInTicket)
         if row.expires_at <= self._now():
             raise NotAccepted("the ticket has expired", reason="expired", kind="expired")
         key = secret.removeprefix(opaque.TICKET).rpartition(".")[0]
@@ -76,7 +76,7 @@ class Tickets:
             raise NotAccepted("the ticket is not accepted", reason="its API key was revoked")
         return row
 
-    async def welcome(self, ticket: Ticket) -> User:
+    async def welcome(self, ticket: SignInTicket) -> User:
         """Make or change the user as the ticket says, and return the row. Raises NotAccepted, Unavailable."""
         store = self._gate.store
         user = await self._gate.read(lambda: store.user(ticket.user))

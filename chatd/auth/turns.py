@@ -8,9 +8,9 @@ import trio
 
 
 class Turns:
-    """One holder at a time.
+    """Lock with one holder at a time.
 
-    Those who are known go first. Among strangers users take turns, so that tries of one user wait for each other, and
+    Known holders go first. Among strangers users take turns, so that tries of one user wait for each other, and
     those of another wait for one try of each at most.
     """
 

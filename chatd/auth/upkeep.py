@@ -11,7 +11,7 @@ from protocol.codes import CloseCode
 from storage.changes import ForgetRows
 from storage.keyed import KINDS
 
-from .sessions import Sessions
+from .sessions import SignInSessions
 
 UPKEEP_EVERY_S = 60.0
 
@@ -22,7 +22,7 @@ FORGOTTEN_AFTER_MS = 3_600_000
 class Upkeep:
     """Looks after sessions that are connected, and after what has expired."""
 
-    def __init__(self, gate: Gate, registry: Registry, sessions: Sessions, now: Callable[[], int]) -> None:
+    def __init__(self, gate: Gate, registry: Registry, sessions: SignInSessions, now: Callable[[], int]) -> None:
         self._gate = gate
         self._registry = registry
         self._sessions = sessions

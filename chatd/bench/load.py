@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from .figures import Durations
-from .peer import SET_UP_TIMEOUT_S, Lost, Peer
+from .peer import SET_UP_TIMEOUT_S, Peer, PeerLost
 
 FIRST_NUMBER = 10**12
 """The number of a sender's first message: from here on all have the same number of digits."""
@@ -66,7 +66,7 @@ class Load:
 
 
 @attrs.define(eq=False)
-class Answer:
+class LoadAnswer:
     """Answer to a request other than a message; `payload` is there when it is done."""
 
     done: trio.Event = attrs.Factory(trio.Event)
@@ -79,7 +79,7 @@ class Talker(Peer):
     def __init__(self, load: Load) -> None:
         super().__init__()
         self.load = load
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, LoadAnswer] = {}
         self._began: dict[int, float] = {}
         self._asked = 0
         self._sent = FIRST_NUMBER
@@ -127,19 +127,19 @@ class Talker(Peer):
         self.load.late.append((time.perf_counter() + wait, self, number))
 
     async def ask(self, fields: dict[str, Any]) -> bytes:
-        """Ask something and wait for the answer. Raises Lost."""
+        """Ask something and wait for the answer. Raises PeerLost."""
         self._asked += 1
         self.push(self.request(self._asked, fields))
         self.flush()
         return await self.reply_to(self._asked)
 
     async def reply_to(self, number: int) -> bytes:
-        """Wait for the answer to what has this number. Raises Lost."""
-        answer = self._answers[number] = Answer()
+        """Wait for the answer to what has this number. Raises PeerLost."""
+        answer = self._answers[number] = LoadAnswer()
         with trio.move_on_after(SET_UP_TIMEOUT_S):
             await answer.done.wait()
             return answer.payload
-        raise Lost(f"no answer within {SET_UP_TIMEOUT_S:.0f} s")
+        raise PeerLost(f"no answer within {SET_UP_TIMEOUT_S:.0f} s")
 
     def answer(self, number: int, payload: bytes) -> None:
         """The answer to `ask` has come."""

@@ -13,7 +13,7 @@ from chatd.client.raw import cheap_frame
 from .figures import Workload
 from .ledger import Ledger
 from .load import FIRST_NUMBER, Load, Talker
-from .peer import Address, Lost, Wires, connect
+from .peer import PeerLost, SocketAddress, Wires, connect
 
 WEBSOCKET_PATH = "/ws"
 SAMPLE_TEXT = "The temporary filling came out this morning. It doesn't hurt, but can it wait until Thursday?! "
@@ -30,7 +30,7 @@ Greeting = Callable[[str], dict[str, Any]]
 """The fields by which a user, named by id, says hello."""
 
 
-class NotByName(Lost):
+class NotByName(PeerLost):
     """The server is not in development mode."""
 
 
@@ -39,7 +39,7 @@ def by_name(user: str) -> dict[str, Any]:
     return {"user": user, "role": "staff"}
 
 
-class Told(msgspec.Struct, gc=False):
+class ToldMessage(msgspec.Struct, gc=False):
     """Fields of a message that the load reads."""
 
     seq: int
@@ -52,7 +52,7 @@ class Said(msgspec.Struct, gc=False):
     type: str
     re: int | None = None
     conversation: str = ""
-    messages: list[Told] | None = None
+    messages: list[ToldMessage] | None = None
     duplicate: bool = False
     code: str = ""
     message: str = ""
@@ -84,15 +84,15 @@ class Member(Talker):
         self._conversation = ""
 
     async def sign_in(self, hello: dict[str, Any]) -> dict[str, Any]:
-        """Say hello; the server's limits. Raises Lost."""
+        """Say hello; the server's limits. Raises PeerLost."""
         limits: dict[str, Any] = (await self.demand(type="hello", device="bench", **hello))["limits"]
         return limits
 
     async def demand(self, **fields: Any) -> dict[str, Any]:
-        """Ask for something that must not fail; the `ok`. Raises Lost."""
+        """Ask for something that must not fail; the `ok`. Raises PeerLost."""
         answer: dict[str, Any] = json.loads(await self.ask(fields))
         if answer["type"] != "ok":
-            kind = NotByName if answer["code"] == "unauthorized" and "user" in fields else Lost
+            kind = NotByName if answer["code"] == "unauthorized" and "user" in fields else PeerLost
             raise kind(f"{fields['type']} of {self.user}: {answer['code']}: {answer['message']}")
         return answer
 
@@ -102,7 +102,7 @@ class Member(Talker):
         self._decode = _remember if ledger.members >= REMEMBERED_FROM_MEMBERS else _decode
         self._run = run
         self._prefix = f"{run}.{number}."
-        # What all frames of its messages have in common: they differ in digits alone.
+        # The part that all frames of its messages share: they differ in digits alone.
         target = json.dumps(conversation)
         before = f'{{"type":"message.send","conversation":{target},"id":'.encode()
         self._between = f',"client_id":"{self._prefix}'.encode()
@@ -138,7 +138,7 @@ class Member(Talker):
         elif said.type == "error":
             self._refused(number, said)
 
-    def _delivered(self, messages: list[Told]) -> None:
+    def _delivered(self, messages: list[ToldMessage]) -> None:
         for told in messages:
             if told.client_id is None or not told.client_id.startswith(self._run):
                 self.load.fail(f"somebody else writes in {self._conversation}: is a second load running?")
@@ -149,7 +149,7 @@ class Member(Talker):
             self.push(cheap_frame(self._receipt + b"%d}" % messages[-1].seq))
 
     def _acknowledged(self, number: int, said: Said) -> None:
-        told = said.messages[0] if said.messages else Told(0)
+        told = said.messages[0] if said.messages else ToldMessage(0)
         client_id = f"{self._prefix}{number}"
         if told.client_id != client_id:
             self._ledger.find(f"request {number} was acknowledged as another message, of seq {told.seq}")
@@ -168,7 +168,7 @@ class Member(Talker):
 class Conversations:
     """The load of chatd: the `Crowd` of its conversations. `greeting`: how the users sign in."""
 
-    def __init__(self, address: Address, workload: Workload, greeting: Greeting) -> None:
+    def __init__(self, address: SocketAddress, workload: Workload, greeting: Greeting) -> None:
         self._address = address
         self._workload = workload
         self._greeting = greeting
@@ -176,11 +176,11 @@ class Conversations:
         self._ledgers: list[Ledger] = []
 
     async def gather(self, load: Load, wires: Wires) -> list[Talker]:
-        """Sign all users in and bring them together; the senders. Raises Lost."""
+        """Sign all users in and bring them together; the senders. Raises PeerLost."""
         try:
             return await self._gathered(load, wires)
         except (KeyError, TypeError, ValueError):
-            raise Lost(NOT_CHATD) from None
+            raise PeerLost(NOT_CHATD) from None
 
     async def _gathered(self, load: Load, wires: Wires) -> list[Talker]:
         workload = self._workload
@@ -201,9 +201,9 @@ class Conversations:
         await connect(self._address, WEBSOCKET_PATH, member, wires)
         limits = await member.sign_in(self._greeting(member.user))
         if self._workload.body_bytes > limits["max_body_chars"]:
-            raise Lost(f"the server takes messages of at most {limits['max_body_chars']} characters")
+            raise PeerLost(f"the server takes messages of at most {limits['max_body_chars']} characters")
         if self._workload.members > limits["max_participants"]:
-            raise Lost(f"the server takes at most {limits['max_participants']} people in a conversation")
+            raise PeerLost(f"the server takes at most {limits['max_participants']} people in a conversation")
         return member
 
     async def _conversation(self, members: list[Member]) -> tuple[str, int]:

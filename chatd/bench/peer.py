@@ -22,7 +22,7 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Lost(Exception):
+class PeerLost(Exception):
     """The load cannot go on; the message says why, in one line."""
 
 
@@ -150,7 +150,7 @@ class Wires:
 
 
 @attrs.frozen
-class Address:
+class SocketAddress:
     """The address of a server. `trust`: how its certificate is checked, None without TLS."""
 
     host: str
@@ -158,38 +158,38 @@ class Address:
     trust: ssl.SSLContext | None = None
 
     @classmethod
-    def of(cls, url: str, *, ca: str | None = None) -> "Address":
-        """The address in a URL; `ca`: a file with the certificates to trust. Raises Lost for what is none."""
+    def of(cls, url: str, *, ca: str | None = None) -> "SocketAddress":
+        """The address in a URL; `ca`: a file with the certificates to trust. Raises PeerLost for what is none."""
         try:
             parts = urlsplit(url)
             scheme, host, port = parts.scheme, parts.hostname, parts.port
         except ValueError:
             scheme, host, port = "", None, None
         if scheme not in ("http", "https", "ws", "wss") or not host:
-            raise Lost(f"{url!r} is no URL of a server: expected one like http://127.0.0.1:3001")
+            raise PeerLost(f"{url!r} is no URL of a server: expected one like http://127.0.0.1:3001")
         if scheme in ("http", "ws"):
             return cls(host, port or 80)
         try:
             return cls(host, port or 443, ssl.create_default_context(cafile=ca))
         except (OSError, ssl.SSLError) as error:
-            raise Lost(f"{ca}: not a file of certificates ({error})") from None
+            raise PeerLost(f"{ca}: not a file of certificates ({error})") from None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-async def connect(address: Address, path: str, peer: Peer, wires: Wires) -> None:
-    """Connect a peer. Raises Lost."""
+async def connect(address: SocketAddress, path: str, peer: Peer, wires: Wires) -> None:
+    """Connect a peer. Raises PeerLost."""
     connected, rest = await trio.to_thread.run_sync(_shake_hands, address, path, abandon_on_cancel=True)
     peer.attach(connected, rest, wires)
 
 
-def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
+def _shake_hands(address: SocketAddress, path: str) -> tuple[socket.socket, bytes]:
     """A connection that speaks WebSocket, and what came behind the answer."""
     try:
         connected = socket.create_connection((address.host, address.port), timeout=SET_UP_TIMEOUT_S)
     except OSError as error:
-        raise Lost(f"cannot connect to {address}: {error.strerror or error}") from None
+        raise PeerLost(f"cannot connect to {address}: {error.strerror or error}") from None
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.trust is not None:
@@ -199,18 +199,18 @@ def _shake_hands(address: Address, path: str) -> tuple[socket.socket, bytes]:
         while b"\r\n\r\n" not in answer:
             data = connected.recv(raw.READ_BYTES)
             if not data or len(answer) > raw.READ_BYTES:
-                raise Lost(f"{address} doesn't speak WebSocket")
+                raise PeerLost(f"{address} doesn't speak WebSocket")
             answer += data
         head, _, rest = answer.partition(b"\r\n\r\n")
         status = raw.status_of(head)
         if not status.startswith("101 "):
-            raise Lost(f"{address} answered {status}")
+            raise PeerLost(f"{address} answered {status}")
         if not raw.is_accepted(head):
-            raise Lost(f"{address} doesn't speak WebSocket")
+            raise PeerLost(f"{address} doesn't speak WebSocket")
     except OSError as error:
         connected.close()
-        raise Lost(f"{address}: {error.strerror or error}") from None
-    except Lost:
+        raise PeerLost(f"{address}: {error.strerror or error}") from None
+    except PeerLost:
         connected.close()
         raise
     return connected, rest

@@ -19,7 +19,7 @@ class CannotStart(Exception):
 
 
 @attrs.frozen
-class Server:
+class PrivateServer:
     """A running server."""
 
     url: str
@@ -33,7 +33,7 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def chatd_server(folder: Path) -> Iterator[Server]:
+def chatd_server(folder: Path) -> Iterator[PrivateServer]:
     """This program's daemon with its default settings, in development mode. Raises CannotStart."""
     # Flags outweigh whatever else could name another host, port or database.
     flags = ("--dev", "--host", "127.0.0.1", "--port", "0", "--data", "data", "--database", "sqlite:///data/chatd.db")
@@ -42,7 +42,7 @@ def chatd_server(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def running(name: str, program: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[Server]:
+def running(name: str, program: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[PrivateServer]:
     """Start a server that says on its first line where it listens; its log is `folder`/`name`.log.
 
     Killed at the end: there is nothing that it should still do. Raises CannotStart.
@@ -61,6 +61,6 @@ def running(name: str, program: Sequence[str], folder: Path, env: Mapping[str, s
             if not line.startswith(LISTENING):
                 said = errors.read_text(errors="replace").strip().rpartition("\n")[2]
                 raise CannotStart(f"{name} did not start: {said or line}")
-            yield Server(line.removeprefix(LISTENING), process.pid)
+            yield PrivateServer(line.removeprefix(LISTENING), process.pid)
         finally:
             process.kill()

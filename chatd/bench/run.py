@@ -13,7 +13,7 @@ from chatd import __version__
 from . import machine
 from .figures import Figures, ServerCost, Syncs, Workload
 from .load import TICK_S, Load, Talker
-from .peer import SET_UP_TIMEOUT_S, Lost, Wires
+from .peer import SET_UP_TIMEOUT_S, PeerLost, Wires
 
 WARM_UP_S = 1.5
 """Seconds under load before it is measured, at most: until caches and buffers are as they stay."""
@@ -26,7 +26,7 @@ class Crowd(Protocol):
     """All users of a run, in one server's protocol."""
 
     async def gather(self, load: Load, wires: Wires) -> list[Talker]:
-        """Sign all users in and bring them together; those who are to send. Raises Lost."""
+        """Sign all users in and bring them together; those who are to send. Raises PeerLost."""
         ...
 
     def settled(self) -> bool:
@@ -39,7 +39,7 @@ class Crowd(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Job:
+class RunSettings:
     """The parameters of a run. `pid`: of the server's process where it is on this machine and known.
 
     `helpers`: processes that work for it, a database say; their CPU time counts as its own.
@@ -53,16 +53,16 @@ class Job:
     sync_ms: Syncs | None = None
 
 
-def run(job: Job, crowd: Crowd, progress: Progress) -> Figures:
-    """Do a job; at SIGINT or SIGTERM, as far as it went. Raises Lost where nothing was measured."""
+def run(job: RunSettings, crowd: Crowd, progress: Progress) -> Figures:
+    """Do a job; at SIGINT or SIGTERM, as far as it went. Raises PeerLost where nothing was measured."""
     return trio.run(_run, job, crowd, progress)
 
 
-async def _run(job: Job, crowd: Crowd, progress: Progress) -> Figures:
+async def _run(job: RunSettings, crowd: Crowd, progress: Progress) -> Figures:
     load, wires = Load(receipts=job.workload.receipts), Wires()
     senders: list[Talker] | None = None
     figures: Figures | None = None
-    never: Lost | None = None
+    never: PeerLost | None = None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wires.run)
@@ -70,14 +70,14 @@ async def _run(job: Job, crowd: Crowd, progress: Progress) -> Figures:
             try:
                 with load.setting_up:
                     senders = await crowd.gather(load, wires)
-            except Lost as lost:
+            except PeerLost as lost:
                 never = lost
             if senders is not None and not load.over.is_set():
                 figures = await _measure(job, load, crowd, senders, progress)
             nursery.cancel_scope.cancel()
     wires.close()
     if figures is None:
-        raise never or Lost(load.failure or "interrupted before anything was measured")
+        raise never or PeerLost(load.failure or "interrupted before anything was measured")
     return figures
 
 
@@ -88,7 +88,7 @@ async def _stop_at_signal(load: Load, signals: AsyncIterator[int]) -> None:
         load.stop()
 
 
-async def _measure(job: Job, load: Load, crowd: Crowd, senders: list[Talker], progress: Progress) -> Figures:
+async def _measure(job: RunSettings, load: Load, crowd: Crowd, senders: list[Talker], progress: Progress) -> Figures:
     workload = job.workload
     load.sending = True
     for sender in senders:
@@ -162,7 +162,7 @@ class _Reading:
     memory: tuple[int, int] | None
 
     @classmethod
-    def take(cls, job: Job) -> "_Reading":
+    def take(cls, job: RunSettings) -> "_Reading":
         times = [None if pid is None else machine.cpu_time(pid) for pid in (job.pid, *job.helpers)]
         return cls(
             cpu=None if None in times else sum(filter(None, times)),

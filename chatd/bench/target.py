@@ -15,16 +15,16 @@ from chatd.ops import lock
 from . import machine
 from .figures import Figures, Syncs, Workload
 from .members import Conversations, Greeting, NotByName, by_name, users_of
-from .peer import Address
+from .peer import SocketAddress
 from .private import CannotStart, chatd_server
-from .run import Job, Progress, run
+from .run import Progress, RunSettings, run
 
 TOKEN_SLACK_S = 600
 """Seconds that a token outlives what is measured: for signing in and for the last deliveries."""
 
 
 @attrs.define(kw_only=True)
-class Target:
+class BenchTarget:
     """A server to be loaded. `folder`: where a private one has its data, which goes away unless `keep` is set."""
 
     url: str
@@ -37,27 +37,27 @@ class Target:
     keep: bool = False
 
     def load(self, workload: Workload, progress: Progress) -> Figures:
-        """Load it. Raises Lost."""
-        crowd = Conversations(Address.of(self.url, ca=self.ca), workload, self.greeting)
-        job = Job(server=self.url, private=self.private, workload=workload, pid=self.pid, sync_ms=self.sync_ms)
+        """Load it. Raises PeerLost."""
+        crowd = Conversations(SocketAddress.of(self.url, ca=self.ca), workload, self.greeting)
+        job = RunSettings(server=self.url, private=self.private, workload=workload, pid=self.pid, sync_ms=self.sync_ms)
         return run(job, crowd, progress)
 
 
 @contextmanager
-def private(disk: Path) -> Iterator[Target]:
+def private(disk: Path) -> Iterator[BenchTarget]:
     """A server of its own in a new folder in this one. Raises CannotStart."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=".chatd-bench-", dir=disk)).absolute()
     except OSError as error:
         raise CannotStart(f"cannot make a folder in {disk}: {error.strerror}; choose another by --data-on") from None
-    target: Target | None = None
+    target: BenchTarget | None = None
     try:
         try:
             sync_ms = machine.syncs(folder)
         except OSError as error:
             raise CannotStart(f"cannot write in {disk}: {error.strerror}; choose another by --data-on") from None
         with chatd_server(folder) as server:
-            target = Target(url=server.url, private=True, pid=server.pid, sync_ms=sync_ms, folder=folder)
+            target = BenchTarget(url=server.url, private=True, pid=server.pid, sync_ms=sync_ms, folder=folder)
             yield target
     finally:
         if target is None or not target.keep:
@@ -65,16 +65,16 @@ def private(disk: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def by_names(url: str, *, ca: str | None) -> Iterator[Target]:
+def by_names(url: str, *, ca: str | None) -> Iterator[BenchTarget]:
     """A running server in development mode. Raises CannotStart."""
     try:
-        yield Target(url=url, private=False, ca=ca)
+        yield BenchTarget(url=url, private=False, ca=ca)
     except NotByName as error:
         raise CannotStart(f"{error}: say by --data or --config where the server has its data") from None
 
 
 @contextmanager
-def by_tokens(url: str, folder: Path, workload: Workload, *, ca: str | None) -> Iterator[Target]:
+def by_tokens(url: str, folder: Path, workload: Workload, *, ca: str | None) -> Iterator[BenchTarget]:
     """The running server of this data folder: its users are made for the run, and shut out afterwards.
 
     Raises CannotStart.
@@ -87,7 +87,7 @@ def by_tokens(url: str, folder: Path, workload: Workload, *, ca: str | None) -> 
                 _ask(folder, AddUser(user=user, name="chatd bench", role="staff"))
             _ask(folder, DisableUser(user=user, disabled=False))
             tokens[user] = _ask(folder, IssueToken(user=user, lifetime=lifetime))["token"]
-        yield Target(
+        yield BenchTarget(
             url=url,
             private=False,
             greeting=lambda user: {"token": tokens[user]},

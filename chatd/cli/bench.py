@@ -11,7 +11,7 @@ import msgspec
 
 from chatd.bench import report, target
 from chatd.bench.figures import Workload
-from chatd.bench.peer import Lost
+from chatd.bench.peer import PeerLost
 from chatd.bench.private import CannotStart
 from chatd.bench.run import WARM_UP_S, Progress
 from chatd.config import ConfigError
@@ -91,7 +91,7 @@ def bench(
         with there as loaded, _shown(seconds) as progress:
             figures = loaded.load(workload, progress)
             loaded.keep = bool(figures.discrepancies)
-    except (ConfigError, CannotStart, Lost) as error:
+    except (ConfigError, CannotStart, PeerLost) as error:
         fail(str(error))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(figures)).decode())

@@ -12,7 +12,7 @@ import click
 
 from chatd import config
 from chatd.ops import check as checkup
-from chatd.ops.finding import Finding
+from chatd.ops.finding import CheckFinding
 from chatd.ops.init import CannotSetUp, set_up, settings_file
 from chatd.ops.program import program
 
@@ -64,7 +64,7 @@ def check(settings: Settings, as_json: bool) -> None:
         fail(str(error))
     findings = list(checkup.check_up(loaded, now=time.time_ns() // 1_000_000))
     if hint := settings.hint(loaded):
-        findings.insert(0, Finding("warning", "settings", hint))
+        findings.insert(0, CheckFinding("warning", "settings", hint))
     if as_json:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
     else:

@@ -26,12 +26,12 @@ class Settings:
         """The settings as they are now. Raises ConfigError."""
         return self.read().config
 
-    def read(self) -> config.Loaded:
+    def read(self) -> config.LoadedConfig:
         """The same, with where each setting was found. Raises ConfigError."""
         environment = os.environ if self.env_file is None else config.with_file(self.env_file, os.environ)
         return config.read(self.file or config.default_file(), self.flags, environment)
 
-    def hint(self, loaded: config.Loaded) -> str | None:
+    def hint(self, loaded: config.LoadedConfig) -> str | None:
         """Return what to say of a file of variables that isn't read, if anything."""
         return config.hint(loaded, os.environ) if self.env_file is None else None
 

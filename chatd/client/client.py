@@ -18,7 +18,7 @@ from protocol.objects import Limits, Message, User
 from protocol.requests import ConversationGet, Hello, MessageSend, Ping, Request, SetTyping, Sync
 
 from .asking import Asking
-from .files import Files
+from .files import FileTransfers
 from .line import FAILURES, Line, Over
 from .link import Link, LinkLost, RequestFailed, copy
 from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, TypingChanged, UserChanged
@@ -26,7 +26,7 @@ from .polling import PollingLine
 from .replica import Conversation, Effect, Replica
 from .sending import Sending
 from .sign_in import FINAL_STATUSES, SignInFailed
-from .target import Target
+from .target import ServerAddress
 from .ways import Ways
 from .websocket import WebSocketLine, works
 
@@ -70,12 +70,12 @@ class Client(Asking):
     ) -> None:
         self._ways = Ways(allowed=polling)
         self.replica = Replica()
-        self._target = Target.of(url)
+        self._target = ServerAddress.of(url)
         self._dial = dial or functools.partial(self._target.dial, ssl_context)
         self._greeting = greeting
         self._token = token
         self._rng = rng
-        self.files = Files(self._target.netloc, self._dial, self._signed)
+        self.files = FileTransfers(self._target.netloc, self._dial, self._signed)
         self._limits = Limits()
         self._link: Link | None = None
         self._moved = trio.Event()  # a connection came, or none will any more

@@ -15,7 +15,7 @@ from protocol.objects import Attachment
 
 from .line import Over
 from .link import RequestFailed
-from .transfer import Answer, Dial, Read, asking
+from .transfer import Dial, Read, TransferAnswer, asking
 
 Progress = Callable[[int, int], None]
 """Hears how many bytes of how many have gone."""
@@ -38,7 +38,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 OTHER_SERVER = "this file is not on the chat's own server; open its address instead"
 
 
-class Files:
+class FileTransfers:
     """Uploads and downloads. `netloc`: as in `Host`; `signed`: headers that sign a request in, fresh for each."""
 
     def __init__(self, netloc: str, dial: Dial, signed: Callable[[], Awaitable[dict[str, str]]]) -> None:
@@ -49,7 +49,7 @@ class Files:
     async def upload(self, source: Path, *, name: str | None = None, progress: Progress = ignore) -> str:
         """Upload a file, for one message of the next day: the id for its `attachments`.
 
-        What came before a connection was lost is not sent again. Raises RequestFailed, OSError.
+        Bytes that arrived before a connection was lost are not sent again. Raises RequestFailed, OSError.
         """
         async with await trio.open_file(source, "rb") as file:
             size = (await trio.to_thread.run_sync(os.stat, file.fileno())).st_size
@@ -71,7 +71,7 @@ class Files:
     async def download(self, attachment: Attachment, target: Path, *, progress: Progress = ignore) -> None:
         """Write a file of a message to `target`, which must not exist. Raises RequestFailed, OSError.
 
-        What came before a connection was lost is not fetched again. Of a file that didn't come whole nothing is left.
+        Bytes that came before a connection was lost are not fetched again. Nothing is left of an incomplete file.
         ValueError for a file that isn't on the chat's own server.
         """
         if not attachment.url.startswith("/") or attachment.url.startswith("//"):
@@ -171,7 +171,7 @@ async def _nothing(limit: int) -> bytes:  # noqa: ARG001
     return b""
 
 
-async def _check(answer: Answer, status: int) -> None:
+async def _check(answer: TransferAnswer, status: int) -> None:
     """Raise RequestFailed for another status."""
     if answer.status == status:
         return

@@ -20,7 +20,7 @@ class NotHttp(OSError):
 
 
 @attrs.frozen
-class Answer:
+class JsonAnswer:
     """Status, headers by lower-case name (of several the last), and the JSON object of the body, else an empty one."""
 
     status: int
@@ -43,7 +43,9 @@ class Http:
         self._stream: trio.abc.Stream | None = None
         self._connection = h11.Connection(h11.CLIENT)
 
-    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> JsonAnswer:
         """Ask, and return the answer; once more where a kept connection turns out to be over, so ask what may be
         repeated.
 
@@ -67,7 +69,7 @@ class Http:
         if stream is not None:
             await trio.aclose_forcefully(stream)
 
-    async def _ask(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> Answer:
+    async def _ask(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> JsonAnswer:
         if self._stream is None:
             self._stream = await self._dial()
             self._connection = h11.Connection(h11.CLIENT)
@@ -87,7 +89,7 @@ class Http:
         return answer
 
 
-async def _answer(stream: trio.abc.Stream, connection: h11.Connection) -> Answer:
+async def _answer(stream: trio.abc.Stream, connection: h11.Connection) -> JsonAnswer:
     status, headers, body = 0, list[tuple[str, str]](), b""
     try:
         while not isinstance(event := connection.next_event(), h11.EndOfMessage):
@@ -111,4 +113,4 @@ async def _answer(stream: trio.abc.Stream, connection: h11.Connection) -> Answer
     except ValueError:
         found = {}
     cookies = tuple(value for name, value in headers if name == "set-cookie")
-    return Answer(status, dict(headers), cookies, found if isinstance(found, dict) else {})
+    return JsonAnswer(status, dict(headers), cookies, found if isinstance(found, dict) else {})

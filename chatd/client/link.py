@@ -33,7 +33,7 @@ class LinkLost(Exception):
 
 
 @attrs.define(eq=False)
-class Asked:
+class SentRequest:
     """A request on its way. `reply` is None when the connection was lost."""
 
     request: Request
@@ -57,7 +57,7 @@ class Link:
         self._line = line
         self._take = take
         self._ids = itertools.count(1)
-        self._asked: dict[RequestId, Asked] = {}
+        self._asked: dict[RequestId, SentRequest] = {}
         self._types: dict[RequestId, str] = {}
         self._out, self._queue = trio.open_memory_channel[str](QUEUED_ITEMS)
         self._reconnect_in: float | None = None
@@ -68,10 +68,10 @@ class Link:
         """Time at which something came last."""
         return self._line.heard
 
-    async def start(self, request: Request) -> Asked:
+    async def start(self, request: Request) -> SentRequest:
         """Send a request. Raises LinkLost."""
         id = next(self._ids)
-        asked = Asked(copy(request, id=id))
+        asked = SentRequest(copy(request, id=id))
         self._asked[id] = asked
         self._types[id] = request.TYPE
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):

@@ -57,7 +57,7 @@ class ConversationChanged:
 
 @attrs.frozen
 class TypingChanged:
-    """Somebody types, or stopped."""
+    """Start or end of a user's typing."""
 
     conversation: str
     user: str
@@ -66,7 +66,7 @@ class TypingChanged:
 
 @attrs.frozen
 class PresenceChanged:
-    """Somebody came or went."""
+    """Change of a user's presence."""
 
     user: str
     online: bool
@@ -74,7 +74,7 @@ class PresenceChanged:
 
 @attrs.frozen
 class UserChanged:
-    """Somebody is new to this client, or has another name, role or picture."""
+    """User who is new to this client, or has another name, role or picture."""
 
     user: User
 

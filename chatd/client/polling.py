@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import trio
 
-from .http import Answer, Dial, Http
+from .http import Dial, Http, JsonAnswer
 from .line import FAILURES, QUEUED_ITEMS, LineEnded, Over
 
 FETCH_S: Final = 40.0
@@ -138,7 +138,7 @@ class PollingLine:
 
     async def _repeat(
         self, http: Http, method: str, path: str, body: Any, good: tuple[int, ...], patience: float
-    ) -> Answer:
+    ) -> JsonAnswer:
         """Ask until there is one of these answers. Raises LineEnded."""
         pause, why = PAUSE_S, "the connection broke"
         began = trio.current_time()
@@ -176,14 +176,14 @@ class PollingLine:
         self._moved = trio.Event()
 
 
-def _refused(answer: Answer, headers: Mapping[str, str]) -> Over:
+def _refused(answer: JsonAnswer, headers: Mapping[str, str]) -> Over:
     """Return the end that the answer to a session's opening means; where a token is refused, that is the last word."""
     own = answer.status == 401 and answer.is_error and "Authorization" in headers
     final = 400 <= answer.status < 500 and answer.status not in (408, 429)
     return Over(_words(answer), wait=_seconds(answer.headers.get("retry-after")), fatal=final, carried=own)
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: JsonAnswer) -> str:
     return str(answer.json["message"]) if answer.is_error else f"the server answered {answer.status}"
 
 

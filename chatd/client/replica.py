@@ -1,6 +1,6 @@
 """A client's own copy of its conversations, kept by the rules of `docs/protocol.md`. Synchronous and pure: no I/O.
 
-Whoever has the connection applies every frame in the order received, and then asks for what the returned `Effect` says.
+The owner of the connection applies every frame in the order received, then asks for what the returned `Effect` says.
 Messages that are only on their way are not in here.
 """
 
@@ -85,7 +85,7 @@ class Conversation:
     def status(self, message: Message) -> Status:
         """Return the status of a message for its sender.
 
-        What counts is the other present participants who came before the message or have read it.
+        It counts the other present participants who came before the message or have read it.
         """
         seq = message.seq
         others = [
@@ -223,7 +223,7 @@ class Replica:
         named = frame.revs or {}
         self._resets(named, effect)
         current = self._summaries(frame.conversations, effect)
-        # What wasn't named is not fed: it may have moved unseen.
+        # A conversation that wasn't named is not fed: it may have moved unseen.
         effect.sync |= self.conversations.keys() & held - named.keys() - current
 
     def _all_presence(self, states: Iterable[PresenceState], effect: Effect) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import trio
 
 from .http import Dial, Http
-from .target import Target
+from .target import ServerAddress
 
 TIMEOUT_S = 30.0
 SESSION_COOKIE_PREFIX = "chatd_session="
@@ -45,7 +45,7 @@ class SignIn:
         dial: Dial | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._target = Target.of(url)
+        self._target = ServerAddress.of(url)
         self._dial = dial
         self._ssl_context = ssl_context
         self._given = {"token": ticket} if ticket is not None else {"user": user, "password": password}

@@ -8,7 +8,7 @@ import trio
 
 
 @attrs.frozen
-class Target:
+class ServerAddress:
     """The server that a URL names. `netloc`: as in the `Host` header; `resource`: path and query."""
 
     host: str
@@ -18,7 +18,7 @@ class Target:
     resource: str
 
     @classmethod
-    def of(cls, url: str) -> "Target":
+    def of(cls, url: str) -> "ServerAddress":
         """Raises ValueError for what is no URL of a server."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:

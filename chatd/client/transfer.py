@@ -15,7 +15,7 @@ Dial = Callable[[], Awaitable[trio.abc.Stream]]
 Read = Callable[[int], Awaitable[bytes]]
 
 
-class Answer:
+class TransferAnswer:
     """The answer to a request. `headers`: by their names in lower case."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Answer:
 @asynccontextmanager
 async def asking(
     dial: Dial, method: str, path: str, headers: Mapping[str, str], *, body: Read | None = None, length: int = 0
-) -> AsyncIterator[Answer]:
+) -> AsyncIterator[TransferAnswer]:
     """Send a request on a connection of its own. `body` gives up to so many bytes of the `length` that there are.
 
     Raises OSError, trio.BrokenResourceError, trio.TooSlowError, h11.RemoteProtocolError where no answer comes.
@@ -68,7 +68,7 @@ async def asking(
         if not isinstance(event, h11.Response):
             raise trio.BrokenResourceError
         found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in event.headers}
-        yield Answer(event.status_code, found, stream, parser)
+        yield TransferAnswer(event.status_code, found, stream, parser)
     finally:
         await trio.aclose_forcefully(stream)
 

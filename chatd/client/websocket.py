@@ -10,10 +10,10 @@ from protocol.decode import Malformed
 
 from .http import Dial
 from .line import FAILURES, MAX_FRAME_BYTES, QUEUED_ITEMS, LineEnded, Over
-from .target import Target
+from .target import ServerAddress
 
 
-class Watched(trio.abc.Stream):
+class WatchedStream(trio.abc.Stream):
     """Notes when something was heard, and tells when the peer goes in the middle of the handshake."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
@@ -53,7 +53,7 @@ class Watched(trio.abc.Stream):
 class WebSocketLine:
     """Frames over a WebSocket."""
 
-    def __init__(self, websocket: trio_websocket.WebSocketConnection, stream: Watched) -> None:
+    def __init__(self, websocket: trio_websocket.WebSocketConnection, stream: WatchedStream) -> None:
         self._websocket = websocket
         self._stream = stream
 
@@ -61,12 +61,12 @@ class WebSocketLine:
     async def over(
         cls,
         stream: trio.abc.Stream,
-        target: Target,
+        target: ServerAddress,
         nursery: trio.Nursery,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> "WebSocketLine":
         """Shake hands over a stream; what runs in the nursery ends it with an `Over` or one of `FAILURES`."""
-        watched = Watched(stream)
+        watched = WatchedStream(stream)
         websocket = await trio_websocket.wrap_client_stream(
             nursery,
             watched,  # type: ignore[arg-type]  # any stream does
@@ -112,7 +112,7 @@ def _ended(closed: trio_websocket.ConnectionClosed) -> LineEnded:
     return LineEnded(reason.code if reason else None, reason.reason if reason else None)
 
 
-async def works(dial: Dial, target: Target, patience: float) -> bool:
+async def works(dial: Dial, target: ServerAddress, patience: float) -> bool:
     """Return whether a frame gets through in time, and its answer back; the server tells strangers to say hello."""
     answered = False
     try:

@@ -6,7 +6,7 @@ from typing import Generic
 
 from chatd.core.gate import Gate
 from storage.changes import PutRow
-from storage.keyed import Kind, R
+from storage.keyed import R, RowKind
 
 OVERLAP_MS = 30_000
 """Keys are read again for so long: the clocks of two daemons may differ, and a commit takes its time."""
@@ -18,7 +18,7 @@ ROWS_PER_LOOK = 1_000
 class Notices(Generic[R]):
     """Rows of a kind whose key is a text of `next_key`, and which expire at `expires_at`."""
 
-    def __init__(self, gate: Gate, kind: Kind[R], now: Callable[[], int], new_id: Callable[[], str]) -> None:
+    def __init__(self, gate: Gate, kind: RowKind[R], now: Callable[[], int], new_id: Callable[[], str]) -> None:
         self._gate = gate
         self._kind = kind
         self._now = now

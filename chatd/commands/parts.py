@@ -8,14 +8,14 @@ from chatd.auth.authenticate import Chain
 from chatd.auth.keepers import Keepers
 from chatd.core.accounts import Accounts
 from chatd.core.gate import Gate
-from chatd.core.presence import Presence
+from chatd.core.presence import PresenceIndex
 from chatd.core.registry import Registry
 from chatd.core.rooms import Rooms
 from chatd.metrics import Metrics
 from protocol.objects import Limits
 from storage.contract import Store
 
-from .permissions import Policy, Windows
+from .permissions import ReachPolicy, Windows
 
 
 @attrs.frozen
@@ -28,10 +28,10 @@ class Parts:
     store: Store
     gate: Gate
     registry: Registry
-    presence: Presence
+    presence: PresenceIndex
     accounts: Accounts
     rooms: Rooms
-    policy: Policy
+    policy: ReachPolicy
     windows: Windows
     limits: Limits
     now: Callable[[], int]

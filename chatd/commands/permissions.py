@@ -3,7 +3,7 @@
 The table is what `dispatch` goes by: a role that isn't in a request's row may not ask it. The relation itself is
 checked by the store, within the transaction that it allows: a change carries the relations that suffice (`by`), and a
 read answers those who take part. What is foreign is `not_found`, as if it didn't exist; what is seen but not allowed is
-`forbidden`. `Policy` says who may reach whom, `Windows` for how long
+`forbidden`. `ReachPolicy` says who may reach whom, `Windows` for how long
 senders may change what they sent.
 """
 
@@ -91,7 +91,7 @@ class Windows:
         return now - self._delete if self._delete else NEVER_SINCE_MS
 
 
-class Policy:
+class ReachPolicy:
     """`reach`: for each role the roles that it reaches. Denied by default."""
 
     def __init__(self, reach: Mapping[str, Sequence[str]]) -> None:

@@ -3,7 +3,7 @@
 from .addresses import local_url
 from .env_file import hint, with_file
 from .fields import ConfigError, toml
-from .layers import DEFAULT_FILE, Loaded, Source, default_file, load, read
+from .layers import DEFAULT_FILE, LoadedConfig, Source, default_file, load, read
 from .settings import (
     DATABASE_FILE,
     FAMILIES,
@@ -44,7 +44,7 @@ __all__ = [
     "ConfigError",
     "Jwt",
     "Limits",
-    "Loaded",
+    "LoadedConfig",
     "Logs",
     "Messages",
     "Metrics",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .fields import ConfigError
-from .layers import BORROWED, PREFIX, Loaded
+from .layers import BORROWED, PREFIX, LoadedConfig
 from .settings import TABLES
 
 ENV_FILE = Path(".env")
@@ -21,7 +21,7 @@ def with_file(file: Path, environment: Mapping[str, str]) -> dict[str, str]:
     return {**_read(file), **environment}
 
 
-def unread(loaded: Loaded, environment: Mapping[str, str]) -> list[str]:
+def unread(loaded: LoadedConfig, environment: Mapping[str, str]) -> list[str]:
     """Return the names in `./.env` that would set what nothing else has set, were it read."""
     try:
         found = _read(ENV_FILE)
@@ -77,7 +77,7 @@ def _unescaped(found: re.Match[str]) -> str:
     return {"n": "\n", "r": "\r", "t": "\t"}.get(found[1], found[1])
 
 
-def hint(loaded: Loaded, environment: Mapping[str, str]) -> str | None:
+def hint(loaded: LoadedConfig, environment: Mapping[str, str]) -> str | None:
     """Return what to say of a `./.env` that isn't read, if anything."""
     names = unread(loaded, environment)
     if not names:

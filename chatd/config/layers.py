@@ -63,7 +63,7 @@ class Source:
 
 
 @attrs.frozen
-class Loaded:
+class LoadedConfig:
     """Settings, the `file` that was read, and where each that isn't a default was found, by its dotted name."""
 
     config: Config
@@ -102,7 +102,7 @@ def default_file() -> Path | None:
         ) from None
 
 
-def read(file: Path | None, overrides: Mapping[str, object], environment: Mapping[str, str]) -> Loaded:
+def read(file: Path | None, overrides: Mapping[str, object], environment: Mapping[str, str]) -> LoadedConfig:
     """Read the settings: defaults, then the file, then the environment, then what the command line says.
 
     The keys of `overrides` are dotted ("server.port"); a value may be text as it was typed; None stands for a flag that
@@ -135,7 +135,7 @@ def read(file: Path | None, overrides: Mapping[str, object], environment: Mappin
         begin = f"{family}."
         below = {name.removeprefix(begin): keys for name, keys in found.items() if name.startswith(begin)}
         tables[in_config(family)] = {name: table(**keys) for name, keys in below.items()}
-    loaded = Loaded(Config(**tables), file, sources)
+    loaded = LoadedConfig(Config(**tables), file, sources)
     _require_consistent(loaded)
     return loaded
 
@@ -253,7 +253,7 @@ def _variable(name: str, table: str, key: str, text: str) -> _Given:
 
 
 def _parsed(setting: Setting, text: str) -> object:
-    """Text as the setting's type: a list is comma separated. What is none stays text, for `_checked` to complain."""
+    """Return text as the setting's type: a list is comma separated. Other text stays, for `_checked` to complain."""
     if typing.get_origin(setting.type) is tuple:
         return tuple(item.strip() for item in text.split(","))
     try:
@@ -278,7 +278,7 @@ def _checked(given: _Given) -> object:
     return setting.beside(given.folder, value) if setting.beside and given.folder else value
 
 
-def _require_consistent(loaded: Loaded) -> None:
+def _require_consistent(loaded: LoadedConfig) -> None:
     """Check the settings that depend on each other. Raises ConfigError."""
     config, sources = loaded.config, loaded.sources
     for one, other in (("certificate", "key"), ("key", "certificate")):

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from .fields import toml
-from .layers import Loaded
+from .layers import LoadedConfig
 from .settings import FAMILIES, FAMILY_SETTINGS, SETTINGS, TABLES, settings_of, table_of, tables_of
 
 MASK = "***"
@@ -37,7 +37,7 @@ def _example_lines() -> Iterator[str]:
     yield ""
 
 
-def report(loaded: Loaded) -> dict[str, dict[str, dict[str, Any]]]:
+def report(loaded: LoadedConfig) -> dict[str, dict[str, dict[str, Any]]]:
     """Return each setting's `value` in force and its `source`, by table, for JSON; secrets and passwords masked."""
     return {
         name: {
@@ -48,7 +48,7 @@ def report(loaded: Loaded) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def as_toml(loaded: Loaded) -> str:
+def as_toml(loaded: LoadedConfig) -> str:
     """All settings that hold, a line each, and behind it where it was found; secrets and passwords masked."""
     lines = []
     for name, settings in report(loaded).items():
@@ -57,14 +57,14 @@ def as_toml(loaded: Loaded) -> str:
     return "\n".join(lines[1:])
 
 
-def _source(loaded: Loaded, table: str, key: str) -> str:
+def _source(loaded: LoadedConfig, table: str, key: str) -> str:
     source = loaded.sources.get(f"{table}.{key}")
     if source is None:
         return "default"
     return f"environment {source.name}" if source.place == "environment" else source.place
 
 
-def _masked(loaded: Loaded, table: str, key: str) -> Any:
+def _masked(loaded: LoadedConfig, table: str, key: str) -> Any:
     return masked(table, key, getattr(table_of(loaded.config, table), key))
 
 

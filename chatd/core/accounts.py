@@ -29,7 +29,7 @@ from storage.records import User
 from . import view
 from .event import Event
 from .gate import Gate
-from .presence import Presence
+from .presence import PresenceIndex
 from .registry import Registry
 
 AccountChange = PutUser | AdminChange
@@ -50,7 +50,7 @@ class Accounts:
 
     gate: Gate
     registry: Registry
-    presence: Presence
+    presence: PresenceIndex
     _listeners: list[Callable[[Sequence[Cut]], None]] = attrs.Factory(list)
 
     def subscribe_cuts(self, listener: Callable[[Sequence[Cut]], None]) -> None:

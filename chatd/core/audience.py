@@ -35,7 +35,7 @@ MAX_LOGGED = 20
 """Users whom a line of the log names."""
 
 
-class Step:
+class PlainChange:
     """A plain change of a batch, and who asked for it: `asker` is None where no `ok` stands for the event."""
 
     __slots__ = ("asker", "bytes_so_far", "pending", "seen")
@@ -50,7 +50,7 @@ class Step:
         self.bytes_so_far: int | None = None  # of the run, this step included; None: not measured yet
 
 
-def bytes_of(run: Sequence[Step]) -> int:
+def bytes_of(run: Sequence[PlainChange]) -> int:
     """Return the bytes of a run's messages as native JSON. Each step is measured once, however often the run grows."""
     start = len(run)
     while start and run[start - 1].bytes_so_far is None:
@@ -120,7 +120,7 @@ class Audience:
         for lag in self._behind.values():
             lag.gone.update(users)
 
-    def tell_run(self, run: list[Step]) -> None:
+    def tell_run(self, run: list[PlainChange]) -> None:
         """Tell everyone of neighbouring plain changes at once: one event, encoded once; an `ok` for each asker."""
         if not run:
             return
@@ -151,7 +151,7 @@ class Audience:
                 pending.finish()
         run.clear()
 
-    def _tell_in_turn(self, session: Recipient, user: str, run: Sequence[Step], before: int) -> None:
+    def _tell_in_turn(self, session: Recipient, user: str, run: Sequence[PlainChange], before: int) -> None:
         """The same for one who asked, or whom some of it concerns."""
         others: list[view.Seen] = []
 
@@ -177,7 +177,7 @@ class Audience:
                     tell_others()  # a membership is final for its event: no message may follow in it
         tell_others()
 
-    def _answer(self, step: Step) -> None:
+    def _answer(self, step: PlainChange) -> None:
         pending, outcome = step.pending, step.seen.outcome
         if not isinstance(pending.change, SendMessage):
             answer(pending, self.id, step.seen.fields_for(pending.caller.user_id), outcome)
@@ -199,7 +199,7 @@ class Audience:
                 session.tell_gathered(self.id)
 
     def tell(self, seen: view.Seen, pending: PendingRequest | None) -> None:
-        """Tell everyone of one change: to each what is theirs to see. Those who left with it are told, too."""
+        """Tell every recipient of one change, each the part that they may see; users who left with it, too."""
         outcome, before = seen.outcome, self.last_seq
         self._apply(outcome, outcome, ())
         asker: object = None
@@ -246,7 +246,7 @@ class Audience:
                 session.focus = None
         return session.start_anew(self.id)
 
-    def _apply(self, first: Changed, last: Changed, run: Sequence[Step]) -> None:
+    def _apply(self, first: Changed, last: Changed, run: Sequence[PlainChange]) -> None:
         """Memory moves, now that the store has answered."""
         self.rev = last.rev
         self.last_seq = last.room.last_seq

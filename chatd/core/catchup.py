@@ -29,7 +29,7 @@ STORE_RETRY_S = 1.0
 
 
 @attrs.define
-class Job:
+class CatchUpJob:
     """Conversations to feed; then the `ok` of a `sync` with this id."""
 
     revs: Mapping[str, int]
@@ -60,7 +60,7 @@ class Feeder:
         self._order = order
         self._session = session
         self._gate = gate
-        self._jobs: deque[Job] = deque()
+        self._jobs: deque[CatchUpJob] = deque()
         self._changed = trio.Event()  # there is a job
         self._room = trio.Event()  # for another job
         self._fed = trio.Event()  # a conversation was fed
@@ -69,7 +69,7 @@ class Feeder:
         """Put the client behind in these: at least one event for each will come, then the `ok`."""
         for conversation, rev in revs.items():
             self._order.fall_behind(conversation, rev)
-        self._jobs.append(Job(revs, standings or {}, re))
+        self._jobs.append(CatchUpJob(revs, standings or {}, re))
         self._changed.set()
 
     async def place(self) -> None:
@@ -98,7 +98,7 @@ class Feeder:
             self._room.set()
             self._room = trio.Event()
 
-    async def _do(self, job: Job) -> None:
+    async def _do(self, job: CatchUpJob) -> None:
         order = self._order
         for conversation, rev in job.revs.items():
             lag = order.behind.get(conversation)

@@ -12,14 +12,14 @@ from protocol.objects import Encoded
 from storage.records import Since
 
 from . import view
-from .event import Waiting
+from .event import WaitingOk
 
 FRAME_BYTES = 512 * 1024
 """Size at which a catch-up event is cut: half of what a frame may have."""
 
 
 def chain(
-    encode: Callable[[Frame], bytes], conversation: str, start: int, since: Since, oks: Sequence[Waiting]
+    encode: Callable[[Frame], bytes], conversation: str, start: int, since: Since, oks: Sequence[WaitingOk]
 ) -> list[bytes]:
     """Return the events from `start` to `since.through`, with the `ok`s at their turn, none of them too large."""
     links = _Chain(encode, conversation, start, since, oks)
@@ -45,7 +45,7 @@ class _Chain:
         conversation: str,
         start: int,
         since: Since,
-        oks: Sequence[Waiting],
+        oks: Sequence[WaitingOk],
     ) -> None:
         self.frames: list[bytes] = []
         self._encode = encode

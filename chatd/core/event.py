@@ -10,7 +10,7 @@ from storage.records import Participant, Since
 from . import view
 
 
-class Waiting(Protocol):
+class WaitingOk(Protocol):
     """An `ok` that waits for its turn, in the dialect's words."""
 
     from_rev: int
@@ -42,7 +42,7 @@ class Dialect(Protocol):
         ...
 
     def missed(
-        self, conversation: str, rev: int, seq: int | None, since: Since, oks: Sequence[Waiting]
+        self, conversation: str, rev: int, seq: int | None, since: Since, oks: Sequence[WaitingOk]
     ) -> Sequence[bytes]:
         """Return what changed since `rev`, with each of `oks` at its turn.
 

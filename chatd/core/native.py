@@ -9,7 +9,7 @@ from storage.records import Since
 
 from . import view
 from .chain import chain
-from .event import Event, Waiting
+from .event import Event, WaitingOk
 
 
 class NativeJson:
@@ -41,7 +41,7 @@ class NativeJson:
         rev: int,
         seq: int | None,  # noqa: ARG002
         since: Since,
-        oks: Sequence[Waiting],
+        oks: Sequence[WaitingOk],
     ) -> Sequence[bytes]:
         """Return what changed since `rev` as a chain of `change` events; `ok`s that list a change stand for it."""
         return chain(self.reply, conversation, rev, since, oks)

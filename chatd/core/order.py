@@ -18,7 +18,7 @@ from .sink import Sink
 
 
 @attrs.define
-class Waiting:
+class Queued:
     """Something that waits for its turn in a conversation: an `ok` or, while the store is read, an event."""
 
     from_rev: int
@@ -51,7 +51,7 @@ class Lag:
     rev: int
     reading: bool = False
     seq: int | None = None
-    waiting: list[Waiting] = attrs.Factory(list)
+    waiting: list[Queued] = attrs.Factory(list)
     size: int = 0  # bytes of events that came during this read; beyond the sink's limit they are only marked
     moved: set[str] = attrs.Factory(set)
     gone: set[str] = attrs.Factory(set)
@@ -131,7 +131,7 @@ class Order:
             data = event.bytes_for(self.dialect)
             lag.size += len(data)
             if lag.size <= self.sink.limit:
-                lag.waiting.append(Waiting(from_rev, rev, data, is_ok=False))
+                lag.waiting.append(Queued(from_rev, rev, data, is_ok=False))
 
     def ok(self, conversation: str, from_rev: int, rev: int, data: bytes) -> None:
         """Send an encoded `ok` in its conversation's order; where the client is behind, it waits for its turn."""
@@ -139,7 +139,7 @@ class Order:
             self.tell_gathered(conversation)
         lag = self.behind.get(conversation) if self.behind else None
         if lag is not None:
-            lag.waiting.append(Waiting(from_rev, rev, data, is_ok=True))
+            lag.waiting.append(Queued(from_rev, rev, data, is_ok=True))
         elif self._hold is None:  # as `_leave` does: the hot path
             self.sink.push(data)
         else:

@@ -24,7 +24,7 @@ OFFLINE_DELAY_S = 5.0
 """Seconds between the loss of the last session and `offline`."""
 
 
-class Presence:
+class PresenceIndex:
     """An index of the conversations of those who are online; filled at `hello`, moved as people come and go."""
 
     def __init__(self, registry: Registry, gate: Gate, now: Callable[[], int]) -> None:

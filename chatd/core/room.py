@@ -28,13 +28,13 @@ from storage.changes import (
 from storage.contract import Unavailable
 
 from . import view
-from .audience import Audience, Step, bytes_of
+from .audience import Audience, PlainChange, bytes_of
 from .committer import Ticket
 from .errors import internal, not_found, unavailable
 from .event import Event
 from .gate import Gate
 from .pending import PendingRequest, answer, refusal
-from .presence import Presence
+from .presence import PresenceIndex
 from .receipts import merge
 from .registry import Registry
 from .session import Session
@@ -73,7 +73,7 @@ class RoomParts:
 
     gate: Gate
     registry: Registry
-    presence: Presence
+    presence: PresenceIndex
     commit_timeout: float
     idle: float
     inbox: int
@@ -203,7 +203,7 @@ class Room:
         return bool(self._inbox or self._stale or self._stopped or (self._unused and self.idle))
 
     def _take(self) -> list[PendingRequest]:
-        """All that waits, up to what one event to everybody may hold; the rest is the next batch."""
+        """Take all that waits, up to what one event to everybody may hold; the rest is the next batch."""
         size = 0
         batch, inbox = [], self._inbox
         while inbox and size < BATCH_CHARS:
@@ -341,7 +341,7 @@ class Room:
 
     def _publish(self, batch: Sequence[PendingRequest], outcomes: Sequence[Outcome]) -> None:
         self._told = self.published
-        run: list[Step] = []
+        run: list[PlainChange] = []
         following = iter(outcomes)
         merged: dict[PendingRequest, Outcome] = {}
         for pending in batch:
@@ -381,7 +381,7 @@ class Room:
         unchanged = Unchanged(room=room, participants=outcome.participants)
         answer(pending, self.id, view.unchanged_fields(unchanged, pending.caller.user_id), unchanged)
 
-    def _publish_change(self, pending: PendingRequest, outcome: Changed, run: list[Step]) -> None:
+    def _publish_change(self, pending: PendingRequest, outcome: Changed, run: list[PlainChange]) -> None:
         if outcome.from_rev != (run[-1].seen.outcome.rev if run else self.rev):
             self._audience.tell_run(run)
             self.resync()  # somebody else wrote in between
@@ -392,7 +392,7 @@ class Room:
         if seen.plain and typist is None:
             if isinstance(pending.change, GROWING) and bytes_of(run) + sum(map(len, seen.messages)) > EVENT_BYTES:
                 self._audience.tell_run(run)  # a run fits one frame
-            run.append(Step(seen, pending))
+            run.append(PlainChange(seen, pending))
             return
         self._audience.tell_run(run)
         self._stop_typing(typist)

@@ -152,7 +152,7 @@ class Rooms:
         return room.put_nowait(pending)
 
     async def _ask_store(self, room: Room, user: str) -> None:
-        """Somebody else may have brought the user in, unseen by the room. Raises Refusal."""
+        """Ask the store whether somebody else brought the user in, unseen by the room. Raises Refusal."""
         row = await self._parts.gate.read(lambda: self._parts.gate.store.room(room.id))
         if row is None or not row.present(user):
             raise not_found()

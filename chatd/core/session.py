@@ -119,7 +119,7 @@ class Session(Order):
     ) -> list[str]:
         """Run a read once, and send its reply; but where it shows what was not sent yet, return those conversations.
 
-        `last`: it leaves all the same. What it shows follows as a catch-up, whose events each have the membership.
+        `last`: send it all the same. Those conversations follow as a catch-up, whose events each have the membership.
         """
         async with self.turn(), place or nullcontext():
             with self.hold() as hold:

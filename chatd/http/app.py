@@ -36,7 +36,7 @@ from . import (
 )
 from .answers import Failed, failed, refused
 from .operation import SMALL_BODY_S, Operation
-from .routing import Methods, Table, methods_of
+from .routing import Methods, RouteTable, methods_of
 from .site import Site
 
 FAMILIES: Final = (
@@ -91,7 +91,7 @@ class Application:
     def __init__(self, site: Site, operations: Iterable[Operation]) -> None:
         self._site = site
         self.operations = tuple(operations)
-        self._table = Table(self.operations)
+        self._table = RouteTable(self.operations)
         self._found: tuple[Head, Methods, dict[str, str]] | None = None
 
     def bounds(self, head: Head) -> Bounds:

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from chatd.attachments.incoming import Incoming, TooMuch
-from chatd.attachments.refusal import Refused
+from chatd.attachments.refusal import FileRefused
 from chatd.core import view
 from chatd.core.errors import Refusal
 from chatd.net.bounds import Bounds
@@ -55,7 +55,7 @@ def operations(site: Site) -> list[Operation]:
         draft, name = await files.receive(user, partial(_receive, request, boundary))
         try:
             file = await files.keep(draft, user, name)
-        except Refused as error:
+        except FileRefused as error:
             return refused_file(error)
         return json_answer(msgspec.json.encode(view.attachment(attachment_of(file))), 201)
 
@@ -87,7 +87,7 @@ def operations(site: Site) -> list[Operation]:
     ]
 
 
-def refused_file(error: Refused) -> Response:
+def refused_file(error: FileRefused) -> Response:
     """Return the answer for a file that isn't taken."""
     headers = {"Retry-After": str(RETRY_AFTER_S)} if error.temporary else None
     return failed(error.status, error.code, error.message, headers)

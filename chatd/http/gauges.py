@@ -5,12 +5,19 @@ from chatd.core.gate import Gate
 from chatd.core.registry import Registry
 from chatd.core.rooms import Rooms
 from chatd.metrics import Metrics
-from chatd.net.server import Server
-from chatd.transports.sessions import TRANSPORTS, Sessions
+from chatd.net.server import NetServer
+from chatd.transports.sessions import TRANSPORTS, LiveSessions
 
 
 def connect(
-    metrics: Metrics, *, gate: Gate, rooms: Rooms, registry: Registry, server: Server, sessions: Sessions, jobs: Jobs
+    metrics: Metrics,
+    *,
+    gate: Gate,
+    rooms: Rooms,
+    registry: Registry,
+    server: NetServer,
+    sessions: LiveSessions,
+    jobs: Jobs,
 ) -> None:
     """Have these parts read whenever somebody asks for the metrics."""
     transports = dict.fromkeys(TRANSPORTS, 0)

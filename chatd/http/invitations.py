@@ -27,7 +27,7 @@ TEAM = ("staff", "admin")
 
 
 @attrs.frozen
-class Wanted:
+class InvitationRequest:
     """The body of an invitation: of a user, or of somebody new by `name`; `expires` in seconds from now."""
 
     user: str | None = None
@@ -53,7 +53,7 @@ def operations(site: Site) -> list[Operation]:
         if caller.user.role not in TEAM:
             raise Refusal(ErrorCode.FORBIDDEN, "staff and admin invite")
         _require_on(site)
-        wanted = await body_of(request, Wanted)
+        wanted = await body_of(request, InvitationRequest)
         birth_date = _date(site, wanted.birth_date)
         lifetime = DEFAULT_LIFETIME_S if wanted.expires is None else wanted.expires
         if not 60 <= lifetime <= MAX_LIFETIME_S:
@@ -131,7 +131,7 @@ def _require_on(site: Site) -> None:
         raise Refusal(ErrorCode.BAD_REQUEST, "invitations are off here")
 
 
-async def _invited(site: Site, wanted: Wanted) -> User:
+async def _invited(site: Site, wanted: InvitationRequest) -> User:
     """Return the patient that is invited, made where they are new. Raises Refusal or Unavailable."""
     parts = site.parts
     if wanted.user is not None and wanted.name is not None:
@@ -142,7 +142,7 @@ async def _invited(site: Site, wanted: Wanted) -> User:
         if user is None or user.disabled_at is not None:
             raise not_found("user")
         if user.role != "patient":
-            # Whoever holds the code is that person: staff could become an admin.
+            # A code signs its holder in as that person: with an admin's, staff could become an admin.
             raise Refusal(ErrorCode.FORBIDDEN, "patients are invited here; others by the operator: chatd invite")
         return user
     name = (wanted.name or "").strip()

@@ -11,7 +11,7 @@ from .operation import Operation
 Methods = Mapping[str, Operation]
 
 
-class Table:
+class RouteTable:
     """Looks operations up. Raises ValueError where two of them have the same path and method."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:

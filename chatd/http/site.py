@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import attrs
 
-from chatd.attachments.files import Files
+from chatd.attachments.files import FileService
 from chatd.attachments.links import Links
 from chatd.attachments.uploads import Uploads
 from chatd.commands.parts import Parts
 from chatd.config import Config
 from chatd.metrics import Metrics
 from chatd.net.origins import Origins
-from chatd.transports.engineio.engine import Engine
+from chatd.transports.engineio.engine import EngineServer
 from chatd.transports.polling.table import PollingSessions
 
 from .callers import Callers
@@ -31,7 +31,7 @@ class Site:
 
     parts: Parts
     callers: Callers
-    files: Files
+    files: FileService
     uploads: Uploads
     links: Links
     wait_of_user: Callable[[str], float]
@@ -42,5 +42,5 @@ class Site:
     notes: Callable[[], list[str]]
     polling: PollingSessions
     metrics: Metrics
-    engine: Engine | None = None
+    engine: EngineServer | None = None
     """Engine of Socket.IO, where it is served."""

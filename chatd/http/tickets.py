@@ -20,7 +20,7 @@ from .site import Site
 
 
 @attrs.frozen
-class Wanted:
+class TicketRequest:
     """The body: whom the ticket is for, and how a user that is new, or another by now, is called."""
 
     user: str
@@ -42,7 +42,7 @@ def operations(site: Site) -> list[Operation]:
             log.warning("ticket refused", reason="no such API key", address=address_of(request))
             raise Refusal(ErrorCode.UNAUTHORIZED, "an API key is needed: Authorization: Bearer KEY")
         site.parts.keepers.throttle.good(address_of(request))
-        wanted = await body_of(request, Wanted)
+        wanted = await body_of(request, TicketRequest)
         if not is_id(wanted.user):
             raise Refusal(ErrorCode.BAD_REQUEST, "`user`: 1 to 128 printable ASCII characters without space")
         if wanted.name is not None and not is_name(wanted.name):

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from chatd.attachments import tus
 from chatd.attachments.files import reported
 from chatd.attachments.incoming import Incoming, TooMuch
-from chatd.attachments.refusal import Refused
-from chatd.attachments.tus import Answer, Append
+from chatd.attachments.refusal import FileRefused
+from chatd.attachments.tus import Append, TusAnswer
 from chatd.attachments.uploads import Writing, state_of
 from chatd.core.errors import Refusal, unavailable
 from chatd.net.bounds import Bounds
@@ -100,7 +100,7 @@ class Resumable:
     async def create(self, request: Request, caller: HttpCaller) -> Response:
         """Make an upload, and take in what the same request brings of it."""
         plan = tus.on_create(_headers(request), self._files.max_bytes)
-        if isinstance(plan, Answer):
+        if isinstance(plan, TusAnswer):
             return _response(plan)
         row = await self._uploads.begin(caller.user_id, plan.length, plan.metadata)
         location = f"{self._site.config().server.public_url or _own_address(request)}{UPLOADS_PATH}/{row.id}"
@@ -119,7 +119,7 @@ class Resumable:
             return _response(answer)
 
     async def asked(self, request: Request, caller: HttpCaller) -> Response:
-        """Say how far an upload is. Who asks has lost the line on which it was sent: that request ends."""
+        """Answer with an upload's offset. Asking means that the sending connection is lost: its request ends."""
         id = request.path_params["id"]
         row = await self._uploads.find(id, caller.user_id)
         if row is None:
@@ -150,12 +150,12 @@ class Resumable:
             busy=self._uploads.is_busy(id),
             max_bytes=self._files.max_bytes,
         )
-        if isinstance(plan, Answer) or row is None or draft is None:
+        if isinstance(plan, TusAnswer) or row is None or draft is None:
             if draft is not None:
                 draft.close()
             if isinstance(plan, Append) and state is not None:  # it is complete already: nothing more to append
                 plan = tus.appended(state)
-            assert isinstance(plan, Answer)
+            assert isinstance(plan, TusAnswer)
             return _response(plan, row.attachment if row is not None and plan.status == 204 else None)
         with draft, self._uploads.writing(id) as writing:
             return _response(await self._take(request, row, draft, plan, writing))
@@ -178,10 +178,12 @@ class Resumable:
         verbs = {"HEAD": self.asked, "PATCH": self.append, "DELETE": self.delete}
         run = verbs.get(tus.method("POST", _headers(request)))
         if run is None:
-            return _response(Answer(405, {"Allow": "HEAD, PATCH, DELETE, OPTIONS"}, "this path does not take POST"))
+            return _response(TusAnswer(405, {"Allow": "HEAD, PATCH, DELETE, OPTIONS"}, "this path does not take POST"))
         return await run(request, caller)
 
-    async def _take(self, request: Request, row: Upload, draft: Draft, plan: Append | None, writing: Writing) -> Answer:
+    async def _take(
+        self, request: Request, row: Upload, draft: Draft, plan: Append | None, writing: Writing
+    ) -> TusAnswer:
         """Take in a body, as far as it comes; where the upload is complete then, make a file of it."""
         if plan is not None:
             async with self._files.turn(row.user):
@@ -198,18 +200,18 @@ class Resumable:
             return answer
         try:
             kept = await self._uploads.finish(row, draft)
-        except Refused as error:
-            return Answer(error.status, {}, error.message)
+        except FileRefused as error:
+            return TusAnswer(error.status, {}, error.message)
         return attrs.evolve(answer, headers={**answer.headers, ATTACHMENT_ID_HEADER: kept.id})
 
     async def _receive(
         self, request: Request, row: Upload, draft: Draft, plan: Append, writing: Writing
-    ) -> Answer | None:
+    ) -> TusAnswer | None:
         """Append a body, synced; return a refusal, or None. Of a body that is cut all that came is kept."""
         checksum = plan.checksum
         digest = checksum.start() if checksum is not None else None
         incoming = self._files.incoming(draft, most=plan.most, heard=digest.update if digest is not None else ignore)
-        refusal: Answer | None = _busy()
+        refusal: TusAnswer | None = _busy()
         try:
             with writing.body, reported():
                 refusal = await _body(request, incoming, plan)
@@ -228,7 +230,7 @@ class Resumable:
         return self._site.parts.now() / 1000
 
 
-async def _body(request: Request, incoming: Incoming, plan: Append) -> Answer | None:
+async def _body(request: Request, incoming: Incoming, plan: Append) -> TusAnswer | None:
     """Take in a body to its end; return a refusal where it has more than may be. Raises ClientDisconnect."""
     more = True
     try:
@@ -259,7 +261,7 @@ def _told(run: Run) -> Run:
         except Unavailable:
             known = unavailable()
         status = 413 if known.code is ErrorCode.RATE_LIMITED else STATUS[known.code]
-        return _response(Answer(status, {}, known.message))
+        return _response(TusAnswer(status, {}, known.message))
 
     return told
 
@@ -274,11 +276,11 @@ def _own_address(request: Request) -> str:
     return f"{request.scope['scheme']}://{host}" if host else ""
 
 
-def _busy() -> Answer:
-    return Answer(423, {}, "another request is writing to this upload")
+def _busy() -> TusAnswer:
+    return TusAnswer(423, {}, "another request is writing to this upload")
 
 
-def _response(answer: Answer, attachment: str | None = None) -> Response:
+def _response(answer: TusAnswer, attachment: str | None = None) -> Response:
     headers = {"Cache-Control": "no-store", **answer.headers}
     if attachment is not None:
         headers[ATTACHMENT_ID_HEADER] = attachment

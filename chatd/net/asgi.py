@@ -16,7 +16,7 @@ from .framing import GO_ON, Framing
 from .head import Head
 from .linger import LINGER_S, linger
 from .problem import plain_answer
-from .proxies import Client
+from .proxies import PeerClient
 from .quick import QuickStream
 
 STREAM_CHUNK_BYTES: Final = 64 * 1024
@@ -100,7 +100,7 @@ class Exchange:
     def _answered(self) -> bool:
         return self._framing.ended
 
-    async def run(self, app: ASGIApp, client: Client) -> bytes | None:
+    async def run(self, app: ASGIApp, client: PeerClient) -> bytes | None:
         """Answer by `app`, which finds the head in its state. Return what arrived behind the request.
 
         None if the connection is to be closed.
@@ -237,7 +237,7 @@ class Exchange:
                 self._listening.cancel()
 
     async def _departure(self) -> None:
-        """Wait until the peer leaves or is answered. What it pipelines meanwhile is kept, up to a chunk or two."""
+        """Wait until the peer leaves or is answered. Pipelined bytes are kept, up to a chunk or two."""
         with trio.CancelScope() as self._listening:
             while len(self._conn.trailing_data[0]) < STREAM_CHUNK_BYTES:
                 try:

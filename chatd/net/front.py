@@ -14,7 +14,7 @@ from .bounds import MAX_HEAD_BYTES, MAX_HEAD_LINES, Bounds
 from .head import Head
 from .linger import linger
 from .problem import plain_answer
-from .proxies import Client
+from .proxies import PeerClient
 from .unfinished import Shares, Unfinished
 
 HEAD_READ_BYTES: Final = 4096
@@ -34,7 +34,7 @@ async def serve(
     keep_alive: float = 15,
     write_timeout: float = 10,
     bounds: Callable[[Head], Bounds] = lambda head: Bounds(),
-    client: Callable[[Head], Client] = lambda head: Client(None, "http"),
+    client: Callable[[Head], PeerClient] = lambda head: PeerClient(None, "http"),
     accepting: Callable[[], bool],
     shares: Shares | None = None,
 ) -> None:
@@ -75,7 +75,7 @@ async def _until_upgrade(
     keep_alive: float,
     write_timeout: float,
     bounds: Callable[[Head], Bounds],
-    client: Callable[[Head], Client],
+    client: Callable[[Head], PeerClient],
     accepting: Callable[[], bool],
     shares: Shares,
 ) -> tuple[Head, bytes] | None:

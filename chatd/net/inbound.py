@@ -11,7 +11,7 @@ from chatd.core.ratelimit import TokenBucket
 from protocol.codes import CloseCode
 
 from .poller import Poller
-from .unfinished import Budget, Turnstile, Unfinished
+from .unfinished import Turnstile, Unfinished, UnfinishedBudget
 
 READ_BYTES = 16_384
 """Bytes read at once."""
@@ -68,7 +68,7 @@ class Inbound:
         self._count(data)
         return data
 
-    def trust(self, *, flood: int, spare: TokenBucket | None, memory: Budget) -> None:
+    def trust(self, *, flood: int, spare: TokenBucket | None, memory: UnfinishedBudget) -> None:
         """Read what somebody who is signed in sends: with these limits, and without waiting for a turn."""
         self.flood, self._spare, self._turns, self._chunk = flood, spare, None, READ_BYTES
         self._frugal, self._pending = False, 0

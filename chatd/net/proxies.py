@@ -21,7 +21,7 @@ _WITH_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::(\d{1,5})
 
 
 @attrs.frozen
-class Client:
+class PeerClient:
     """A client, and the scheme that it uses.
 
     `address`: host and port, 0 where the port isn't known; None: there is none.
@@ -37,14 +37,14 @@ class Proxies:
     def __init__(self, trusted: Collection[str]) -> None:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
 
-    def client(self, head: Head, peer: tuple[str, int] | None, scheme: Scheme) -> Client:
+    def client(self, head: Head, peer: tuple[str, int] | None, scheme: Scheme) -> PeerClient:
         """Return the client behind a request that came from `peer` by `scheme`.
 
         The last address in X-Forwarded-For that is no trusted proxy; what stands before it, anybody may have written.
         Where an entry makes no sense, the proxy that wrote it is the client.
         """
         if peer is None or not self._is_trusted(_address(peer[0])):
-            return Client(peer, scheme)
+            return PeerClient(peer, scheme)
         client = peer
         for entry in _backwards(head, b"x-forwarded-for"):
             parsed = _parsed(entry)
@@ -55,7 +55,7 @@ class Proxies:
                 break
         # Only the last is surely the trusted proxy's own word.
         said = next(_backwards(head, b"x-forwarded-proto"), b"").lower()
-        return Client(client, SCHEMES.get(said, scheme))
+        return PeerClient(client, SCHEMES.get(said, scheme))
 
     def trusts(self, peer: str) -> bool:
         """Return True if this peer is a trusted proxy."""

@@ -23,7 +23,7 @@ from .linger import linger
 from .listen import COMPLAINT_EVERY_S, TooMany, accept_from
 from .origins import Origins
 from .problem import plain_answer
-from .proxies import Client, Proxies, Scheme
+from .proxies import PeerClient, Proxies, Scheme
 from .quick import QuickStream
 from .unfinished import Shares
 
@@ -41,10 +41,10 @@ class Upgrade:
     replay: bytes
     stream: trio.abc.Stream
     socket: socket.socket | None
-    client: Client
+    client: PeerClient
 
 
-class Server:
+class NetServer:
     """Serves connections until it is cancelled. No bug in serving one of them reaches the others.
 
     `nursery`: where connections accepted from listeners live; `accept` starts them there.
@@ -163,7 +163,7 @@ class Server:
                 return
             stream, sock, scheme = secure, None, "https"
 
-        def client(head: Head) -> Client:
+        def client(head: Head) -> PeerClient:
             return self._proxies.client(head, peer, scheme)
 
         async def on_websocket(head: Head, replay: bytes, raw: trio.abc.Stream) -> None:

@@ -18,7 +18,7 @@ MESSAGE_S: Final = 60.0
 """Seconds from a message's first byte to its last: 256 KiB over the slowest mobile network."""
 
 
-class Budget:
+class UnfinishedBudget:
     """Bytes that many connections share. `held`: those in use."""
 
     def __init__(self, limit: int) -> None:
@@ -74,8 +74,8 @@ class Shares:
     `ends`: of strangers' connections.
     """
 
-    strangers: Budget = attrs.field(factory=lambda: Budget(STRANGERS_BYTES))
-    known: Budget = attrs.field(factory=lambda: Budget(0))
+    strangers: UnfinishedBudget = attrs.field(factory=lambda: UnfinishedBudget(STRANGERS_BYTES))
+    known: UnfinishedBudget = attrs.field(factory=lambda: UnfinishedBudget(0))
     turns: Turnstile = attrs.field(factory=Turnstile)
     ends: Ends = attrs.field(factory=Ends)
 
@@ -83,7 +83,7 @@ class Shares:
 class Unfinished:
     """One connection's share of a budget, given back by `release`."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: UnfinishedBudget) -> None:
         self._budget = budget
         self._held = 0
         self._since: float | None = None  # when the message under way began
@@ -106,7 +106,7 @@ class Unfinished:
         """Note that a message is complete; what is held belongs to the next one."""
         self._since = None
 
-    def move(self, budget: Budget) -> None:
+    def move(self, budget: UnfinishedBudget) -> None:
         """Have what is held count against another budget, full or not."""
         self._budget.held -= self._held
         budget.held += self._held

@@ -5,7 +5,7 @@ import fcntl
 from collections.abc import Iterator
 
 from chatd.auth import secret
-from chatd.config import Config, Loaded, settings_of
+from chatd.config import Config, LoadedConfig, settings_of
 from chatd.net.listen import listen
 from storage.sqlite.access import objection
 
@@ -13,10 +13,10 @@ from . import lock, machine
 from .check_database import database
 from .check_files import files
 from .check_sign_in import sign_in
-from .finding import Finding, exposed, listening_place
+from .finding import CheckFinding, exposed, listening_place
 
 
-def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
+def check_up(loaded: LoadedConfig, *, now: int) -> Iterator[CheckFinding]:
     """Look at everything, a finding at a time. `now`: the clock, in ms since 1970."""
     settings = loaded.config
     for what, findings in (
@@ -34,12 +34,12 @@ def check_up(loaded: Loaded, *, now: int) -> Iterator[Finding]:
         try:
             yield from findings
         except OSError as error:  # a path below a folder that is closed to us, say
-            yield Finding("wrong", what, f"{error.filename}: {error.strerror}")
+            yield CheckFinding("wrong", what, f"{error.filename}: {error.strerror}")
 
 
-def _settings(loaded: Loaded) -> Iterator[Finding]:
+def _settings(loaded: LoadedConfig) -> Iterator[CheckFinding]:
     places = dict.fromkeys([*([str(loaded.file)] if loaded.file else []), *(s.place for s in loaded.sources.values())])
-    yield Finding("ok", "settings", " < ".join(["defaults", *places]))
+    yield CheckFinding("ok", "settings", " < ".join(["defaults", *places]))
     holds = [
         name
         for name, source in loaded.sources.items()
@@ -55,45 +55,47 @@ def _is_secret(setting: str) -> bool:
     return settings_of(table)[key].secret
 
 
-def _data_folder(settings: Config) -> Iterator[Finding]:
+def _data_folder(settings: Config) -> Iterator[CheckFinding]:
     path = settings.data_path()
     if not path.exists():
-        yield Finding("warning", "data folder", f"{path}: not there yet; chatd init makes it")
+        yield CheckFinding("warning", "data folder", f"{path}: not there yet; chatd init makes it")
     elif not path.is_dir():
-        yield Finding("wrong", "data folder", f"{path}: is not a folder")
+        yield CheckFinding("wrong", "data folder", f"{path}: is not a folder")
     elif why := objection(path) or objection(path / lock.LOCK_FILE):
-        yield Finding("wrong", "data folder", why)
+        yield CheckFinding("wrong", "data folder", why)
     elif wrong := list(exposed("data folder", path, f"chmod 700 {path}")):
         yield from wrong
     else:
-        yield Finding("ok", "data folder", f"{path}: for its owner alone")
+        yield CheckFinding("ok", "data folder", f"{path}: for its owner alone")
 
 
-def _secret(settings: Config) -> Iterator[Finding]:
+def _secret(settings: Config) -> Iterator[CheckFinding]:
     where = "auth.secret" if settings.auth.secret else str(settings.secret_path())
     try:
         secret.secret_of(settings)
     except FileNotFoundError:
-        yield Finding("warning", "secret", f"{where}: not there yet; chatd init makes it")
+        yield CheckFinding("warning", "secret", f"{where}: not there yet; chatd init makes it")
     except secret.BadSecret as error:
-        yield Finding("wrong", "secret", str(error))
+        yield CheckFinding("wrong", "secret", str(error))
     else:
-        yield Finding("ok", "secret", where)
+        yield CheckFinding("ok", "secret", where)
 
 
-def _port(loaded: Loaded) -> Iterator[Finding]:
+def _port(loaded: LoadedConfig) -> Iterator[CheckFinding]:
     settings, where = loaded.config, listening_place(loaded)
     try:
         for sock in listen(settings.server.host, settings.server.port):
             sock.close()
-        yield Finding("ok", "port", f"{where}: free")
+        yield CheckFinding("ok", "port", f"{where}: free")
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            yield Finding("wrong", "port", f"{where}: {error.strerror or error}")
+            yield CheckFinding("wrong", "port", f"{where}: {error.strerror or error}")
         elif pid := _daemon(settings):
-            yield Finding("ok", "port", f"{where}: held by the chatd of this data folder (pid {pid})")
+            yield CheckFinding("ok", "port", f"{where}: held by the chatd of this data folder (pid {pid})")
         else:
-            yield Finding("wrong", "port", f"{where}: another program listens there; stop it, or take another port")
+            yield CheckFinding(
+                "wrong", "port", f"{where}: another program listens there; stop it, or take another port"
+            )
 
 
 def _daemon(settings: Config) -> str | None:

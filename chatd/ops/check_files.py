@@ -10,7 +10,7 @@ import trio
 from chatd.attachments.scan import Scanner
 from chatd.config import Config
 
-from .finding import Finding
+from .finding import CheckFinding
 
 CLAMD_FILES = tuple(map(Path, ("/etc/clamav/clamd.conf", "/etc/clamd.d/scan.conf", "/etc/clamd.conf")))
 """Places of clamd's settings on Debian, Fedora and elsewhere."""
@@ -25,7 +25,7 @@ _CLAMD_LINE = re.compile(r"^\s*(\w+)\s+(\S+)", re.MULTILINE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 
-def files(settings: Config) -> Iterator[Finding]:
+def files(settings: Config) -> Iterator[CheckFinding]:
     """Look at what every file needs."""
     yield from _folder(settings.files_path())
     yield from _decoders()
@@ -33,46 +33,46 @@ def files(settings: Config) -> Iterator[Finding]:
         yield from _scanner(settings)
 
 
-def _folder(path: Path) -> Iterator[Finding]:
+def _folder(path: Path) -> Iterator[CheckFinding]:
     there = next(folder for folder in (path, *path.parents) if folder.exists())
     if there == path and not path.is_dir():
-        yield Finding("wrong", "files", f"{path}: is not a folder")
+        yield CheckFinding("wrong", "files", f"{path}: is not a folder")
     elif not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("wrong", "files", f"{there}: can't be written, so no file will be taken")
+        yield CheckFinding("wrong", "files", f"{there}: can't be written, so no file will be taken")
     else:
-        yield Finding("ok", "files", str(path))
+        yield CheckFinding("ok", "files", str(path))
 
 
-def _decoders() -> Iterator[Finding]:
+def _decoders() -> Iterator[CheckFinding]:
     try:
         import pi_heif  # type: ignore[import-untyped]  # noqa: F401
         import PIL.Image  # noqa: F401
     except ImportError as error:
-        yield Finding("wrong", "files", f"no picture will be taken: {error}")
+        yield CheckFinding("wrong", "files", f"no picture will be taken: {error}")
 
 
-def _scanner(settings: Config) -> Iterator[Finding]:
+def _scanner(settings: Config) -> Iterator[CheckFinding]:
     address = settings.files.clamd
     if not trio.run(Scanner(address, timeout_s=PING_S).ping):
-        yield Finding("wrong", "clamd", f"{address}: does not answer, so no file will be taken")
+        yield CheckFinding("wrong", "clamd", f"{address}: does not answer, so no file will be taken")
         return
     found = next((file for file in CLAMD_FILES if os.access(file, os.R_OK)), None)
     most = settings.limits.max_attachment_bytes
     if found is None:
         names = ", ".join(CLAMD_LIMITS)
-        yield Finding("warning", "clamd", f"{address}: answers; see that its {names} are {most} bytes or more")
+        yield CheckFinding("warning", "clamd", f"{address}: answers; see that its {names} are {most} bytes or more")
         return
     given = dict(_CLAMD_LINE.findall(found.read_text(errors="replace")))
     low = [name for name, usual in CLAMD_LIMITS.items() if 0 < _bytes(given.get(name), usual) < most]
     if any(name != "StreamMaxLength" for name in low) and given.get("AlertExceedsMax", "no").lower() != "yes":
         what = " and ".join(name for name in low if name != "StreamMaxLength")
         text = f"{found}: {what} below limits.max_attachment_bytes ({most}): it lets larger files pass without a look"
-        yield Finding("wrong", "clamd", f"{text}; raise it, or set AlertExceedsMax yes")
+        yield CheckFinding("wrong", "clamd", f"{text}; raise it, or set AlertExceedsMax yes")
     elif low:
         text = f"{found}: {' and '.join(low)} below limits.max_attachment_bytes ({most}): larger files are refused"
-        yield Finding("warning", "clamd", text)
+        yield CheckFinding("warning", "clamd", text)
     else:
-        yield Finding("ok", "clamd", f"{address}: answers, and looks at files of any size that is taken")
+        yield CheckFinding("ok", "clamd", f"{address}: answers, and looks at files of any size that is taken")
 
 
 def _bytes(text: str | None, usual: int) -> int:

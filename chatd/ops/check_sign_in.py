@@ -13,7 +13,7 @@ from chatd.config import Config
 from chatd.net import fetching
 from chatd.net.fetching import Fetch, Fetched, FetchError
 
-from .finding import Finding
+from .finding import CheckFinding
 
 WEB_APP_SIGN_INS = {
     "Auth.js": ("AUTH_SECRET", "NEXTAUTH_SECRET"),
@@ -32,9 +32,9 @@ METHODS_OF = {
 """Ways to sign in that take such an app's sessions or tokens as they are, by its name."""
 
 
-def sign_in(settings: Config, fetch: Fetch = fetching.fetch) -> Iterator[Finding]:
+def sign_in(settings: Config, fetch: Fetch = fetching.fetch) -> Iterator[CheckFinding]:
     """Check that people can sign in by each way that is named."""
-    yield Finding("ok", "sign-in", ", ".join(settings.auth.methods) or "by nothing: nobody can sign in")
+    yield CheckFinding("ok", "sign-in", ", ".join(settings.auth.methods) or "by nothing: nobody can sign in")
     yield from _site_sign_in(settings)
     yield from _services(settings, fetch)
     for service, names in WEB_APP_SIGN_INS.items():
@@ -48,10 +48,10 @@ def sign_in(settings: Config, fetch: Fetch = fetching.fetch) -> Iterator[Finding
                 text += 'let auth.methods hold "ticket"'
             if service in METHODS_OF:
                 text += f'; or let it hold "{METHODS_OF[service]}", which takes what it gives people as it is'
-            yield Finding("ok", "sign-in", text)
+            yield CheckFinding("ok", "sign-in", text)
 
 
-def _site_sign_in(settings: Config) -> Iterator[Finding]:
+def _site_sign_in(settings: Config) -> Iterator[CheckFinding]:
     """Check that the sessions of a site beside chatd can be told."""
     for method in ("nextauth", "better-auth"):
         if not elsewhere.needs_secret(settings, method):
@@ -59,16 +59,18 @@ def _site_sign_in(settings: Config) -> Iterator[Finding]:
         try:
             secrets = elsewhere.secrets_of(settings, method)
         except secret.BadSecret as error:
-            yield Finding("wrong", method, str(error))
+            yield CheckFinding("wrong", method, str(error))
             continue
         if min(map(len, secrets)) < elsewhere.STRONG_CHARS:
             text = f"a secret of the site has fewer than {elsewhere.STRONG_CHARS} characters: who guesses it is anybody"
-            yield Finding("warning", method, f"{text}; make one with `openssl rand -base64 33`, for the site and here")
+            yield CheckFinding(
+                "warning", method, f"{text}; make one with `openssl rand -base64 33`, for the site and here"
+            )
         else:
-            yield Finding("ok", method, f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
+            yield CheckFinding("ok", method, f"{len(secrets)} secret{'s' if len(secrets) > 1 else ''} of the site")
 
 
-def _services(settings: Config, fetch: Fetch) -> Iterator[Finding]:
+def _services(settings: Config, fetch: Fetch) -> Iterator[CheckFinding]:
     """Check that the keys of issuers and identity services can be had, and are of use."""
     places: dict[str, Callable[[], Awaitable[Fetched]]] = {}
     if "jwt" in settings.auth.methods:
@@ -79,11 +81,11 @@ def _services(settings: Config, fetch: Fetch) -> Iterator[Finding]:
         for name, provider in elsewhere.providers(settings, fetch, fetching.post_form, lambda: 0).items():
             places[f"oidc {name}"] = partial(provider.fetch_keys, provider.client.issuer)
     except secret.BadSecret as error:
-        yield Finding("wrong", "oidc", str(error))
+        yield CheckFinding("wrong", "oidc", str(error))
     for what, look in places.items():
         try:
             keys = keys_in(trio.run(look).body)
         except (FetchError, BadKeys) as error:
-            yield Finding("wrong", what, f"no keys to check its tokens with: {error}")
+            yield CheckFinding("wrong", what, f"no keys to check its tokens with: {error}")
         else:
-            yield Finding("ok", what, f"{len(keys)} keys to check its tokens with")
+            yield CheckFinding("ok", what, f"{len(keys)} keys to check its tokens with")

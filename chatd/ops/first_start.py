@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chatd.config import DEFAULT_FILE, Loaded
+from chatd.config import DEFAULT_FILE, LoadedConfig
 from storage.contract import StoreError
 from storage.sqlite.access import require_folder
 
@@ -13,7 +13,7 @@ CHATD_FILES = (
 """Names in a data folder that are chatd's; the last one is a file system's own. Hidden ones are nobody's."""
 
 
-def may_make(loaded: Loaded, *, development: bool) -> bool:
+def may_make(loaded: LoadedConfig, *, development: bool) -> bool:
     """Return True where a new database may be made. Raises StoreError, for people, where one is missing.
 
     Out of development mode none is made where settings, or what is left in the data folder, say that there was one. In
@@ -45,7 +45,7 @@ def _foreign(folder: Path) -> str | None:
     return next((name for name in names if name not in CHATD_FILES and not name.startswith(".")), None)
 
 
-def _way(loaded: Loaded) -> str:
+def _way(loaded: LoadedConfig) -> str:
     """Return the command that makes the database on purpose."""
     if loaded.file is not None and loaded.file.name == DEFAULT_FILE.name:
         return f"chatd init {loaded.file.absolute().parent}"

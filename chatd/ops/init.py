@@ -24,7 +24,7 @@ class CannotSetUp(Exception):
 
 
 @attrs.frozen
-class Step:
+class InitStep:
     """One thing that is needed. `made`: now; else it was there. `note`: what else is to be said of it."""
 
     path: Path
@@ -37,7 +37,7 @@ def settings_file(folder: Path) -> Path:
     return folder.absolute() / config.DEFAULT_FILE
 
 
-def set_up(folder: Path, flags: Mapping[str, str | None]) -> Iterator[Step]:
+def set_up(folder: Path, flags: Mapping[str, str | None]) -> Iterator[InitStep]:
     """Make what isn't there. `flags` by dotted names are written into the settings; paths start where we are.
 
     Raises ConfigError and CannotSetUp. Nothing that is there is changed.
@@ -53,7 +53,7 @@ def set_up(folder: Path, flags: Mapping[str, str | None]) -> Iterator[Step]:
         if not settings.auth.secret:
             path = settings.secret_path()
             made = not path.exists() and secret.make(path)
-            yield Step(path, made, "what signs tokens; for its owner alone" if made else "")
+            yield InitStep(path, made, "what signs tokens; for its owner alone" if made else "")
         if settings.database_is_file():
             yield _make_database(settings)
     except OSError as error:
@@ -62,7 +62,7 @@ def set_up(folder: Path, flags: Mapping[str, str | None]) -> Iterator[Step]:
         raise CannotSetUp(str(error)) from None
 
 
-def _write_settings(file: Path, wanted: config.Loaded) -> Step:
+def _write_settings(file: Path, wanted: config.LoadedConfig) -> InitStep:
     given = {name: _value(wanted.config, name) for name in wanted.sources}
     try:
         with open(file, "x", encoding="utf-8", opener=_private) as out:
@@ -71,29 +71,29 @@ def _write_settings(file: Path, wanted: config.Loaded) -> Step:
         there = config.read(file, {}, {}).config
         differ = [name for name, value in given.items() if _value(there, name) != value]
         lines = ", ".join(_line(name, given[name]) for name in differ)
-        return Step(file, False, f"not changed; write into it yourself: {lines}" if lines else "")
-    return Step(file, True)
+        return InitStep(file, False, f"not changed; write into it yourself: {lines}" if lines else "")
+    return InitStep(file, True)
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)  # a database's URL may hold a password
 
 
-def _make_data_folder(path: Path) -> Step:
+def _make_data_folder(path: Path) -> InitStep:
     try:
         path.mkdir(parents=True, mode=0o700)
     except FileExistsError:
-        return Step(path, False)
-    return Step(path, True, "for its owner alone; back it up")
+        return InitStep(path, False)
+    return InitStep(path, True, "for its owner alone; back it up")
 
 
-def _make_database(settings: Config) -> Step:
+def _make_database(settings: Config) -> InitStep:
     path = settings.database_path()
     if path.exists():
-        return Step(path, False)
+        return InitStep(path, False)
     with closing(Lock(settings.data_path(), path, daemon=False)):
         SqliteStore(path, new_epoch=new_id, durability=settings.storage.durability).close()
-    return Step(path, True)
+    return InitStep(path, True)
 
 
 def _line(name: str, value: object) -> str:

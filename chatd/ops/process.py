@@ -20,7 +20,7 @@ from chatd.net import tls
 
 from . import reload, warnings
 from .dump import dump
-from .finding import Finding
+from .finding import CheckFinding
 from .systemd import Notifier
 
 log = structlog.get_logger("chatd.service")
@@ -95,7 +95,7 @@ class Service:
         warnings.warn(await warnings.on_thread(self._look))
         self.notifier.ready(f"serving {self.url}")
 
-    def _look(self) -> list[Finding]:
+    def _look(self) -> list[CheckFinding]:
         return warnings.doubtful(self.daemon.config, self.daemon.parts.now())
 
     @property

@@ -12,7 +12,7 @@ from chatd.admin import control
 from chatd.admin.catalogue import parse, written
 from chatd.admin.ports import DirectPort
 from chatd.admin.verbs import Answer, Verb, VerbFailed
-from chatd.config import Config, Loaded
+from chatd.config import Config, LoadedConfig
 from storage.contract import Store, StoreError, Unavailable
 from storage.sqlite.access import require_folder
 
@@ -27,7 +27,7 @@ RETRY_PAUSE_S = 0.05
 """Seconds until it looks again."""
 
 
-def run(loaded: Loaded, verb: Verb) -> Answer:
+def run(loaded: LoadedConfig, verb: Verb) -> Answer:
     """Do it, wherever the store is. Raises VerbFailed."""
     config = loaded.config
     verb = parse(written(verb))  # one check of what was typed, for both ways
@@ -44,7 +44,7 @@ def run(loaded: Loaded, verb: Verb) -> Answer:
             time.sleep(RETRY_PAUSE_S)
 
 
-def _may_make(loaded: Loaded) -> bool:
+def _may_make(loaded: LoadedConfig) -> bool:
     try:
         return may_make(loaded, development=False)
     except StoreError as error:
@@ -52,7 +52,7 @@ def _may_make(loaded: Loaded) -> bool:
 
 
 @contextmanager
-def opened(loaded: Loaded, *, new: bool = False, upgrade: bool = False) -> Iterator[Store]:
+def opened(loaded: LoadedConfig, *, new: bool = False, upgrade: bool = False) -> Iterator[Store]:
     """The store, for this process alone. `new`, `upgrade`: as for `open_store`. Raises Held and VerbFailed."""
     config = loaded.config
     file = config.database_path() if config.database_is_file() else None

@@ -17,7 +17,7 @@ import trio
 from chatd.admin.control import Control
 from chatd.auth.secret import BadSecret, ensure
 from chatd.auth.tokens import Tokens
-from chatd.config import Config, Loaded
+from chatd.config import Config, LoadedConfig
 from chatd.daemon import Daemon
 from chatd.ids import new_id
 from chatd.logs.writer import LineWriter
@@ -49,7 +49,7 @@ class CannotServe(Exception):
     """Something must be mended first; the message says what, in one line."""
 
 
-def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[], Config]) -> None:
+def serve(loaded: LoadedConfig, *, development: bool, exposed: bool, read: Callable[[], Config]) -> None:
     """Run the daemon until SIGTERM or SIGINT. `read`: the settings as they are at a SIGHUP. Raises CannotServe."""
     config = loaded.config
     notifier = Notifier.from_environment()
@@ -100,7 +100,7 @@ def serve(loaded: Loaded, *, development: bool, exposed: bool, read: Callable[[]
                 trio.run(service.run, lambda: _announce(daemon, service.url))
 
 
-def _listen(loaded: Loaded) -> list[socket.socket]:
+def _listen(loaded: LoadedConfig) -> list[socket.socket]:
     server = loaded.config.server
     try:
         return listen(server.host, server.port)
@@ -108,7 +108,7 @@ def _listen(loaded: Loaded) -> list[socket.socket]:
         raise CannotServe(_cannot_listen(loaded, error)) from None
 
 
-def _may_make(loaded: Loaded, *, development: bool) -> bool:
+def _may_make(loaded: LoadedConfig, *, development: bool) -> bool:
     """Return True where a new database may be made. Before the lock, which makes the folder."""
     try:
         return may_make(loaded, development=development)
@@ -162,7 +162,7 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _check_development(loaded: Loaded, *, exposed: bool) -> None:
+def _check_development(loaded: LoadedConfig, *, exposed: bool) -> None:
     for variable in ("NODE_ENV", "CHATD_ENV"):
         if os.environ.get(variable, "").strip().lower() == "production":
             raise CannotServe(f"--dev: refused, as {variable} says production; unset it, or start without --dev")
@@ -204,7 +204,7 @@ def _open_store(config: Config, *, development: bool, new: bool) -> Store:
     return store
 
 
-def _cannot_listen(loaded: Loaded, error: OSError) -> str:
+def _cannot_listen(loaded: LoadedConfig, error: OSError) -> str:
     where = f"cannot listen on {listening_place(loaded)}"
     if error.errno == errno.EADDRINUSE:
         return f"{where}: another program does (a second chatd?); stop it, or use --port"

@@ -22,7 +22,7 @@ from chatd.net.asgi import PEER_GONE, write
 from chatd.net.bounds import Bounds
 from chatd.net.linger import linger
 from chatd.net.problem import plain_answer, problem
-from chatd.net.server import Server, Upgrade
+from chatd.net.server import NetServer, Upgrade
 from chatd.net.unfinished import Shares
 from storage.contract import Store, StoreUnreachable
 
@@ -56,7 +56,7 @@ class Standby:
         self._attempt = attempt
         self._reason = reason
         self._write_timeout = config.timeouts.write
-        self._server = Server(
+        self._server = NetServer(
             self._answer,
             self._refuse,
             bounds=lambda head: Bounds(),

@@ -17,7 +17,7 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 from chatd.auth.tokens import Tokens
 from chatd.client import Client, connect
 from chatd.client.line import MAX_FRAME_BYTES, LineEnded
-from chatd.client.target import Target
+from chatd.client.target import ServerAddress
 from chatd.client.websocket import WebSocketLine
 from chatd.config import Config
 from chatd.core.gate import run_inline
@@ -43,7 +43,7 @@ WITHIN = 10.0
 
 HANDSHAKE = 10.0
 
-SERVER = Target.of("http://127.0.0.1")
+SERVER = ServerAddress.of("http://127.0.0.1")
 
 
 class Refused(Exception):
@@ -359,7 +359,7 @@ async def daemon(
         for client in server.clients:
             await client.abort()
         made.stop()
-        # What is left has a bound of its own: the grace of the configuration.
+        # The rest has a bound of its own: the grace of the configuration.
     for client in server.clients:
         client.check()
     if failure is not None:

@@ -21,7 +21,7 @@ from storage.records import User
 
 
 @attrs.frozen
-class Answer:
+class RequestAnswer:
     """The `ok` of a request as JSON, or its error."""
 
     ok: bytes | None
@@ -41,11 +41,11 @@ class HttpCaller:
         self.user = user
         self.identity = identity
         self.user_id = user.id
-        self._answer: Answer | None = None
+        self._answer: RequestAnswer | None = None
         self._unanswered = 0
         self._quiet = trio.Event()
 
-    async def ask(self, parts: Parts, request: Request) -> Answer:
+    async def ask(self, parts: Parts, request: Request) -> RequestAnswer:
         """Run one request, which has an id, and return its answer.
 
         A request that is about a connection (`sync`, `typing` ...) is refused as `bad_request`.
@@ -62,17 +62,17 @@ class HttpCaller:
     def send(self, frame: Frame, *, counts: bool = True) -> None:  # noqa: ARG002
         """Keep the reply or the error; the first one counts."""
         if isinstance(frame, Error):
-            self._keep(Answer(None, frame))
+            self._keep(RequestAnswer(None, frame))
         else:
-            self._keep(Answer(encode(frame), None))
+            self._keep(RequestAnswer(encode(frame), None))
 
     def answer(self, ok: ChangeOk) -> None:
         """Keep the `ok` of a change."""
-        self._keep(Answer(encode(ok), None))
+        self._keep(RequestAnswer(encode(ok), None))
 
     def answer_sent(self, re: RequestId, conversation: str, from_rev: int, rev: int, seen: Seen) -> None:
         """Keep the `ok` of a message that was sent."""
-        self._keep(Answer(encode_sent_ok(re, conversation, from_rev, rev, seen.messages[0]), None))
+        self._keep(RequestAnswer(encode_sent_ok(re, conversation, from_rev, rev, seen.messages[0]), None))
 
     def asked(self) -> None:
         """Count a request that went to a room."""
@@ -98,6 +98,6 @@ class HttpCaller:
         if read.reply is not None:
             self.send(read.reply)
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: RequestAnswer) -> None:
         if self._answer is None:
             self._answer = answer

@@ -18,7 +18,7 @@ TRANSPORTS: Final = ("websocket", "polling", "sse", "socketio")
 SHUTTING_DOWN: Final = "the server is shutting down"
 
 
-class Live(Protocol):
+class LiveSession(Protocol):
     """A session that can be told and ended.
 
     `transport`: what it came by; `ended`: set when nothing of it is left; `delivered`: events that it was given;
@@ -47,18 +47,18 @@ class Live(Protocol):
         ...
 
 
-class Sessions:
+class LiveSessions:
     """Live sessions, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._live: dict[Live, None] = {}
+        self._live: dict[LiveSession, None] = {}
         self._delivered = 0  # by those that have ended
         self._going = False
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def __iter__(self) -> Iterator[Live]:
+    def __iter__(self) -> Iterator[LiveSession]:
         return iter(list(self._live))
 
     def by_transport(self) -> Counter[str]:
@@ -76,7 +76,7 @@ class Sessions:
         return sum(live.queued for live in self._live)
 
     @contextmanager
-    def holding(self, live: Live) -> Iterator[None]:
+    def holding(self, live: LiveSession) -> Iterator[None]:
         """Have it in the table during the block; one that came as all others were ended is ended, too."""
         self._live[live] = None
         if self._going:

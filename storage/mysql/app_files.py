@@ -9,7 +9,7 @@ from storage.files import ATTACHMENTS_PATH, described
 from storage.keyed import KeptFile
 from storage.rules.unit import Unit
 
-from .attachments import Files, column_kind
+from .attachments import FilesTable, column_kind
 from .connection import Connection
 from .layout import INTEGER_TYPES, Layout
 from .names import Names
@@ -57,7 +57,7 @@ class AppFiles:
     site: str
 
     @classmethod
-    def of(cls, layout: Layout, names: Names, files: Files, site: str) -> "AppFiles | str":
+    def of(cls, layout: Layout, names: Names, files: FilesTable, site: str) -> "AppFiles | str":
         """Return what writes there; or why nothing can, for people."""
         there = layout.columns[files.table]
         columns = dict(files.columns)

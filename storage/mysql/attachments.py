@@ -72,7 +72,7 @@ _SHOWN = ("messageId", "id", "url", "name", "type", "size", "width", "height", "
 
 
 @attrs.frozen
-class Files:
+class FilesTable:
     """A table that can be used. `columns`: those that were found, ours -> theirs. `ready`: new rows can be told.
 
     `site`: the address of the app's site, where its relative addresses are paths.
@@ -85,7 +85,7 @@ class Files:
     site: str = ""
 
     @classmethod
-    def of(cls, layout: Layout, names: Names) -> "Files | None":
+    def of(cls, layout: Layout, names: Names) -> "FilesTable | None":
         """Return the table of a database; None where there is none of use."""
         table = names.table(ATTACHMENT.name)
         there = layout.columns.get(table)
@@ -140,7 +140,7 @@ class Files:
         """Condition: the app wrote files of messages of conversation `c`."""
         return rows.any_touched_of(self.table, self.touched, self.columns["messageId"])
 
-    def find(self, db: Connection, limit: int, conversation: str | None = None) -> list[tuple[str | None, "File"]]:
+    def find(self, db: Connection, limit: int, conversation: str | None = None) -> list[tuple[str | None, "FileRow"]]:
         """Return files that the app wrote, with their conversation, in one or all; those of no message, too."""
         values: tuple[Any, ...] = (limit,) if conversation is None else (conversation, limit)
         only = "" if conversation is None else 'AND m."conversationId" = ? '
@@ -150,16 +150,16 @@ class Files:
             f'WHERE f."{self.touched}" IS NOT NULL {only}ORDER BY f."{self.touched}" LIMIT ?',
             values,
         )
-        return [(conversation, File(id, message)) for conversation, id, message in found]
+        return [(conversation, FileRow(id, message)) for conversation, id, message in found]
 
-    def hold(self, db: Connection, files: Iterable["File"]) -> list["File"]:
+    def hold(self, db: Connection, files: Iterable["FileRow"]) -> list["FileRow"]:
         """Lock them; not those that the app is still at."""
         known = {file.id: file for file in files}
         id = self.columns["id"]
         locked = f'SELECT f."{id}" FROM "{self.table}" f WHERE f."{id}" IN ({{}}) FOR UPDATE SKIP LOCKED'
         return [known[id] for (id,) in rows.many(db, locked, known) if id in known]
 
-    def taken(self, db: Connection, files: Collection["File"]) -> None:
+    def taken(self, db: Connection, files: Collection["FileRow"]) -> None:
         """Mark the files as ingested."""
         statement = f'UPDATE "{self.table}" SET "{self.touched}" = NULL WHERE "{self.columns["id"]}" IN ({{}})'
         rows.for_each(db, statement, [file.id for file in files])
@@ -172,7 +172,7 @@ class Files:
 
 
 @attrs.frozen
-class File:
+class FileRow:
     """A row that the app wrote, and the message that it is of, if there is one."""
 
     id: Any
@@ -188,7 +188,7 @@ class Shower(Protocol):
 
 
 def with_files(
-    db: Connection, messages: Iterable[Message], files: Files | None, listed: Shower | None = None
+    db: Connection, messages: Iterable[Message], files: FilesTable | None, listed: Shower | None = None
 ) -> list[Message]:
     """The messages with the files that chatd keeps, and with what the app's table or column has for them."""
     found = list(messages)

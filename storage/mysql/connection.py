@@ -11,7 +11,7 @@ from typing import Any
 import pymysql
 from pymysql.constants import CLIENT
 
-from .link import Link
+from .link import DriverConnection
 from .names import Names
 from .tables import COLLATION
 from .url import Address
@@ -76,7 +76,7 @@ class Connection:
         self._waiting: list[tuple[str, Rows]] = []
         self._length = 0  # characters
         self.packet_chars = PACKET_CHARS
-        self._raw: Any = Link(
+        self._raw: Any = DriverConnection(
             host=address.host,
             port=address.port,
             unix_socket=address.socket,

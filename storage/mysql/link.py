@@ -112,7 +112,7 @@ def _any_certificate() -> ssl.SSLContext:
     return context
 
 
-class Link(pymysql.connections.Connection):
+class DriverConnection(pymysql.connections.Connection):
     """PyMySQL's connection, but for three things.
 
     Where an address says nothing of encryption, PyMySQL encrypts if the server offers it, and trusts whatever comes;

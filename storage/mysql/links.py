@@ -1,7 +1,7 @@
 """An implicit many-to-many of conversations and users (`_ConversationToUser`), where an app has no participants' table.
 
 Prisma's table has two columns, `A` and `B`, and no place for more: so all else that chatd keeps of a participant is in
-a table of its own beside it. Whoever is present there is in the app's table, after each transaction of chatd's: where
+a table of its own beside it. Present participants are in the app's table, after each transaction of chatd's: where
 the two differ, the app has written, and its word counts.
 """
 
@@ -41,7 +41,7 @@ _JOIN = Into.of(
 
 
 @attrs.frozen
-class Link:
+class ImplicitTable:
     """The app's table. `conversation`, `user`: which of `A` and `B` is whose id."""
 
     table: str
@@ -135,7 +135,7 @@ class LinkWatch:
     number.
     """
 
-    def __init__(self, link: Link, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, link: ImplicitTable, clock: Callable[[], float] = time.monotonic) -> None:
         self.link = link
         self._clock = clock
         self._excess: int | None = None  # when nothing differed
@@ -170,7 +170,7 @@ class LinkWatch:
         return found
 
 
-def link_of(layout: Layout, names: Names) -> Link | None:
+def link_of(layout: Layout, names: Names) -> ImplicitTable | None:
     """Return the app's many-to-many, where it has no table of participants; None also where several might be it."""
     seats = names.table(PARTICIPANT.name)
     if seats != OWN_SEATS and (seats in layout.columns or PARTICIPANT.name in names.given):
@@ -185,7 +185,7 @@ def implicit_tables(layout: Layout) -> list[str]:
     return [name for name, has in layout.columns.items() if name.startswith("_") and set(has) == {"A", "B"}]
 
 
-def _link(table: str, layout: Layout, names: Names) -> Link | None:
+def _link(table: str, layout: Layout, names: Names) -> ImplicitTable | None:
     """Return the table as a link: by its foreign keys, else by its name, in which the model of `A` comes first."""
     conversations, users = names.table("Conversation"), names.table("User")
     if conversations not in layout.columns or users not in layout.columns:
@@ -195,7 +195,7 @@ def _link(table: str, layout: Layout, names: Names) -> Link | None:
     if not targets and match is not None:
         targets = {"A": match[1], "B": match[2]}
     if (targets.get("A"), targets.get("B")) == (conversations, users):
-        return Link(table, "A", "B")
+        return ImplicitTable(table, "A", "B")
     if (targets.get("A"), targets.get("B")) == (users, conversations):
-        return Link(table, "B", "A")
+        return ImplicitTable(table, "B", "A")
     return None

@@ -1,7 +1,7 @@
 """Files that an app lists in a JSON column of its messages: read, and written where the app is to have chatd's, too.
 
 Understood are an address, an object that has one, and a list of either; an object's members have the names that columns
-of a table of files may have (`attachments.py`). Whatever else is there isn't shown.
+of a table of files may have (`attachments.py`). Other values aren't shown.
 """
 
 import json

@@ -13,7 +13,7 @@ from storage.records import Conversation, Participant, User
 from storage.rules.unit import Unit
 
 from . import rows
-from .attachments import Files, with_files
+from .attachments import FilesTable, with_files
 from .connection import Connection, Row
 from .like_ids import likenesses
 from .listed_files import ListedFiles
@@ -30,7 +30,7 @@ _CUT_OFFS = 'SELECT "userId", "at" FROM "chatd_cut_off" WHERE "userId" IN ({})'
 
 
 @attrs.frozen
-class Loaded:
+class LoadedUnit:
     """A unit, and what of the rows it has no word for. `seats`: (conversation, user) -> the participant row's id.
 
     `rooms`, `participants`, `users`: what was there, as it was. `alike`: new users whose ids the database takes for
@@ -54,9 +54,9 @@ def load(
     resent: bool,
     newest: int,
     collation: str | None = None,
-    files: Files | None = None,
+    files: FilesTable | None = None,
     listed: ListedFiles | None = None,
-) -> Loaded:
+) -> LoadedUnit:
     """Lock the conversations, in the order of their ids, and what else changes; read the rest.
 
     `resent`: messages may be there already under their client_id. Else they are taken for new, and if one isn't, the
@@ -109,7 +109,7 @@ def load(
     taken = _load_users(db, changes, unit, users_behind(unit, keys), make_user)
     fresh = {change.user for change in changes if isinstance(change, PutUser)}.difference(unit.users)
     alike = likenesses(db, fresh, taken, collation)
-    return Loaded(unit, seats, dict(unit.conversations), participants, dict(unit.users), alike, taken)
+    return LoadedUnit(unit, seats, dict(unit.conversations), participants, dict(unit.users), alike, taken)
 
 
 def _load_users(

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from .attachments import Files
-from .links import Link
+from .attachments import FilesTable
+from .links import ImplicitTable
 from .seen_tables import SeenTable
 
 
@@ -13,9 +13,9 @@ from .seen_tables import SeenTable
 class OtherTables:
     """The tables that a database has: of files, of who has read what, and of who takes part."""
 
-    files: Files | None = None
+    files: FilesTable | None = None
     seen: tuple[SeenTable, ...] = ()
-    link: Link | None = None
+    link: ImplicitTable | None = None
 
     @property
     def waiting(self) -> str:

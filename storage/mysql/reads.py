@@ -10,7 +10,7 @@ from storage.apply import membership_of
 from storage.bounds import MAX_CHANGED_OBJECTS, cut, page_length
 from storage.columns import fill
 from storage.files import waits_for
-from storage.keyed import KEPT_FILE, KeptFile, Kind, R, SqlRows
+from storage.keyed import KEPT_FILE, KeptFile, R, RowKind, SqlRows
 from storage.records import (
     Conversation,
     Credentials,
@@ -38,7 +38,7 @@ from storage.records import (
 from storage.site_sessions import SiteSession, SiteTable
 
 from . import rows, searching, site_sessions
-from .attachments import Files, with_files
+from .attachments import FilesTable, with_files
 from .connection import Connection, Row
 from .counting import PARTS_PER_UNION, Counts
 from .external_writes import scan, tombstones
@@ -96,7 +96,7 @@ class Reads:
         self._pool = pool
         self._roles = roles
         self._newest = -1  # activity of any conversation, as far as this daemon knows
-        self._files: Files | None = None  # of the app's, where it has such a table
+        self._files: FilesTable | None = None  # of the app's, where it has such a table
         self._others = NONE
         self._watch: LinkWatch | None = None
         self._listed: ListedFiles | None = None  # of the app's, where messages have a column for them
@@ -151,11 +151,11 @@ class Reads:
             found = db.run(sql.TOKENS, place) if user is None else db.run(sql.TOKENS_OF, (user, *place))
             return list(map(sql.token, found))
 
-    def row(self, kind: Kind[R], key: str) -> R | None:
+    def row(self, kind: RowKind[R], key: str) -> R | None:
         with self._pool.reading() as db:
             return SqlRows(db.run).get(kind, key)
 
-    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def rows(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         with self._pool.reading() as db:
             return SqlRows(db.run).find(kind, field, value, after=after, limit=limit)
 

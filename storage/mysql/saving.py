@@ -19,8 +19,8 @@ from storage.rules.unit import Unit
 from . import rows
 from .app_files import FilesWriter
 from .connection import Connection
-from .links import Link
-from .loading import Loaded
+from .links import ImplicitTable
+from .loading import LoadedUnit
 from .receivers import Receivers
 from .rows import NEW, UNTOUCHED, Into, Roles, new_values
 from .seats import Key, Seats
@@ -111,7 +111,7 @@ class Saver:
         app_files: FilesWriter | None = None,
         seats: Seats | None = None,
         seen: Sequence[SeenTable] = (),
-        link: Link | None = None,
+        link: ImplicitTable | None = None,
     ) -> None:
         self._link = link
         self._keys = seats or Seats()
@@ -165,7 +165,7 @@ class Saver:
         )
         self._users = Into.of("User", f'{sql.USER_COLUMNS}, "createdAt", "updatedAt"', also=always.get("User", {}))
 
-    def save(self, db: Connection, loaded: Loaded, at: int, *, ingested: bool = False) -> None:
+    def save(self, db: Connection, loaded: LoadedUnit, at: int, *, ingested: bool = False) -> None:
         """Write what changed. `at`: the newest time in the batch, ms. `ingested`: the app has written it itself."""
         unit = loaded.unit
         self._save_users(db, loaded)
@@ -203,7 +203,7 @@ class Saver:
         if self._app_files is not None and unit.dropped_files:
             self._app_files.drop(db, unit)
 
-    def _save_users(self, db: Connection, loaded: Loaded) -> None:
+    def _save_users(self, db: Connection, loaded: LoadedUnit) -> None:
         unit, roles = loaded.unit, self._roles
         new = [unit.users[id] for id in unit.new_users]
         self._users.write(
@@ -217,7 +217,7 @@ class Saver:
             if before is not None and user == attrs.evolve(before, last_seen_at=user.last_seen_at):
                 seen.append(id)
                 continue
-            # What didn't change stays as it is: the app may know roles that chatd has no word for.
+            # A role that didn't change stays as it is: the app may know roles that chatd has no word for.
             sets = {"updatedAt": time_text(at), "lastSeenAt": time_text(user.last_seen_at)}
             if before is None or user.disabled_at != before.disabled_at:
                 sets["disabledAt"] = time_text(user.disabled_at)
@@ -236,7 +236,7 @@ class Saver:
                 "WHEN ? THEN ?", len(some), (*values, *some), between=" ",
             )  # fmt: skip
 
-    def _save_seats(self, db: Connection, loaded: Loaded, at: int) -> None:
+    def _save_seats(self, db: Connection, loaded: LoadedUnit, at: int) -> None:
         dated, people = (at,) if self._dated_seats else (), loaded.unit.participants
         self._seats.write(
             db,
@@ -280,7 +280,7 @@ class Saver:
         dated = (at,) if self._dated_messages else ()
         return dated if self._receivers is None else (*dated, self._receivers.receiver(unit, m))
 
-    def _save_unread(self, db: Connection, loaded: Loaded, at: int) -> None:
+    def _save_unread(self, db: Connection, loaded: LoadedUnit, at: int) -> None:
         """The app's copies of unread counts.
 
         Where the app has lowered one, or raised it, the difference to what chatd wrote there stays to be seen.
@@ -298,7 +298,7 @@ class Saver:
         )
         rows.for_each(db, COUNT_ANEW, sorted(loaded.seats.get(key) or str(self._keys.new(key)) for key in anew))
 
-    def _save_status(self, db: Connection, loaded: Loaded, at: int) -> None:
+    def _save_status(self, db: Connection, loaded: LoadedUnit, at: int) -> None:
         """Update the status of messages that watermarks passed, or that somebody no longer has to read."""
         spans: dict[str, tuple[int, int]] = {}
         for conversation, low, high in _passed(loaded):
@@ -311,7 +311,7 @@ class Saver:
             values = [*timed, *(value for span in some for value in span)]
             db.ask_many(self._status, SPAN, len(some), values, between=" OR ")
 
-    def _save_seen(self, db: Connection, loaded: Loaded, at: int) -> None:
+    def _save_seen(self, db: Connection, loaded: LoadedUnit, at: int) -> None:
         """Write to the app's tables of who has read what."""
         for key in loaded.unit.changed_participants if self._seen else ():
             now, before = loaded.unit.participants[key[0]][key[1]], loaded.participants.get(key)
@@ -320,7 +320,7 @@ class Saver:
                     table.write(db, *key, above=before.read_seq, upto=now.read_seq, at=at)
 
 
-def _come_and_gone(loaded: Loaded) -> tuple[list[Key], list[Key]]:
+def _come_and_gone(loaded: LoadedUnit) -> tuple[list[Key], list[Key]]:
     """Return the participants who have come in, or are back, and those who have left."""
     come: list[Key] = []
     gone: list[Key] = []
@@ -331,7 +331,7 @@ def _come_and_gone(loaded: Loaded) -> tuple[list[Key], list[Key]]:
     return come, gone
 
 
-def _retitled(loaded: Loaded) -> list[str]:
+def _retitled(loaded: LoadedUnit) -> list[str]:
     """The conversations to which this batch gave a title, or another one."""
     found: list[str] = []
     for id in loaded.unit.changed_conversations:
@@ -341,7 +341,7 @@ def _retitled(loaded: Loaded) -> list[str]:
     return found
 
 
-def _to_count(loaded: Loaded) -> set[tuple[str, str]]:
+def _to_count(loaded: LoadedUnit) -> set[tuple[str, str]]:
     """Return the participants whose unread count moved otherwise than by what was sent."""
     unit = loaded.unit
     found: set[tuple[str, str]] = set()
@@ -369,7 +369,7 @@ def _answered(
     return known
 
 
-def _passed(loaded: Loaded) -> Iterator[tuple[str, int, int]]:
+def _passed(loaded: LoadedUnit) -> Iterator[tuple[str, int, int]]:
     """(conversation, low, high): messages with low < seq <= high may have another status."""
     unit = loaded.unit
     for key in unit.changed_participants:

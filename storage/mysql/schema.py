@@ -7,7 +7,7 @@ import attrs
 
 from storage.contract import StoreError
 
-from .attachments import Files
+from .attachments import FilesTable
 from .connection import Connection
 from .ids import is_number
 from .layout import EMPTY, Layout, read_layout
@@ -33,7 +33,7 @@ NOT_ADOPTED = "there are an app's tables: `chatd db adopt` shows what chatd woul
 
 
 @attrs.frozen
-class Step:
+class SchemaStep:
     """Something that is missing. `part` of the table, for people; None: all of it. `sql`: what adds it."""
 
     table: str
@@ -49,42 +49,42 @@ class Step:
         return self.sql if self.part is None else f'ALTER TABLE "{self.table}" {self.sql}'
 
 
-def missing(layout: Layout, names: Names) -> Iterator[Step]:
+def missing(layout: Layout, names: Names) -> Iterator[SchemaStep]:
     """The steps from the layout to what chatd needs, in order; none of them takes anything away."""
     for table in TABLES:
         actual = names.table(table.name)
         if actual not in layout.columns:
-            yield Step(actual, None, creation(table, names, layout))
+            yield SchemaStep(actual, None, creation(table, names, layout))
             continue
         yield from _lacks(table, actual, layout, names)
 
 
-def missing_of_others(layout: Layout, names: Names) -> Iterator[Step]:
+def missing_of_others(layout: Layout, names: Names) -> Iterator[SchemaStep]:
     """Yield the steps for the app's tables of files and of who has read what, without which chatd can do."""
-    files = Files.of(layout, names)
+    files = FilesTable.of(layout, names)
     if files is not None:
         yield from _lacks(ATTACHMENT, files.table, layout, files.names(names))
     for seen in seen_tables(layout, names):
         yield from _lacks(seen.table, seen.name, layout, names)
 
 
-def _lacks(table: Table, actual: str, layout: Layout, names: Names) -> Iterator[Step]:
+def _lacks(table: Table, actual: str, layout: Layout, names: Names) -> Iterator[SchemaStep]:
     there = layout.columns[actual]
     if names.column(table.name, "id") == PAIR_ID:
         if PAIR_ID not in there:
-            yield Step(actual, f"column {PAIR_ID}", f"ADD COLUMN {pair_definition(names)}")
+            yield SchemaStep(actual, f"column {PAIR_ID}", f"ADD COLUMN {pair_definition(names)}")
         if not any(index[0] == PAIR_ID for index in layout.indexes.get(actual, ())):
-            yield Step(actual, f"index on {PAIR_ID}", f"ADD {_index(table, Index(('id',)), names)}")
+            yield SchemaStep(actual, f"index on {PAIR_ID}", f"ADD {_index(table, Index(('id',)), names)}")
     for column in table.columns:
         name = names.column(table.name, column.name)
         if name not in there and not column.spare and not column.required:
             null = column.null or column.default is None  # there may be rows already
             definition = _definition(attrs.evolve(_typed(table, column, layout, names), null=null), name)
-            yield Step(actual, f"column {name}", f"ADD COLUMN {definition}")
+            yield SchemaStep(actual, f"column {name}", f"ADD COLUMN {definition}")
     for index in table.indexes:
         wanted = tuple(names.column(table.name, column) for column in index.columns)
         if not any(known[: len(wanted)] == wanted for known in layout.indexes.get(actual, ())):
-            yield Step(actual, f"index on {', '.join(wanted)}", f"ADD {_index(table, index, names)}")
+            yield SchemaStep(actual, f"index on {', '.join(wanted)}", f"ADD {_index(table, index, names)}")
 
 
 @attrs.frozen
@@ -95,9 +95,9 @@ class Statement:
     sql: str
 
 
-def merged(steps: Iterable[Step]) -> Iterator[Statement]:
+def merged(steps: Iterable[SchemaStep]) -> Iterator[Statement]:
     """Merge the steps into as few statements as do it: MySQL may have to write a large table anew for each."""
-    parts: dict[str, list[Step]] = {}
+    parts: dict[str, list[SchemaStep]] = {}
     for step in steps:
         parts.setdefault(step.table, []).append(step)
     for table, some in parts.items():
@@ -227,7 +227,7 @@ def upgrade(
         db.run("SELECT RELEASE_LOCK(?)", (UPGRADE_LOCK,))
 
 
-def _keep_out(db: Connection, layout: Layout, steps: Iterable[Step]) -> None:
+def _keep_out(db: Connection, layout: Layout, steps: Iterable[SchemaStep]) -> None:
     """Raises StoreError where the tables of an adopted app would be made: those are the app's, by whatever name."""
     if MADE_BY_CHATD in meta_of(db, layout):
         return

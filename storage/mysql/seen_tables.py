@@ -77,7 +77,7 @@ class SeenTable:
         """Condition: the app wrote rows for messages of conversation `c`."""
         return rows.any_touched_of(self.name, TOUCHED, self.message)
 
-    def find(self, db: Connection, limit: int, conversation: str | None = None) -> list["Seen"]:
+    def find(self, db: Connection, limit: int, conversation: str | None = None) -> list["SeenRow"]:
         """Return rows that the app wrote, for messages of one conversation or all; those of no message, too."""
         only = "" if conversation is None else 'AND m."conversationId" = ? '
         found = db.run(
@@ -87,17 +87,17 @@ class SeenTable:
             (*([] if conversation is None else [conversation]), limit),
         )
         return [
-            Seen(self, room, id, seq, str(user), bool(read), (key, user)) for room, id, seq, key, user, read in found
+            SeenRow(self, room, id, seq, str(user), bool(read), (key, user)) for room, id, seq, key, user, read in found
         ]
 
-    def hold(self, db: Connection, found: Sequence["Seen"]) -> list["Seen"]:
+    def hold(self, db: Connection, found: Sequence["SeenRow"]) -> list["SeenRow"]:
         """Lock the rows; not those that the app is still at."""
         known = {seen.key: seen for seen in found}
         key = f's."{self.message}", s."{self.user}"'
         statement = f'SELECT {key} FROM "{self.name}" s WHERE ({key}) IN ({{}}) FOR UPDATE SKIP LOCKED'
         return [known[row] for row in rows.by_pair(db, statement, known, of=None) if row in known]
 
-    def taken(self, db: Connection, found: Sequence["Seen"]) -> None:
+    def taken(self, db: Connection, found: Sequence["SeenRow"]) -> None:
         """Mark the rows as ingested."""
         statement = (
             f'UPDATE "{self.name}" s SET s."{TOUCHED}" = NULL WHERE (s."{self.message}", s."{self.user}") IN ({{}})'
@@ -142,7 +142,7 @@ class SeenTable:
 
 
 @attrs.frozen
-class Seen:
+class SeenRow:
     """A row that the app wrote. `read`: it says so. `key`: of the row, as the database has it."""
 
     table: SeenTable

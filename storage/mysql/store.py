@@ -20,7 +20,7 @@ from storage.keyed import SqlRows
 from . import refill, schema
 from .adoption.check import misfit
 from .app_files import NO_SITES, AppFiles, FilesWriter, Sites
-from .attachments import Files
+from .attachments import FilesTable
 from .column_capacity import ColumnCapacity, is_coarse
 from .connection import MIN_PACKET_BYTES, Connection
 from .counting import Counts
@@ -33,7 +33,7 @@ from .kept_names import settled
 from .layout import Layout, read_layout
 from .links import CONVERSATIONS_PER_PULL, LinkWatch, link_of
 from .listed_files import ListedFiles, ListedFilesWriter
-from .loading import Loaded, load
+from .loading import LoadedUnit, load
 from .names import Names
 from .other_tables import OtherTables
 from .pool import Pool, told
@@ -191,8 +191,8 @@ class MysqlStore(Reads):
                 "power; set it to 1"
             )
 
-    def _usable_files(self, layout: Layout) -> Files | None:
-        files = Files.of(layout, self._names)
+    def _usable_files(self, layout: Layout) -> FilesTable | None:
+        files = FilesTable.of(layout, self._names)
         if files is not None and not files.ready:
             self.warnings.append(
                 f"messages are shown without what is in the table {files.table}, until `chatd db upgrade` has been run"
@@ -340,7 +340,7 @@ class MysqlStore(Reads):
             return done
         raise Unavailable("other programs change the same rows of the database again and again")
 
-    def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[Loaded, list[Outcome]]:
+    def _carry_out(self, db: Connection, changes: Sequence[Change]) -> tuple[LoadedUnit, list[Outcome]]:
         """All but COMMIT."""
         keyed, changes = apart(SqlRows(db.run, lock=" FOR UPDATE", replace="REPLACE INTO"), changes)
         changes = self._ids.given(db, changes)
@@ -361,7 +361,7 @@ class MysqlStore(Reads):
         allowed = [change for place, change in enumerate(changes) if place not in hindered]
         outcomes, moved = apply_all(loaded.unit, allowed)
         if not resent and any(map(_is_refused_send, allowed, outcomes)):
-            # What is there already is not refused for the rest that it says.
+            # A row that is there already is not refused for the other values of the change.
             loaded = load(db, changes, self._make_user, resent=True, **known)
             outcomes, moved = apply_all(loaded.unit, allowed)
         unit = loaded.unit
@@ -376,7 +376,7 @@ class MysqlStore(Reads):
             self._suspicious = BATCHES_LOOKED_UP
         return loaded, outcomes
 
-    def _hindrance(self, change: Change, loaded: Loaded, users: Collection[str]) -> Refused | None:
+    def _hindrance(self, change: Change, loaded: LoadedUnit, users: Collection[str]) -> Refused | None:
         """Return why this database can't hold what the rules would allow; None where it can. `users`: who is there."""
         refusal = self._capacity.refusal(change)
         if refusal is None and self._receivers is not None:
@@ -483,7 +483,7 @@ def _on_a_second(change: Any) -> Any:
     return attrs.evolve(change, at=_second(change.at)) if hasattr(change, "at") else change
 
 
-def _first_message(done: tuple[Loaded, list[Outcome]]) -> str | None:
+def _first_message(done: tuple[LoadedUnit, list[Outcome]]) -> str | None:
     messages = done[0].unit.new_messages
     return messages[0].id if messages else None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from storage.keyed import KINDS, Kind
+from storage.keyed import KINDS, RowKind
 from storage.keyed import column as column_of
 
 SCHEMA = 1
@@ -281,7 +281,7 @@ TOKEN = Table(
 CUT_OFF = Table("chatd_cut_off", (_exact("userId"), _number("at")), primary=("userId",), own=True)
 
 
-def _keyed(kind: Kind[Any]) -> Table:
+def _keyed(kind: RowKind[Any]) -> Table:
     columns = tuple(
         _exact(column_of(field), 4_096 if field in kind.long else 255, null=kind.may_be_null(field))
         if kind.is_text(field)

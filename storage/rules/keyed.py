@@ -1,12 +1,12 @@
 """The rules of rows that are kept under one key."""
 
 from storage.changes import DeleteRows, ForgetRows, KeyedChange, PutRow, Refused, RowsSaved, SwapRow, TakeRow
-from storage.keyed import BY_ROW, Rows
+from storage.keyed import BY_ROW, KeyedRows
 
 ROWS_PER_DELETE = 10_000
 
 
-def apply_keyed(rows: Rows, change: KeyedChange) -> RowsSaved | Refused:
+def apply_keyed(rows: KeyedRows, change: KeyedChange) -> RowsSaved | Refused:
     """Apply one change to the rows."""
     match change:
         case PutRow(row=row):

@@ -1,4 +1,4 @@
-"""Messages: sent once, then edited, deleted, reacted to. What the system said stays as it is."""
+"""Messages: sent once, then edited, deleted, reacted to. System messages stay as they are."""
 
 import attrs
 

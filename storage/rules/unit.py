@@ -32,7 +32,7 @@ class Unit:
     messages: dict[tuple[str, int], Message] = attrs.Factory(dict)  # (conversation, seq) -> message
     files: dict[str, KeptFile] = attrs.Factory(dict)  # uploaded, by id
     tokens: TokenRows = attrs.Factory(TokenRows)
-    # What is to be written, in order of first touch.
+    # Rows to write, in order of first touch.
     new_users: dict[str, int] = attrs.Factory(dict)  # -> when
     changed_users: dict[str, int] = attrs.Factory(dict)
     changed_conversations: dict[str, None] = attrs.Factory(dict)

@@ -59,7 +59,7 @@ def changed_row(m: Message) -> Row:
     return (*row, checksum((values[0], values[1], *values[3:], reactions, changed_rev)))
 
 
-class Messages:
+class MessageReader:
     """Makes messages of rows, and notes the damaged ones. `report` hears of each once, on the reading thread."""
 
     def __init__(self, report: Callable[[str, int], None]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from storage.records import Hit, Hits, Place
 from storage.search import FOLDING, fold, matches
 
-from .damage import READ_MESSAGE, Messages, is_damaged, rows_of
+from .damage import READ_MESSAGE, MessageReader, is_damaged, rows_of
 
 Connection = Any  # as in file.py, which needs this module
 
@@ -74,7 +74,7 @@ _PRESENT = (
     'EXISTS (SELECT 1 FROM "ConversationParticipant" p '
     'WHERE p."conversationId" = m."conversationId" AND p."userId" = ? AND p."leftAt" IS NULL)'
 )
-# What folds to ASCII is ASCII itself, or has other characters (a ligature, a full-width letter).
+# A text that folds to ASCII is ASCII itself, or has other characters (a ligature, a full-width letter).
 _NOT_ASCII = 'length(CAST(m."content" AS BLOB)) > length(m."content")'
 _LIKE = f'(m."content" LIKE ? OR {_NOT_ASCII})'
 
@@ -118,7 +118,7 @@ def prepare(db: Connection) -> None:
 
 def find(
     db: Connection,
-    messages: Messages,
+    messages: MessageReader,
     user: str,
     words: Sequence[str],
     *,

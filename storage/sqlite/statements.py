@@ -16,7 +16,7 @@ from storage.records import Conversation, Membership, Message, Participant, Room
 from storage.rules.rule import Keys
 from storage.rules.token_rows import TokenRows
 
-from .damage import READ_MESSAGE, Messages, rows_of
+from .damage import READ_MESSAGE, MessageReader, rows_of
 from .file import Connection
 
 Value = TypeVar("Value")
@@ -63,7 +63,7 @@ UPSERT_PARTICIPANT = ' ON CONFLICT ("conversationId", "userId") DO UPDATE SET ' 
     f'"{column}" = excluded."{column}"' for column in sql.PARTICIPANT_VALUES
 )
 
-# What clashes ends the transaction, as it would in any case. A statement that leaves it standing keeps a journal of its
+# A clash ends the transaction, as it would in any case. A statement that leaves it standing keeps a journal of its
 # own, of each page that it touches.
 INSERT_MESSAGE = fill(sql.INSERT_MESSAGE, on_clash="OR ROLLBACK", more=', "checksum"')
 CHANGE_MESSAGE = fill(sql.CHANGE_MESSAGE, more=', "checksum"')
@@ -179,7 +179,7 @@ def membership(db: Connection, room: Room, user: str) -> Membership:
     return membership_of(row, room.conversation.last_seq, counter(db))
 
 
-def summary(db: Connection, room: Room, user: str, messages: Messages) -> Summary:
+def summary(db: Connection, room: Room, user: str, messages: MessageReader) -> Summary:
     last = messages.all_of(rows_of(db, HISTORY_AFTER, (room.conversation.id, room.conversation.last_seq - 1, 1)))
     last = with_files(db, last)
     return Summary(room, membership(db, room, user), last[0] if last else None)

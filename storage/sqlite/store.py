@@ -13,7 +13,7 @@ from storage.bounds import cut, page_length
 from storage.changes import Change, Outcome
 from storage.columns import Row
 from storage.files import waits_for
-from storage.keyed import KEPT_FILE, KeptFile, Kind, R, SqlRows
+from storage.keyed import KEPT_FILE, KeptFile, R, RowKind, SqlRows
 from storage.records import (
     Credentials,
     Hit,
@@ -36,7 +36,7 @@ from storage.rules.unit import Unit
 from storage.search import fold
 
 from . import refill, search, statements
-from .damage import Messages, changed_row, rows_of, sent_row
+from .damage import MessageReader, changed_row, rows_of, sent_row
 from .file import Connection, SqliteFile
 
 CACHED_ROWS = 100_000
@@ -61,7 +61,7 @@ class SqliteStore(SqliteFile):
         new: bool = True,
         upgrade: bool = True,
     ) -> None:
-        self._messages = Messages(report)
+        self._messages = MessageReader(report)
         self._cache = statements.RoomCache()
         super().__init__(
             path,
@@ -231,11 +231,11 @@ class SqliteStore(SqliteFile):
             found = db.execute(sql.TOKENS, place) if user is None else db.execute(sql.TOKENS_OF, (user, *place))
             return list(map(sql.token, found.fetchall()))
 
-    def row(self, kind: Kind[R], key: str) -> R | None:
+    def row(self, kind: RowKind[R], key: str) -> R | None:
         with self._reading() as db:
             return SqlRows(db.execute).get(kind, key)
 
-    def rows(self, kind: Kind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
+    def rows(self, kind: RowKind[R], field: str | None, value: str | None, *, after: str, limit: int) -> list[R]:
         with self._reading() as db:
             return SqlRows(db.execute).find(kind, field, value, after=after, limit=limit)
 

@@ -9,7 +9,7 @@ import trio
 
 from chatd.attachments import types
 from chatd.attachments.accept import Acceptor
-from chatd.attachments.refusal import Refused
+from chatd.attachments.refusal import FileRefused
 from chatd.attachments.scan import Scanner
 from chatd.attachments.worker import Worker
 from chatd.ops.program import command
@@ -77,7 +77,7 @@ async def test_accept_refused_file_leaves_nothing(tmp_path: Path, worker: Worker
     blobs = FolderBlobs(tmp_path)
     acceptor = Acceptor(blobs=blobs, worker=worker)
     for data in (b"<html>", b"", pictures.jpeg()[:200], pictures.png_header(9000, 9000)):
-        with pytest.raises(Refused):
+        with pytest.raises(FileRefused):
             await acceptor.accept(drafted(blobs, data), "a.jpg")
     assert left(tmp_path) == set()
 
@@ -88,7 +88,7 @@ async def test_accept_virus_is_refused_before_it_is_decoded(tmp_path: Path, nurs
     nursery.start_soon(trio.serve_listeners, clamd.handle, [await clamd.listen()])
     acceptor = Acceptor(blobs=blobs, worker=Worker(["/nowhere"]), scanner=Scanner(str(clamd.path)))
     for data in (EICAR, pictures.jpeg() + EICAR):
-        with pytest.raises(Refused, match="virus"):
+        with pytest.raises(FileRefused, match="virus"):
             await acceptor.accept(drafted(blobs, data), "a.jpg")
     assert left(tmp_path / "files") == set()
 
@@ -98,7 +98,7 @@ async def test_accept_on_a_full_disk_is_unavailable_and_leaves_nothing(tmp_path:
         raise OSError(errno.ENOSPC, "no room")
 
     blobs = FolderBlobs(tmp_path, disk=Disk(replace=replace))
-    with pytest.raises(Refused, match="can't be stored right now") as caught:
+    with pytest.raises(FileRefused, match="can't be stored right now") as caught:
         await Acceptor(blobs=blobs, worker=Worker(["/nowhere"])).accept(drafted(blobs, b"hello"), "a.txt")
     assert (caught.value.status, caught.value.temporary) == (503, True)
     assert left(tmp_path) == set()

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from chatd.attachments.accept import Accepted, Acceptor
-from chatd.attachments.refusal import Refused
+from chatd.attachments.refusal import FileRefused
 from chatd.attachments.worker import Worker
 from chatd.ops.program import command
 from storage.blobs import FolderBlobs
@@ -18,7 +18,7 @@ from support.hostile_files import HTML, PHP, TABLE, ZIP, Hostile
 class Seen:
     """What became of a file: `result`, all that was left on disk by it, and the worker's process afterwards."""
 
-    result: Accepted | Refused
+    result: Accepted | FileRefused
     left: dict[str, bytes]
     worker: int | None
 
@@ -28,8 +28,8 @@ async def send(folder: Path, worker: Worker, hostile: Hostile) -> Seen:
     draft = blobs.create()
     draft.write(hostile.data)
     try:
-        result: Accepted | Refused = await Acceptor(blobs=blobs, worker=worker).accept(draft, hostile.name)
-    except Refused as refused:
+        result: Accepted | FileRefused = await Acceptor(blobs=blobs, worker=worker).accept(draft, hostile.name)
+    except FileRefused as refused:
         result = refused
     return Seen(result, left_in(folder), worker.pid)
 
@@ -62,7 +62,7 @@ def test_table_has_eighty_files_and_one_worker_lived_through_all(outcomes: list[
 def test_hostile_file_has_its_outcome(n: int, outcomes: list[Seen]) -> None:
     hostile, seen = TABLE[n], outcomes[n]
     match seen.result:
-        case Refused() as refused:
+        case FileRefused() as refused:
             assert refused.status == hostile.outcome, refused.message
             assert not refused.temporary
             assert seen.left == {}, "a refused file leaves nothing"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from chatd.attachments.refusal import Refused
+from chatd.attachments.refusal import FileRefused
 from chatd.attachments.scan import SCAN_CHUNK_BYTES, Scanner
 from support.clamd import EICAR, Clamd
 
@@ -35,7 +35,7 @@ async def test_scan_clean_file_passes_whole(clamd: Clamd, file: Path) -> None:
 
 async def test_scan_virus_is_refused(clamd: Clamd, tmp_path: Path) -> None:
     file = written(tmp_path, b"hello " + EICAR)
-    with pytest.raises(Refused, match="virus scanner refused") as caught:
+    with pytest.raises(FileRefused, match="virus scanner refused") as caught:
         await Scanner(str(clamd.path)).scan(file)
     assert caught.value.status == 400
     assert not caught.value.temporary
@@ -59,7 +59,7 @@ async def test_scan_virus_is_refused(clamd: Clamd, tmp_path: Path) -> None:
 )
 async def test_scan_any_other_answer_takes_no_file(clamd: Clamd, file: Path, reply: bytes) -> None:
     clamd.answer = lambda _: reply
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(FileRefused) as caught:
         await Scanner(str(clamd.path)).scan(file)
     assert caught.value.temporary
 
@@ -67,21 +67,21 @@ async def test_scan_any_other_answer_takes_no_file(clamd: Clamd, file: Path, rep
 async def test_scan_over_the_limits_of_clamd_takes_no_file(clamd: Clamd, tmp_path: Path) -> None:
     clamd.most = 1000
     file = written(tmp_path, b"x" * 5_000_000)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(FileRefused) as caught:
         await Scanner(str(clamd.path)).scan(file)
     assert caught.value.temporary
 
 
 async def test_scan_without_an_answer_in_time_takes_no_file(clamd: Clamd, file: Path) -> None:
     clamd.silent = True
-    with pytest.raises(Refused, match="does not answer") as caught:
+    with pytest.raises(FileRefused, match="does not answer") as caught:
         await Scanner(str(clamd.path), timeout_s=0.3).scan(file)
     assert caught.value.status == 503
 
 
 @pytest.mark.parametrize("address", ["/nowhere/clamd.sock", "127.0.0.1:1", "[::1]:1"])
 async def test_scan_without_clamd_takes_no_file(file: Path, address: str) -> None:
-    with pytest.raises(Refused, match="does not answer"):
+    with pytest.raises(FileRefused, match="does not answer"):
         await Scanner(address).scan(file)
     assert not await Scanner(address).ping()
 

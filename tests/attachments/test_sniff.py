@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatd.attachments import types
-from chatd.attachments.refusal import Refused
+from chatd.attachments.refusal import FileRefused
 from chatd.attachments.sniff import HEAD_BYTES, sniff
 from chatd.attachments.types import FileType
 from support import pictures
@@ -99,14 +99,14 @@ BAD: list[tuple[str, bytes]] = [
 
 @pytest.mark.parametrize("data", [row[1] for row in BAD], ids=[row[0] for row in BAD])
 def test_sniff_other_content_is_refused_in_words(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(FileRefused) as caught:
         of(tmp_path, data)
     assert caught.value.status in {400, 415}
     assert not caught.value.temporary
 
 
 def test_sniff_empty_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="empty"):
+    with pytest.raises(FileRefused, match="empty"):
         of(tmp_path, b"")
 
 
@@ -121,6 +121,6 @@ def test_sniff_empty_file_is_refused(tmp_path: Path) -> None:
 )
 def test_sniff_download_only_type_is_taken_where_it_is_allowed(tmp_path: Path, data: bytes, type: FileType) -> None:
     assert of(tmp_path, data, frozenset({type})) is type
-    with pytest.raises(Refused, match="not taken here") as caught:
+    with pytest.raises(FileRefused, match="not taken here") as caught:
         of(tmp_path, data, frozenset(types.DOWNLOADS.values()) - {type})
     assert caught.value.status == 415

@@ -8,29 +8,29 @@ import attrs
 import pytest
 
 from chatd.attachments import tus
-from chatd.attachments.tus import Answer, Append, Create, Upload
+from chatd.attachments.tus import Append, Create, TusAnswer, TusUpload
 
 NOW = 1_800_000_000.0
 MOST = 1000
 OFFSET_STREAM = "application/offset+octet-stream"
 
 
-def upload(**changes: Any) -> Upload:
-    return attrs.evolve(Upload(offset=70, length=100, metadata="filename dG9vdGg=", expires=NOW + 60), **changes)
+def upload(**changes: Any) -> TusUpload:
+    return attrs.evolve(TusUpload(offset=70, length=100, metadata="filename dG9vdGg=", expires=NOW + 60), **changes)
 
 
-def patch(stored: Upload | None, busy: bool = False, **headers: str) -> Answer | Append:
+def patch(stored: TusUpload | None, busy: bool = False, **headers: str) -> TusAnswer | Append:
     sent = {"content-type": OFFSET_STREAM, "upload-offset": "70", "content-length": "30"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     return tus.on_patch(sent, stored, now=NOW, busy=busy, max_bytes=MOST)
 
 
-def create(**headers: str) -> Answer | Create:
+def create(**headers: str) -> TusAnswer | Create:
     return tus.on_create({name.replace("_", "-"): value for name, value in headers.items()}, MOST)
 
 
 def status(found: object) -> int | None:
-    return found.status if isinstance(found, Answer) else None
+    return found.status if isinstance(found, TusAnswer) else None
 
 
 def test_every_answer_but_that_of_options_names_the_version() -> None:
@@ -50,7 +50,7 @@ def test_every_answer_but_that_of_options_names_the_version() -> None:
         tus.on_any("PATCH", {}),
     ]
     for answer in answers:
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, TusAnswer)
         assert answer.headers["Tus-Resumable"] == "1.0.0"
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.status != 429
@@ -136,7 +136,7 @@ def test_creation_without_a_body_ignores_the_content_type_that_libraries_add() -
 def test_creation_refused_has_its_status(headers: dict[str, str], expected: int) -> None:
     found = create(**headers)
     assert status(found) == expected
-    assert isinstance(found, Answer)
+    assert isinstance(found, TusAnswer)
     assert found.message
 
 
@@ -214,7 +214,7 @@ def test_patch_at_the_offset_appends() -> None:
         (upload(), {"upload_checksum": "sha1"}, 400),
     ],
 )
-def test_patch_refused_has_its_status(stored: Upload | None, headers: dict[str, str], expected: int) -> None:
+def test_patch_refused_has_its_status(stored: TusUpload | None, headers: dict[str, str], expected: int) -> None:
     assert status(patch(stored, False, **headers)) == expected
 
 

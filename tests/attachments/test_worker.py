@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chatd.attachments import job, worker
-from chatd.attachments.refusal import Refused
+from chatd.attachments.refusal import FileRefused
 from chatd.attachments.types import JPEG, MOV, PNG
 from chatd.attachments.worker import Looked, Worker
 from chatd.ops.program import command
@@ -62,7 +62,7 @@ async def test_worker_killed_is_started_again_for_the_next_file(real: Worker, tm
     first = real.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    with pytest.raises(Refused, match="could not be looked at"):
+    with pytest.raises(FileRefused, match="could not be looked at"):
         await look(real, tmp_path)
     assert (await look(real, tmp_path)).width == 64
     assert real.pid != first
@@ -71,7 +71,7 @@ async def test_worker_killed_is_started_again_for_the_next_file(real: Worker, tm
 @pytest.mark.parametrize("answer", ["hang", "die", "nonsense", "x" * 100_000])
 async def test_worker_that_fails_refuses_the_file_and_is_ended(answer: str, tmp_path: Path) -> None:
     broken = Worker(spoken(answer), answer_timeout_s=1)
-    with pytest.raises(Refused, match="could not be looked at") as caught:
+    with pytest.raises(FileRefused, match="could not be looked at") as caught:
         await look(broken, tmp_path)
     assert not caught.value.temporary
     assert broken.pid is None
@@ -79,13 +79,13 @@ async def test_worker_that_fails_refuses_the_file_and_is_ended(answer: str, tmp_
 
 async def test_worker_that_cannot_be_started_refuses_the_file(tmp_path: Path) -> None:
     for missing in (["/nowhere/chatd"], [sys.executable, "-c", ""]):
-        with pytest.raises(Refused):
+        with pytest.raises(FileRefused):
             await look(Worker(missing), tmp_path)
 
 
 async def test_worker_without_a_decoder_takes_no_picture(tmp_path: Path) -> None:
     found = Worker(spoken('{"refused": "no decoder"}'))
-    with pytest.raises(Refused, match="not installed") as caught:
+    with pytest.raises(FileRefused, match="not installed") as caught:
         await look(found, tmp_path)
     await found.aclose()
     assert caught.value.status == 503
@@ -105,7 +105,7 @@ async def test_worker_with_a_full_queue_refuses_for_now(tmp_path: Path, monkeypa
         for _ in range(3):
             nursery.start_soon(look, found, tmp_path)
             await wait_all_tasks_blocked()
-        with pytest.raises(Refused, match="in a minute") as caught:
+        with pytest.raises(FileRefused, match="in a minute") as caught:
             await look(found, tmp_path)
         nursery.cancel_scope.cancel()
     assert caught.value.status == 503
@@ -122,7 +122,7 @@ async def test_worker_has_none_of_the_settings_of_the_environment(
     )
     code += 'sys.stdin.readline()\nprint(\'{"refused": "damaged"}\', flush=True)'
     found = Worker([sys.executable, "-c", code])
-    with pytest.raises(Refused, match="damaged"):
+    with pytest.raises(FileRefused, match="damaged"):
         await look(found, tmp_path)
     assert not found.pictures
     await found.aclose()

@@ -16,7 +16,7 @@ from chatd.config import Server as ServerSettings
 from chatd.testing import Refused
 from chatd.testing.harness import START
 from storage.changes import PutRow, PutUser
-from storage.keyed import ApiKey, SignedIn, Ticket
+from storage.keyed import ApiKey, SignedIn, SignInTicket
 from support.clinics import ADDRESS, API_KEY, PEOPLE, SITE, Clinic, cookie_of
 from support.engineio import Headers
 from support.issuers import AUDIENCE, ISSUER, SHARED_SECRET, Web, key_set, shared, token
@@ -85,7 +85,7 @@ async def everything() -> AsyncIterator[Clinic]:
         hash=opaque.hash_of(SESSION), id="s", user="pat-1", method="password", created_at=START, seen_at=START,
         expires_at=later,
     )  # fmt: skip
-    ticket = Ticket(hash=opaque.hash_of(TICKET), user="pat-1", expires_at=later)
+    ticket = SignInTicket(hash=opaque.hash_of(TICKET), user="pat-1", expires_at=later)
     key = ApiKey(hash=opaque.hash_of(API_KEY), id="k", name="app", max_role="admin", created_at=START)
     store.commit([PutRow(row=row) for row in (session, ticket, key)])
     web = Web(**{KEYS: key_set()})

@@ -7,9 +7,9 @@ import trio.testing
 
 from chatd import testing
 from chatd.auth.linked import LinkedIdentities
-from chatd.auth.oidc import Account, Client
+from chatd.auth.oidc import Account, OidcClient
 
-CLIENT = Client(
+CLIENT = OidcClient(
     name="clinic", title="Clinic", issuer="https://id.example", id="chatd", secret="s", scopes=(), make_patients=True
 )
 ACCOUNT = Account(issuer="https://id.example", subject="person-1", name="Ada")

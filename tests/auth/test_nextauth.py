@@ -6,14 +6,14 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from chatd.auth.nextauth import EXPIRY_LEEWAY_S, NextAuth
+from chatd.auth.nextauth import EXPIRY_LEEWAY_S, NextAuthCookies
 from chatd.auth.site_cookies import MAX_COOKIE_CHARS, BadChunks, site_cookie
 from chatd.auth.tokens import BadToken
 from chatd.config.sign_in import NEXTAUTH_COOKIES
 from chatd.testing.harness import START
 from support.site_tokens import AUTHJS, NEXTAUTH, NOW, SECRET, SECURE_AUTHJS, claims, site_token
 
-SITE = NextAuth([SECRET], NEXTAUTH_COOKIES)
+SITE = NextAuthCookies([SECRET], NEXTAUTH_COOKIES)
 
 
 def flipped(text: str, at: int) -> str:
@@ -32,7 +32,7 @@ def with_header(**header: object) -> str:
 
 
 GOOD = {
-    "NextAuth 4": site_token(version=4, name=NEXTAUTH),
+    "NextAuthCookies 4": site_token(version=4, name=NEXTAUTH),
     "Auth.js 5": site_token(),
     "Auth.js 5, secure": site_token(name=SECURE_AUTHJS),
     "Auth.js 5 with the other algorithm": site_token(enc="A256GCM"),
@@ -119,7 +119,7 @@ def test_token_counts_in_the_cookie_that_it_was_made_for_alone() -> None:
 
 
 def test_huge_token_of_many_secrets_is_refused_in_a_moment() -> None:
-    site = NextAuth([f"secret number {n}" for n in range(10)], NEXTAUTH_COOKIES)
+    site = NextAuthCookies([f"secret number {n}" for n in range(10)], NEXTAUTH_COOKIES)
     token = site_token(b"x" * 20_000)
     began = time.process_time()
     with pytest.raises(BadToken):

@@ -5,7 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.background.supervise import FIRST_BACKOFF_S, MAX_BACKOFF_S, SOUND_AFTER_S, Jobs, pause, repeating
-from chatd.core.presence import Presence
+from chatd.core.presence import PresenceIndex
 from chatd.testing import Server
 from storage.contract import Unavailable
 
@@ -99,13 +99,13 @@ async def test_repeating_job_goes_on_after_a_failure_and_while_the_store_is_away
 async def test_daemon_lives_on_when_presence_raises(
     chatd_server: Server, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Presence, user: str, frame: object) -> None:
+    def broken(self: PresenceIndex, user: str, frame: object) -> None:
         raise ZeroDivisionError("a bug")
 
     ada = await chatd_server.connect("pat-1")
     bo = await chatd_server.connect("den-1", role="dentist")
     conversation = (await ada.ask("conversation.open", **{"with": "den-1"}))["conversation"]
-    monkeypatch.setattr(Presence, "_tell", broken)
+    monkeypatch.setattr(PresenceIndex, "_tell", broken)
     await bo.aclose()
     await trio.sleep(6)
     assert chatd_server.daemon.jobs.failing["presence"].kind == "ZeroDivisionError"

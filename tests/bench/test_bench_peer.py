@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.bench.peer import Address, Lost, Peer, Wires
+from chatd.bench.peer import Peer, PeerLost, SocketAddress, Wires
 from chatd.client.raw import cheap_frame
 from chatd.transports.websocket.frames import FrameReader
 from chatd.transports.websocket.framing import close_frame, text_frame
@@ -111,20 +111,20 @@ def test_what_the_kernel_refuses_follows_in_order(wired: tuple[Ear, socket.socke
 
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://x", "http://", "http://x:99999", "http://[::1"])
 def test_what_is_no_url(url: str) -> None:
-    with pytest.raises(Lost, match="expected one like"):
-        Address.of(url)
+    with pytest.raises(PeerLost, match="expected one like"):
+        SocketAddress.of(url)
 
 
 def test_addresses() -> None:
-    assert Address.of("http://127.0.0.1:3001") == Address("127.0.0.1", 3001)
-    assert Address.of("ws://[::1]:80/ws") == Address("::1", 80)
-    assert str(Address("::1", 80)) == "[::1]:80"
-    secure = Address.of("wss://chat.example.org")
+    assert SocketAddress.of("http://127.0.0.1:3001") == SocketAddress("127.0.0.1", 3001)
+    assert SocketAddress.of("ws://[::1]:80/ws") == SocketAddress("::1", 80)
+    assert str(SocketAddress("::1", 80)) == "[::1]:80"
+    secure = SocketAddress.of("wss://chat.example.org")
     assert (secure.host, secure.port) == ("chat.example.org", 443)
     assert secure.trust is not None
 
 
 def test_a_file_of_certificates_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("my shopping list")
-    with pytest.raises(Lost, match=r"ca\.pem"):
-        Address.of("https://localhost", ca=str(tmp_path / "ca.pem"))
+    with pytest.raises(PeerLost, match=r"ca\.pem"):
+        SocketAddress.of("https://localhost", ca=str(tmp_path / "ca.pem"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.instructions import Checkout, counted, drive, main, per_message
-from chatd.bench.peer import Lost
+from chatd.bench.peer import PeerLost
 from chatd.bench.private import chatd_server
 
 HERE = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ def test_counted_reads_what_cachegrind_says_last() -> None:
 
 
 def test_counted_of_a_log_without_a_count_raises() -> None:
-    with pytest.raises(Lost, match="cachegrind counted nothing: Bus error"):
+    with pytest.raises(PeerLost, match="cachegrind counted nothing: Bus error"):
         counted("==7== Cachegrind, a ...\nBus error\n")
 
 
@@ -36,7 +36,7 @@ def test_drive_of_socketio_clients_sees_each_message_delivered(tmp_path: Path) -
 
 
 def test_drive_without_a_server_raises() -> None:
-    with pytest.raises(Lost, match="cannot connect"):
+    with pytest.raises(PeerLost, match="cannot connect"):
         drive("http://127.0.0.1:1", 2, 8)
 
 

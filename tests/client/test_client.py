@@ -24,7 +24,7 @@ from chatd.client import (
     TypingChanged,
 )
 from chatd.client import connect as connect_to
-from chatd.client.target import Target
+from chatd.client.target import ServerAddress
 from chatd.core.gate import run_inline
 from chatd.testing import Server, TestClient, daemon
 from storage.memory import MemoryStore
@@ -305,9 +305,9 @@ def test_urls() -> None:
     for url in ("127.0.0.1:3001", "ftp://host", "http://"):
         with pytest.raises(ValueError, match="no URL of a server"):
             connect_to(url)
-    target = Target.of("wss://chat.example/base?x=1")
+    target = ServerAddress.of("wss://chat.example/base?x=1")
     assert (target.host, target.port, target.tls, target.resource) == ("chat.example", 443, True, "/base?x=1")
-    target = Target.of("http://[::1]:3001/")
+    target = ServerAddress.of("http://[::1]:3001/")
     assert (target.host, target.port, target.tls, target.resource) == ("::1", 3001, False, "/ws")
 
 

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.core import view
-from chatd.core.audience import GATHER_S, Audience, Step, bytes_of
+from chatd.core.audience import GATHER_S, Audience, PlainChange, bytes_of
 from chatd.core.native import NativeJson
 from chatd.core.pending import PendingRequest
 from chatd.core.registry import Registry
@@ -77,9 +77,9 @@ class Stage:
         assert isinstance(outcome, Changed), outcome
         return view.Seen(outcome, crowd=self.audience.crowd)
 
-    def step(self, change: RoomChange, asker: Session, re: int | None = 7) -> Step:
+    def step(self, change: RoomChange, asker: Session, re: int | None = 7) -> PlainChange:
         asker.asked()
-        return Step(self.commit(change), PendingRequest(asker, re, change))
+        return PlainChange(self.commit(change), PendingRequest(asker, re, change))
 
     def happen(self, change: RoomChange, asker: Session | None = None, re: int | None = 7) -> None:
         pending = None
@@ -212,13 +212,13 @@ def test_run_that_grows_measures_each_step_once() -> None:
             measured.append(self._size)
             return (bytes(self._size),)
 
-    run: list[Step] = []
+    run: list[PlainChange] = []
     for size in range(500):
-        run.append(Step(cast("view.Seen", Weighed(size)), mock.Mock()))
+        run.append(PlainChange(cast("view.Seen", Weighed(size)), mock.Mock()))
         if size % 3:  # others, such as texts, are not asked about
             assert bytes_of(run) == sum(range(size + 1))
     assert measured == list(range(500))
     run.clear()
     assert bytes_of(run) == 0
-    run.append(Step(cast("view.Seen", Weighed(7)), mock.Mock()))
+    run.append(PlainChange(cast("view.Seen", Weighed(7)), mock.Mock()))
     assert bytes_of(run) == 7

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chatd.core import view
-from chatd.core.audience import Audience, Step
+from chatd.core.audience import Audience, PlainChange
 from chatd.core.event import Event
 from chatd.core.native import NativeJson
 from chatd.core.pending import PendingRequest
@@ -84,7 +84,7 @@ class Hall:
         seen = view.Seen(outcome, crowd=False)
         asked = asker or self.connect(self.users[0], Counting("asker"))
         asked.asked()
-        self.audience.tell_run([Step(seen, PendingRequest(asked, 7 if asker else None, change))])
+        self.audience.tell_run([PlainChange(seen, PendingRequest(asked, 7 if asker else None, change))])
         return seen
 
     def told(self, sessions: Sequence[Session]) -> list[list[bytes]]:

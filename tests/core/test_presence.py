@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from chatd.core.gate import Gate
 from chatd.core.native import NativeJson
 from chatd.core.outbox import Cork, Outbox
-from chatd.core.presence import OFFLINE_DELAY_S, Presence
+from chatd.core.presence import OFFLINE_DELAY_S, PresenceIndex
 from chatd.core.registry import Registry
 from chatd.core.session import Session
 from storage.contract import Unavailable
@@ -48,7 +48,7 @@ class House:
         self.writes, self.reads = Runner(), Runner()
         self.gate = Gate(self.store, self.writes, self.reads)
         self.registry = Registry()
-        self.presence = Presence(self.registry, self.gate, lambda: round(trio.current_time() * 1000))
+        self.presence = PresenceIndex(self.registry, self.gate, lambda: round(trio.current_time() * 1000))
         self.wires: dict[Session, Wire] = {}
 
     async def arrive(self, user: str) -> Session:

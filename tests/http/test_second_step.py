@@ -15,7 +15,7 @@ from chatd.cli.chat.command import CODES_ASKED_FOR
 from chatd.cli.chat.command import sign_in as enter
 from chatd.client import SignIn, SignInFailed
 from chatd.config import Auth
-from storage.keyed import RECOVERY_CODE, SECOND_STEP, SIGNED_IN, Kind
+from storage.keyed import RECOVERY_CODE, SECOND_STEP, SIGNED_IN, RowKind
 from support.clinics import PASSWORD, SITE, Clinic, clinic, cookie_of
 from support.served import Answer
 
@@ -175,7 +175,7 @@ async def test_secret_is_kept_sealed_and_for_its_user_alone(
         codes = await set_up(c)
         await sign_in(c, codes[0])
         await sign_in(c, "000000")
-        kinds: tuple[Kind[Any], ...] = (SECOND_STEP, RECOVERY_CODE, SIGNED_IN)
+        kinds: tuple[RowKind[Any], ...] = (SECOND_STEP, RECOVERY_CODE, SIGNED_IN)
         kept = "".join(str(c.server.store.rows(kind, None, None, after="", limit=50)) for kind in kinds)
         printed = "".join(capsys.readouterr())
         for canary in (STEP_SECRET, now_code(c), *codes):

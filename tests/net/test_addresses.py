@@ -14,7 +14,7 @@ from chatd.config import Config, Limits
 from chatd.config import Server as ServerSettings
 from chatd.net.addresses import Addresses, source_of
 from chatd.net.listen import listen
-from chatd.net.server import Server
+from chatd.net.server import NetServer
 from support.served import UPGRADE, Client, calling
 
 
@@ -116,7 +116,10 @@ async def test_clinic_of_sixty_behind_one_address_opens_its_pages_at_once(autoju
 
 
 async def accepting(
-    server: Server, listener: socket.socket, connections: trio.Nursery, task_status: trio.TaskStatus[trio.CancelScope]
+    server: NetServer,
+    listener: socket.socket,
+    connections: trio.Nursery,
+    task_status: trio.TaskStatus[trio.CancelScope],
 ) -> None:
     """Accept until the scope that this is started with is cancelled."""
     with trio.CancelScope() as scope:

@@ -285,7 +285,7 @@ async def test_the_scope_says_what_was_asked_and_by_whom(autojump_clock: MockClo
         seen.append(scope)
         await echo(scope, receive, send)
 
-    async with served(app, client=lambda head: proxies.Client(("192.0.2.1", 5), "https")) as client:
+    async with served(app, client=lambda head: proxies.PeerClient(("192.0.2.1", 5), "https")) as client:
         await client.ask("GET", "/%C3%A9%2F?a=%20", X_A="b")
     [scope] = seen
     assert (scope["type"], scope["scheme"], scope["client"]) == ("http", "https", ("192.0.2.1", 5))

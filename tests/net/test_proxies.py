@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatd.net.head import Head
-from chatd.net.proxies import Client, Proxies, Scheme
+from chatd.net.proxies import PeerClient, Proxies, Scheme
 
 PROXY = ("10.0.0.1", 40_000)
 TRUSTED = ("10.0.0.0/8", "2001:db8:ffff::/48")
@@ -16,7 +16,7 @@ def client(
     peer: tuple[str, int] | None = PROXY,
     scheme: Scheme = "http",
     trusted: tuple[str, ...] = TRUSTED,
-) -> Client:
+) -> PeerClient:
     head = Head("GET", "/ws", "/ws", [(name.encode(), value.encode("latin-1")) for name, value in headers])
     return Proxies(trusted).client(head, peer, scheme)
 
@@ -29,12 +29,12 @@ def forwarded(*values: str) -> tuple[str, int] | None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_others_are_not_believed(peer: tuple[str, int] | None, scheme: Scheme) -> None:
     lies = (("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https" if scheme == "http" else "http"))
-    assert client(*lies, peer=peer, scheme=scheme) == Client(peer, scheme)
+    assert client(*lies, peer=peer, scheme=scheme) == PeerClient(peer, scheme)
 
 
 def test_nobody_is_trusted_by_default() -> None:
     lies = (("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https"))
-    assert client(*lies, peer=("127.0.0.1", 5), trusted=()) == Client(("127.0.0.1", 5), "http")
+    assert client(*lies, peer=("127.0.0.1", 5), trusted=()) == PeerClient(("127.0.0.1", 5), "http")
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_nonsense_stands_for_the_proxy_that_wrote_it(value: str) -> None:
 
 
 def test_no_header_at_all() -> None:
-    assert client() == Client(PROXY, "http")
-    assert client(scheme="https") == Client(PROXY, "https")
+    assert client() == PeerClient(PROXY, "http")
+    assert client(scheme="https") == PeerClient(PROXY, "https")
 
 
 @pytest.mark.parametrize(

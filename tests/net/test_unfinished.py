@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.net.inbound import Inbound
-from chatd.net.unfinished import Budget, Shares, Turnstile, Unfinished
+from chatd.net.unfinished import Shares, Turnstile, Unfinished, UnfinishedBudget
 from support.served import GET, echo, served
 
 
@@ -48,14 +48,14 @@ async def test_what_a_stranger_sent_before_they_left_is_not_read(stranger: bool)
         ours.setblocking(False)
         with theirs:
             theirs.sendall(b"x" * 1_000)
-        unfinished = Unfinished(Budget(10_000))
+        unfinished = Unfinished(UnfinishedBudget(10_000))
         turns = Turnstile() if stranger else None
         inbound = Inbound(memory_stream_pair()[0], ours, b"", 10_000, unfinished, turns=turns)
         assert await inbound.receive() == (b"" if stranger else b"x" * 1_000)
 
 
 async def test_unfinished_heads_share_the_budget_of_strangers(autojump_clock: MockClock) -> None:
-    shares = Shares(strangers=Budget(5_000))
+    shares = Shares(strangers=UnfinishedBudget(5_000))
     half = GET[:-2] + b"x: " + b"y" * 3_000
     async with served(echo, shares=shares) as one, served(echo, shares=shares) as other:
         await one.send(half)

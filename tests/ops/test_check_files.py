@@ -10,7 +10,7 @@ import trio
 from chatd.config import Config, Limits, Storage
 from chatd.config.settings import Files
 from chatd.ops import check_files
-from chatd.ops.finding import Finding
+from chatd.ops.finding import CheckFinding
 from support.clamd import Clamd
 
 
@@ -23,7 +23,7 @@ async def clamd(path: Path) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def found(config: Config) -> list[Finding]:
+async def found(config: Config) -> list[CheckFinding]:
     return await trio.to_thread.run_sync(lambda: list(check_files.files(config)))
 
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from chatd.config import Config, Server, Tls
 from chatd.ops import machine, rlimit, warnings
-from chatd.ops.finding import Finding
+from chatd.ops.finding import CheckFinding
 from support.certificates import make_certificate, trusting
 from support.process import eventually, running
 
@@ -72,11 +72,11 @@ def test_too_few_descriptors_and_a_nearly_full_disk_are_warned_of(
 async def test_watch_warns_at_the_start_and_each_day(autojump_clock: MockClock) -> None:
     levels = iter(["warning", "wrong", "warning", "warning"])
 
-    async def inline(look: warnings.Look) -> list[Finding]:
+    async def inline(look: warnings.Look) -> list[CheckFinding]:
         return look()
 
     with structlog.testing.capture_logs() as logged, trio.move_on_after(2.5 * 86_400):
-        await warnings.watch(lambda: [Finding(next(levels), "disk", "full")], inline)  # type: ignore[arg-type]
+        await warnings.watch(lambda: [CheckFinding(next(levels), "disk", "full")], inline)  # type: ignore[arg-type]
     assert [line["log_level"] for line in logged] == ["warning", "error", "warning"]
     assert (logged[0]["what"], logged[0]["reason"]) == ("disk", "full")
 
@@ -84,7 +84,7 @@ async def test_watch_warns_at_the_start_and_each_day(autojump_clock: MockClock) 
 async def test_watch_goes_on_where_the_machine_cannot_be_looked_at(autojump_clock: MockClock) -> None:
     looks = 0
 
-    async def failing(look: warnings.Look) -> list[Finding]:
+    async def failing(look: warnings.Look) -> list[CheckFinding]:
         nonlocal looks
         looks += 1
         raise OSError(5, "Input/output error")

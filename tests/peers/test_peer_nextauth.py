@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from chatd.auth.nextauth import NextAuth
+from chatd.auth.nextauth import NextAuthCookies
 from chatd.auth.site_cookies import site_cookie
 from chatd.config import Auth
 from chatd.config import NextAuth as Settings
@@ -45,7 +45,7 @@ def test_long_cookie_is_put_together_from_chunks(version: int) -> None:
     cookies = cookies_of(version, claims={"long": "x" * 9000})
     names = [name for name in cookies if "session-token" in name]
     assert len(names) > 1, names
-    site = NextAuth([SECRET], NEXTAUTH_COOKIES)
+    site = NextAuthCookies([SECRET], NEXTAUTH_COOKIES)
     name = names[0].rpartition(".")[0]
     text = site_cookie(tuple(reversed(cookies.items())), name)
     assert text is not None
@@ -56,9 +56,9 @@ def test_long_cookie_is_put_together_from_chunks(version: int) -> None:
 def test_secrets_may_be_changed(version: int) -> None:
     (text,) = (value for name, value in cookies_of(version, secret=SECRET).items() if "session-token" in name)
     for secrets in ([SECRET], ["a newer one", SECRET], [SECRET, "an older one"]):
-        assert NextAuth(secrets, NEXTAUTH_COOKIES).open(text, START).claims["sub"] == "pat-1"
+        assert NextAuthCookies(secrets, NEXTAUTH_COOKIES).open(text, START).claims["sub"] == "pat-1"
 
 
 def test_newest_of_the_sites_secrets_is_the_one_it_uses() -> None:
     (text,) = (v for name, v in cookies_of(5, secret=["newest", SECRET]).items() if "session-token" in name)
-    assert NextAuth(["newest", SECRET], NEXTAUTH_COOKIES).open(text, START).claims["sub"] == "pat-1"
+    assert NextAuthCookies(["newest", SECRET], NEXTAUTH_COOKIES).open(text, START).claims["sub"] == "pat-1"

@@ -30,7 +30,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from chatd.client.line import LineEnded
-from chatd.client.target import Target
+from chatd.client.target import ServerAddress
 from chatd.client.websocket import WebSocketLine
 from chatd.testing.harness import Server
 from protocol.decode import decode_frame
@@ -97,7 +97,7 @@ class Peer:
         """Read until the connection ends."""
         self._stream = self._server.dial()
         async with trio.open_nursery() as nursery:
-            self._line = await WebSocketLine.over(self._stream, Target.of("http://localhost"), nursery)
+            self._line = await WebSocketLine.over(self._stream, ServerAddress.of("http://localhost"), nursery)
             task_status.started()
             try:
                 while True:

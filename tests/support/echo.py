@@ -12,7 +12,7 @@ from chatd.daemon import ENGINES
 from chatd.net import front
 from chatd.net.head import Head
 from chatd.net.inbound import Inbound
-from chatd.net.unfinished import Budget, Unfinished
+from chatd.net.unfinished import Unfinished, UnfinishedBudget
 from chatd.net.writers import SocketTransport
 from chatd.transports.websocket.engine import PeerLeft
 from chatd.transports.websocket.framing import text_frame
@@ -26,7 +26,7 @@ async def echo(name: str, sock: socket.socket) -> None:
 
     async def on_websocket(head: Head, replay: bytes, _stream: trio.abc.Stream) -> None:
         outbox = Outbox(SocketTransport(sock), Cork(), limit=MAX_MESSAGE, stalled=10, on_cut=lambda reason: None)
-        inbound = Inbound(raw, sock, replay, flood=MAX_MESSAGE, unfinished=Unfinished(Budget(MAX_MESSAGE)))
+        inbound = Inbound(raw, sock, replay, flood=MAX_MESSAGE, unfinished=Unfinished(UnfinishedBudget(MAX_MESSAGE)))
         engine = ENGINES[name](head, inbound, outbox, max_message=MAX_MESSAGE, subprotocol="none")
 
         def send_back(message: str | bytes) -> bool:

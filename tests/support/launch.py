@@ -21,7 +21,7 @@ import trio
 from chatd.cli import main
 from chatd.core.gate import ThreadRunner
 from chatd.ops import serve
-from chatd.transports.websocket.connection import Connection
+from chatd.transports.websocket.connection import WebSocketConnection
 from storage.changes import Change, Outcome
 from storage.sqlite import SqliteStore
 
@@ -62,7 +62,7 @@ def count_when_asked() -> None:
         gc.collect()
         counts = {
             "tasks": trio.lowlevel.current_statistics().tasks_living,
-            "connections": sum(isinstance(thing, Connection) for thing in gc.get_objects()),
+            "connections": sum(isinstance(thing, WebSocketConnection) for thing in gc.get_objects()),
         }
         os.write(1, json.dumps(counts).encode() + b"\n")
 

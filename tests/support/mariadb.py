@@ -25,7 +25,7 @@ import attrs
 import pymysql
 import pytest
 
-from storage.mysql.link import Link
+from storage.mysql.link import DriverConnection
 from storage.mysql.url import Address, parse
 
 from .ports import free_port
@@ -85,7 +85,7 @@ class Server:
             cursor.execute(f"DROP DATABASE IF EXISTS {name}")
 
 
-class _Plain(Link):
+class _Plain(DriverConnection):
     """Its rows are what PyMySQL makes of them, not the store."""
 
     _read_query_result = pymysql.connections.Connection._read_query_result  # type: ignore[attr-defined]

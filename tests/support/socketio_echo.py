@@ -26,13 +26,13 @@ from chatd.net.head import Head
 from chatd.net.unfinished import Shares
 from chatd.transports.engineio.answers import answer
 from chatd.transports.engineio.application import Receiver
-from chatd.transports.engineio.engine import Engine
+from chatd.transports.engineio.engine import EngineServer
 from chatd.transports.engineio.link import WebSocketLink, Wiring
 from chatd.transports.engineio.packets import message
 from chatd.transports.engineio.session import EngineSession
 from chatd.transports.engineio.settings import EngineSettings
-from chatd.transports.socketio.connection import Connection, Member, Namespace, Place
-from chatd.transports.socketio.packets import Kind, Packet
+from chatd.transports.socketio.connection import Namespace, NamespaceMember, Place, SocketioConnection
+from chatd.transports.socketio.packets import Packet, SocketioKind
 from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.own import OwnEngine
 
@@ -75,22 +75,22 @@ class EchoEngine:
 
 def answer_event(place: Place, packet: Packet) -> None:
     """Echo an event's arguments, or acknowledge it with them."""
-    if packet.kind is not Kind.EVENT:
+    if packet.kind is not SocketioKind.EVENT:
         return
     event, *arguments = packet.data
     if event == "message":
-        place.send(Packet(Kind.EVENT, place.namespace, ["message-back", *arguments]))
+        place.send(Packet(SocketioKind.EVENT, place.namespace, ["message-back", *arguments]))
     elif event == "message-with-ack" and packet.id is not None:
-        place.send(Packet(Kind.ACK, place.namespace, arguments, packet.id))
+        place.send(Packet(SocketioKind.ACK, place.namespace, arguments, packet.id))
 
 
 class EchoNamespace:
     """Takes everybody."""
 
-    async def join(self, place: Place, auth: dict[str, Any]) -> Member:
+    async def join(self, place: Place, auth: dict[str, Any]) -> NamespaceMember:
         await trio.lowlevel.checkpoint()
         place.welcome(place.session.sid[::-1])
-        place.send(Packet(Kind.EVENT, place.namespace, ["auth", auth]))
+        place.send(Packet(SocketioKind.EVENT, place.namespace, ["auth", auth]))
         return Echo(partial(answer_event, place))
 
 
@@ -105,7 +105,7 @@ class EchoSocketIo:
             return EchoNamespace() if name in NAMESPACES else None
 
         query = dict(parse_qsl(head.query.decode("ascii")))
-        return Connection(
+        return SocketioConnection(
             session, find, connect_timeout=CONNECT_TIMEOUT_S, carried=NOTHING, query=query, address=address
         )
 
@@ -118,12 +118,12 @@ class EchoServer:
             return nursery
 
         self.engines = {
-            "/engine.io": Engine(EchoEngine(), SETTINGS, nursery=there),
-            "/socket.io": Engine(EchoSocketIo(), SETTINGS, nursery=there),
+            "/engine.io": EngineServer(EchoEngine(), SETTINGS, nursery=there),
+            "/socket.io": EngineServer(EchoSocketIo(), SETTINGS, nursery=there),
         }
         self._wiring = Wiring(Cork(), Shares(), make_engine, None, limited=False)
 
-    def _engine(self, path: str) -> Engine | None:
+    def _engine(self, path: str) -> EngineServer | None:
         return self.engines.get(path.rstrip("/"))
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:

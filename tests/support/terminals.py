@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import trio
 
-from chatd.cli.chat.terminal import Chat
+from chatd.cli.chat.terminal import TerminalChat
 from chatd.client import connect
 from chatd.testing import Server
 from support import process
@@ -58,7 +58,7 @@ async def terminal(
     screen = Terminal(server, keys)
 
     async with connect("http://127.0.0.1", user=user, dial=screen.dial, rng=random.Random(0), **hello) as client:
-        chat = Chat(client, other, "http://127.0.0.1", screen.lines.append, echo=echo, awaits=awaits)
+        chat = TerminalChat(client, other, "http://127.0.0.1", screen.lines.append, echo=echo, awaits=awaits)
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon

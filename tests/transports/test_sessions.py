@@ -5,7 +5,7 @@ import random
 import trio
 import trio.testing
 
-from chatd.transports.sessions import Sessions
+from chatd.transports.sessions import LiveSessions
 from protocol.codes import CloseCode
 from protocol.frames import Frame, GoingAway
 
@@ -32,13 +32,13 @@ class Doubled:
         self.ended.set()
 
 
-async def _live(sessions: Sessions, session: Doubled) -> None:
+async def _live(sessions: LiveSessions, session: Doubled) -> None:
     with sessions.holding(session):
         await session.ended.wait()
 
 
 async def test_a_session_that_comes_after_the_goodbye_is_ended_like_the_others() -> None:
-    sessions, there, late = Sessions(), Doubled(), Doubled()
+    sessions, there, late = LiveSessions(), Doubled(), Doubled()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_live, sessions, there)
         await trio.testing.wait_all_tasks_blocked()

@@ -98,7 +98,7 @@ def run(
     except ValueError as error:
         raise CannotChat(str(error)) from None
     try:
-        # Whoever names themselves is in development mode, where others appear as they connect.
+        # A user without a token is in development mode, where others appear as they connect.
         return trio.run(_main, connection, server, other, user is not None)
     except _Gone:
         # Python flushes once more at exit, and must not complain then.
@@ -108,7 +108,7 @@ def run(
 
 async def _main(connection: AbstractAsyncContextManager[Client], server: str, other: str, awaits: bool) -> bool:
     failure: Exception | None = None
-    chat: Chat | None = None
+    chat: TerminalChat | None = None
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
@@ -117,7 +117,7 @@ async def _main(connection: AbstractAsyncContextManager[Client], server: str, ot
                     typed, lines = trio.open_memory_channel[str](0)
                     nursery.start_soon(read_lines, sys.stdin.fileno(), typed)
                     echo = not sys.stdin.isatty()
-                    chat = Chat(client, other, server, write, echo=echo, awaits=awaits, draw=draw)
+                    chat = TerminalChat(client, other, server, write, echo=echo, awaits=awaits, draw=draw)
                     await chat.run(lines)
                 nursery.cancel_scope.cancel()
     except* (Closed, RequestFailed, _Gone) as group:
@@ -164,7 +164,7 @@ def clock(text: str) -> str:
 
 
 @attrs.define(eq=False)
-class Chat:
+class TerminalChat:
     """A conversation on its way to the screen and back.
 
     `echo`: show what is typed, too, as no terminal does it. `awaits`: somebody who doesn't exist is waited for. `draw`:

@@ -77,11 +77,11 @@ async def history(context: Context[MessageHistory]) -> Read:
         raise not_found()
     if r.id is None:
         return Read(None)
-    # What doesn't fit is left out at the far end of the direction asked.
+    # Messages that don't fit are left out at the far end of the direction asked.
     messages = page.messages if r.after is not None else page.messages[::-1]
     encoded = fit(view.message_for(m, user, page.participants) for m in messages)
     more = page.more or len(encoded) < len(messages)
     if r.after is None:
         encoded = encoded[::-1]
-    # What was told meanwhile comes after the page: a client forgets changes of messages that it hasn't loaded.
+    # Events of the meantime come after the page: a client forgets changes of messages that it hasn't loaded.
     return Read(HistoryOk(re=r.id, conversation=r.conversation, messages=encoded, more=more), {r.conversation: 0})

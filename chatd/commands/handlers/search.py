@@ -62,7 +62,7 @@ async def _search(context: Context[MessageSearch]) -> Read:
     encoded = await context.parts.gate.read(lambda: fit(_shown(hit.message, words) for hit in found))
     if len(encoded) < len(found):
         before = found[len(encoded) - 1].place
-    # What was told meanwhile comes after the page, which may be older: an edit, or that the caller was removed.
+    # Events of the meantime come after the page, which may be older: an edit, or that the caller was removed.
     shown = {hit.message.conversation: 0 for hit in found[: len(encoded)]}
     return Read(SearchOk(re=r.id, hits=encoded, cursor=cursor_of(before)), shown)
 

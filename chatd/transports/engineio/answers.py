@@ -9,8 +9,8 @@ from starlette.responses import Response
 from chatd.core.identity import NOTHING, Carried
 from chatd.net.head import Head
 
-from .engine import Engine
-from .settings import BadRequest
+from .engine import EngineServer
+from .settings import BadQuery
 
 log = structlog.get_logger("chatd.engineio")
 
@@ -18,7 +18,7 @@ TEXT_TYPE: Final = "text/plain; charset=UTF-8"
 NEVER_KEPT: Final = {"Cache-Control": "no-store"}
 
 
-async def answer(engine: Engine, request: Request, shown: Carried = NOTHING) -> Response:
+async def answer(engine: EngineServer, request: Request, shown: Carried = NOTHING) -> Response:
     """Answer a request of any method. `shown`: the credentials that count in it.
 
     The request's state has its head, as in `net/asgi.py`.
@@ -32,13 +32,13 @@ async def answer(engine: Engine, request: Request, shown: Carried = NOTHING) -> 
         if request.method == "POST":
             return Response(await engine.post(head, await request.body()), media_type="text/html", headers=NEVER_KEPT)
         raise engine.refused_method(head)
-    except BadRequest as refused:
+    except BadQuery as refused:
         return refusal(refused)
     except ClientDisconnect:
         return Response(status_code=400)
 
 
-def refusal(refused: BadRequest) -> Response:
+def refusal(refused: BadQuery) -> Response:
     """Return a refusal as the reference server has it."""
     return Response(refused.body(), refused.status, media_type="application/json", headers=NEVER_KEPT)
 

@@ -28,7 +28,7 @@ class Receiver(Protocol):
         ...
 
 
-class Application(Protocol):
+class EngineApplication(Protocol):
     """Application that is served on an engine."""
 
     def owner(self, head: Head) -> bytes:
@@ -36,7 +36,7 @@ class Application(Protocol):
         ...
 
     def open(self, session: EngineSession, head: Head, address: str | None, shown: Carried | None) -> Receiver:
-        """Take a new session. Raises settings.BadRequest to refuse it.
+        """Take a new session. Raises settings.BadQuery to refuse it.
 
         `shown`: the credentials that count of a poll; None: it begins by a WebSocket's handshake.
         """

@@ -12,12 +12,12 @@ import trio
 from chatd.core.identity import Carried
 from chatd.net.head import Head
 
-from .application import Application, Receiver
-from .packets import BrokenPacket, Kind, decode_payload
+from .application import EngineApplication, Receiver
+from .packets import BrokenPacket, EngineKind, decode_payload
 from .polling import Poll, Polls
 from .session import POLLING, WEBSOCKET, EngineSession
 from .settings import (
-    BadRequest,
+    BadQuery,
     EngineSettings,
     bad_method,
     bad_request,
@@ -40,7 +40,7 @@ MAX_FIELDS: Final = 32
 
 
 @attrs.frozen
-class Asked:
+class EngineQuery:
     """A request's query. `stamp`: the client's `t`, different for each request of its own."""
 
     transport: str
@@ -48,7 +48,7 @@ class Asked:
     stamp: str | None
 
 
-class Live:
+class Hosted:
     """A session with its receiver, its polls, and one task at a time that reads."""
 
     def __init__(self, session: EngineSession, receiver: Receiver, owner: bytes) -> None:
@@ -59,13 +59,13 @@ class Live:
         self.over = trio.Event()
         self._reading = trio.Lock()
 
-    async def receive(self, kind: Kind, data: str | bytes) -> None:
+    async def receive(self, kind: EngineKind, data: str | bytes) -> None:
         """Take a packet, and wait until it is served. Raises BrokenPacket."""
         async with self._reading:
             if not self.take(kind, data):
                 await self.serve()
 
-    def take(self, kind: Kind, data: str | bytes) -> bool:
+    def take(self, kind: EngineKind, data: str | bytes) -> bool:
         """Take a packet; False: `serve` is to be called. Raises BrokenPacket."""
         session = self.session
         message = session.receive(kind, data) if session.closed is None else None
@@ -80,16 +80,16 @@ class Live:
             self.session.busy = False
 
 
-class Engine:
+class EngineServer:
     """All sessions of one application. `nursery`: where they live, whatever becomes of the request that began them."""
 
     def __init__(
-        self, application: Application, settings: EngineSettings, *, nursery: Callable[[], trio.Nursery | None]
+        self, application: EngineApplication, settings: EngineSettings, *, nursery: Callable[[], trio.Nursery | None]
     ) -> None:
         self.application = application
         self.settings = settings
         self._nursery = nursery
-        self._sessions: dict[str, Live] = {}
+        self._sessions: dict[str, Hosted] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -99,11 +99,11 @@ class Engine:
         try:
             asked = self.asked(head)
             return asked.sid is not None and self.find(asked.sid, head) is not None
-        except BadRequest:
+        except BadQuery:
             return False
 
-    def asked(self, head: Head) -> Asked:
-        """Return what a request's query says. Raises BadRequest."""
+    def asked(self, head: Head) -> EngineQuery:
+        """Return what a request's query says. Raises BadQuery."""
         try:
             query = dict(parse_qsl(head.query.decode("ascii"), max_num_fields=MAX_FIELDS, keep_blank_values=True))
         except ValueError:
@@ -113,10 +113,10 @@ class Engine:
             raise unknown_transport()
         if query.get("EIO") != "4":
             raise unsupported_version()
-        return Asked(transport, query.get("sid"), query.get("t"))
+        return EngineQuery(transport, query.get("sid"), query.get("t"))
 
-    def find(self, sid: str, head: Head) -> Live:
-        """Return the session of this id. Raises BadRequest, also where another's credentials are shown."""
+    def find(self, sid: str, head: Head) -> Hosted:
+        """Return the session of this id. Raises BadQuery, also where another's credentials are shown."""
         live = self._sessions.get(sid)
         owner = self.application.owner(head)
         if live is None or (owner and live.owner and not secrets.compare_digest(live.owner, owner)):
@@ -127,7 +127,7 @@ class Engine:
     # -- polling --
 
     async def get(self, head: Head, address: str | None, shown: Carried, gone: Callable[[], Awaitable[None]]) -> bytes:
-        """Answer a GET: the first opens a session. `gone` waits until the client leaves. Raises BadRequest."""
+        """Answer a GET: the first opens a session. `gone` waits until the client leaves. Raises BadQuery."""
         asked = self._polling(head)
         if asked.sid is None:
             return self.begin(head, address, shown, POLLING)[1]
@@ -137,7 +137,7 @@ class Engine:
         poll = live.polls.begin(asked.stamp)
         return await self._wait(live, poll, gone)
 
-    async def _wait(self, live: Live, poll: Poll, gone: Callable[[], Awaitable[None]]) -> bytes:
+    async def _wait(self, live: Hosted, poll: Poll, gone: Callable[[], Awaitable[None]]) -> bytes:
         if not poll.done.is_set():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_watch, gone, live, poll)
@@ -148,7 +148,7 @@ class Engine:
         return poll.result()
 
     async def post(self, head: Head, body: bytes) -> bytes:
-        """Take a POST's packets, one after the other. Raises BadRequest."""
+        """Take a POST's packets, one after the other. Raises BadQuery."""
         asked = self._polling(head)
         if asked.sid is None:
             raise bad_method()
@@ -160,7 +160,7 @@ class Engine:
                 await self._take_all(live, body)
         return b"ok"
 
-    async def _take_all(self, live: Live, body: bytes) -> None:
+    async def _take_all(self, live: Hosted, body: bytes) -> None:
         try:
             for kind, data in decode_payload(body):
                 await live.receive(kind, data)
@@ -168,36 +168,36 @@ class Engine:
             live.session.close("parse error")
             raise bad_request() from None
 
-    def _polling(self, head: Head) -> Asked:
+    def _polling(self, head: Head) -> EngineQuery:
         asked = self.asked(head)
         if asked.transport != POLLING:
             raise bad_request()
         return asked
 
-    def refused_method(self, head: Head) -> BadRequest:
+    def refused_method(self, head: Head) -> BadQuery:
         """Return the refusal of a method that is neither GET nor POST."""
         try:
             asked = self.asked(head)
-        except BadRequest as error:
+        except BadQuery as error:
             return error
         return bad_method() if asked.sid is None else bad_request()
 
     # -- sessions --
 
-    def begin(self, head: Head, address: str | None, shown: Carried | None, transport: str) -> tuple[Live, bytes]:
-        """Open a session; return it and its first packet. Raises BadRequest."""
+    def begin(self, head: Head, address: str | None, shown: Carried | None, transport: str) -> tuple[Hosted, bytes]:
+        """Open a session; return it and its first packet. Raises BadQuery."""
         nursery = self._nursery()
         if nursery is None or nursery.cancel_scope.cancel_called or len(self._sessions) >= self.settings.max_sessions:
             raise overloaded()
         session = EngineSession(secrets.token_urlsafe(SID_BYTES), self.settings, clock=trio.current_time)
         receiver = self.application.open(session, head, address, shown)
-        live = Live(session, receiver, self.application.owner(head))
+        live = Hosted(session, receiver, self.application.owner(head))
         session.on_close = lambda reason: self._closed(live, reason)
         self._sessions[session.sid] = live
         nursery.start_soon(self._live, live)
         return live, session.open_packet(transport)
 
-    async def _live(self, live: Live) -> None:
+    async def _live(self, live: Hosted) -> None:
         """Be the session's life: its heartbeat, and what its receiver does besides."""
         session = live.session
         try:
@@ -214,13 +214,13 @@ class Engine:
             await trio.sleep(LAST_WORDS_S)
         self._forget(live)
 
-    def _closed(self, live: Live, reason: str) -> None:
+    def _closed(self, live: Hosted, reason: str) -> None:
         live.over.set()
         live.receiver.left(reason)
         if live.session.transport != POLLING or live.session.is_empty:
             self._forget(live)
 
-    def _forget(self, live: Live) -> None:
+    def _forget(self, live: Hosted) -> None:
         self._sessions.pop(live.session.sid, None)
 
 
@@ -230,7 +230,7 @@ async def _beat(session: EngineSession) -> None:
         session.tick()
 
 
-async def _watch(gone: Callable[[], Awaitable[None]], live: Live, poll: Poll) -> None:
+async def _watch(gone: Callable[[], Awaitable[None]], live: Hosted, poll: Poll) -> None:
     """End the session whose client leaves while it polls: it takes that for the end, too."""
     await gone()
     if not poll.done.is_set():

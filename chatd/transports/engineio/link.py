@@ -18,10 +18,10 @@ from chatd.transports.websocket.engine import MakeEngine, PeerLeft
 from chatd.transports.websocket.strangers import inbound_of_stranger, trust
 from protocol.codes import CloseCode
 
-from .engine import Engine, Live
-from .packets import ANSWERED_PROBE, PROBE, BrokenPacket, Kind, decode, frames
+from .engine import EngineServer, Hosted
+from .packets import ANSWERED_PROBE, PROBE, BrokenPacket, EngineKind, decode, frames
 from .session import WEBSOCKET, EngineSession
-from .settings import BadRequest, bad_request
+from .settings import BadQuery, bad_request
 
 log = structlog.get_logger("chatd.engineio")
 
@@ -43,7 +43,7 @@ class Wiring:
 class WebSocketLink:
     """The life of one WebSocket."""
 
-    def __init__(self, engine: Engine, wiring: Wiring, raw: trio.abc.Stream, sock: socket.socket | None) -> None:
+    def __init__(self, engine: EngineServer, wiring: Wiring, raw: trio.abc.Stream, sock: socket.socket | None) -> None:
         self._engine = engine
         self._wiring = wiring
         self._raw = raw
@@ -55,7 +55,7 @@ class WebSocketLink:
         )
         self._unfinished = Unfinished(wiring.shares.strangers)
         self._body = trio.CancelScope()
-        self._live: Live | None = None
+        self._live: Hosted | None = None
         self._closing: CloseCode | None = None
         self._clean = False
         self._mistake: BrokenPacket | None = None
@@ -134,7 +134,7 @@ class WebSocketLink:
     async def _serve(self, head: Head, address: str | None, nursery: trio.Nursery) -> None:
         try:
             live = self._admit(head)
-        except BadRequest as refused:
+        except BadQuery as refused:
             self._outbox.push(refused.answer(), counts=False)
             return
         with trio.move_on_after(self._engine.settings.handshake_timeout) as handshake:
@@ -151,8 +151,8 @@ class WebSocketLink:
         self._detach()
         await self._say_goodbye()
 
-    def _admit(self, head: Head) -> Live | None:
-        """Return the session that the WebSocket wants to take over; None: it begins one. Raises BadRequest."""
+    def _admit(self, head: Head) -> Hosted | None:
+        """Return the session that the WebSocket wants to take over; None: it begins one. Raises BadQuery."""
         asked = self._engine.asked(head)
         if asked.transport != WEBSOCKET:
             raise bad_request()
@@ -161,24 +161,24 @@ class WebSocketLink:
     async def _read_from_start(self, head: Head, address: str | None) -> None:
         try:
             self._live, packet = self._engine.begin(head, address, None, WEBSOCKET)
-        except BadRequest:
+        except BadQuery:
             return
         self._live.session.attach(self)
         self._live.session.push(packet, counts=False)
         await self._read(self._live)
 
-    async def _read_probe(self, live: Live, nursery: trio.Nursery) -> None:
+    async def _read_probe(self, live: Hosted, nursery: trio.Nursery) -> None:
         """Let the client try the WebSocket, and take the session over. Anything else than that ends it alone."""
         session = live.session
         if not session.probe(self):
             return
         self._live = live
         with trio.move_on_after(self._engine.settings.upgrade_timeout):
-            if await self._next() != (Kind.PING, PROBE):
+            if await self._next() != (EngineKind.PING, PROBE):
                 return
             self._outbox.push(frames(ANSWERED_PROBE), counts=False)
             nursery.start_soon(self._end_poll, session)
-            if (await self._next())[0] is not Kind.UPGRADE or session.probing is not self:
+            if (await self._next())[0] is not EngineKind.UPGRADE or session.probing is not self:
                 return
             session.upgrade()
         if session.link is self:
@@ -190,7 +190,7 @@ class WebSocketLink:
         if session.probing is self:
             session.confirm()
 
-    async def _next(self) -> tuple[Kind, str | bytes]:
+    async def _next(self) -> tuple[EngineKind, str | bytes]:
         """Return one packet. One that is broken is a NOOP: whoever sends it is not what waits for."""
         found: list[str | bytes] = []
 
@@ -202,9 +202,9 @@ class WebSocketLink:
             await self._frames.receive(take)
             return decode(found[0])
         except (BrokenPacket, PeerLeft, Closing, trio.BrokenResourceError, trio.ClosedResourceError):
-            return Kind.NOOP, ""
+            return EngineKind.NOOP, ""
 
-    async def _read(self, live: Live) -> None:
+    async def _read(self, live: Hosted) -> None:
         session = live.session
 
         def take(message: str | bytes) -> bool:

@@ -1,6 +1,6 @@
 """Packets and payloads of Engine.IO 4. Pure: no I/O.
 
-What is to leave is kept as polling has it: packets in text, `SEPARATOR` between them, binary ones in base64. A
+Outgoing packets are kept as polling has them: packets in text, `SEPARATOR` between them, binary ones in base64. A
 WebSocket gets each in a frame of its own.
 """
 
@@ -21,7 +21,7 @@ MAX_PACKETS_PER_PAYLOAD: Final = 1_000
 """Each costs far more than its bytes; the client sends some dozens at once."""
 
 
-class Kind(StrEnum):
+class EngineKind(StrEnum):
     """The kinds of packets, by their first character."""
 
     OPEN = "0"
@@ -33,29 +33,29 @@ class Kind(StrEnum):
     NOOP = "6"
 
 
-_KIND_BY_DIGIT: Final = {kind.value: kind for kind in Kind}  # a third of the cost of asking the enum
+_KIND_BY_DIGIT: Final = {kind.value: kind for kind in EngineKind}  # a third of the cost of asking the enum
 
 
 class BrokenPacket(ValueError):
     """Bytes that are no packet, or a payload that is none: the session ends."""
 
 
-CLOSE, PING, NOOP = (kind.value.encode() for kind in (Kind.CLOSE, Kind.PING, Kind.NOOP))
+CLOSE, PING, NOOP = (kind.value.encode() for kind in (EngineKind.CLOSE, EngineKind.PING, EngineKind.NOOP))
 PROBE: Final = "probe"
 ANSWERED_PROBE: Final = b"3probe"
 
 
-def decode(packet: str | bytes) -> tuple[Kind, str | bytes]:
+def decode(packet: str | bytes) -> tuple[EngineKind, str | bytes]:
     """Return the kind and the data of a packet from a WebSocket: bytes are a binary message. Raises BrokenPacket."""
     if isinstance(packet, bytes):
-        return Kind.MESSAGE, packet
+        return EngineKind.MESSAGE, packet
     kind = _KIND_BY_DIGIT.get(packet[:1])
     if kind is None:
         raise BrokenPacket("an unknown kind of packet")
     return kind, packet[1:]
 
 
-def decode_payload(body: bytes) -> list[tuple[Kind, str | bytes]]:
+def decode_payload(body: bytes) -> list[tuple[EngineKind, str | bytes]]:
     """Return the packets of a request's body. Raises BrokenPacket."""
     parts = body.split(SEPARATOR, MAX_PACKETS_PER_PAYLOAD)
     if len(parts) > MAX_PACKETS_PER_PAYLOAD:
@@ -63,10 +63,10 @@ def decode_payload(body: bytes) -> list[tuple[Kind, str | bytes]]:
     return [_decode_part(part) for part in parts]
 
 
-def _decode_part(part: bytes) -> tuple[Kind, str | bytes]:
+def _decode_part(part: bytes) -> tuple[EngineKind, str | bytes]:
     if part.startswith(BINARY):
         try:
-            return Kind.MESSAGE, base64.b64decode(part[1:], validate=True)
+            return EngineKind.MESSAGE, base64.b64decode(part[1:], validate=True)
         except binascii.Error:
             raise BrokenPacket("binary data that is not base64") from None
     try:
@@ -79,7 +79,7 @@ def message(data: str | bytes) -> bytes:
     """Return a message as a payload has it."""
     if isinstance(data, bytes):
         return BINARY + base64.b64encode(data)
-    return Kind.MESSAGE.value.encode() + data.encode()
+    return EngineKind.MESSAGE.value.encode() + data.encode()
 
 
 def split(payload: bytes) -> Sequence[bytes]:

@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from .session import EngineSession
-from .settings import BadRequest, bad_request
+from .settings import BadQuery, bad_request
 
 STAMPS: Final = 16
 """Requests that a repeat is recognised of."""
@@ -20,17 +20,17 @@ class Poll:
     def __init__(self, stamp: str | None) -> None:
         self.stamp = stamp
         self.done = trio.Event()
-        self._answer: bytes | BadRequest = b""
+        self._answer: bytes | BadQuery = b""
 
-    def finish(self, answer: bytes | BadRequest) -> None:
+    def finish(self, answer: bytes | BadQuery) -> None:
         """Answer it."""
         if not self.done.is_set():
             self._answer = answer
             self.done.set()
 
     def result(self) -> bytes:
-        """Return the answer. Raises BadRequest where it is none."""
-        if isinstance(self._answer, BadRequest):
+        """Return the answer. Raises BadQuery where it is none."""
+        if isinstance(self._answer, BadQuery):
             raise self._answer
         return self._answer
 
@@ -50,7 +50,7 @@ class Polls:
         session.on_output = self._answer
 
     def begin(self, stamp: str | None) -> Poll:
-        """Begin a poll, or join the one that it repeats. Raises BadRequest where another one waits."""
+        """Begin a poll, or join the one that it repeats. Raises BadQuery where another one waits."""
         last = self._poll
         if last is not None and stamp is not None and last.stamp == stamp:
             return last
@@ -63,7 +63,7 @@ class Polls:
 
     @contextmanager
     def posting(self, stamp: str | None) -> Iterator[bool]:
-        """Take a post during the block; False: it is a repeat, of which nothing is to be taken. Raises BadRequest."""
+        """Take a post during the block; False: it is a repeat, of which nothing is to be taken. Raises BadQuery."""
         if stamp is not None and (stamp in self._posted or (self._is_posting and stamp == self._posting)):
             yield False
             return

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from .packets import CLOSE, NOOP, PING, SEPARATOR, BrokenPacket, Kind
+from .packets import CLOSE, NOOP, PING, SEPARATOR, BrokenPacket, EngineKind
 from .settings import EngineSettings
 
 POLLING: Final = "polling"
@@ -18,7 +18,7 @@ LOST: Final = frozenset(("ping timeout", "transport close", "transport error", "
 """Ends after which nothing that waits is fetched any more."""
 
 
-class Link(Protocol):
+class SessionLink(Protocol):
     """The WebSocket of a session."""
 
     @property
@@ -54,8 +54,8 @@ class EngineSession:
         self.settings = settings
         self.limit = settings.outbox_bytes
         self.transport = POLLING
-        self.link: Link | None = None
-        self.probing: Link | None = None
+        self.link: SessionLink | None = None
+        self.probing: SessionLink | None = None
         """A WebSocket that may take over; `probed`: it has shown that it works."""
         self.probed = False
         self.closed: str | None = None
@@ -83,7 +83,7 @@ class EngineSession:
             "pingTimeout": round(settings.ping_timeout * 1000),
             "maxPayload": settings.max_payload,
         }
-        return Kind.OPEN.value.encode() + msgspec.json.encode(fields)
+        return EngineKind.OPEN.value.encode() + msgspec.json.encode(fields)
 
     def subscribe(self, *, drained: Callable[[], None], pinged: Callable[[], None], ponged: Callable[[], None]) -> None:
         """Call these whenever nothing waits any more, a ping was sent, and its answer came."""
@@ -161,16 +161,16 @@ class EngineSession:
 
     # -- what comes in --
 
-    def receive(self, kind: Kind, data: str | bytes) -> str | bytes | None:
+    def receive(self, kind: EngineKind, data: str | bytes) -> str | bytes | None:
         """Take a packet of the transport that counts; return the message, if it is one. Raises BrokenPacket."""
-        if kind is Kind.MESSAGE:
+        if kind is EngineKind.MESSAGE:
             return data
-        if kind is Kind.PONG:
+        if kind is EngineKind.PONG:
             self._pong_by = float("inf")
             self._ping_at = self._clock() + self.settings.ping_interval
             for _, _, ponged in self._listeners:
                 ponged()
-        elif kind is Kind.CLOSE:
+        elif kind is EngineKind.CLOSE:
             self.close("transport close", by_client=True)
         else:
             raise BrokenPacket("a packet that a client doesn't send here")
@@ -200,7 +200,7 @@ class EngineSession:
 
     # -- the upgrade --
 
-    def probe(self, link: Link) -> bool:
+    def probe(self, link: SessionLink) -> bool:
         """Let a WebSocket try to take over; False: the session has one already, or one that tries."""
         if self.closed is not None or self.transport != POLLING or self.probing is not None:
             return False
@@ -212,7 +212,7 @@ class EngineSession:
         self.probed = True
         self.on_output()
 
-    def give_up_probe(self, link: Link) -> None:
+    def give_up_probe(self, link: SessionLink) -> None:
         """The WebSocket that tried is gone; polling goes on."""
         if self.probing is link:
             self.probing, self.probed = None, False
@@ -232,14 +232,14 @@ class EngineSession:
         self.on_output()
         self._tell_drained()
 
-    def attach(self, link: Link) -> None:
+    def attach(self, link: SessionLink) -> None:
         """Let the session, which begins by a WebSocket, go by this one."""
         self.link = link
 
     # -- the end --
 
     def close(self, reason: str, *, by_client: bool = False) -> None:
-        """End the session; `by_client`: it said so. What waits still leaves, unless the client is lost."""
+        """End the session; `by_client`: it said so. Waiting packets still leave, unless the client is lost."""
         if self.closed is not None:
             return
         self.closed, self._closed_by_client = reason, by_client

@@ -25,7 +25,7 @@ class EngineSettings:
     max_sessions: int = 10_000
 
 
-class BadRequest(Exception):
+class BadQuery(Exception):
     """A request that means no session; `code` and message are those of the reference server."""
 
     def __init__(self, code: int, message: str, *, status: int = 400) -> None:
@@ -43,36 +43,36 @@ class BadRequest(Exception):
         return whole_answer(self.status, self.body(), "application/json")
 
 
-def unknown_transport() -> BadRequest:
+def unknown_transport() -> BadQuery:
     """Return the refusal of a transport that isn't served."""
-    return BadRequest(0, "Transport unknown")
+    return BadQuery(0, "Transport unknown")
 
 
-def unknown_session() -> BadRequest:
+def unknown_session() -> BadQuery:
     """Return the refusal of a session's id that means none, or another's."""
-    return BadRequest(1, "Session ID unknown")
+    return BadQuery(1, "Session ID unknown")
 
 
-def bad_method() -> BadRequest:
+def bad_method() -> BadQuery:
     """Return the refusal of a handshake that isn't a GET."""
-    return BadRequest(2, "Bad handshake method")
+    return BadQuery(2, "Bad handshake method")
 
 
-def bad_request() -> BadRequest:
+def bad_request() -> BadQuery:
     """Return the refusal of what the protocol doesn't allow at this point."""
-    return BadRequest(3, "Bad request")
+    return BadQuery(3, "Bad request")
 
 
-def forbidden() -> BadRequest:
+def forbidden() -> BadQuery:
     """Return the refusal of a page of another origin."""
-    return BadRequest(4, "Forbidden", status=403)
+    return BadQuery(4, "Forbidden", status=403)
 
 
-def overloaded() -> BadRequest:
+def overloaded() -> BadQuery:
     """Return the refusal of a session more than there may be, or of one while the server goes down."""
-    return BadRequest(3, "Bad request", status=503)
+    return BadQuery(3, "Bad request", status=503)
 
 
-def unsupported_version() -> BadRequest:
+def unsupported_version() -> BadQuery:
     """Return the refusal of another version than 4."""
-    return BadRequest(5, "Unsupported protocol version")
+    return BadQuery(5, "Unsupported protocol version")

@@ -19,7 +19,7 @@ from chatd.core.native import NativeJson
 from chatd.core.numbered import Gap, NumberedInput, NumberedSink
 from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
-from chatd.net.unfinished import Budget, Unfinished
+from chatd.net.unfinished import Unfinished, UnfinishedBudget
 from protocol.codes import CloseCode
 from protocol.frames import Frame
 from protocol.requests import Hello
@@ -50,7 +50,7 @@ class Terms:
     close_s: float
     rates: Rates | None
     user_bucket: Callable[[str], TokenBucket] | None
-    memory: Budget
+    memory: UnfinishedBudget
 
 
 @attrs.define(eq=False)

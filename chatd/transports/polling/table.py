@@ -15,7 +15,7 @@ from chatd.core.identity import Carried
 from chatd.net.addresses import source_of
 from protocol.codes import ErrorCode
 
-from ..sessions import Sessions
+from ..sessions import LiveSessions
 from .session import PollingSession, Terms
 
 log = structlog.get_logger("chatd.connection")
@@ -33,7 +33,7 @@ class PollingSessions:
     def __init__(
         self,
         parts: Parts,
-        sessions: Sessions,
+        sessions: LiveSessions,
         *,
         terms: Callable[[], Terms],
         limits: Callable[[], Limits],

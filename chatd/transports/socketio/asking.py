@@ -39,7 +39,7 @@ def first(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def conversation_of(data: Any) -> str:
-    """Return the conversation that an event is about. Raises Refused."""
+    """Return the conversation that an event is about. Raises EventRefused."""
     return _conversation(fields_of(data))
 
 
@@ -51,7 +51,7 @@ def _conversation(fields: dict[str, Any]) -> str:
 
 
 def conversations_of(data: Any) -> list[str]:
-    """Return the conversations that an event names: one, or an array of them. Raises Refused."""
+    """Return the conversations that an event names: one, or an array of them. Raises EventRefused."""
     if isinstance(data, dict):
         data = data.get("conversationIds", data)
     found = [conversation_of(item) for item in data] if isinstance(data, list) else [conversation_of(data)]
@@ -69,7 +69,7 @@ def is_stored(data: Any) -> bool:
 
 
 def sending_now(member: ChatMember, data: Any, ack: int | None) -> dict[str, Any] | None:
-    """Return the fields of `message.send`; None: something has to be looked up. Raises Refused."""
+    """Return the fields of `message.send`; None: something has to be looked up. Raises EventRefused."""
     fields = fields_of(data)
     reply_to = fields.get("replyToId")
     if fields.get("id") is not None or isinstance(reply_to, str):
@@ -78,7 +78,7 @@ def sending_now(member: ChatMember, data: Any, ack: int | None) -> dict[str, Any
 
 
 async def sending(member: ChatMember, data: Any, ack: int | None) -> dict[str, Any]:
-    """Return the fields of `message.send`. Raises Refused."""
+    """Return the fields of `message.send`. Raises EventRefused."""
     fields = fields_of(data)
     reply_to = fields.get("replyToId")
     if reply_to is not None:
@@ -109,7 +109,7 @@ def _sending(member: ChatMember, fields: dict[str, Any], ack: int | None, reply_
 
 
 async def stored_message(member: ChatMember, fields: dict[str, Any]) -> dict[str, Any]:
-    """Take in a message that the app has stored: everybody is told of it as of any other. Raises Refused."""
+    """Take in a message that the app has stored: everybody is told of it as of any other. Raises EventRefused."""
     conversation, id = conversation_of(fields), fields["id"]
     await member.parts.rooms.look_up(conversation, member.user_id)
     page = await history(member, conversation, None, member.parts.limits.max_page)
@@ -123,7 +123,7 @@ async def stored_message(member: ChatMember, fields: dict[str, Any]) -> dict[str
 
 
 async def history(member: ChatMember, conversation: str, before: int | None, limit: int) -> records.MessagePage:
-    """Return a page of messages. Raises Refused."""
+    """Return a page of messages. Raises EventRefused."""
     store, user = member.parts.store, member.user_id
     member.request("message.history", {"conversation": conversation})  # is it an id at all?
     await member.session.quiet()
@@ -136,7 +136,7 @@ async def history(member: ChatMember, conversation: str, before: int | None, lim
 
 
 async def seq_of(member: ChatMember, conversation: str, named: Any) -> int:
-    """Return the seq of a message that is named by its seq or its id. Raises Refused."""
+    """Return the seq of a message that is named by its seq or its id. Raises EventRefused."""
     if isinstance(named, int) and not isinstance(named, bool):
         return named
     if not isinstance(named, str):
@@ -155,7 +155,7 @@ async def seq_of(member: ChatMember, conversation: str, named: Any) -> int:
 
 
 async def get_messages(member: ChatMember, data: Any) -> dict[str, Any]:
-    """Return a page of messages, the oldest first. Raises Refused."""
+    """Return a page of messages, the oldest first. Raises EventRefused."""
     fields = fields_of(data)
     conversation = conversation_of(data)
     limit = fields.get("limit") or DEFAULT_PAGE_ITEMS
@@ -194,7 +194,7 @@ async def get_conversations(member: ChatMember, data: Any) -> dict[str, Any]:  #
 
 
 async def conversation(member: ChatMember, id: str) -> dict[str, Any]:
-    """Return one conversation. Raises Refused."""
+    """Return one conversation. Raises EventRefused."""
     store, user = member.parts.store, member.user_id
     found = await member.parts.gate.read(lambda: store.summary(id, user))
     if found is None:
@@ -216,7 +216,7 @@ def online_users(member: ChatMember) -> list[str]:
 
 
 async def create_conversation(member: ChatMember, data: Any) -> dict[str, Any]:
-    """Find or make the conversation of two, or make a group. Raises Refused."""
+    """Find or make the conversation of two, or make a group. Raises EventRefused."""
     fields = {"targetUserId": data} if isinstance(data, str) else fields_of(data)
     listed = first(fields, USERS_FIELDS)
     if listed is not None and not isinstance(listed, list):
@@ -237,7 +237,7 @@ async def create_conversation(member: ChatMember, data: Any) -> dict[str, Any]:
 
 
 async def advance(member: ChatMember, data: Any, mark: str) -> dict[str, Any]:
-    """Move a watermark to a message, or to the newest. Raises Refused."""
+    """Move a watermark to a message, or to the newest. Raises EventRefused."""
     id = conversation_of(data)
     named = first(fields_of(data), ("messageId", "message_id", "seq"))
     if named is None:

@@ -21,17 +21,17 @@ from chatd.transports.engineio.application import Receiver
 from chatd.transports.engineio.packets import SEPARATOR
 from chatd.transports.engineio.session import EngineSession
 from chatd.transports.intake import Rates
-from chatd.transports.sessions import Sessions
+from chatd.transports.sessions import LiveSessions
 from protocol.objects import ROLES
 from storage.contract import SharedStore, Unavailable
 
 from .asking import online_users
-from .connection import Connection, ConnectRefused, Member, Namespace, Place
+from .connection import ConnectRefused, Namespace, NamespaceMember, Place, SocketioConnection
 from .dialect import SocketIoDialect
-from .events import Events
-from .member import ChatMember, Refused, Shared
+from .events import EventHandlers
+from .member import ChatMember, EventRefused, Shared
 from .objects import MessageIds
-from .packets import Kind, head_of, text_packet
+from .packets import SocketioKind, head_of, text_packet
 from .recovery import Recovery
 from .words import Places, Words
 
@@ -46,13 +46,13 @@ TOKEN_FIELDS: Final = ("token", "ticket", "accessToken", "jwt")
 """Fields of `auth` that hold a credential, whatever its kind."""
 
 
-class Chat:
+class SocketioChat:
     """Chat that the engine serves. `nursery`: where clients wait that may come back."""
 
     def __init__(
         self,
         parts: Parts,
-        sessions: Sessions,
+        sessions: LiveSessions,
         settings: SocketIo,
         *,
         cork: Cork,
@@ -87,7 +87,7 @@ class Chat:
         def find(name: str) -> Namespace | None:
             return self._namespaces.get(name)
 
-        return Connection(
+        return SocketioConnection(
             session,
             find,
             connect_timeout=self._settings.connect_timeout,
@@ -106,9 +106,9 @@ class ChatNamespace:
         self._words = words
         self._ids = ids
         self._settings = settings
-        self._events = Events()
+        self._events = EventHandlers()
 
-    async def join(self, place: Place, auth: dict[str, Any]) -> Member:
+    async def join(self, place: Place, auth: dict[str, Any]) -> NamespaceMember:
         """Sign a client in: anew, or to where it was. Raises ConnectRefused."""
         said = {**place.query, **auth}
         member = self._left_behind(said.get("pid"))
@@ -128,7 +128,7 @@ class ChatNamespace:
         dialect.welcome = lambda: _welcome(member, pid if self._settings.recovery else None)
         try:
             await member.ask("hello", **_credentials(said, development=parts.development))
-        except Refused as refused:
+        except EventRefused as refused:
             raise ConnectRefused(refused.error.message, refused.error.code) from None
         self._welcomed(member, recovered=False)
         return member
@@ -208,7 +208,7 @@ def _welcome(member: ChatMember, pid: str | None) -> bytes:
     """Return what a client gets first: its ids, then who is online."""
     namespace = member.place.namespace
     ids = {"sid": member.sid} if pid is None else {"sid": member.sid, "pid": pid}
-    first = text_packet(head_of(Kind.CONNECT, namespace), ids)
+    first = text_packet(head_of(SocketioKind.CONNECT, namespace), ids)
     return SEPARATOR.join([first, *member.dialect.emit("online_users", {"userIds": online_users(member)})])
 
 

@@ -10,7 +10,7 @@ from chatd.core.identity import Carried
 from chatd.transports.engineio.packets import SEPARATOR, BrokenPacket, message
 from chatd.transports.engineio.session import EngineSession
 
-from .packets import Incomplete, Kind, Packet, decode, encode
+from .packets import Incomplete, Packet, SocketioKind, decode, encode
 
 log = structlog.get_logger("chatd.socketio")
 
@@ -33,7 +33,7 @@ class ConnectRefused(Exception):
         return {"message": self.message, "data": {"code": self.code}}
 
 
-class Member(Protocol):
+class NamespaceMember(Protocol):
     """A client in a namespace: what serves its packets. Its calls come in the order of the packets."""
 
     def take(self, packet: Packet) -> bool:
@@ -56,7 +56,7 @@ class Member(Protocol):
 class Namespace(Protocol):
     """Application that is served under a namespace's name."""
 
-    async def join(self, place: "Place", auth: dict[str, Any]) -> Member:
+    async def join(self, place: "Place", auth: dict[str, Any]) -> NamespaceMember:
         """Take a client. Raises ConnectRefused."""
         ...
 
@@ -64,7 +64,7 @@ class Namespace(Protocol):
 class Place:
     """A client's place in a namespace: how its member answers."""
 
-    def __init__(self, connection: "Connection", namespace: str) -> None:
+    def __init__(self, connection: "SocketioConnection", namespace: str) -> None:
         self.namespace = namespace
         self._connection = connection
 
@@ -91,7 +91,7 @@ class Place:
     def welcome(self, sid: str, pid: str | None = None) -> None:
         """Send the CONNECT that answers the client's."""
         data = {"sid": sid} if pid is None else {"sid": sid, "pid": pid}
-        self.send(Packet(Kind.CONNECT, self.namespace, data))
+        self.send(Packet(SocketioKind.CONNECT, self.namespace, data))
 
     def send(self, packet: Packet, *, counts: bool = True) -> None:
         """Send a packet, with its attachments."""
@@ -100,7 +100,7 @@ class Place:
 
     def disconnect(self) -> None:
         """Tell the client that it is out, which doesn't come back by itself then; and close."""
-        self.send(Packet(Kind.DISCONNECT, self.namespace), counts=False)
+        self.send(Packet(SocketioKind.DISCONNECT, self.namespace), counts=False)
         self.session.close("server namespace disconnect")
 
     def close(self, reason: str) -> None:
@@ -108,7 +108,7 @@ class Place:
         self.session.close(reason)
 
 
-class Connection:
+class SocketioConnection:
     """Takes an Engine.IO session's messages. A packet that is out of place ends it.
 
     `connect_timeout`: seconds that a client may be in no namespace. Namespaces that `find` doesn't know are refused.
@@ -130,7 +130,7 @@ class Connection:
         self.address = address
         self._find = find
         self._timeout = connect_timeout
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, NamespaceMember] = {}
         self._incomplete: Incomplete | None = None
         self._attachments: list[bytes] = []
         self._waiting: Packet | None = None  # left for `serve`
@@ -144,13 +144,13 @@ class Connection:
         packet = self._packet(data)
         if packet is None:
             return True
-        if packet.kind is Kind.CONNECT:
+        if packet.kind is SocketioKind.CONNECT:
             self._waiting = packet
             return False
         member = self._members.get(packet.namespace)
         if member is None:
             raise BrokenPacket("a packet before CONNECT")
-        if packet.kind is Kind.DISCONNECT:
+        if packet.kind is SocketioKind.DISCONNECT:
             self._leave(packet.namespace, member)
             return True
         if member.take(packet):
@@ -181,7 +181,7 @@ class Connection:
         """Serve the packet that `take` left."""
         packet, self._waiting = self._waiting, None
         assert packet is not None
-        if packet.kind is Kind.CONNECT:
+        if packet.kind is SocketioKind.CONNECT:
             await self._connect(packet)
         else:
             member = self._members.get(packet.namespace)
@@ -199,7 +199,7 @@ class Connection:
                 raise ConnectRefused("Invalid namespace")
             member = await namespace.join(place, packet.data or {})
         except ConnectRefused as refused:
-            place.send(Packet(Kind.CONNECT_ERROR, name, refused.data()), counts=False)
+            place.send(Packet(SocketioKind.CONNECT_ERROR, name, refused.data()), counts=False)
             return
         self._members[name] = member
         if self.session.closed is not None:
@@ -209,11 +209,11 @@ class Connection:
         assert self._nursery is not None
         self._nursery.start_soon(self._run_member, name, member)
 
-    async def _run_member(self, name: str, member: Member) -> None:
+    async def _run_member(self, name: str, member: NamespaceMember) -> None:
         with trio.CancelScope() as self._scopes[name]:
             await member.run()
 
-    def _leave(self, name: str, member: Member, reason: str = "client namespace disconnect") -> None:
+    def _leave(self, name: str, member: NamespaceMember, reason: str = "client namespace disconnect") -> None:
         del self._members[name]
         scope = self._scopes.pop(name, None)
         if scope is not None:

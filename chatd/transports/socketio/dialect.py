@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import msgspec
 
 from chatd.core import view
-from chatd.core.event import ChangeEvent, Event, Waiting
-from chatd.core.presence import Presence
+from chatd.core.event import ChangeEvent, Event, WaitingOk
+from chatd.core.presence import PresenceIndex
 from chatd.transports.engineio.packets import SEPARATOR
 from protocol.frames import Change, Error, Frame, HelloOk, Typing
 from protocol.frames import Presence as PresenceChanged
@@ -20,7 +20,7 @@ from .objects import MessageIds
 from .words import Words, error_of
 
 
-class Asked(Protocol):
+class WaitingRequest(Protocol):
     """A request of this connection that waits for its answer."""
 
     def sent(self, message: msgspec.Raw) -> bytes:
@@ -37,12 +37,12 @@ class SocketIoDialect:
 
     ok_is_event = False
 
-    def __init__(self, namespace: str, words: Words, ids: MessageIds, presence: Presence, *, system: bool) -> None:
+    def __init__(self, namespace: str, words: Words, ids: MessageIds, presence: PresenceIndex, *, system: bool) -> None:
         self.name = f"socketio {namespace}"
         self.namespace = namespace
         self.words = words
         self.ids = ids
-        self.asked: dict[RequestId, Asked] = {}
+        self.asked: dict[RequestId, WaitingRequest] = {}
         self.welcome: Callable[[], bytes] = bytes
         """Makes what a client gets first, once it is signed in."""
         self._presence = presence
@@ -204,7 +204,7 @@ class SocketIoDialect:
     # -- catching up --
 
     def missed(
-        self, conversation: str, rev: int, seq: int | None, since: records.Since, oks: Sequence[Waiting]
+        self, conversation: str, rev: int, seq: int | None, since: records.Since, oks: Sequence[WaitingOk]
     ) -> Sequence[bytes]:
         """Return what changed since `rev`, then the acknowledgements, which stand for nothing here."""
         return [_joined(self._missed(conversation, rev, seq, since)), *(ok.data for ok in oks)]

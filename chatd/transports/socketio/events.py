@@ -11,7 +11,7 @@ from protocol.encode import encode
 from protocol.frames import ChangeOk, Error, Frame
 
 from . import asking
-from .member import ChatMember, Handle, Refused, bad
+from .member import ChatMember, EventRefused, Handle, bad
 from .objects import message_of_native
 from .packets import Packet
 
@@ -22,7 +22,7 @@ Fields = dict[str, Any]
 Serve = Callable[[ChatMember, Data], Awaitable[Fields]]
 
 
-class Sending:
+class PendingSend:
     """A message under way, whose acknowledgement has this id, if any."""
 
     __slots__ = ("ack", "member")
@@ -127,8 +127,8 @@ EVENTS: Final[dict[str, Serve]] = {
 """Events of clients, by the names that they have unless a setting says otherwise."""
 
 
-class Events(Handle):
-    """Serves what clients emit. Whatever asks for an acknowledgement gets one: what is unknown or refused, too."""
+class EventHandlers(Handle):
+    """Serves clients' events. Each that asks for an acknowledgement gets one, unknown and refused events too."""
 
     def __call__(self, member: ChatMember, packet: Packet) -> bool:
         """Send a message without waiting, as far as that is possible; all else waits."""
@@ -140,11 +140,11 @@ class Events(Handle):
             if fields is None:
                 return False
             request = member.request_of(fields)
-        except Refused as refused:
+        except EventRefused as refused:
             member.fail(packet.id, refused.error)
             return True
         assert request.id is not None
-        member.dialect.asked[request.id] = Sending(member, packet.id)
+        member.dialect.asked[request.id] = PendingSend(member, packet.id)
         if member.run_now(request):
             return True
         del member.dialect.asked[request.id]
@@ -158,21 +158,21 @@ class Events(Handle):
                 fields = await asking.sending(member, data, packet.id)
                 request = member.request_of(fields)
                 assert request.id is not None
-                member.dialect.asked[request.id] = Sending(member, packet.id)
+                member.dialect.asked[request.id] = PendingSend(member, packet.id)
                 await member.run_later(request)
                 return
             serve = EVENTS.get(name)
             if serve is None:
                 raise bad("this event is not known here")
             member.ack(packet.id, await serve(member, data))
-        except Refused as refused:
+        except EventRefused as refused:
             member.fail(packet.id, refused.error)
         except Exception:
             log.exception("event failed", session=member.session.id)
             member.fail(packet.id, Error(code=ErrorCode.INTERNAL, message="something went wrong; try again"))
 
     def _read(self, member: ChatMember, packet: Packet) -> tuple[str, Data]:
-        """Return our name of the event, and its first argument. Raises Refused."""
+        """Return our name of the event, and its first argument. Raises EventRefused."""
         data = packet.data
         if packet.is_binary:
             raise bad("binary data is not taken in events; upload files over HTTP")

@@ -18,7 +18,7 @@ from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
 from chatd.transports.engineio.packets import SEPARATOR
 from chatd.transports.intake import Intake, Rates
-from chatd.transports.sessions import Sessions
+from chatd.transports.sessions import LiveSessions
 from protocol.codes import CloseCode, ErrorCode
 from protocol.decode import BadRequest, request_of
 from protocol.frames import Error, Frame
@@ -27,7 +27,7 @@ from protocol.requests import Request
 from .connection import Place
 from .dialect import SocketIoDialect
 from .objects import OWN_CLIENT_ID
-from .packets import Kind, Packet
+from .packets import Packet, SocketioKind
 from .recovery import RECOVERABLE, Log, Recovery
 from .wire import Wire
 
@@ -40,7 +40,7 @@ class Shared:
 
     parts: Parts
     cork: Cork
-    sessions: Sessions
+    sessions: LiveSessions
     recovery: Recovery
     rates: Callable[[], Rates | None]
     user_bucket: Callable[[], Callable[[str], TokenBucket] | None]
@@ -53,7 +53,7 @@ CLOCK_CHECK_S = 3600.0
 """Seconds between two looks at a credential's end: the machine's clock may be set."""
 
 
-class Refused(Exception):
+class EventRefused(Exception):
     """A request got an error."""
 
     def __init__(self, error: Error) -> None:
@@ -61,14 +61,14 @@ class Refused(Exception):
         self.error = error
 
 
-def bad(message: str) -> Refused:
+def bad(message: str) -> EventRefused:
     """Return the refusal of data that makes no sense."""
-    return Refused(Error(code=ErrorCode.BAD_REQUEST, message=message))
+    return EventRefused(Error(code=ErrorCode.BAD_REQUEST, message=message))
 
 
-def not_found(what: str) -> Refused:
+def not_found(what: str) -> EventRefused:
     """Return the refusal of what isn't there, or is none of the caller's business."""
-    return Refused(Error(code=ErrorCode.NOT_FOUND, message=f"no such {what}"))
+    return EventRefused(Error(code=ErrorCode.NOT_FOUND, message=f"no such {what}"))
 
 
 class Waiter:
@@ -151,7 +151,7 @@ class ChatMember:
         await self.session.quiet()
 
     def stop(self, code: CloseCode, reason: str) -> None:
-        """End it. Who is shut out is told so, and stays away; everybody else comes back by themselves."""
+        """End it. A user who is shut out is told so, and stays away; everybody else comes back by themselves."""
         if self._stopped:
             return
         self._stopped = True
@@ -167,7 +167,7 @@ class ChatMember:
 
     def take(self, packet: Packet) -> bool:
         """Serve an event, if that needs no waiting. One over the rate waits its turn, and is never refused by it."""
-        if packet.kind is Kind.ACK:
+        if packet.kind is SocketioKind.ACK:
             return True
         if self._over_rate() or not self._handle(self, packet):
             self._left = packet
@@ -198,7 +198,7 @@ class ChatMember:
     # -- asking --
 
     def request(self, type: str, fields: Mapping[str, Any]) -> Request:
-        """Return a request of the native protocol, with the next id. Raises Refused."""
+        """Return a request of the native protocol, with the next id. Raises EventRefused."""
         return self.request_of({name: value for name, value in fields.items() if value is not None}, type)
 
     def request_of(self, asked: dict[str, Any], type: str = "message.send") -> Request:
@@ -210,7 +210,7 @@ class ChatMember:
             raise bad(error.message) from None
 
     async def ask(self, type: str, **fields: Any) -> Frame:
-        """Run a request, and return its `ok`. Raises Refused."""
+        """Run a request, and return its `ok`. Raises EventRefused."""
         request = self.request(type, {name.rstrip("_"): value for name, value in fields.items()})
         assert request.id is not None
         waiter = self.dialect.asked[request.id] = Waiter()
@@ -219,11 +219,11 @@ class ChatMember:
             await waiter.done.wait()
         except Closing as closing:
             if waiter.frame is None:
-                raise Refused(Error(code=ErrorCode.UNAUTHORIZED, message=closing.reason)) from None
+                raise EventRefused(Error(code=ErrorCode.UNAUTHORIZED, message=closing.reason)) from None
         finally:
             self.dialect.asked.pop(request.id, None)
         if isinstance(waiter.frame, Error):
-            raise Refused(waiter.frame)
+            raise EventRefused(waiter.frame)
         assert waiter.frame is not None
         return waiter.frame
 
@@ -314,7 +314,7 @@ class ChatMember:
         await self.session.run()
 
     def resume(self, place: Place) -> None:
-        """Go on with a client that is back. What it hasn't got is sent by `resend`."""
+        """Go on with a client that is back. `resend` sends the packets that it hasn't got."""
         self.place = place
         self.ended = trio.Event()
         self.session.address, self.session.carried = place.address, place.carried

@@ -25,7 +25,7 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 
 
-class Kind(IntEnum):
+class SocketioKind(IntEnum):
     """The kinds of packets."""
 
     CONNECT = 0
@@ -37,8 +37,8 @@ class Kind(IntEnum):
     BINARY_ACK = 6
 
 
-BINARY_KINDS: Final = {Kind.BINARY_EVENT: Kind.EVENT, Kind.BINARY_ACK: Kind.ACK}
-FROM_CLIENTS: Final = frozenset(Kind) - {Kind.CONNECT_ERROR}
+BINARY_KINDS: Final = {SocketioKind.BINARY_EVENT: SocketioKind.EVENT, SocketioKind.BINARY_ACK: SocketioKind.ACK}
+FROM_CLIENTS: Final = frozenset(SocketioKind) - {SocketioKind.CONNECT_ERROR}
 
 RESERVED: Final = frozenset(
     ("connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener")
@@ -53,7 +53,7 @@ class Packet:
     `is_binary`: it came with attachments, which are in the data.
     """
 
-    kind: Kind
+    kind: SocketioKind
     namespace: str = "/"
     data: Any = None
     id: int | None = None
@@ -84,7 +84,7 @@ def decode(text: str) -> Packet | Incomplete:
     match = _PACKET_HEAD.match(text)
     if match is None:
         raise BrokenPacket("an unknown kind of packet")
-    kind = Kind(int(match[1]))
+    kind = SocketioKind(int(match[1]))
     data = _data(text[match.end() :])
     packet = Packet(BINARY_KINDS.get(kind, kind), match[3] or "/", data, None if match[4] is None else int(match[4]))
     _check(kind, packet)
@@ -108,7 +108,7 @@ def _plain_event(text: str) -> Packet | None:
     if type(name) is not str or name in RESERVED:
         return None
     id = match[1]
-    return Packet(Kind.EVENT, "/", data, int(id) if id else None)
+    return Packet(SocketioKind.EVENT, "/", data, int(id) if id else None)
 
 
 def _data(text: str) -> Any:
@@ -137,15 +137,15 @@ def _depth(data: Any) -> int:
     return depth
 
 
-def _check(kind: Kind, packet: Packet) -> None:
+def _check(kind: SocketioKind, packet: Packet) -> None:
     """Raise BrokenPacket for data that a packet of this kind can't have."""
     data = packet.data
     good = {
-        Kind.CONNECT: data is None or isinstance(data, dict),
-        Kind.DISCONNECT: data is None,
-        Kind.EVENT: isinstance(data, list) and bool(data) and _is_name(data[0]),
-        Kind.ACK: isinstance(data, list) and packet.id is not None,
-        Kind.CONNECT_ERROR: False,
+        SocketioKind.CONNECT: data is None or isinstance(data, dict),
+        SocketioKind.DISCONNECT: data is None,
+        SocketioKind.EVENT: isinstance(data, list) and bool(data) and _is_name(data[0]),
+        SocketioKind.ACK: isinstance(data, list) and packet.id is not None,
+        SocketioKind.CONNECT_ERROR: False,
     }[packet.kind]
     if not good or kind not in FROM_CLIENTS:
         raise BrokenPacket("a packet with the wrong data")
@@ -171,9 +171,9 @@ def _filled(value: Any, attachments: list[bytes], used: set[int]) -> Any:
     return attachments[number]
 
 
-def head_of(kind: Kind, namespace: str = "/", id: int | None = None, attachments: int = 0) -> bytes:
+def head_of(kind: SocketioKind, namespace: str = "/", id: int | None = None, attachments: int = 0) -> bytes:
     """Return a packet's text up to its data, as an Engine.IO message."""
-    if namespace == "/" and kind is Kind.ACK and id is not None:
+    if namespace == "/" and kind is SocketioKind.ACK and id is not None:
         return b"43%d" % id
     announced = f"{attachments}-" if kind in BINARY_KINDS else ""
     within = "" if namespace == "/" else f"{namespace},"

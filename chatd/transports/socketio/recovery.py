@@ -26,7 +26,7 @@ RECOVERABLE: Final = frozenset(("transport close", "transport error", "ping time
 
 
 @attrs.define
-class Budget:
+class RecoveryBudget:
     """Bytes kept over all sessions."""
 
     limit: int
@@ -36,7 +36,7 @@ class Budget:
 class Log:
     """Payloads that were sent to one client and may not have arrived, in order: many share those of events."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: RecoveryBudget) -> None:
         self._budget = budget
         self._payloads: deque[bytes] = deque()
         self._size = 0
@@ -126,7 +126,7 @@ class Recovery:
 
     def __init__(self, *, seconds: float, limit: int, nursery: Callable[[], trio.Nursery | None]) -> None:
         self.seconds = seconds
-        self.budget = Budget(limit)
+        self.budget = RecoveryBudget(limit)
         self._nursery = nursery
         self._waiting: dict[str, tuple[Waits, trio.CancelScope]] = {}
         self._there: dict[str, Waits] = {}

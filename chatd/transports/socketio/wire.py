@@ -12,7 +12,7 @@ from .recovery import Log
 class Wire:
     """A sink. While the client is gone there is only the log.
 
-    What comes while the cork is on becomes two payloads: an event, which is the same for many, and what follows it.
+    Packets that come while the cork is on become two payloads: an event, the same for many, and what follows it.
     """
 
     def __init__(self, engine: EngineSession, log: Log | None, cork: Cork) -> None:

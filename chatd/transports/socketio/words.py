@@ -7,7 +7,7 @@ import attrs
 
 from protocol.frames import Error
 
-from .packets import Kind, head_of, text_packet
+from .packets import SocketioKind, head_of, text_packet
 
 SERVER_EVENTS: Final = (
     "conversation_created", "new_message", "message_updated", "message_status", "user_typing", "online_users",
@@ -80,18 +80,18 @@ class Words:
     def _emit(self, namespace: str, name: str, data: Any) -> bytes:
         head = self._heads.get(namespace)
         if head is None:
-            head = self._heads[namespace] = head_of(Kind.EVENT, namespace)
+            head = self._heads[namespace] = head_of(SocketioKind.EVENT, namespace)
         place = self.places.next()
         return text_packet(head, (name, data) if place is None else (name, data, place))
 
     def ack(self, namespace: str, id: int, fields: Mapping[str, Any]) -> bytes:
         """Return the acknowledgement of something done."""
-        return text_packet(head_of(Kind.ACK, namespace, id), ({**self._done, **fields},))
+        return text_packet(head_of(SocketioKind.ACK, namespace, id), ({**self._done, **fields},))
 
     def nack(self, namespace: str, id: int, error: Error) -> bytes:
         """Return the acknowledgement of something refused."""
         failed: dict[str, Any] = {"status": "error"} if self._form == "status" else {self._form: False}
-        return text_packet(head_of(Kind.ACK, namespace, id), [failed | {"error": error_of(error)}])
+        return text_packet(head_of(SocketioKind.ACK, namespace, id), [failed | {"error": error_of(error)}])
 
 
 def error_of(error: Error) -> dict[str, Any]:

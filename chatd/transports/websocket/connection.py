@@ -51,7 +51,7 @@ def _ended(code: CloseCode, reason: str) -> None:
     """Do nothing: the connection has ended."""
 
 
-class Connection:
+class WebSocketConnection:
     """The life of one connection. `stop` ends it from outside."""
 
     transport = "websocket"

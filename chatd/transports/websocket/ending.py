@@ -29,7 +29,7 @@ async def finish(raw: trio.abc.Stream, outbox: Outbox, *, clean: bool, seconds: 
 
     `seconds`: the most it takes; `turns`: of strangers, taken after each read.
     """
-    # What a nursery is left by holds the whole connection until the collector comes by.
+    # The exception that leaves a nursery holds the whole connection until the collector comes by.
     with trio.move_on_after(seconds), suppress(*PEERS_DOING):
         await outbox.drained()
         if clean:

@@ -1,4 +1,4 @@
-"""The WebSocket engines: how a connection's bytes become messages. What leaves goes by the outbox, whichever reads."""
+"""Contract of the WebSocket engines, which make messages of a connection's bytes. All output goes by the outbox."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,7 +1,7 @@
 """WebSocket frames from a client's bytes (RFC 6455, section 5). Pure: no I/O.
 
-What trio-websocket does for us otherwise, at a fraction of its cost per message: one pass over the buffer, one XOR over
-whole integers.
+The parser does what trio-websocket does otherwise, at a fraction of its cost per message: one pass over the buffer, one
+XOR over whole integers.
 """
 
 from chatd.core.errors import Closing
@@ -13,7 +13,7 @@ _MASKED = 0x80
 _PEER_CODES = frozenset((1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)))  # section 7.4
 
 
-class Ping:
+class PingFrame:
     """Ping frame, to be answered with a pong of the same payload."""
 
     __slots__ = ("payload",)
@@ -74,7 +74,7 @@ class FrameReader:
             buffer += data
         self._at = 0
 
-    def next(self) -> str | bytes | Ping | PeerClose | None:
+    def next(self) -> str | bytes | PingFrame | PeerClose | None:
         """The next message or control frame, or None where more bytes are needed."""
         while True:
             buffer, at = self._buffer, self._at
@@ -106,10 +106,10 @@ class FrameReader:
             if found is not None:
                 return found
 
-    def _take(self, opcode: int, final: bool, payload: bytes) -> str | bytes | Ping | PeerClose | None:
+    def _take(self, opcode: int, final: bool, payload: bytes) -> str | bytes | PingFrame | PeerClose | None:
         self.spare += 1
         if opcode == _PING:
-            return Ping(payload)
+            return PingFrame(payload)
         if opcode == _PONG:
             return None
         if opcode == _CLOSE:

@@ -46,7 +46,7 @@ class GuardedStream(trio.abc.Stream):
         if self._closed:
             raise trio.ClosedResourceError
         if self._after_head is None:
-            # What comes in one packet with the handshake it would leave unread until the next packet.
+            # Bytes in one packet with the handshake would stay unread until the next packet.
             head, end, self._after_head = (await self._inbound.receive()).partition(b"\r\n\r\n")
             return head + end
         await self.accepted.wait()

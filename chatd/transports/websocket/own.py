@@ -11,7 +11,7 @@ from chatd.net.inbound import Inbound
 from protocol.codes import CloseCode
 
 from .engine import PeerLeft
-from .frames import FrameReader, PeerClose, Ping
+from .frames import FrameReader, PeerClose, PingFrame
 from .framing import close_frame, pong_frame
 from .handshake import BadHandshake, accept_key
 
@@ -37,7 +37,7 @@ class OwnEngine:
         return self._inbound.heard
 
     async def shake_hands(self, nursery: trio.Nursery) -> bool:
-        # What was read already begins with the handshake's head, which `front` has parsed.
+        # The bytes read so far begin with the handshake's head, which `front` has parsed.
         head, _, rest = (await self._inbound.receive()).partition(b"\r\n\r\n")
         del head, nursery
         self._frames.feed(rest)
@@ -82,7 +82,7 @@ class OwnEngine:
         more = True
         frames, complete = self._frames, self._inbound.complete
         while more and (found := frames.next()) is not None:
-            if isinstance(found, Ping):
+            if isinstance(found, PingFrame):
                 pongs.append(pong_frame(found.payload))
                 continue
             if pongs or frames.spare:

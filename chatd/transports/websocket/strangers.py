@@ -8,7 +8,7 @@ import trio
 from chatd.core.ratelimit import TokenBucket
 from chatd.net.inbound import Inbound
 from chatd.net.poller import Poller
-from chatd.net.unfinished import Budget, Turnstile, Unfinished
+from chatd.net.unfinished import Turnstile, Unfinished, UnfinishedBudget
 
 STRANGERS_SPARE_FRAMES: Final = 100
 """Pings, pongs and fragments, which no rate of requests counts, that a stranger may send."""
@@ -43,7 +43,7 @@ def inbound_of_stranger(
     )
 
 
-def trust(inbound: Inbound, *, max_message: int, limited: bool, memory: Budget) -> None:
+def trust(inbound: Inbound, *, max_message: int, limited: bool, memory: UnfinishedBudget) -> None:
     """Take from somebody who is signed in what the protocol allows."""
     spare = TokenBucket(SPARE_FRAMES_PER_S, SPARE_FRAME_BURST, trio.current_time) if limited else None
     inbound.trust(flood=2 * max_message, spare=spare, memory=memory)

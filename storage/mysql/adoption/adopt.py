@@ -13,7 +13,7 @@ import attrs
 
 from storage.contract import StoreError, Unavailable
 from storage.mysql import kept_names, schema
-from storage.mysql.attachments import Files
+from storage.mysql.attachments import FilesTable
 from storage.mysql.connection import Connection
 from storage.mysql.errors import LOCK_WAIT, Error, code, why
 from storage.mysql.ids import Form, numbers
@@ -23,7 +23,7 @@ from storage.mysql.names import Names
 from storage.mysql.numbers import Disagreement, disagreements
 from storage.mysql.pool import Pool, told
 from storage.mysql.rows import Roles
-from storage.mysql.schema import Statement, Step, merged
+from storage.mysql.schema import SchemaStep, Statement, merged
 from storage.mysql.seats import Seats
 from storage.mysql.seen_tables import seen_tables
 from storage.mysql.tables import META, SCHEMA, app_tables
@@ -53,8 +53,8 @@ class Examined:
     empty: bool
     adopted: bool
     findings: tuple[Finding, ...]
-    steps: tuple[Step, ...]
-    done: tuple[Step, ...]
+    steps: tuple[SchemaStep, ...]
+    done: tuple[SchemaStep, ...]
     kept: bool
     renamed: bool
     layout: Layout
@@ -78,7 +78,7 @@ class Examined:
             raise StoreError(f"{self.where}: nothing of chatd's is in it")
         return undo(self.done, self.layout, self.linked, self.names)
 
-    def _all(self) -> tuple[Step, ...]:
+    def _all(self) -> tuple[SchemaStep, ...]:
         return (*self.done, *(step for step in self.steps if step not in self.done))
 
 
@@ -155,7 +155,7 @@ class Adoption:
             findings += check_rows(db, app, names)
         db.roll_back()
         steps = [*schema.missing(app.layout, names), *schema.missing_of_others(app.layout, names)]
-        files = Files.of(app.layout, names)
+        files = FilesTable.of(app.layout, names)
         steps += _widening(app, names, self.body_chars)
         return Examined(
             str(address),
@@ -164,7 +164,7 @@ class Adoption:
             adopted,
             tuple(findings),
             tuple(steps),
-            tuple(Step(*step) for step in json.loads(meta.get("adoption", "[]"))),
+            tuple(SchemaStep(*step) for step in json.loads(meta.get("adoption", "[]"))),
             kept_names.is_kept(db, app.layout, names),
             adopted and kept_names.renamed(db, app.layout, Names.checked(self.names))[1],
             app.layout,
@@ -172,12 +172,12 @@ class Adoption:
         )
 
     def _take_in(
-        self, db: Connection, names: Names, added: Iterable[Step], progress: Callable[[int, int], None]
+        self, db: Connection, names: Names, added: Iterable[SchemaStep], progress: Callable[[int, int], None]
     ) -> None:
         layout = read_layout(db)
         names = db.names = attrs.evolve(names, numbers=numbers(layout, names))  # of what was just added, too
         columns = layout.columns[names.table("ConversationParticipant")]
-        files = Files.of(layout, names)
+        files = FilesTable.of(layout, names)
         while files is not None and files.forget(db, MESSAGES_PER_BATCH):  # they come with their messages
             db.commit()
         for seen in seen_tables(layout, names):
@@ -217,10 +217,10 @@ class Adoption:
             raise StoreError(f"database {address}: {told(error)}; run this again, it goes on where it was") from None
 
 
-def _widening(app: App, names: Names, chars: int) -> Iterator[Step]:
+def _widening(app: App, names: Names, chars: int) -> Iterator[SchemaStep]:
     part = wider(app, names, chars)
     if part is not None:
-        yield Step(names.table("Message"), f"longer {names.column('Message', 'content')}", part)
+        yield SchemaStep(names.table("Message"), f"longer {names.column('Message', 'content')}", part)
 
 
 def _require_fit(examined: Examined, *, widen: bool) -> None:
@@ -257,12 +257,12 @@ def _alter(db: Connection, statement: Statement) -> None:
         raise StoreError(f"{statement.what}: {reason}") from None
 
 
-def _begin(db: Connection, names: Names, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def _begin(db: Connection, names: Names, steps: tuple[SchemaStep, ...]) -> tuple[SchemaStep, ...]:
     """Before anything of the app's is touched: keep what will be added, for `migration.sql` and the Prisma fragment.
 
     The steps that are left.
     """
-    first = Step(META.name, None, schema.creation(META, names))
+    first = SchemaStep(META.name, None, schema.creation(META, names))
     if first in steps:
         _alter(db, Statement(first.what, first.statement))
     rest = tuple(step for step in steps if step != first)

@@ -2,7 +2,7 @@
 
 Each step is a transaction under the locks of its conversations, about a thousand rows long, and leaves nothing that
 the next run couldn't go on from: a conversation counts as ingested when it has a `rev`, which comes last. The app may
-write meanwhile. What it adds behind the numbers is left for the daemon, which looks for such rows as long as it runs.
+write meanwhile. Rows that it adds behind the numbers are left for the daemon, which looks for such rows while it runs.
 """
 
 import random

@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 
 from storage.mysql import schema
-from storage.mysql.attachments import Files, unfit
+from storage.mysql.attachments import FilesTable, unfit
 from storage.mysql.column_capacity import enum_values
 from storage.mysql.connection import Connection
 from storage.mysql.expressions import fits, present
@@ -427,7 +427,7 @@ def _statuses(app: App, names: Names) -> Iterator[Finding]:
 def _files(app: App, names: Names) -> Iterator[Finding]:
     """Yield findings on the app's table of files, where it has one."""
     table = names.table("Attachment")
-    reason, files = unfit(app.layout, names), Files.of(app.layout, names)
+    reason, files = unfit(app.layout, names), FilesTable.of(app.layout, names)
     if reason is not None:
         yield Finding(table, "note", f"messages are shown without files: {reason}")
     elif files is not None:

@@ -12,7 +12,7 @@ import attrs
 
 from storage.mysql.links import OWN_SEATS
 from storage.mysql.names import Names
-from storage.mysql.schema import Step, index_name, merged
+from storage.mysql.schema import SchemaStep, index_name, merged
 from storage.mysql.seats import PAIR, PAIR_ID, PAIR_ID_CHARS
 from storage.mysql.tables import ATTACHMENT, ID, PARTICIPANT, TABLES, TOUCHED_COLUMN, Column, Index, Table
 
@@ -45,7 +45,7 @@ _PRISMA_TYPES = {
 _NATIVE = {"VARCHAR": "String @db.VarChar", "CHAR": "String @db.Char", "VARBINARY": "Bytes @db.VarBinary"}
 
 
-def migration(steps: tuple[Step, ...]) -> str:
+def migration(steps: tuple[SchemaStep, ...]) -> str:
     """SQL for any session of MySQL or MariaDB: without ANSI_QUOTES."""
     statements = [statement.sql.replace('"', "`") for statement in merged(steps)]
     if statements:
@@ -55,12 +55,12 @@ def migration(steps: tuple[Step, ...]) -> str:
     return "".join([_ADOPTION_HEADING, *(f"\n{statement};\n" for statement in statements)])
 
 
-def record(steps: Iterable[Step]) -> str:
+def record(steps: Iterable[SchemaStep]) -> str:
     """Return what is kept in `chatd_meta` of an adoption."""
     return json.dumps([attrs.astuple(step) for step in steps])
 
 
-def fragment(steps: tuple[Step, ...], names: Names, schema: str = "") -> str:
+def fragment(steps: tuple[SchemaStep, ...], names: Names, schema: str = "") -> str:
     """Return the part to add to `schema.prisma`. Fields of chatd alone are hidden from the app's client (`@ignore`).
 
     `schema`: the app's own, whose fields may have other names than their columns; else they are taken for the same.

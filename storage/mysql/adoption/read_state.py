@@ -10,7 +10,7 @@ from storage.mysql.connection import Connection
 from storage.mysql.expressions import present
 from storage.mysql.layout import Layout
 from storage.mysql.names import Names
-from storage.mysql.schema import Step
+from storage.mysql.schema import SchemaStep
 from storage.mysql.seen_tables import SeenTable, seen_tables
 
 
@@ -27,7 +27,7 @@ class ReadState:
     tables: tuple[SeenTable, ...]
 
     @classmethod
-    def of(cls, layout: Layout, names: Names, added: Iterable[Step]) -> "ReadState":
+    def of(cls, layout: Layout, names: Names, added: Iterable[SchemaStep]) -> "ReadState":
         """Return the read state of an app. `added`: what adoption adds is no word of the app's."""
         ours = {(step.table, step.part) for step in added}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from storage.mysql.layout import Layout
 from storage.mysql.links import OWN_SEATS
 from storage.mysql.names import Names
-from storage.mysql.schema import Step, index_name
+from storage.mysql.schema import SchemaStep, index_name
 from storage.mysql.seen_tables import seen_tables
 from storage.mysql.tables import ATTACHMENT, Table, app_tables
 
@@ -19,7 +19,7 @@ _UNDO_HEADING = """\
 _INDEX = re.compile(r'INDEX "([^"]+)"')
 
 
-def undo(done: Iterable[Step], layout: Layout, linked: Mapping[tuple[str, str], str], names: Names) -> str:
+def undo(done: Iterable[SchemaStep], layout: Layout, linked: Mapping[tuple[str, str], str], names: Names) -> str:
     """Return the statements, for any session of MySQL or MariaDB. `linked`: (table, column) -> foreign key."""
     steps = list(done)
     made = {step.table for step in steps if step.part is None}
@@ -42,7 +42,12 @@ def undo(done: Iterable[Step], layout: Layout, linked: Mapping[tuple[str, str], 
 
 
 def _parts(
-    table: Table, actual: str, steps: list[Step], layout: Layout, linked: Mapping[tuple[str, str], str], names: Names
+    table: Table,
+    actual: str,
+    steps: list[SchemaStep],
+    layout: Layout,
+    linked: Mapping[tuple[str, str], str],
+    names: Names,
 ) -> Iterator[str]:
     """The parts of ALTER TABLE: indexes first, then columns."""
     there = layout.columns[actual]

@@ -14,10 +14,10 @@ from storage import sql
 from storage.changes import AdvanceReceipt
 from storage.mysql import rows
 from storage.mysql.connection import Connection, Row
-from storage.mysql.loading import Loaded
+from storage.mysql.loading import LoadedUnit
 from storage.mysql.other_tables import NONE, OtherTables
 from storage.mysql.saving import COUNT_ANEW, RETITLED, TITLE_TOLD, Saver
-from storage.mysql.seen_tables import Seen
+from storage.mysql.seen_tables import SeenRow
 from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import Conversation, Participant, pair_of
@@ -33,7 +33,7 @@ _SEATS = (
     f'SELECT {sql.PARTICIPANT_COLUMNS}, "id", "unreadCount", "chatdUnread", "{TOUCHED}" FROM "ConversationParticipant" '
     'WHERE "conversationId" IN ({}) ORDER BY "conversationId", "userId", "id" FOR UPDATE'
 )
-# What the app is still at comes next time: a writer must not wait for it.
+# Rows that the app still holds come next time: a writer must not wait for it.
 _POSTS = (
     f'SELECT "conversationId", "id", "seq", "senderId", "createdAt", "status", "replyToId" IS NOT NULL, "{TOUCHED}" '
     'FROM "Message" WHERE "id" IN ({}) FOR UPDATE SKIP LOCKED'
@@ -120,8 +120,8 @@ class Ingest:
         self._gone: list[tuple[str, int, int]] = []  # conversation, seq, at
         self._readings: defaultdict[tuple[str, str], Reading] = defaultdict(Reading)
         self._recount: set[str] = set()  # conversations
-        self._seen: defaultdict[str, list[Seen]] = defaultdict(list)  # conversation -> rows of who has read what
-        self._seen_done: list[Seen] = []
+        self._seen: defaultdict[str, list[SeenRow]] = defaultdict(list)  # conversation -> rows of who has read what
+        self._seen_done: list[SeenRow] = []
         self._retitled: list[str] = []
 
     def run(self) -> None:
@@ -151,7 +151,7 @@ class Ingest:
         self._write_numbers(found)
         self._read_on()
         known = {room.id: room for room in rooms}
-        self._saver.save(db, Loaded(self._unit, self._seats, known, self._before, {}), self._at, ingested=True)
+        self._saver.save(db, LoadedUnit(self._unit, self._seats, known, self._before, {}), self._at, ingested=True)
         rows.for_each(db, TITLE_TOLD, self._retitled)
         anew = [id for (conversation, _), id in self._seats.items() if conversation in self._recount]
         rows.for_each(db, COUNT_ANEW, anew)

@@ -12,11 +12,11 @@ import attrs
 
 from storage import sql
 from storage.columns import fill
-from storage.mysql.attachments import File
+from storage.mysql.attachments import FileRow
 from storage.mysql.connection import Connection, Row
 from storage.mysql.other_tables import NONE, OtherTables
 from storage.mysql.saving import RETITLED
-from storage.mysql.seen_tables import Seen
+from storage.mysql.seen_tables import SeenRow
 from storage.mysql.tables import TOUCHED
 from storage.mysql.values import time_text
 from storage.records import Scan, ScanPosition, User
@@ -160,10 +160,10 @@ class PendingRows:
     conversations: frozenset[str]
     seats: tuple[str, ...]
     posts: tuple[str, ...]
-    files: tuple[File, ...]
+    files: tuple[FileRow, ...]
     more: bool
     whole: str | None = None
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[SeenRow, ...] = ()
     people_gone_at: int | None = None
 
 
@@ -200,5 +200,5 @@ def pending_rows_of(db: Connection, conversation: str, others: OtherTables = NON
     return PendingRows(frozenset([conversation]), (), _posts(unnumbered, new), new, more, conversation, seen)
 
 
-def _posts(ids: Sequence[str], files: Sequence[File]) -> tuple[str, ...]:
+def _posts(ids: Sequence[str], files: Sequence[FileRow]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ids, *(file.message for file in files if file.message is not None)]))

@@ -9,11 +9,11 @@ from sqlite_utils import Database
 
 from storage.changes import DeleteRows, ForgetRows, PutRow, PutUser, Refused, RowsSaved, SwapRow, TakeRow, UserSaved
 from storage.contract import Store
-from storage.keyed import KINDS, SIGNED_IN, TICKET, Kind, SignedIn, Ticket, column
+from storage.keyed import KINDS, SIGNED_IN, TICKET, RowKind, SignedIn, SignInTicket, column
 from storage.sqlite import SqliteStore
 
 
-def sample(kind: Kind[Any], key: str, **fields: Any) -> Any:
+def sample(kind: RowKind[Any], key: str, **fields: Any) -> Any:
     """A row of this kind: each text says its field, each number its place, nulls where they may be."""
     values: dict[str, Any] = {}
     for place, field in enumerate(kind.fields):
@@ -31,7 +31,7 @@ def session(key: str, user: str, *, expires_at: int = 100) -> SignedIn:
 
 
 @pytest.mark.parametrize("rows_of", KINDS, ids=lambda rows_of: rows_of.table)
-def test_row_of_every_kind_is_kept_changed_and_deleted(store: Store, rows_of: Kind[Any]) -> None:
+def test_row_of_every_kind_is_kept_changed_and_deleted(store: Store, rows_of: RowKind[Any]) -> None:
     kind = rows_of
     first, other = sample(kind, "k1"), sample(kind, "k2")
     assert store.commit([PutRow(row=first), PutRow(row=other)]) == [RowsSaved((first,)), RowsSaved((other,))]
@@ -116,7 +116,7 @@ def test_rows_and_other_changes_of_a_batch_keep_their_places(store: Store) -> No
 
 def test_ticket_taken_by_many_at_once_goes_to_one(store: Store) -> None:
     store.commit([PutRow(row=sample(TICKET, "t"))])
-    taken: list[Ticket] = []
+    taken: list[SignInTicket] = []
 
     def take() -> None:
         (outcome,) = store.commit([TakeRow(kind=TICKET, key="t")])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from storage.contract import StoreError
-from storage.mysql.links import PAUSE_FACTOR, Link, LinkWatch
+from storage.mysql.links import PAUSE_FACTOR, ImplicitTable, LinkWatch
 from storage.mysql.store import MysqlStore
 from support import prisma_app, shapes
 from support.beside import ingest
@@ -147,7 +147,7 @@ def test_many_to_many_that_the_app_gave_up_is_named() -> None:
             served(app).__enter__()
 
 
-class CountedLink(Link):
+class CountedLink(ImplicitTable):
     """A table whose rows are counted in 0.01 s and compared in 0.5 s."""
 
     now = 100.0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from storage.mysql.connection import Connection
 from storage.mysql.errors import why
-from storage.mysql.link import PACKET_READ_BYTES, Link
+from storage.mysql.link import PACKET_READ_BYTES, DriverConnection
 from storage.mysql.names import Names
 from storage.mysql.url import parse
 from storage.mysql.values import LITERALS, time_literal
@@ -142,7 +142,7 @@ class Wire:
     def __init__(self, *packets: tuple[int, bytes]) -> None:
         head = (len(data).to_bytes(3, "little") + bytes([number]) for number, data in packets)
         self.bytes = b"".join(itertools.chain(*zip(head, (data for _, data in packets), strict=True)))
-        self.link = Link.__new__(Link)
+        self.link = DriverConnection.__new__(DriverConnection)
         self.link._next_seq_id = 255
         self.link._read_bytes = self.read
         self.link._force_close = mock.Mock()

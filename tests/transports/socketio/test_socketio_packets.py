@@ -11,7 +11,7 @@ from socketio.packet import Packet as TheirPacket
 
 from chatd.transports.engineio import packets as engine
 from chatd.transports.engineio.packets import BrokenPacket
-from chatd.transports.socketio.packets import RESERVED, Incomplete, Kind, Packet, decode, encode
+from chatd.transports.socketio.packets import RESERVED, Incomplete, Packet, SocketioKind, decode, encode
 
 LETTERS = 'aZ0 é\u2028😀"\\/,-[{\x00\x1e'
 """What a codec may trip over."""
@@ -42,14 +42,14 @@ def count_bytes(value: Any) -> int:
 
 @st.composite
 def packets(draw: st.DrawFn) -> Packet:
-    kind = draw(st.sampled_from([Kind.CONNECT, Kind.DISCONNECT, Kind.EVENT, Kind.ACK]))
+    kind = draw(st.sampled_from([SocketioKind.CONNECT, SocketioKind.DISCONNECT, SocketioKind.EVENT, SocketioKind.ACK]))
     namespace = draw(NAMESPACES)
     match kind:
-        case Kind.CONNECT:
+        case SocketioKind.CONNECT:
             return Packet(kind, namespace, draw(st.none() | st.dictionaries(st.text("abc", min_size=1), JSON)))
-        case Kind.DISCONNECT:
+        case SocketioKind.DISCONNECT:
             return Packet(kind, namespace)
-        case Kind.EVENT:
+        case SocketioKind.EVENT:
             data = [draw(NAMES), *draw(st.lists(DATA, max_size=3))]
             return Packet(kind, namespace, data, draw(IDS))
         case _:
