@@ -15,6 +15,7 @@ import {
   LAUNCH,
   log,
   openAsBo,
+  PHONE,
   row,
   setUp,
   until,
@@ -266,4 +267,19 @@ test("Enter pressed during a switch sends to the conversation in whose composer 
     const { messages } = await daemon.ask(BO.user, { type: "message.history", conversation: id });
     assert.ok(messages.every(({ body }) => !body.includes(wrong)));
   }
+});
+
+test("a second tap on Send leaves the field its focus, and with it a phone's keyboard", async () => {
+  const conversation = await filled(world.daemon, 2);
+  const page = await openAsBo(world, conversation, { viewport: PHONE, hasTouch: true, isMobile: true });
+  await composer(page).tap();
+  await composer(page).fill("sent by a double tap");
+  const box = await page.getByRole("button", { name: "Send", exact: true }).boundingBox();
+  for (let taps = 1; taps <= 3; taps += 1) {
+    await page.touchscreen.tap(box.x + box.width / 2, box.y + box.height / 2);
+    await page.waitForTimeout(100);
+    assert.ok(await composer(page).evaluate((field) => field === document.activeElement), `after ${taps} taps`);
+  }
+  await article(page, "sent by a double tap").waitFor();
+  assert.equal(await article(page, "sent by a double tap").count(), 1);
 });

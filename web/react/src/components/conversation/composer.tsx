@@ -1,6 +1,14 @@
 /** Composer of messages: new ones, replies, and edits of old ones. */
 
-import { type FormEvent, type MouseEvent, type RefObject, useEffect, useLayoutEffect, useRef } from "react";
+import {
+  type FormEvent,
+  type MouseEvent,
+  type RefObject,
+  type TouchEvent,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+} from "react";
 import type { TimelineItem } from "@chatd/client";
 import { personOf, useChat } from "../context.js";
 import { useReadable } from "../hooks.js";
@@ -63,7 +71,7 @@ export function Composer({
         </p>
       )}
       {!editing && <StagedFiles attaching={attaching} onLess={refocus} />}
-      <div className="composer-line" onMouseDown={keepFocus}>
+      <div className="composer-line" onMouseDown={keepFocus} onTouchEnd={keepFocusOfTap}>
         <MessageField
           field={field}
           value={value}
@@ -102,6 +110,11 @@ function keepKeyboard(event: MouseEvent): void {
 /** A press beside the controls takes no focus; one of "Send" that can not be pressed now counts as such, where a mouse is. */
 function keepFocus(event: MouseEvent): void {
   if (event.target === event.currentTarget) event.preventDefault();
+}
+
+/** A finger's second tap meets a "Send" that can not be pressed any more, and no mouse event says so. */
+function keepFocusOfTap(event: TouchEvent): void {
+  if ((event.target as Element).closest(".send:disabled")) event.preventDefault();
 }
 
 function useFocus(field: RefObject<HTMLTextAreaElement | null>, edited: string | null): void {
