@@ -1,6 +1,6 @@
 /** The public face of the package: what a page holds in its hands. */
 
-import type { ChatError } from "./errors.js";
+import type { ChatError, ChatErrorFields } from "./errors.js";
 import type { Transport } from "./transport.js";
 import type { Environment } from "./environment.js";
 import type { Network } from "./network.js";
@@ -143,6 +143,26 @@ export interface Draft {
   readonly replyTo: Seq | null;
   /** ms, `Date.now` */
   readonly changedAt: number;
+}
+
+/** A change of an own message, until the server has it. */
+export interface Edit {
+  readonly conversation: Id;
+  readonly seq: Seq;
+  /** The message as it was when the change began, or as it was last looked at. */
+  readonly base: string;
+  readonly text: string;
+  /** ms, `Date.now` */
+  readonly changedAt: number;
+  /**
+   * `writing`: open in the field; at most one of a conversation. `aside`: for later, because something else came into
+   * the field. `waiting`: saved, and not acknowledged.
+   */
+  readonly phase: "writing" | "aside" | "waiting";
+  /** Reason why the server refused it; it is `writing` again, or `aside` where the field held something else. */
+  readonly error: ChatErrorFields | null;
+  /** Text that stands there instead of `base`, where it was refused for that. */
+  readonly theirs: string | null;
 }
 
 export interface ConversationSnapshot {
@@ -366,6 +386,24 @@ export interface Client extends CoreClient {
    * Listeners of `drafts` hear before it returns: a field that shows the draft keeps its caret. Call it in the field's event.
    */
   setDraft(conversation: Id, text: string, replyTo?: Seq | null): void;
+}
+
+/** A client that keeps edits under way as well. */
+export interface EditingClient extends Client {
+  /** Changes of own messages, oldest first; like drafts they survive the browser, and listeners hear at once. */
+  readonly edits: Readable<readonly Edit[]>;
+  /** Edits that wait, of all `edits`; unmoved by what is typed. */
+  readonly waitingEdits: Readable<readonly Edit[]>;
+  /** Opens the edit of a message in place of another one, which is kept; `seq` null: of none. */
+  beginEdit(conversation: Id, seq: Seq | null, body?: string): void;
+  /** `base`: the message as the person has seen it now, where it was changed elsewhere meanwhile. */
+  setEdit(conversation: Id, seq: Seq, text: string, base?: string): void;
+  /**
+   * Saves it, now or when online again. Where the message was changed elsewhere since (it is no more `base`), nothing is
+   * overwritten: the edit comes back with `conflict`.
+   */
+  saveEdit(conversation: Id, seq: Seq): void;
+  discardEdit(conversation: Id, seq: Seq): void;
 }
 
 export interface SeenWatch {

@@ -1,16 +1,17 @@
 import type { Client, ClientOptions } from "./api.js";
 import { CoreChatClient } from "./core-client.js";
-import { DraftsAndFiles } from "./drafts-and-files.js";
+import type { DraftsAndFiles } from "./drafts-and-files.js";
 import { webSocketOrPolling } from "./fallback.js";
 import type { Attachment, Id, Seq } from "./protocol.gen.js";
+import type { StagingDuties } from "./staging.js";
 
-/** The client with all that there is. */
-export class ChatClient extends CoreChatClient<DraftsAndFiles> implements Client {
+/** A client with drafts and files. */
+export class ChatClient<S extends DraftsAndFiles = DraftsAndFiles> extends CoreChatClient<S> implements Client {
   readonly drafts;
   readonly staged;
 
-  constructor(options: ClientOptions = {}) {
-    super(options, { transport: webSocketOrPolling, staging: (duties) => new DraftsAndFiles(duties) });
+  constructor(options: ClientOptions, staging: (duties: StagingDuties) => S) {
+    super(options, { transport: webSocketOrPolling, staging });
     const { drafts, files } = this.engine.staging;
     this.drafts = drafts.all;
     this.staged = files.drafts;

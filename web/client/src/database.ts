@@ -1,11 +1,11 @@
-/** Database of what survives the tab: the outbox, the drafts and the files of both, for all users of this browser. */
+/** Database of what survives the tab: the outbox, the drafts, the files of both, and edits, for all users of this browser. */
 
 import type { Environment } from "./environment.js";
 import type { Attachment, Id, Seq } from "./protocol.gen.js";
 import type { ChatErrorFields } from "./errors.js";
 
 const NAME = "chatd";
-const VERSION = 2;
+const VERSION = 3;
 
 export interface OutboxRow {
   readonly user: Id;
@@ -51,13 +51,32 @@ export interface FileRow {
   readonly error: ChatErrorFields | null;
 }
 
+/** A change of an own message. */
+export interface EditRow {
+  readonly user: Id;
+  readonly key: string;
+  readonly conversation: Id;
+  readonly seq: Seq;
+  /** The message as it was when the change began, or as it was last looked at. */
+  readonly base: string;
+  readonly text: string;
+  readonly changedAt: number;
+  /** `writing`: in the field. `aside`: for later. `waiting`: saved, and not acknowledged. */
+  readonly phase: "writing" | "aside" | "waiting";
+  /** Reason why the server refused it. */
+  readonly error: ChatErrorFields | null;
+  /** Text that stands there instead of `base`, where it was refused for that. */
+  readonly theirs: string | null;
+}
+
 export interface Rows {
   readonly outbox: OutboxRow;
   readonly drafts: DraftRow;
   readonly files: FileRow;
+  readonly edits: EditRow;
 }
 
-const STORES = ["outbox", "drafts", "files"] as const;
+const STORES = ["outbox", "drafts", "files", "edits"] as const;
 
 type StoreName = keyof Rows;
 
@@ -160,7 +179,8 @@ function openDatabase(factory: IDBFactory, lost: () => void): Promise<IDBDatabas
         request.result.createObjectStore("outbox", { keyPath: ["user", "key"] });
         request.result.createObjectStore("drafts", { keyPath: ["user", "conversation"] });
       }
-      request.result.createObjectStore("files", { keyPath: ["user", "key"] });
+      if (oldVersion < 2) request.result.createObjectStore("files", { keyPath: ["user", "key"] });
+      request.result.createObjectStore("edits", { keyPath: ["user", "key"] });
     };
     request.onsuccess = () => {
       const db = request.result;

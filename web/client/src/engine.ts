@@ -404,6 +404,7 @@ export class Engine<S extends Staging> {
       network: this.network,
       database: this.database,
       online: this.duties.online,
+      ask: this.duties.ask,
       serverNow: () => this.clock.serverNow(),
       tell: this.tellTabs,
       fileChanged: (message) => {

@@ -7,15 +7,22 @@ export type { Network } from "./network.js";
 export { webSocketOrPolling } from "./fallback.js";
 export { type Transport, type TransportConnection, type TransportEvents, webSocket } from "./transport.js";
 
-import type { Client, ClientOptions, CoreClient } from "./api.js";
+import type { Client, ClientOptions, CoreClient, EditingClient } from "./api.js";
 import { ChatClient } from "./client.js";
 import { CoreChatClient } from "./core-client.js";
+import { DraftsAndFiles } from "./drafts-and-files.js";
+import { EditingChatClient } from "./editing-client.js";
 import { noStaging } from "./staging.js";
 import { webSocket } from "./transport.js";
 
-/** A client of the server at `options.url`, with all that there is; does nothing before `start`. */
-export function createClient(options?: ClientOptions): Client {
-  return new ChatClient(options);
+/** A client of the server at `options.url`, with drafts and files; does nothing before `start`. */
+export function createClient(options: ClientOptions = {}): Client {
+  return new ChatClient(options, (duties) => new DraftsAndFiles(duties));
+}
+
+/** The same with edits that survive the page, a lost connection and a refusal: for pages that show them. */
+export function createEditingClient(options?: ClientOptions): EditingClient {
+  return new EditingChatClient(options);
 }
 
 /**

@@ -3,8 +3,10 @@
 import type { StagedFile } from "./api.js";
 import type { Database, Write } from "./database.js";
 import type { Files } from "./files.js";
+import type { Unnumbered } from "./link.js";
 import type { Network } from "./network.js";
 import type { Id } from "./protocol.gen.js";
+import type { Frame } from "./replica.js";
 import type { TabMessage } from "./tabs.js";
 
 export interface Staging {
@@ -35,9 +37,11 @@ export interface Staging {
 export interface StagingDuties {
   readonly network: Network;
   readonly database: Database;
-  online(): boolean;
+  readonly online: () => boolean;
+  /** Asks on the connection that there is. Rejects with a ChatError or LinkLost. */
+  readonly ask: (request: Unnumbered) => Promise<Frame>;
   serverNow(): number;
-  tell(message: TabMessage): void;
+  readonly tell: (message: TabMessage) => void;
   /** A file of an outbox entry changed. */
   fileChanged(message: string): void;
 }

@@ -1,4 +1,4 @@
-import type { DraftRow, FileRow, OutboxRow } from "./database.js";
+import type { DraftRow, EditRow, FileRow, OutboxRow } from "./database.js";
 import type { Environment } from "./environment.js";
 import type { Id } from "./protocol.gen.js";
 
@@ -10,6 +10,8 @@ export type TabMessage =
   | { readonly type: "outbox-gone"; readonly user: Id; readonly key: string }
   | { readonly type: "draft"; readonly user: Id; readonly row: DraftRow }
   | { readonly type: "draft-gone"; readonly user: Id; readonly conversation: Id }
+  | { readonly type: "edit"; readonly user: Id; readonly row: EditRow }
+  | { readonly type: "edit-gone"; readonly user: Id; readonly key: string }
   | { readonly type: "file"; readonly user: Id; readonly row: FileRow }
   | { readonly type: "file-gone"; readonly user: Id; readonly key: string }
   /** Everything of the user's goes, and with `user` null everything of everybody's. */

@@ -197,6 +197,8 @@ export class FakeServer {
         return { server_time: new Date().toISOString() };
       case "message.send":
         return this.send(socket, request);
+      case "message.edit":
+        return this.edit(Number(request.seq), String(request.body), socket);
       case "message.history":
         return this.history(request);
       case "receipt":
@@ -231,6 +233,25 @@ export class FakeServer {
     const made = this.add(socket.user, fields, request.id === undefined ? null : socket);
     this.expect.set(key, made.seq);
     return { conversation: C, from: this.rev - 1, rev: this.rev, messages: [made], duplicate: false };
+  }
+
+  /** An edit, here or of another device. */
+  edit(seq: number, body: string, asker: Socket | null = null): Reply {
+    const made = { ...(this.messages[seq - 1] as Message), body, edited_at: AT, rev: this.rev + 1 };
+    this.replace(made, asker);
+    return { conversation: C, from: this.rev - 1, rev: this.rev, messages: [made] };
+  }
+
+  delete(seq: number): void {
+    this.replace({ ...(this.messages[seq - 1] as Message), body: "", deleted_at: AT, rev: this.rev + 1 }, null);
+  }
+
+  private replace(made: Message, asker: Socket | null): void {
+    this.messages[made.seq - 1] = made;
+    this.change(
+      { messages: [made] },
+      this.live.filter((socket) => socket !== asker && socket.user !== null),
+    );
   }
 
   private add(sender: string | null, fields: Partial<Message>, asker: Socket | null): Message {

@@ -2,8 +2,8 @@
 
 import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 import { afterEach, beforeEach, vi } from "vitest";
-import type { Client, ClientOptions } from "../src/api.js";
-import { createClient } from "../src/index.js";
+import type { ClientOptions, EditingClient } from "../src/api.js";
+import { createEditingClient } from "../src/index.js";
 import type { Environment } from "../src/environment.js";
 import type { FakeFiles } from "./fake-files.js";
 import type { FakeServer } from "./fake-server.js";
@@ -116,14 +116,14 @@ export class Browser {
 
 export class Tab {
   readonly page = new Page();
-  readonly client: Client;
+  readonly client: EditingClient;
   /** Where files go up. */
   readonly files: FakeFiles;
   killed = false;
 
   constructor(browser: Browser, server: FakeServer, options: ClientOptions) {
     this.files = server.files;
-    this.client = createClient({
+    this.client = createEditingClient({
       signIn: { kind: "development", user: ME },
       transport: {
         connect: (events) => {

@@ -1,7 +1,7 @@
 /** From an address to a conversation: what the server offers, who is signed in, or how to sign in. */
 
 import { useCallback, useEffect, useState } from "react";
-import { type Client, createClient, type SessionEnd } from "@chatd/client";
+import { createEditingClient, type EditingClient, type SessionEnd } from "@chatd/client";
 import { words } from "@chatd/react/components";
 import { type Development, developmentAddress, developmentUser, takeInvitation, takeSignInProblem } from "./address.js";
 import { getMe, getOffer, type Offer, Unreachable } from "./http.js";
@@ -17,7 +17,7 @@ type Stage =
   | { readonly at: "sign-in"; readonly offer: Offer; readonly notice: string | null }
   /** Signed out: soon a new document, as soon as there is a server to ask for it. */
   | { readonly at: "left" }
-  | { readonly at: "signed"; readonly offer: Offer; readonly client: Client };
+  | { readonly at: "signed"; readonly offer: Offer; readonly client: EditingClient };
 
 const invitation = takeInvitation();
 const problem = takeSignInProblem();
@@ -91,8 +91,8 @@ async function begin(): Promise<Stage> {
   return { at: "sign-in", offer, notice: problem && words.notSignedInElsewhere(problem) };
 }
 
-function clientFor(development: Development | null): Client {
-  return createClient({
+function clientFor(development: Development | null): EditingClient {
+  return createEditingClient({
     device: "web",
     signIn: development ? { kind: "development", ...development } : { kind: "cookie" },
   });

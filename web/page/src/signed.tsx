@@ -1,7 +1,7 @@
 /** Somebody is signed in: starts their client, watches for the end of the session, keeps what the address names. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import type { Client, SessionEnd } from "@chatd/client";
+import type { EditingClient, SessionEnd } from "@chatd/client";
 import {
   addressOf,
   Announcer,
@@ -39,7 +39,7 @@ export function Signed({
   offer,
   onEnded,
 }: {
-  client: Client;
+  client: EditingClient;
   offer: Offer;
   onEnded: (end: SessionEnd, offer: Offer) => void;
 }) {
@@ -129,7 +129,7 @@ function useShown() {
 }
 
 /** The tab says how many messages are unread, but while the screen is locked. */
-function useTitle(client: Client, brand: string, locked: boolean): void {
+function useTitle(client: EditingClient, brand: string, locked: boolean): void {
   const { unread } = useReadable(client.conversations);
   const name = brand || "Chat";
   useEffect(() => {

@@ -2,7 +2,7 @@
 import { act, StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { beforeEach, expect, it, vi } from "vitest";
-import { createClient, type Transport } from "@chatd/client";
+import { createEditingClient, type Transport } from "@chatd/client";
 import type { Offer } from "../src/http.js";
 import { Signed } from "../src/signed.js";
 
@@ -31,7 +31,7 @@ function counting() {
 }
 
 const client = (transport: Transport) =>
-  createClient({ url: "http://chat.test", transport, signIn: { kind: "development", user: "pat-1" } });
+  createEditingClient({ url: "http://chat.test", transport, signIn: { kind: "development", user: "pat-1" } });
 
 const settled = () =>
   act(async () => {

@@ -1,9 +1,9 @@
 /** One client for all components below it, whatever they are and however often they mount. */
 
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useRef } from "react";
-import { type Client, type ClientOptions, createClient, type SignIn, type User } from "@chatd/client";
+import { type ClientOptions, createEditingClient, type EditingClient, type SignIn, type User } from "@chatd/client";
 
-const ClientContext = createContext<Client | null>(null);
+const ClientContext = createContext<EditingClient | null>(null);
 
 export interface ChatProviderProps {
   /** The server: http(s) or ws(s); default: where the page comes from. A new one makes a new connection. */
@@ -18,7 +18,7 @@ export interface ChatProviderProps {
   /** `chatd serve --dev` only: who it is. */
   readonly developmentUser?:
     { readonly user: string; readonly name?: string; readonly role?: User["role"] } | undefined;
-  /** All else that `createClient` takes; read once. */
+  /** All else that `createEditingClient` takes; read once. */
   readonly options?: Omit<ClientOptions, "url" | "signIn">;
   readonly children?: ReactNode;
 }
@@ -41,7 +41,7 @@ export function ChatProvider({ url, getToken, identity, developmentUser, options
     if (user !== undefined)
       signIn = { kind: "development", user, ...(name ? { name } : {}), ...(role ? { role } : {}) };
     else if (asks) signIn = { kind: "token", getToken: () => newest.current?.() ?? gone() };
-    return createClient({ device: "web", ...kept.current, ...(url ? { url } : {}), signIn });
+    return createEditingClient({ device: "web", ...kept.current, ...(url ? { url } : {}), signIn });
     // A new identity is a new client, though nothing of it is read.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [url, asks, identity, user, name, role]);
@@ -60,7 +60,7 @@ function gone(): Promise<string> {
 }
 
 /** Returns the client of the ChatProvider around. Throws an Error where there is none. */
-export function useClient(): Client {
+export function useClient(): EditingClient {
   const client = useContext(ClientContext);
   if (!client) throw new Error("useSocket and ChatInterface need a <ChatProvider> around them");
   return client;

@@ -12,7 +12,8 @@ export const ConnectionLine = memo(function ConnectionLine() {
   const { offlineSince, networkDown, goingAway } = useReadable(client.connection);
   const outbox = useReadable(client.outbox);
   const lost = useElapsed(offlineSince, SILENT_MS);
-  const waiting = outbox.filter(({ state }) => state === "waiting").length;
+  const edits = useReadable(client.waitingEdits);
+  const waiting = outbox.filter(({ state }) => state === "waiting").length + edits.length;
   const parts: string[] = [];
   if (lost) parts.push(networkDown ? words.youAreOffline : goingAway ? words.restarting : words.reconnecting);
   if (lost && waiting > 0) parts.push(words.waitingCount(waiting));

@@ -1,5 +1,5 @@
 import { createContext, type ReactNode, useContext } from "react";
-import type { Client, User } from "@chatd/client";
+import type { EditingClient, User } from "@chatd/client";
 
 /** The conversation on screen. */
 export interface Shown {
@@ -9,7 +9,7 @@ export interface Shown {
 }
 
 export interface Chat {
-  readonly client: Client;
+  readonly client: EditingClient;
   /** The clinic's name. */
   readonly brand: { readonly name: string; readonly logoUrl: string | null };
   /** Shows a conversation, around one of its messages where a seq is given; null: the list. */

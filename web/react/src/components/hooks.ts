@@ -1,5 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
-import type { Client, Draft, Readable, StagedFile } from "@chatd/client";
+import type { Client, Draft, Edit, EditingClient, Readable, StagedFile } from "@chatd/client";
 import { NARROW_BELOW_PX } from "./narrow.js";
 
 /** The value now, while rendering on a server too; renders anew when it changes. */
@@ -10,6 +10,18 @@ export function useReadable<T>({ subscribe, getSnapshot }: Readable<T>): T {
 /** The draft of one conversation; those of others render nothing anew. */
 export function useDraft({ drafts }: Client, conversation: string): Draft | null {
   return useSyncExternalStore(drafts.subscribe, () => drafts.getSnapshot()?.get(conversation) ?? null);
+}
+
+/** The edit that is open in the field of a conversation. */
+export function useEdit({ edits }: EditingClient, conversation: string): Edit | null {
+  const open = (edit: Edit) => edit.conversation === conversation && edit.phase === "writing";
+  return useSyncExternalStore(edits.subscribe, () => edits.getSnapshot().findLast(open) ?? null);
+}
+
+/** True if there is one; what is typed into it renders nothing anew. */
+export function useEditing({ edits }: EditingClient, conversation: string): boolean {
+  const open = (edit: Edit) => edit.conversation === conversation && edit.phase === "writing";
+  return useSyncExternalStore(edits.subscribe, () => edits.getSnapshot().some(open));
 }
 
 const NO_FILES: readonly StagedFile[] = [];

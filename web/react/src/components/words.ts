@@ -156,8 +156,14 @@ export const words = {
   unknownPerson: "This person can't be reached here.",
   tooLong: (length: number, limit: number) =>
     `This message is too long (${length.toLocaleString("en")} characters). The limit is ${limit.toLocaleString("en")}.`,
+  editDeleted: "This message was deleted meanwhile. Your words are still here.",
+  editOver: "This message can't be changed any more. Your words are still here.",
+  editFailed: "Your change couldn't be saved. Your words are still here.",
+  editChanged: "This message was changed meanwhile. It now says:",
+  keepMine: "Keep mine",
+  takeTheirs: "Take this text",
+  useAsNew: "Use as a new message",
   actionFailed: "This didn't work. Please try again.",
-  notAllowed: "This isn't possible any more.",
 
   // -- files --
   attachFiles: "Attach files",

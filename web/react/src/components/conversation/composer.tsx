@@ -9,15 +9,15 @@ import {
   useLayoutEffect,
   useRef,
 } from "react";
-import type { TimelineItem } from "@chatd/client";
-import { personOf, useChat } from "../context.js";
-import { useReadable } from "../hooks.js";
+import type { Edit, TimelineItem } from "@chatd/client";
+import { useChat } from "../context.js";
 import { AttachButtons } from "../files/attach-button.js";
 import type { Attaching } from "../files/attaching.js";
 import { StagedFiles } from "../files/staged-files.js";
-import { lineOf } from "../names.js";
 import { Icon } from "../ui/icons.js";
 import { words } from "../words.js";
+import { About, Replying } from "./about.js";
+import { AsideEdits, EditProblem } from "./edit-problem.js";
 import { MessageField } from "./message-field.js";
 import { useWriting, type WritingDuties } from "./writing.js";
 
@@ -25,25 +25,22 @@ export function Composer({
   field,
   id,
   items,
-  editing,
   attaching,
   onSent,
-  onEdited,
 }: {
   field: RefObject<HTMLTextAreaElement | null>;
   /** The conversation whose composer this is. */
   id: string;
   /** Messages that are loaded of it. */
   items: readonly TimelineItem[];
-  /** The message that is edited. */
-  editing: TimelineItem | null;
   attaching: Attaching;
 } & WritingDuties) {
   const { client } = useChat();
-  const writing = useWriting(id, editing, attaching.staged, { onSent, onEdited });
-  const { value, replyTo, excess } = writing;
-  useFocus(field, editing?.key ?? null);
+  const writing = useWriting(id, items, attaching.staged, { onSent });
+  const { value, replyTo, excess, editing } = writing;
+  useFocus(field, editing);
   const second = useSecondPress(editing !== null);
+  const focus = () => field.current?.focus();
   const submit = (event?: FormEvent) => {
     event?.preventDefault();
     writing.submit();
@@ -63,7 +60,9 @@ export function Composer({
   };
   return (
     <form className="composer" onSubmit={submit}>
-      {editing && <About title={words.editing} text={lineOf(editing.message)} edit onCancel={cancel} />}
+      <AsideEdits id={id} onOpen={focus} />
+      {editing && <About title={words.editing} text={editing.base} edit onCancel={cancel} />}
+      {editing && <EditProblem edit={editing} clash={writing.clash} onDone={focus} />}
       {replyTo !== null && <Replying seq={replyTo} items={items} onCancel={cancel} />}
       {excess && (
         <p className="problem" role="alert">
@@ -117,10 +116,15 @@ function keepFocusOfTap(event: TouchEvent): void {
   if ((event.target as Element).closest(".send:disabled")) event.preventDefault();
 }
 
-function useFocus(field: RefObject<HTMLTextAreaElement | null>, edited: string | null): void {
+/** An edit that begins takes the focus; not one that was there, or that comes back refused. */
+function useFocus(field: RefObject<HTMLTextAreaElement | null>, edit: Edit | null): void {
+  const seq = edit?.seq ?? null;
+  const refused = edit?.error != null;
+  const last = useRef(seq);
   useLayoutEffect(() => {
-    if (edited !== null) field.current?.focus();
-  }, [field, edited]);
+    if (seq !== null && seq !== last.current && !refused) field.current?.focus();
+    last.current = seq;
+  }, [field, seq, refused]);
   useEffect(() => {
     const element = field.current;
     if (!element || !matchMedia("(hover: hover)").matches) return; // a phone's keyboard would cover half the page
@@ -142,44 +146,4 @@ function useSecondPress(editing: boolean) {
       saved.current = false;
     },
   };
-}
-
-function Replying({ seq, items, onCancel }: { seq: number; items: readonly TimelineItem[]; onCancel: () => void }) {
-  const { client } = useChat();
-  const users = useReadable(client.users);
-  const quoted = items.find((item) => item.seq === seq)?.message;
-  const name = quoted?.sender ? personOf(users, quoted.sender).name : "";
-  const text = quoted ? lineOf(quoted) : words.unknownMessage;
-  return <About title={words.replyingTo(name)} text={text} onCancel={onCancel} />;
-}
-
-/** Bar above the field: the message that is edited or replied to, and the way out. */
-function About({
-  title,
-  text,
-  edit = false,
-  onCancel,
-}: {
-  title: string;
-  text: string;
-  edit?: boolean;
-  onCancel: () => void;
-}) {
-  return (
-    <div className="about">
-      <Icon name="reply" size={18} />
-      <div>
-        <strong dir="auto">{title}</strong>
-        <span dir="auto">{text}</span>
-      </div>
-      <button
-        type="button"
-        className={edit ? "button small" : "icon-button"}
-        aria-label={words.cancel}
-        onClick={onCancel}
-      >
-        {edit ? words.cancel : <Icon name="close" size={18} />}
-      </button>
-    </div>
-  );
 }

@@ -5,7 +5,7 @@ import { ChatError, type ConversationSnapshot, type OutboxItem, type TimelineIte
 import { ConnectionLine } from "../connection-line.js";
 import { useChat } from "../context.js";
 import { useAttaching, useDrop } from "../files/attaching.js";
-import { useReadable } from "../hooks.js";
+import { useEditing, useReadable } from "../hooks.js";
 import { isPresent } from "../names.js";
 import { useOpened } from "../use-opened.js";
 import { words } from "../words.js";
@@ -30,7 +30,7 @@ export function Conversation({
   const snapshot = useReadable(client.conversation(id));
   const failure = useOpened(client, id);
   const problem = failure !== null && !(failure instanceof ChatError && failure.code === "closed");
-  const [editing, setEditing] = useState<TimelineItem | null>(null);
+  const editing = useEditing(client, id);
   const [sends, setSends] = useState(0);
   const [escapes, setEscapes] = useState(0);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -40,11 +40,13 @@ export function Conversation({
   const react = useReact(id);
   const { menu, openMenu } = useMenu(snapshot, react, {
     onReply: ({ seq }) => {
-      setEditing(null);
+      client.beginEdit(id, null);
       client.setDraft(id, client.drafts.getSnapshot()?.get(id)?.text ?? "", seq);
       focusComposer();
     },
-    onEdit: setEditing,
+    onEdit: ({ seq, message }) => {
+      client.beginEdit(id, seq, message.body);
+    },
   });
 
   const removed = snapshot.state === "gone" || (snapshot.me !== null && !isPresent(snapshot.me));
@@ -81,13 +83,9 @@ export function Conversation({
           field={field}
           id={id}
           items={snapshot.items}
-          editing={editing}
           attaching={attaching}
           onSent={() => {
             setSends(sends + 1);
-          }}
-          onEdited={() => {
-            setEditing(null);
           }}
         />
       )}

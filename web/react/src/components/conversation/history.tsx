@@ -39,6 +39,7 @@ export const History = memo(function History(props: HistoryProps) {
   const { highlighted, missed, atNewest, current } = scroller;
 
   const { shown, rows, bySeq } = useRows(snapshot, scroller, me);
+  const edits = useReadable(client.waitingEdits);
   const { jumpTo } = scroller;
   const duties = useMemo<MessageDuties>(
     () => ({ openMenu: onMenu, jumpTo, react: onReact }),
@@ -75,6 +76,9 @@ export const History = memo(function History(props: HistoryProps) {
               <MessageRow
                 key={row.key}
                 item={row.item}
+                edit={
+                  edits.find(({ conversation, seq }) => conversation === snapshot.id && seq === row.item.seq) ?? null
+                }
                 first={row.first}
                 quoted={replyTo == null ? null : (bySeq.get(replyTo) ?? null)}
                 current={row.key === stop}

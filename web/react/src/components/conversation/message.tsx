@@ -1,5 +1,5 @@
 import { memo } from "react";
-import type { TimelineItem, User } from "@chatd/client";
+import type { Edit, TimelineItem, User } from "@chatd/client";
 import { personOf } from "../context.js";
 import { lineOf } from "../names.js";
 import { fullTime, timeOf } from "../times.js";
@@ -18,6 +18,8 @@ export interface MessageDuties {
 
 export interface MessageProps {
   readonly item: TimelineItem;
+  /** A change of it that waits. */
+  readonly edit: Edit | null;
   /** Begins a group. */
   readonly first: boolean;
   /** Message that it replies to, where that is loaded. */
@@ -89,10 +91,11 @@ function SystemRow({ item, current }: { item: TimelineItem; current: boolean }) 
   );
 }
 
-function Bubble({ item, quoted, current, users, duties }: MessageProps) {
+function Bubble({ item, edit, quoted, current, users, duties }: MessageProps) {
   const { message, own, status } = item;
   const at = Date.parse(message.sent_at);
   const deleted = message.deleted_at != null;
+  const body = edit?.text ?? message.body;
   return (
     <div className={`bubble${deleted ? " deleted" : ""}`}>
       {message.reply_to != null && !deleted && (
@@ -100,14 +103,14 @@ function Bubble({ item, quoted, current, users, duties }: MessageProps) {
       )}
       {message.attachments.length > 0 && <Attachments attachments={message.attachments} focusable={current} />}
       <div className="bubble-text">
-        {deleted ? <div className="body">{words.deleted}</div> : message.body && <Body text={message.body} />}
+        {deleted ? <div className="body">{words.deleted}</div> : body && <Body text={body} />}
         <span className="meta">
           {" "}
-          {message.edited_at != null && !deleted && <span>{words.edited} </span>}
+          {(message.edited_at != null || edit) && !deleted && <span>{words.edited} </span>}
           <time dateTime={message.sent_at} title={fullTime(at)}>
             {timeOf(at)}
           </time>{" "}
-          {own && status && !deleted && <State state={status} />}
+          {own && status && !deleted && <State state={edit ? "waiting" : status} />}
         </span>
       </div>
     </div>

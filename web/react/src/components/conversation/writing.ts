@@ -1,10 +1,9 @@
 /** The text of the composer: a draft of its conversation, or an edit of an old message. */
 
-import { useState } from "react";
-import { ChatError, type Client, type StagedFile, type TimelineItem } from "@chatd/client";
+import type { Client, Edit, StagedFile, TimelineItem } from "@chatd/client";
 import { useChat } from "../context.js";
-import { useDraft, useReadable } from "../hooks.js";
-import { words } from "../words.js";
+import { useDraft, useEdit, useReadable } from "../hooks.js";
+import type { Clash } from "./edit-problem.js";
 
 const DEFAULT_MAX_CHARS = 10_000;
 const NO_FILES: readonly StagedFile[] = [];
@@ -13,6 +12,9 @@ export interface Writing {
   readonly value: string;
   /** The seq that the draft replies to. */
   readonly replyTo: number | null;
+  /** Edit that the field holds in place of the draft. */
+  readonly editing: Edit | null;
+  readonly clash: Clash;
   /** Characters of a text that has too many, and how many it may have. */
   readonly excess: { readonly length: number; readonly limit: number } | null;
   /** True if there is something that can be sent or saved. */
@@ -26,32 +28,31 @@ export interface Writing {
 
 export interface WritingDuties {
   readonly onSent: () => void;
-  /** An edit was saved or given up. */
-  readonly onEdited: () => void;
 }
 
 /** `id`: what is typed here goes to that conversation, whatever is on screen when. */
 export function useWriting(
   id: string,
-  item: TimelineItem | null,
+  items: readonly TimelineItem[],
   staged: readonly StagedFile[],
-  { onSent, onEdited }: WritingDuties,
+  { onSent }: WritingDuties,
 ): Writing {
-  const { client, tell } = useChat();
+  const { client } = useChat();
   const draft = useDraft(client, id);
-  const edit = useEdited(item);
+  const editing = useEdit(client, id);
+  const clash = clashOf(editing, items);
   const { limits } = useReadable(client.connection);
   const text = draft?.text ?? "";
   const replyTo = draft?.replyTo ?? null;
-  const value = item ? edit.text : text;
+  const value = editing ? editing.text : text;
   const limit = limits?.max_body_chars ?? DEFAULT_MAX_CHARS;
   const excess = excessOf(value, limit);
 
-  const ready = isReady(value, item ? NO_FILES : staged, limit);
+  const ready = isReady(value, editing ? NO_FILES : staged, limit) && !clash;
 
   const change = (next: string) => {
-    if (item) {
-      edit.change(next);
+    if (editing) {
+      client.setEdit(id, editing.seq, next);
       return;
     }
     client.setDraft(id, next, replyTo);
@@ -59,41 +60,27 @@ export function useWriting(
     else client.stopTyping(id);
   };
   const cancel = () => {
-    edit.forget();
-    if (item) onEdited();
+    if (editing) client.discardEdit(id, editing.seq);
     else if (replyTo !== null) client.setDraft(id, text, null);
   };
   const submit = () => {
-    if (!item) {
+    if (!editing) {
       if (sendDraft(client, id, limit)) onSent();
-      return;
+    } else if (ready) {
+      client.saveEdit(id, editing.seq);
     }
-    if (!ready) return;
-    edit.forget();
-    onEdited();
-    save(client, item, value.trim()).catch((error: unknown) => {
-      tell(error instanceof ChatError && error.code === "forbidden" ? words.notAllowed : words.actionFailed);
-    });
   };
-  return { value, replyTo: item ? null : replyTo, excess, ready, change, cancel, submit };
+  return { value, replyTo: editing ? null : replyTo, editing, clash, excess, ready, change, cancel, submit };
 }
 
-function useEdited(item: TimelineItem | null) {
-  const [changed, setChanged] = useState<{ readonly key: string; readonly text: string } | null>(null);
-  const text = item ? (changed?.key === item.key ? changed.text : item.message.body) : "";
-  return {
-    text,
-    change: (next: string) => {
-      if (item) setChanged({ key: item.key, text: next });
-    },
-    forget: () => {
-      setChanged(null);
-    },
-  };
-}
-
-async function save(client: Client, { message, seq }: TimelineItem, body: string): Promise<void> {
-  if (body !== message.body) await client.edit(message.conversation, seq, body);
+/** Returns what became of the edited message elsewhere; it may have scrolled out of what is loaded. */
+function clashOf(edit: Edit | null, items: readonly TimelineItem[]): Clash {
+  if (!edit) return null;
+  const message = items.find(({ seq }) => seq === edit.seq)?.message;
+  if (message?.deleted_at != null) return { theirs: null };
+  if (message && message.body !== edit.base && message.body !== edit.text) return { theirs: message.body };
+  if (edit.theirs !== null) return { theirs: edit.theirs };
+  return edit.error?.code === "conflict" ? { theirs: null } : null;
 }
 
 /** Sends the draft as it is now, not as it was last drawn: two presses in a row send it once. */

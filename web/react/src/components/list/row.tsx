@@ -2,7 +2,7 @@ import { memo, useId } from "react";
 import type { ConversationListItem } from "@chatd/client";
 import { addressOf } from "../address.js";
 import { personOf, useChat } from "../context.js";
-import { useDraft, useReadable, useStaged } from "../hooks.js";
+import { useDraft, useEdit, useReadable, useStaged } from "../hooks.js";
 import { lineOf, namesOf, otherOf, titleOf } from "../names.js";
 import { fullTime, shortTime } from "../times.js";
 import { Avatar } from "../ui/avatar.js";
@@ -109,9 +109,11 @@ function LastLine({ item, me, current }: { item: ConversationListItem; me: strin
   const { client } = useChat();
   const users = useReadable(client.users);
   const draft = useDraft(client, item.id);
+  const edit = useEdit(client, item.id);
   const staged = useStaged(client, item.id);
   if (item.typing.length > 0) return <span className="row-line typing">{words.typing}</span>;
-  const drafted = draft?.text.trim() ? draft.text.slice(0, 200) : namesOf(staged);
+  const text = edit?.text ?? draft?.text ?? "";
+  const drafted = text.trim() ? text.slice(0, 200) : namesOf(staged);
   if (drafted && !current) {
     return (
       <span className="row-line draft">
