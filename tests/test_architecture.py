@@ -167,7 +167,7 @@ def test_imports_inside_a_folder_never_run_upwards(folder: str) -> None:
                 assert theirs is None or theirs[0] >= mine[0], f"{module} reaches {other}"
 
 
-def test_nothing_goes_round_in_circles() -> None:
+def test_imports_have_no_cycle() -> None:
     assert [module for module in FILES if module in reachable(module)] == []
 
 

@@ -140,7 +140,7 @@ def test_long_and_deep_values_are_cut() -> None:
     assert len(line["many"]) == 50
 
 
-def test_whatever_is_logged_makes_one_valid_line() -> None:
+def test_log_of_any_value_is_one_valid_line() -> None:
     class Role(Enum):
         STAFF = "staff"
 

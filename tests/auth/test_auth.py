@@ -266,7 +266,7 @@ async def test_a_renewal_that_the_store_cannot_judge_may_be_tried_again(autojump
 # -- revoked, shut out --
 
 
-async def test_whoever_is_disabled_is_cut_off_everywhere(autojump_clock: MockClock) -> None:
+async def test_user_disabled_is_cut_off_everywhere(autojump_clock: MockClock) -> None:
     async with clinic() as server:
         ones = [await server.connect(token=server.token("pat-1")) for _ in range(2)]
         other = await server.connect(token=server.token("pat-2"))
@@ -343,7 +343,7 @@ async def test_all_tokens_of_a_user(autojump_clock: MockClock) -> None:
     ids=lambda change: type(change).__name__,
 )
 @pytest.mark.parametrize("later", [False, True], ids=["hello", "renewal"])
-async def test_nobody_slips_in_while_they_are_shut_out(autojump_clock: MockClock, change: Any, later: bool) -> None:
+async def test_sign_in_during_a_disabling_is_shut_out(autojump_clock: MockClock, change: Any, later: bool) -> None:
     """The store is asked before the change, and answers after it."""
     reads = Runner()
     async with clinic(read=reads) as server:

@@ -137,7 +137,7 @@ async def test_daemon_does_not_start_without_the_sites_secret(autojump_clock: Mo
             pass
 
 
-async def test_nothing_of_a_token_is_logged(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_token_is_never_logged(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
     async with clinic(**SETTINGS) as c:
         good, wrong = site_token(), site_token(secret="another")
         await me(c, f"{AUTHJS}={good}")

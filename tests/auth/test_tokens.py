@@ -37,13 +37,13 @@ def refused(text: str, now: int = NOW) -> BadToken:
 # -- good ones --
 
 
-def test_what_was_issued_says_what_was_asked_for() -> None:
+def test_token_issued_holds_what_was_asked_for() -> None:
     text, claims = TOKENS.issue("pat-1", "t1", NOW * 1000 + 123, 90)
     assert claims == Claims("pat-1", "t1", NOW * 1000, (NOW + 90) * 1000)
     assert verify(text) == claims
 
 
-def test_it_ends_on_the_second() -> None:
+def test_token_ends_on_the_second() -> None:
     text, _ = TOKENS.issue("pat-1", "t1", NOW * 1000, 90)
     assert verify(text, NOW + 89).user == "pat-1"
     assert refused(text, NOW + 90).expired
@@ -87,7 +87,7 @@ def test_bounds_that_are_still_good(changed: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_what_a_header_says_beside_the_algorithm_is_ignored(header: dict[str, Any]) -> None:
+def test_token_header_beside_the_algorithm_is_ignored(header: dict[str, Any]) -> None:
     assert verify(token(NOW, header=header)).user == "pat-1"
 
 

@@ -83,7 +83,7 @@ def test_a_ping_is_answered(wired: tuple[Ear, socket.socket]) -> None:
         (b"", "closed the connection"),
     ],
 )
-def test_how_a_connection_ends(wired: tuple[Ear, socket.socket], sent: bytes, words: str) -> None:
+def test_connection_end_is_reported(wired: tuple[Ear, socket.socket], sent: bytes, words: str) -> None:
     ear, theirs = wired
     theirs.sendall(sent)
     theirs.shutdown(socket.SHUT_WR)
@@ -96,7 +96,7 @@ def test_how_a_connection_ends(wired: tuple[Ear, socket.socket], sent: bytes, wo
     assert len(ear.ended) == 1
 
 
-def test_what_the_kernel_refuses_follows_in_order(wired: tuple[Ear, socket.socket]) -> None:
+def test_bytes_that_the_kernel_refuses_follow_in_order(wired: tuple[Ear, socket.socket]) -> None:
     ear, theirs = wired
     blocks = [bytes([at]) * 100_000 for at in range(40)]
     for block in blocks:
@@ -110,7 +110,7 @@ def test_what_the_kernel_refuses_follows_in_order(wired: tuple[Ear, socket.socke
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://x", "http://", "http://x:99999", "http://[::1"])
-def test_what_is_no_url(url: str) -> None:
+def test_text_that_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(PeerLost, match="expected one like"):
         SocketAddress.of(url)
 

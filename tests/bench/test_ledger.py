@@ -23,7 +23,7 @@ def test_percentiles_are_within_a_percent_of_the_sorted_ones() -> None:
     assert found.max == all_of_them[-1] * 1e3
 
 
-def test_of_one_duration_all_are_that_one() -> None:
+def test_percentiles_of_one_duration_are_that_one() -> None:
     durations = Durations()
     durations.add(0.002)
     found = durations.percentiles()
@@ -122,7 +122,7 @@ def to_nobody(ledger: Ledger) -> None:
         (to_nobody, "2 acknowledged messages did not reach everybody; the first is seq 2"),
     ],
 )
-def test_what_must_not_be(event: Any, words: str) -> None:
+def test_ledger_finds_each_discrepancy(event: Any, words: str) -> None:
     ledger = Ledger(2, last=0)
     said(ledger, 1, "a", 1)
     assert ledger.close(complete=True) == []
@@ -130,7 +130,7 @@ def test_what_must_not_be(event: Any, words: str) -> None:
     assert any(words in wrong for wrong in ledger.close(complete=True)), ledger.close(complete=True)
 
 
-def test_what_is_still_on_its_way_is_not_wrong() -> None:
+def test_delivery_under_way_is_no_discrepancy() -> None:
     ledger = Ledger(2, last=0)
     ledger.sent("a")
     ledger.delivered(1, 1, "a")

@@ -20,7 +20,7 @@ def test_cpu_time_and_memory_of_this_process() -> None:
     assert memory[1] >= memory[0] > 10 * 1024 * 1024
 
 
-def test_of_a_process_that_is_gone() -> None:
+def test_usage_of_a_lost_process_is_none() -> None:
     assert machine.cpu_time(2**22 + 7) is None
     assert machine.memory(2**22 + 7) is None
 

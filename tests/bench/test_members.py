@@ -107,7 +107,7 @@ def test_an_acknowledgement_of_another_message(
     assert any(f"request {FIRST_NUMBER} was acknowledged as another" in wrong for wrong in ledger.close(complete=False))
 
 
-def test_what_is_refused_for_now_is_sent_again(
+def test_message_refused_for_now_is_sent_again(
     pair: tuple[Load, Member, Member, Ledger], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load, sender, _, _ = pair
@@ -127,7 +127,7 @@ def test_what_is_refused_for_now_is_sent_again(
     assert load.failure is None
 
 
-def test_what_is_refused_for_good_ends_the_run(pair: tuple[Load, Member, Member, Ledger]) -> None:
+def test_message_refused_for_good_ends_the_run(pair: tuple[Load, Member, Member, Ledger]) -> None:
     load, sender, _, _ = pair
     hear(sender, type="error", re=FIRST_NUMBER, code="bad_request", message="`body`: too long", temporary=False)
     assert load.over.is_set()
@@ -137,7 +137,7 @@ def test_what_is_refused_for_good_ends_the_run(pair: tuple[Load, Member, Member,
 
 
 @pytest.mark.parametrize("client_id", [None, "other.0.1"])
-def test_somebody_else_writes(pair: tuple[Load, Member, Member, Ledger], client_id: str | None) -> None:
+def test_message_of_another_load_ends_the_run(pair: tuple[Load, Member, Member, Ledger], client_id: str | None) -> None:
     load, _, receiver, ledger = pair
     hear(receiver, type="change", conversation='c"1', messages=[told(1, client_id)])
     assert load.failure is not None
@@ -155,7 +155,7 @@ def test_other_conversations_and_events_are_none_of_its_business(pair: tuple[Loa
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"\xff", b'{"type":1}', b'{"type":"ok","re":"x"}'])
-def test_what_is_no_frame_of_chatd(pair: tuple[Load, Member, Member, Ledger], payload: bytes) -> None:
+def test_text_that_is_no_frame_ends_the_run(pair: tuple[Load, Member, Member, Ledger], payload: bytes) -> None:
     load, _, receiver, _ = pair
     receiver.receive(payload)
     assert load.failure == NOT_CHATD

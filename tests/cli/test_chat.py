@@ -48,7 +48,7 @@ async def test_a_message_and_its_ticks(autojump_clock: MockClock) -> None:
         await ada.see("✓✓ read: It hurts")
 
 
-async def test_at_a_terminal_what_was_typed_is_not_shown_twice(autojump_clock: MockClock) -> None:
+async def test_chat_at_a_terminal_shows_typed_lines_once(autojump_clock: MockClock) -> None:
     async with talking(echo=False) as (ada, _, _):
         await ada.keys.send("It hurts")
         await ada.keys.send("a lot")
@@ -56,7 +56,7 @@ async def test_at_a_terminal_what_was_typed_is_not_shown_twice(autojump_clock: M
         assert [line.strip() for line in ada.lines] == ["-- Bo is online", "✓ sent: It hurts", "✓ sent: a lot"]
 
 
-async def test_what_comes_is_shown_and_read(autojump_clock: MockClock) -> None:
+async def test_message_received_is_shown_and_read(autojump_clock: MockClock) -> None:
     async with talking() as (ada, bo, conversation):
         await bo.tell("typing", conversation=conversation, active=True)
         await ada.see("Bo is typing ...")
@@ -65,7 +65,7 @@ async def test_what_comes_is_shown_and_read(autojump_clock: MockClock) -> None:
         await bo.expect("change", participants=[{"user": "pat-1", "read_seq": 1, "delivered_seq": 1}])
 
 
-async def test_what_becomes_of_a_message_is_said(autojump_clock: MockClock) -> None:
+async def test_message_sent_shows_its_status(autojump_clock: MockClock) -> None:
     async with talking() as (ada, bo, conversation):
         await ada.keys.send("It hurts")
         await ada.see("✓ sent: It hurts")
@@ -155,7 +155,7 @@ async def test_a_lost_connection_is_told_and_nothing_else_lost(autojump_clock: M
         await bo.expect("change", messages=[{"body": "still there?"}])
 
 
-async def test_after_a_reset_the_newest_are_shown(autojump_clock: MockClock) -> None:
+async def test_reset_shows_the_newest_messages(autojump_clock: MockClock) -> None:
     async with talking() as (ada, bo, conversation):
         await ada.cut()
         for n in range(1, 1102):
@@ -175,7 +175,7 @@ async def test_the_other_comes_and_goes(autojump_clock: MockClock) -> None:
         await ada.see("Bo is online")
 
 
-async def test_who_has_gone_meanwhile_is_told_once_there_is_a_connection(autojump_clock: MockClock) -> None:
+async def test_absence_of_the_other_is_told_once_connected(autojump_clock: MockClock) -> None:
     async with talking() as (ada, bo, _):
         await ada.see("Bo is online")
         await ada.cut()
@@ -199,7 +199,7 @@ async def test_who_has_gone_meanwhile_is_told_once_there_is_a_connection(autojum
         assert ada.lines == [], "what was said is not said again"
 
 
-async def test_somebody_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_chat_waits_for_a_user_who_is_not_there_yet(autojump_clock: MockClock) -> None:
     async with daemon() as server, terminal(server, "pat-1", "den-1") as ada:
         await ada.see("waiting for den-1 to appear ...")
         await ada.keys.send("first")
@@ -275,7 +275,7 @@ async def test_a_refusal_ends_the_chat(autojump_clock: MockClock) -> None:
         ("\u202eevil\u2066", "evil"),
     ],
 )
-def test_what_a_terminal_would_obey_is_left_out(text: str, shown: str) -> None:
+def test_control_characters_are_left_out(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
@@ -341,7 +341,7 @@ async def test_one_that_nobody_reads_ends(tmp_path: Path) -> None:
         (("--as", "pat-1", "--with", "den-1", "--server", "chat.example"), "no URL of a server"),
     ],
 )
-async def test_what_cannot_be_says_why(flags: tuple[str, ...], complaint: str, tmp_path: Path) -> None:
+async def test_chat_that_cannot_begin_says_why(flags: tuple[str, ...], complaint: str, tmp_path: Path) -> None:
     async with process.running(tmp_path) as daemon, window(f"http://127.0.0.1:{daemon.port}", *flags) as chat:
         await chat.see(complaint)
         assert await chat.wait() == 2

@@ -77,7 +77,7 @@ async def test_restored_backup_without_the_conversation_begins_it_again(autojump
             await bo.expect("change", messages=[{"body": "kept", "seq": 1}])
 
 
-async def test_somebody_who_does_not_exist_is_not_waited_for_out_of_development(autojump_clock: MockClock) -> None:
+async def test_chat_with_an_unknown_user_ends_out_of_development(autojump_clock: MockClock) -> None:
     reasons: list[str] = []
     try:
         async with daemon() as server, terminal(server, "pat-1", "den-9", awaits=False) as ada:

@@ -124,7 +124,7 @@ async def test_presence_is_told(autojump_clock: MockClock) -> None:
         assert await next_of(events, PresenceChanged) == PresenceChanged("den-1", online=True)
 
 
-async def test_what_was_missed_comes_after_a_cut(autojump_clock: MockClock) -> None:
+async def test_events_missed_come_after_a_cut(autojump_clock: MockClock) -> None:
     async with pair() as (net, client, bo, conversation):
         events = client.events()
         net.down = True
@@ -141,7 +141,7 @@ async def test_what_was_missed_comes_after_a_cut(autojump_clock: MockClock) -> N
         assert held.membership.unread == 150
 
 
-async def test_what_was_posted_offline_is_sent_once_and_in_order(autojump_clock: MockClock) -> None:
+async def test_messages_posted_offline_are_sent_once_and_in_order(autojump_clock: MockClock) -> None:
     async with pair() as (net, client, bo, conversation):
         for n in range(100):
             client.post(conversation, str(n))
@@ -225,7 +225,7 @@ async def test_another_epoch_voids_what_is_held(autojump_clock: MockClock) -> No
         assert (await client.open("den-1")).rev == 1
 
 
-async def test_what_the_server_gave_up_on_is_loaded_again(autojump_clock: MockClock) -> None:
+async def test_conversation_that_the_server_gave_up_on_is_loaded_again(autojump_clock: MockClock) -> None:
     async with pair() as (net, client, bo, conversation):
         events = client.events()
         net.down = True
@@ -259,7 +259,7 @@ async def test_a_slow_consumer_gets_one_event_for_what_belongs_together(autojump
         assert len(event.messages) < 1000
 
 
-async def test_who_is_refused_does_not_come_back(autojump_clock: MockClock) -> None:
+async def test_client_refused_does_not_come_back(autojump_clock: MockClock) -> None:
     async with daemon(development=False) as server:
         net = Net(server)
         async with net.connect("pat-1") as client:
@@ -351,7 +351,7 @@ async def test_a_copy_equals_the_server_whatever_happens_on_the_way(seed: int, a
         }
 
 
-async def test_what_is_told_while_a_page_is_read_comes_after_it(autojump_clock: MockClock) -> None:
+async def test_events_during_the_reading_of_a_page_come_after_it(autojump_clock: MockClock) -> None:
     slow = False
 
     async def read(work: Callable[[], Any]) -> Any:

@@ -365,7 +365,7 @@ def test_a_gap_asks_for_a_sync_and_changes_nothing() -> None:
     assert (held.rev, held.messages) == (5, {})
 
 
-def test_what_is_older_brings_nothing_back() -> None:
+def test_older_change_brings_nothing_back() -> None:
     replica, held = loaded(message(1, rev=5, body="newer"))
     replica.apply(change(2, 3, messages=(message(1, rev=3, body="older"),)))
     assert (held.rev, held.messages[1].body) == (5, "newer")
@@ -413,7 +413,7 @@ def test_own_leave_drops_the_conversation() -> None:
     assert not again.get
 
 
-def test_what_hello_does_not_name_is_synced_if_it_moved() -> None:
+def test_conversation_not_named_by_hello_is_synced_if_it_moved() -> None:
     replica, held = loaded(rev=5)
     assert replica.apply(hello()).sync == {C}
     assert not replica.apply(hello(conversations=(Server(rev=5).summary(),))).sync

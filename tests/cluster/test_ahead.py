@@ -66,7 +66,7 @@ async def test_goodbye_comes_before_an_ok_that_is_above_the_cursor(autojump_cloc
         book.agree(c.store)
 
 
-async def test_who_is_brought_back_starts_anew_before_an_ok_that_is_above_the_cursor(
+async def test_user_brought_back_starts_anew_before_an_ok_above_the_cursor(
     autojump_clock: MockClock,
 ) -> None:
     async with shop(config=Config(mysql=UNNOTICED)) as c:
@@ -86,7 +86,7 @@ async def test_who_is_brought_back_starts_anew_before_an_ok_that_is_above_the_cu
         book.agree(c.store)
 
 
-async def test_who_is_brought_back_unseen_gets_the_whole_before_the_ok(autojump_clock: MockClock) -> None:
+async def test_user_brought_back_unseen_gets_the_whole_before_the_ok(autojump_clock: MockClock) -> None:
     """Their removal was noticed, their return was not: the conversation is read whole, and the `ok` is behind it."""
     async with shop(config=Config(mysql=UNNOTICED)) as c:
         ada, bo, conversation = await c.pair()
@@ -198,7 +198,7 @@ async def test_reply_does_not_wait_for_a_catch_up_that_cannot_be_made(
             assert (await ada.ask("conversation.get", conversation=conversation))["info"]["rev"] == 2
 
 
-async def test_who_connects_while_a_room_reads_misses_nothing(autojump_clock: MockClock) -> None:
+async def test_connection_made_while_a_room_reads_misses_nothing(autojump_clock: MockClock) -> None:
     async with shop(config=Config(mysql=UNNOTICED)) as c:
         _, _, conversation = await c.pair()
         room = c.server.daemon.rooms.loaded(conversation)

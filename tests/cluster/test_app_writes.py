@@ -15,7 +15,7 @@ from support.shops import AppStore, sent, shop
 from support.steering import clinic, say
 
 
-async def test_what_the_app_wrote_is_taken_in_and_told(autojump_clock: MockClock) -> None:
+async def test_app_write_is_ingested_and_announced(autojump_clock: MockClock) -> None:
     async with shop() as c:
         _, bo, conversation = await c.pair()
         c.store.app(conversation, sent(conversation, "pat-1", "one"))
@@ -124,7 +124,7 @@ async def test_an_unknown_conversation_is_looked_up(
         assert [summary["conversation"] for summary in (await bo.ask("conversation.list"))["conversations"]] == ["c1"]
 
 
-async def test_what_is_not_the_callers_is_not_found_all_the_same(autojump_clock: MockClock) -> None:
+async def test_foreign_conversation_is_not_found_all_the_same(autojump_clock: MockClock) -> None:
     async with shop() as c:
         ada = await c.server.connect("pat-1")
         c.commit(PutUser("den-1", None, "dentist", 0), PutUser("den-2", None, "dentist", 0))

@@ -44,7 +44,7 @@ async def test_a_room_that_was_unloaded_has_told_what_it_had(autojump_clock: Moc
         assert event["from"] == 1
 
 
-async def test_who_was_there_before_the_daemon_looked_misses_nothing(autojump_clock: MockClock) -> None:
+async def test_session_older_than_the_first_scan_misses_nothing(autojump_clock: MockClock) -> None:
     """A conversation that has no room here, and that nobody has used since those who are connected came."""
     async with shop() as c:
         c.commit(PutUser("pat-1", None, None, 0), PutUser("den-1", None, "dentist", 0))
@@ -70,7 +70,7 @@ async def test_a_room_that_is_loaded_later_does_not_hide_what_came_before(autoju
         assert first["messages"][0]["seq"] == 1
 
 
-async def test_who_reads_on_reads_after_the_room(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+async def test_catch_up_reads_after_the_room(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
     """Else the room might know of more than they were told, and nobody would tell them."""
     async with shop() as c:
         _, bo, conversation = await c.pair()
@@ -91,7 +91,7 @@ async def test_who_reads_on_reads_after_the_room(monkeypatch: pytest.MonkeyPatch
         assert calls == ["room", "since", "since"] * 5
 
 
-async def test_what_is_noticed_twice_is_told_once(autojump_clock: MockClock) -> None:
+async def test_external_write_noticed_twice_is_told_once(autojump_clock: MockClock) -> None:
     async with shop() as c:
         _, bo, conversation = await c.pair()
         room = c.server.daemon.rooms.loaded(conversation)
@@ -120,7 +120,7 @@ async def test_a_new_conversation_of_another_daemon(autojump_clock: MockClock) -
         await ada.expect("change", within=1, conversation="c1", **{"from": 1}, rev=2)
 
 
-async def test_who_comes_and_goes_elsewhere(autojump_clock: MockClock) -> None:
+async def test_external_join_and_leave_are_announced(autojump_clock: MockClock) -> None:
     async with shop(config=Config(timeouts=Timeouts(room_idle=0.1))) as c:
         ada = await c.server.connect("pat-1")
         bo = await c.server.connect("den-1", role="dentist")
@@ -227,7 +227,9 @@ async def test_a_bug_does_not_end_the_looking(autojump_clock: MockClock) -> None
         await bo.expect("change", within=61, conversation=conversation, rev=2)
 
 
-async def test_what_nobody_needs_is_forgotten(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+async def test_known_revs_that_nobody_needs_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
     monkeypatch.setattr(external_writes, "MAX_KNOWN_REVS", 2)
     async with shop() as c:
         _, bo, conversation = await c.pair()

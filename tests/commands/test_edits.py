@@ -176,7 +176,7 @@ async def test_reactions_of_many_at_once(autojump_clock: MockClock) -> None:
 # -- those who were away --
 
 
-async def test_what_changed_long_ago_is_fed_in_the_order_of_revs(autojump_clock: MockClock) -> None:
+async def test_changes_of_long_ago_are_fed_in_the_order_of_revs(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         ada, bo, conversation = await c.pair()
         await say(bo, conversation, *(f"b-{n}" for n in range(1, 301)))

@@ -73,7 +73,7 @@ async def test_unknown_unreachable_and_disabled_are_the_same_to_the_letter(
         assert conversation != mine
 
 
-async def test_nobody_needs_to_reach_themselves(autojump_clock: MockClock) -> None:
+async def test_member_need_not_reach_themselves(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         clients = {user: await c.server.connect(user, role=role) for user, role in PEOPLE.items()}
         ada = clients["pat-1"]
@@ -208,7 +208,7 @@ async def test_an_owner_who_is_taken_out_while_asking(autojump_clock: MockClock)
         assert [p.user for p in room.participants if p.role == "owner" and p.present] == ["pat-1"]
 
 
-async def test_nothing_reaches_who_is_out(autojump_clock: MockClock) -> None:
+async def test_removed_member_receives_nothing(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         clients, group = await team(c)
         ada, bo = clients["pat-1"], clients["den-1"]

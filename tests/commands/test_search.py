@@ -51,7 +51,7 @@ async def test_a_search_comes_after_what_was_sent_before_it(autojump_clock: Mock
 
 
 @pytest.mark.parametrize("what", ["delete", "edit", "leave"])
-async def test_what_happens_during_a_search_is_told_after_it(autojump_clock: MockClock, what: str) -> None:
+async def test_events_during_a_search_are_told_after_it(autojump_clock: MockClock, what: str) -> None:
     """The page is older, and the client must end up with what is newer."""
     async with clinic() as c:
         ada, _, conversation = await c.pair()

@@ -124,7 +124,7 @@ def test_the_socket_port_wins_whatever_comes_first() -> None:
     assert refusal(PORT="junk") == 'environment: PORT = "junk": expected an integer from 0 to 65535'
 
 
-def test_what_is_not_used_is_not_looked_at() -> None:
+def test_settings_not_used_are_not_checked() -> None:
     assert from_environment(PORT="tcp://10.0.0.1", CHATD_SERVER_PORT="5").server.port == 5
     assert read(None, {"storage.database": "sqlite:///a.db"}, {"DATABASE_URL": "?"}).config == read(
         None, {"storage.database": "sqlite:///a.db"}, {}

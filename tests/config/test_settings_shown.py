@@ -11,7 +11,7 @@ from support.settings import PASSWORD
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
-def test_where_each_setting_was_found() -> None:
+def test_settings_shown_with_their_sources() -> None:
     Path("chatd.toml").write_text("[server]\ngrace = 3\n")
     loaded = read(Path("chatd.toml"), {"server.heartbeat": "9"}, {"PORT": "4000", "CHATD_LOGS_LEVEL": "debug"})
     lines = as_toml(loaded).splitlines()
@@ -27,7 +27,7 @@ def test_where_each_setting_was_found() -> None:
     assert report(loaded)["server"]["port"] == {"value": 4000, "source": "environment PORT"}
 
 
-def test_what_is_shown_can_be_loaded_again() -> None:
+def test_settings_shown_can_be_loaded_again() -> None:
     loaded = read(None, {"server.port": 5}, {"CORS_ORIGIN": "https://a.example", "CHATD_POLICY_ADMIN": "staff"})
     Path("again.toml").write_text(as_toml(loaded))
     assert read(Path("again.toml"), {}, {}).config == loaded.config

@@ -20,7 +20,7 @@ from support.gates import Desk, put, running
 from support.steering import WatchedStore
 
 
-async def test_what_waits_becomes_one_transaction() -> None:
+async def test_batches_that_wait_become_one_transaction() -> None:
     async with running() as desk:
         desk.writes.hold("before")
         first = desk.submit("a")
@@ -115,7 +115,7 @@ async def test_one_commit_follows_the_other_whatever_the_event_loop_does() -> No
         assert row.published == []
 
 
-async def test_what_is_committed_is_published_while_the_next_commit_takes_its_time() -> None:
+async def test_commit_is_published_while_the_next_one_runs() -> None:
     async with two_commits() as row:
         row.store.go["a"].set()
         await row.told["a"].wait()
@@ -148,7 +148,7 @@ async def test_a_failure_in_a_row_of_commits_fails_those_who_were_in_it() -> Non
 
 
 @pytest.mark.parametrize(("gather", "calls"), [(0.0, 1), (1000.0, 2)])
-async def test_after_a_quick_commit_the_event_loop_is_asked(gather: float, calls: int) -> None:
+async def test_quick_commit_asks_the_event_loop(gather: float, calls: int) -> None:
     """For what gathers meanwhile: a commit more would cost more than the way."""
     store, go = WatchedStore(), trio.Event()
     called: list[int] = []
@@ -364,7 +364,7 @@ async def test_a_bug_in_publishing_is_its_owners() -> None:
         assert (right.error, desk.published) == (None, ["a", "c"])
 
 
-async def test_who_must_know_hears_that_the_store_was_reopened() -> None:
+async def test_store_reopened_is_announced_to_listeners() -> None:
     async with running() as desk:
         heard: list[list[str]] = []
         desk.gate.subscribe_reopened(lambda: heard.append([*desk.published]))
@@ -377,7 +377,7 @@ async def test_who_must_know_hears_that_the_store_was_reopened() -> None:
         assert heard == [["a"]]
 
 
-async def test_what_is_published_leaves_under_the_cork() -> None:
+async def test_outcomes_published_leave_under_the_cork() -> None:
     async with running() as desk:
         corked = [False]
         seen: list[bool] = []

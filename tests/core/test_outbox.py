@@ -74,7 +74,7 @@ async def test_straight_to_the_kernel_while_nothing_waits() -> None:
             await outbox.drained()
 
 
-async def test_what_the_kernel_refuses_leaves_later_in_order() -> None:
+async def test_bytes_that_the_kernel_refuses_leave_later_in_order() -> None:
     kernel = Kernel(room=4)
     async with running(kernel) as (outbox, ends):
         for data in (b"first", b"second", b"third"):
@@ -137,7 +137,7 @@ async def test_too_much_that_counts_ends_it() -> None:
         assert kernel.taken == b""
 
 
-async def test_what_has_left_makes_room() -> None:
+async def test_bytes_that_have_left_make_room() -> None:
     kernel = Kernel(room=0)
     async with running(kernel, limit=10) as (outbox, ends):
         for _ in range(50):
@@ -160,7 +160,7 @@ async def test_a_cut_lets_a_frame_end_that_has_begun() -> None:
         assert kernel.taken == b"frame1close"
 
 
-async def test_nothing_more_leaves_for_a_peer_that_is_gone() -> None:
+async def test_outbox_of_a_lost_peer_sends_nothing_more() -> None:
     kernel = Kernel(room=3)
     async with running(kernel) as (outbox, ends):
         outbox.push(b"frame1")

@@ -83,7 +83,7 @@ async def house() -> AsyncIterator[House]:
         nursery.cancel_scope.cancel()
 
 
-async def test_those_who_share_a_conversation_are_told(autojump_clock: MockClock) -> None:
+async def test_presence_is_told_to_those_who_share_a_conversation(autojump_clock: MockClock) -> None:
     async with house() as h:
         h.desk.chat("ada", "bo")
         h.desk.chat("ada", "cy")
@@ -151,7 +151,7 @@ async def test_a_conversation_that_begins_and_ends_while_online(autojump_clock: 
         assert h.heard(bo) == []
 
 
-async def test_nothing_is_left_when_everybody_has_gone(autojump_clock: MockClock) -> None:
+async def test_presence_keeps_nothing_when_everybody_has_gone(autojump_clock: MockClock) -> None:
     async with house() as h:
         for other in ("bo", "cy"):
             h.desk.chat("ada", other)
@@ -175,7 +175,7 @@ async def test_an_arrival_that_fails_leaves_nothing(autojump_clock: MockClock) -
         assert h.heard(bo) == []
 
 
-async def test_at_the_end_it_notes_who_was_there(autojump_clock: MockClock) -> None:
+async def test_presence_at_shutdown_records_last_seen(autojump_clock: MockClock) -> None:
     async with house() as h:
         h.desk.chat("ada", "bo")
         await h.arrive("ada")

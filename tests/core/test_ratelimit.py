@@ -105,7 +105,7 @@ async def test_a_refused_request_has_no_effect(autojump_clock: MockClock) -> Non
         assert (sent["duplicate"], sent["messages"][0]["seq"]) == (False, 1)
 
 
-async def test_whoever_goes_on_and_on_is_closed(autojump_clock: MockClock) -> None:
+async def test_caller_over_the_limit_for_long_is_closed(autojump_clock: MockClock) -> None:
     async with strict(requests_per_second=0.1, request_burst=1) as server:
         ada = await server.connect("pat-1")
         for _ in range(MAX_LIMITED_IN_A_ROW):
@@ -160,7 +160,7 @@ async def test_a_user_has_one_bucket_over_all_connections(autojump_clock: MockCl
         await other.ask("ping")
 
 
-async def test_before_hello_the_connection_has_a_limit_too(autojump_clock: MockClock) -> None:
+async def test_connection_before_hello_has_a_limit_too(autojump_clock: MockClock) -> None:
     async with strict(requests_per_second=1.0, request_burst=2) as server:
         nobody = await server.connect()
         for code in ("unauthorized", "unauthorized", "rate_limited"):
@@ -168,7 +168,7 @@ async def test_before_hello_the_connection_has_a_limit_too(autojump_clock: MockC
                 await nobody.ask("ping")
 
 
-async def test_in_development_mode_there_is_no_limit(autojump_clock: MockClock) -> None:
+async def test_development_mode_has_no_limit(autojump_clock: MockClock) -> None:
     limits = Limits(requests_per_second=0.1, request_burst=1, user_requests_per_second=0.1, user_request_burst=1)
     async with daemon(config=Config(limits=limits)) as server:
         ada = await server.connect("pat-1")

@@ -41,7 +41,7 @@ async def test_lists_and_hello_load_no_room(autojump_clock: MockClock) -> None:
         assert len(c.server.daemon.rooms) == 0
 
 
-async def test_at_most_so_many_rooms_are_loaded(autojump_clock: MockClock) -> None:
+async def test_rooms_loaded_are_bounded(autojump_clock: MockClock) -> None:
     async with clinic(config=Config(limits=Limits(rooms=2))) as c:
         ada = await c.server.connect("pat-1")
         conversations = []

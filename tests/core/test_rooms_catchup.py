@@ -66,7 +66,7 @@ async def test_a_thousand_changed_messages_are_fed_and_one_more_starts_over(auto
 
 
 @pytest.mark.parametrize("held", ["before", "after"])
-async def test_while_behind_events_wait_and_oks_take_their_turn(held: When, autojump_clock: MockClock) -> None:
+async def test_session_behind_marks_events_and_queues_oks(held: When, autojump_clock: MockClock) -> None:
     async with clinic() as c:
         back, book, bo, conversation = await behind(c, 150)
         hello = await resume(back, book)

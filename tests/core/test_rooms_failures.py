@@ -239,7 +239,7 @@ async def test_room_refused_for_a_missing_message_does_not_read_the_store(autoju
 
 
 @pytest.mark.parametrize("change", ["send", "leave", "bring back", "receipt"])
-async def test_what_happened_though_it_seemed_to_fail(change: str, autojump_clock: MockClock) -> None:
+async def test_commit_that_seemed_to_fail_is_found_and_told(change: str, autojump_clock: MockClock) -> None:
     """The store was reopened, and what it couldn't acknowledge is there."""
     async with clinic() as c:
         ada, bo, conversation = await c.pair()

@@ -30,7 +30,7 @@ async def test_pipelined_sends_get_consecutive_seqs_in_order(autojump_clock: Moc
         await agree(c, Book(ada), Book(bo))
 
 
-async def test_while_one_batch_commits_the_next_gathers(autojump_clock: MockClock) -> None:
+async def test_batch_gathers_while_the_one_before_commits(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         ada, bo, conversation = await c.pair()
         await wait_all_tasks_blocked()
@@ -127,7 +127,7 @@ async def test_a_send_without_an_id_comes_back_as_an_event(autojump_clock: MockC
         assert sum(len(frame["messages"]) for frame in changes(ada, conversation)) == 3
 
 
-async def test_what_follows_a_refused_change_goes_on(autojump_clock: MockClock) -> None:
+async def test_changes_after_a_refused_one_go_on(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         ada, bo, conversation = await c.pair()
         c.writes.hold("before")
@@ -255,7 +255,7 @@ async def test_hello_among_changes(which: str, held: When, resume: bool, autojum
         await agree(c, Book(bo))
 
 
-async def test_what_has_no_rev_stays_behind_the_change_before_it(autojump_clock: MockClock) -> None:
+async def test_change_without_a_rev_stays_behind_the_one_before(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         ada, bo, conversation = await c.pair()
         c.reads.hold("after")

@@ -57,7 +57,7 @@ async def test_reads_run_one_at_a_time_and_wait_for_the_sink(autojump_clock: Moc
     assert order == [1, -1, 2, -2]
 
 
-async def test_what_is_told_during_a_read_leaves_in_rev_order_with_its_reply(autojump_clock: MockClock) -> None:
+async def test_events_during_a_read_leave_in_rev_order_with_its_reply(autojump_clock: MockClock) -> None:
     clinic = SmallClinic()
 
     async def work() -> Read:

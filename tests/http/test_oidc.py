@@ -124,7 +124,7 @@ async def test_secret_goes_as_the_service_takes_it(methods: list[str]) -> None:
 # -- who is who --
 
 
-async def test_nobody_is_found_by_anything_but_issuer_and_subject() -> None:
+async def test_account_is_found_by_issuer_and_subject_alone() -> None:
     async with desk() as d:
         d.provider.says = {
             "sub": "person-2",
@@ -308,7 +308,7 @@ async def test_service_that_is_down_is_told_to_the_page() -> None:
         assert session_of(await d.sign_in())
 
 
-async def test_nothing_secret_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_oidc_secrets_are_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
     async with desk() as d:
         address, cookie = await d.begin()
         target = await d.visit(address)

@@ -56,7 +56,7 @@ async def test_code_is_asked_for_behind_a_right_password_alone(autojump_clock: M
         assert (await c.as_session(cookie_of(done), "GET", "/v1/me")).status == 200
 
 
-async def test_who_has_no_second_step_signs_in_as_before(autojump_clock: MockClock) -> None:
+async def test_sign_in_without_a_second_step_is_as_before(autojump_clock: MockClock) -> None:
     async with clinic() as c:
         await set_up(c)
         assert (await sign_in(c, user="den-1")).status == 200

@@ -455,7 +455,7 @@ async def test_offer_says_when_a_screen_locks_where_that_is_not_the_default(auto
             assert json.loads((await c.ask("GET", "/v1/sign-in")).body).get("lock_after") == said
 
 
-async def test_nothing_secret_is_in_log_store_or_metrics(
+async def test_sign_in_secrets_are_in_no_log_store_or_metrics(
     autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with clinic() as c:

@@ -107,7 +107,7 @@ async def test_location_is_the_public_address_where_there_is_one(tmp_path: Path,
             assert answer.headers["location"].startswith(start)
 
 
-async def test_what_came_before_a_cut_is_kept(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_upload_bytes_before_a_cut_are_kept(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with tus(tmp_path) as t:
         url = await t.begin()
         await t.cut(url, 0, DATA[:123_456], len(DATA))

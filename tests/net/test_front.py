@@ -83,7 +83,7 @@ async def test_an_upgrade_elsewhere_is_an_ordinary_request(autojump_clock: MockC
     ("old", "new"),
     [(b"GET", b"POST"), (b"Upgrade: WebSocket", b"Upgrade: h2c"), (b"keep-alive, Upgrade", b"keep-alive")],
 )
-async def test_what_only_resembles_an_upgrade(autojump_clock: MockClock, old: bytes, new: bytes) -> None:
+async def test_head_that_resembles_an_upgrade_is_plain_http(autojump_clock: MockClock, old: bytes, new: bytes) -> None:
     upgrades = Upgrades()
     async with served(echo, upgrades) as client:
         await client.send(UPGRADE.replace(old, new))

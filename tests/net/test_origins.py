@@ -88,7 +88,7 @@ def test_configured_origins_are_allowed_whatever_the_host(host: str | None, sche
     ],
 )
 @pytest.mark.parametrize("host", ["chat.clinic.example", "www.clinic.example", "localhost:3001", None])
-def test_what_differs_in_anything_is_refused(host: str | None, origin: str) -> None:
+def test_origin_that_differs_in_anything_is_refused(host: str | None, origin: str) -> None:
     for scheme in ("http", "https"):
         assert in_production(host, origin, scheme) == NOT_ALLOWED
 
@@ -164,7 +164,7 @@ def test_this_servers_own_pages_under_its_own_names(scheme: str, host: str, orig
         (None, "http://intranet"),
     ],
 )
-def test_what_only_looks_like_an_own_page_is_refused(host: str | None, origin: str) -> None:
+def test_origin_that_resembles_an_own_page_is_refused(host: str | None, origin: str) -> None:
     assert refusal(host, origin) == NOT_ALLOWED
 
 
@@ -222,5 +222,5 @@ def test_exposed_a_page_of_the_same_host_is_let_in() -> None:
 
 @pytest.mark.parametrize("origin", ["null", "", "file://", "https://", "not an origin", "http://[::1"])
 @pytest.mark.parametrize("exposed", [False, True])
-def test_in_development_too_an_origin_that_names_no_page_is_refused(origin: str, exposed: bool) -> None:
+def test_origin_that_names_no_page_is_refused_in_development_too(origin: str, exposed: bool) -> None:
     assert in_development("localhost", origin, exposed=exposed) == NOT_ALLOWED

@@ -32,7 +32,7 @@ async def polling() -> AsyncIterator[Poller]:
     poller.close()
 
 
-async def test_it_calls_whenever_something_came_until_told_to_stop() -> None:
+async def test_poller_calls_for_each_arrival_until_told_to_stop() -> None:
     taken: list[bytes] = []
 
     def take() -> bool:
@@ -51,7 +51,7 @@ async def test_it_calls_whenever_something_came_until_told_to_stop() -> None:
         assert ours.recv(100) == b"for whoever reads next"
 
 
-async def test_what_was_there_before_is_served_at_once_and_so_is_the_end() -> None:
+async def test_poller_serves_earlier_bytes_and_the_end_at_once() -> None:
     taken: list[bytes] = []
 
     def take() -> bool:
@@ -66,7 +66,7 @@ async def test_what_was_there_before_is_served_at_once_and_so_is_the_end() -> No
     assert taken == [b"one", b" tw", b"o", b""]
 
 
-async def test_what_it_raises_is_raised_where_it_is_waited_for_and_nowhere_else() -> None:
+async def test_poller_raises_an_error_to_its_waiter_alone() -> None:
     def wrong() -> bool:
         raise ZeroDivisionError("a bug")
 
@@ -79,7 +79,7 @@ async def test_what_it_raises_is_raised_where_it_is_waited_for_and_nowhere_else(
             their_peer.send(b"end")
 
 
-async def test_who_is_cancelled_is_not_called_any_more() -> None:
+async def test_poller_does_not_call_a_cancelled_waiter() -> None:
     called = 0
 
     def call() -> bool:
@@ -152,7 +152,7 @@ async def test_many_talkers_leave_turns_to_others() -> None:
     assert turns == 100
 
 
-async def test_it_keeps_no_descriptor() -> None:
+async def test_poller_keeps_no_descriptor() -> None:
     """The descriptor that a new one would get is the same as before."""
 
     def next_descriptor() -> int:

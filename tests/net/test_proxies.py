@@ -27,12 +27,12 @@ def forwarded(*values: str) -> tuple[str, int] | None:
 
 @pytest.mark.parametrize("peer", [("192.0.2.1", 5), ("11.0.0.1", 5), ("2001:db8::1", 5), ("not an address", 5), None])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_others_are_not_believed(peer: tuple[str, int] | None, scheme: Scheme) -> None:
+def test_forwarded_header_of_an_untrusted_peer_is_ignored(peer: tuple[str, int] | None, scheme: Scheme) -> None:
     lies = (("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https" if scheme == "http" else "http"))
     assert client(*lies, peer=peer, scheme=scheme) == PeerClient(peer, scheme)
 
 
-def test_nobody_is_trusted_by_default() -> None:
+def test_proxies_by_default_are_none() -> None:
     lies = (("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https"))
     assert client(*lies, peer=("127.0.0.1", 5), trusted=()) == PeerClient(("127.0.0.1", 5), "http")
 
@@ -114,7 +114,7 @@ def test_a_proxy_may_say_that_tls_ended_before_it_and_began_again() -> None:
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=255), max_size=40), max_size=4))
-def test_whatever_it_says_a_client_has_an_address(values: list[str]) -> None:
+def test_forwarded_nonsense_still_gives_an_address(values: list[str]) -> None:
     head = Head("GET", "/", "/", [(b"x-forwarded-for", value.encode("latin-1")) for value in values])
     found = Proxies(TRUSTED).client(head, PROXY, "http").address
     assert found is not None

@@ -238,14 +238,14 @@ async def test_a_reader_is_not_cut_by_a_burst_that_nobody_gave_it_a_chance_to_re
         assert reasons == []
 
 
-async def test_what_waits_in_one_turn_is_bounded_too(tmp_path: Path) -> None:
+async def test_tls_bytes_waiting_in_one_turn_are_bounded(tmp_path: Path) -> None:
     async with accepted(tmp_path) as (_, secure), outbox_of(secure, limit=65_536) as (outbox, reasons):
         for _ in range(60):
             outbox.push(FRAME)
         assert reasons == ["too slow"]
 
 
-async def test_who_does_not_read_is_cut_at_the_bound(tmp_path: Path) -> None:
+async def test_tls_peer_that_does_not_read_is_cut_at_the_bound(tmp_path: Path) -> None:
     async with accepted(tmp_path) as (_, secure), outbox_of(secure, limit=65_536) as (outbox, reasons):
         with trio.fail_after(10):
             while not secure.would_block():  # what the kernel's buffers take

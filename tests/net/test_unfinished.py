@@ -42,7 +42,7 @@ async def test_stranger_who_is_cancelled_leaves_the_turnstile() -> None:
 
 @pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells that a peer has left")
 @pytest.mark.parametrize("stranger", [True, False], ids=["stranger", "signed in"])
-async def test_what_a_stranger_sent_before_they_left_is_not_read(stranger: bool) -> None:
+async def test_bytes_of_a_stranger_who_left_are_not_read(stranger: bool) -> None:
     ours, theirs = socket.socketpair()
     with ours:
         ours.setblocking(False)

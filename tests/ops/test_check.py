@@ -66,7 +66,7 @@ def test_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {level for level, _ in found.values()} == {"ok"}
 
 
-def test_nothing_is_there_yet(tmp_path: Path) -> None:
+def test_check_of_an_empty_folder(tmp_path: Path) -> None:
     shutil.rmtree("data")
     found = findings()
     for what in ("data folder", "secret"):
@@ -78,7 +78,7 @@ def test_nothing_is_there_yet(tmp_path: Path) -> None:
     assert not Path("data").exists()
 
 
-def test_where_settings_come_from() -> None:
+def test_check_says_where_settings_come_from() -> None:
     assert findings(environment={"PORT": "1"}, server__grace=1)["settings"] == (
         "ok",
         "defaults < chatd.toml < environment < command line",
@@ -371,7 +371,7 @@ def test_an_address_that_is_not_ours() -> None:
     assert findings(server__host="nobody.invalid")["port"][0] == "wrong"
 
 
-def test_what_cannot_even_be_looked_at() -> None:
+def test_check_of_an_unusable_name_goes_on() -> None:
     """A name that is too long stands for a folder that is closed to us, which root never sees."""
     found = findings(server__data="x" * 300, storage__database="sqlite:///chat.db")
     for what in ("data folder", "secret", "disk"):
@@ -380,7 +380,7 @@ def test_what_cannot_even_be_looked_at() -> None:
     assert found["port"][0] == "ok", "it goes on"
 
 
-def test_it_changes_nothing() -> None:
+def test_check_changes_nothing() -> None:
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().rglob("*") if path.is_file()}
     findings()
     assert {

@@ -43,12 +43,12 @@ def test_without_a_path(bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert called(monkeypatch, str(bin / "chatd")) == "'my bin/chatd'"
 
 
-def test_as_a_module(bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_as_a_module(bin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     assert called(monkeypatch, "/somewhere/chatd/__main__.py") == "/usr/bin/python3 -m chatd"
 
 
-def test_as_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_as_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = subprocess.run(command("--version"), capture_output=True, text=True)
     assert ended.stdout.startswith("chatd, version ")
     monkeypatch.setattr(sys, "frozen", True, raising=False)

@@ -32,11 +32,11 @@ def changed(name: str, config: Config) -> Config:
     return with_(config, **{f"{table}__{key}": other})
 
 
-def test_what_can_be_applied_is_a_setting() -> None:
+def test_live_settings_are_settings() -> None:
     assert LIVE <= NAMES
 
 
-def test_nothing_changed() -> None:
+def test_merge_of_equal_settings_applies_nothing() -> None:
     merged = merge(Config(), Config())
     assert (merged.config, merged.applied, merged.waiting) == (Config(), [], [])
 

@@ -19,7 +19,7 @@ def limits(soft: int, hard: int, wanted: int) -> str:
     return subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_as_many_as_the_system_allows() -> None:
+def test_descriptors_up_to_the_system_limit_are_allowed() -> None:
     assert limits(100, 200, 10_000) == "200 200"
     assert limits(200, 200, 100) == "200 200"
 

@@ -48,7 +48,7 @@ def manager(address: str) -> Iterator[Manager]:
     manager.close()
 
 
-def test_what_happens_is_told(manager: Manager, address: str) -> None:
+def test_notifier_state_changes_are_sent(manager: Manager, address: str) -> None:
     notifier = Notifier.from_environment({"NOTIFY_SOCKET": address})
     notifier.ready("serving http://127.0.0.1:3001")
     before = time.monotonic_ns() // 1000
@@ -99,11 +99,11 @@ def test_a_manager_that_does_not_read_holds_nobody_up(manager: Manager, address:
         ({}, None),
     ],
 )
-def test_whether_it_watches(environment: dict[str, str], seconds: float | None) -> None:
+def test_watchdog_interval_is_read(environment: dict[str, str], seconds: float | None) -> None:
     assert Notifier.from_environment({"NOTIFY_SOCKET": "/x", **environment}).watchdog == seconds
 
 
-def test_in_the_binary_the_manager_knows_the_process_that_unpacked_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notifier_in_the_binary_names_the_process_that_unpacked_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     said = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "500000"}
     assert Notifier.from_environment({**said, "WATCHDOG_PID": str(os.getppid())}).watchdog == 0.5
@@ -127,6 +127,6 @@ async def test_a_watchdog_hears_twice_as_often_as_it_asks_for_while_all_is_well(
         nursery.cancel_scope.cancel()
 
 
-async def test_where_nobody_watches_the_task_ends(autojump_clock: MockClock) -> None:
+async def test_watchdog_without_a_manager_ends_its_task(autojump_clock: MockClock) -> None:
     with trio.fail_after(1):
         await Notifier("/x").watch(lambda: True)

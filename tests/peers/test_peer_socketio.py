@@ -170,7 +170,7 @@ async def test_client_that_is_back_before_the_server_missed_it_goes_on(tmp_path:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_was_typed_offline_comes_in_one_burst(tmp_path: Path) -> None:
+async def test_messages_typed_offline_come_in_one_burst(tmp_path: Path) -> None:
     async with served(tmp_path) as url, person(url, auth=DEN) as den, person(url, auth=PAT) as pat:
         await den.until("connect")
         await pat.until("connect")

@@ -86,7 +86,7 @@ def test_null_stands_for_absent(type: str, name: str) -> None:
         ('{"type":7}', "`type`: expected a string, got an integer"),
     ],
 )
-def test_what_people_are_told(text: str, message: str) -> None:
+def test_decode_error_message_is_for_people(text: str, message: str) -> None:
     assert complaint(text) == message
 
 

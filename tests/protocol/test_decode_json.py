@@ -261,7 +261,7 @@ def test_nul_is_ignored_with_its_field() -> None:
         ),
     ],
 )
-def test_of_duplicate_names_the_last_counts(text: str, request_: Request) -> None:
+def test_duplicate_names_the_last_counts(text: str, request_: Request) -> None:
     assert decode(text) == request_
 
 

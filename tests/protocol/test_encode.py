@@ -117,7 +117,7 @@ def test_a_client_ignores_what_it_does_not_know(cls: Any, data: st.DataObject) -
     assert decode_frame(json.dumps(fields), expected) == frame
 
 
-def test_what_is_none_stays_out() -> None:
+def test_field_that_is_none_is_left_out() -> None:
     assert encode(Ping()) == b'{"type":"ping"}'
     assert encode(Error(code=ErrorCode.NOT_FOUND, message="no")) == (
         b'{"type":"error","code":"not_found","message":"no","temporary":false}'
@@ -125,7 +125,7 @@ def test_what_is_none_stays_out() -> None:
     assert encode(Focus(id=0)) == b'{"type":"focus","id":0}'
 
 
-def test_what_the_contract_names_as_null_is_null() -> None:
+def test_field_that_the_contract_names_as_null_is_null() -> None:
     assert json.loads(encode(ListOk(re=1, conversations=(), users=()))) == {
         "type": "ok",
         "re": 1,

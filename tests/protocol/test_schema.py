@@ -173,7 +173,7 @@ def test_errors() -> None:
     assert_fields(DOCUMENT["error"], ERROR_FIELDS, "error")
 
 
-def test_nothing_more_and_nothing_less() -> None:
+def test_schema_has_every_frame_and_no_other() -> None:
     assert set(DOCUMENT["requests"]) == set(REQUESTS) == set(REQUEST_FIELDS)
     assert set(DOCUMENT["replies"]) == set(REPLIES) == set(REPLY_FIELDS)
     assert set(DOCUMENT["events"]) == set(EVENTS) == set(EVENT_FIELDS)

@@ -28,7 +28,7 @@ def test_the_form_of_the_wire(ms: int, text: str) -> None:
 
 
 @given(st.integers(0, LAST))
-def test_there_and_back(ms: int) -> None:
+def test_time_round_trip_is_the_same(ms: int) -> None:
     assert from_rfc3339(to_rfc3339(ms)) == ms
 
 
@@ -65,6 +65,6 @@ def test_whole_seconds() -> None:
         "1795353420123",
     ],
 )
-def test_what_is_no_time(text: str) -> None:
+def test_text_that_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"time zone|isoformat|month|day"):
         from_rfc3339(text)

@@ -75,7 +75,7 @@ async def test_requests_may_be_pipelined(chatd_server: Server, autojump_clock: M
     assert await bo.barrier() == []
 
 
-async def test_what_is_not_there_fails_clearly(chatd_server: Server, autojump_clock: MockClock) -> None:
+async def test_expectation_not_met_fails_clearly(chatd_server: Server, autojump_clock: MockClock) -> None:
     ada, bo, conversation = await talk(chatd_server)
     await ada.ask("message.send", conversation=conversation, client_id="a-1", body="Hello")
     with pytest.raises(AssertionError, match=r'den-1 expected .*"Goodbye".*nothing like it came in 10 s(?s:.)*"Hello"'):
@@ -100,7 +100,7 @@ async def test_a_broken_protocol_fails_the_test() -> None:
             ada._take('{"type":"presence","user":7}')
 
 
-async def test_how_connections_end(chatd_server: Server, autojump_clock: MockClock) -> None:
+async def test_connections_end_with_a_code(chatd_server: Server, autojump_clock: MockClock) -> None:
     polite, silent, refused = [await chatd_server.connect() for _ in range(3)]
     await polite.hello("pat-1")
     await polite.aclose()
@@ -184,7 +184,7 @@ def test_a_seed_decides_the_schedule_and_is_in_the_header(tmp_path: Path) -> Non
 
 def test_the_plugin_leaves_other_runs_alone(tmp_path: Path) -> None:
     (tmp_path / "test_plain.py").write_text(
-        "import sys\n\ndef test_nothing_heavy_is_loaded():\n"
+        "import sys\n\ndef test_plugin_loads_nothing_heavy():\n"
         "    assert 'chatd.testing' in sys.modules\n    assert 'trio' not in sys.modules\n"
     )
     # Without the other plugins, some of which load Trio themselves.

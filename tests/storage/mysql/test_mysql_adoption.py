@@ -235,7 +235,7 @@ def test_newest_of_two_conversations_of_a_pair_is_the_one(app: App) -> None:
         assert history(store, "a", "bo") == ["still here"]
 
 
-def test_of_two_rows_of_a_user_the_present_one_counts(app: App) -> None:
+def test_two_rows_of_a_user_the_present_one_counts(app: App) -> None:
     """Else the newest."""
     app.conversation("c1", "ada")
     app.participant("c1", "bo", unread=1)

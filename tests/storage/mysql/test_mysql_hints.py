@@ -91,7 +91,7 @@ def test_composite_key_beside_an_id_is_named() -> None:
     assert "not one column, the id, but (conversationId, userId)" in found["ConversationParticipant"]
 
 
-def test_what_the_app_calls_title_picture_and_name_is_used() -> None:
+def test_app_columns_for_title_picture_and_name_are_used() -> None:
     tables = [
         s.replace("`name` VARCHAR(191) NULL", "`firstName` VARCHAR(191), `lastName` VARCHAR(191), `image` TEXT")
         .replace("`lastMessageAt`", "`subject` VARCHAR(191) NULL, `lastMessageAt`")

@@ -10,6 +10,6 @@ CONTRACT = Path(__file__).parents[1] / "contract"
 
 
 @pytest.mark.parametrize("part", [part for part, _, _ in LEFT_OUT])
-def test_what_is_left_out_on_a_shape_is_a_test_or_a_file_of_the_contract(part: str) -> None:
+def test_entries_left_out_on_a_shape_name_tests_or_files_of_the_contract(part: str) -> None:
     files = list(CONTRACT.glob("test_*.py"))
     assert part in {path.stem for path in files} or any(f"def {part}" in path.read_text() for path in files)

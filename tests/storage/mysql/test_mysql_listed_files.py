@@ -88,7 +88,7 @@ def test_file_is_listed_for_the_app_and_shown_once(column: str, empty: str | Non
 
 
 @pytest.mark.parametrize("item", [None, 7, [], {}, {"url": 7}, {"url": None, "name": "x"}, [["/files/1.png"]], True])
-def test_what_is_no_file_has_no_address(item: Any) -> None:
+def test_list_item_that_is_no_file_has_no_address(item: Any) -> None:
     assert _row(item, "m-1")[1] is None
 
 

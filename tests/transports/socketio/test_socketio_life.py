@@ -220,7 +220,7 @@ async def test_client_that_lost_the_last_events_gets_them_again(autojump_clock: 
             assert [(await again.next("new_message"))["content"] for _ in range(2)] == ["one", "two"]
 
 
-async def test_nobody_else_recovers_a_connection(autojump_clock: MockClock) -> None:
+async def test_recovery_of_another_users_connection_is_refused(autojump_clock: MockClock) -> None:
     async with secured() as server:
         async with sio(server, {"token": server.token("pat-1")}) as pat:
             pass
@@ -263,7 +263,7 @@ async def test_client_that_is_back_before_it_is_missed_takes_its_connection_over
             assert len(server.daemon.registry.of("pat-1")) == (2 if transport == "polling" else 1)
 
 
-async def test_nobody_else_takes_a_live_connection_over(autojump_clock: MockClock) -> None:
+async def test_takeover_of_another_users_live_connection_is_refused(autojump_clock: MockClock) -> None:
     async with secured() as server, sio(server, {"token": server.token("pat-1")}) as pat:
         stolen = {"token": server.token("den-1"), "pid": pat.pid, "offset": pat.offset}
         async with sio(server, stolen) as thief:
