@@ -14,7 +14,7 @@ const SILENT_MS = 7_500;
 /** Connections in a row that broke soon after they came about, until the transport counts as broken here. */
 const BREAKS = 3;
 const STEADY_MS = 30_000;
-const LOST = 1006;
+const ABNORMAL_CLOSURE = 1006;
 const GOING_AWAY = 1001;
 
 /** True if the better transport is broken here, as far as is known. */
@@ -67,7 +67,7 @@ function connectBest(
       events.frame(text);
     },
     close: (code, reason) => {
-      const lost = code === LOST;
+      const lost = code === ABNORMAL_CLOSURE;
       known.breaks = lost && env.monotonic() - began < STEADY_MS ? known.breaks + 1 : 0;
       if (lost && (heard ? known.breaks >= BREAKS : opened)) known.broken = true;
       // At once: whoever waits for a page need not wait for two failures.

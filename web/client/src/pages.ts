@@ -6,7 +6,7 @@ import type { Id, Seq } from "./protocol.gen.js";
 import type { Frame, Replica } from "./replica.js";
 import type { ConversationView, Views } from "./views.js";
 
-const PAGE = 50;
+const PAGE_MESSAGES = 50;
 /** Participants of a conversation whose changes list other people's watermarks. */
 const MOVES_TOLD_UP_TO = 50;
 /** Messages below the target of a jump that come with it. */
@@ -34,7 +34,7 @@ export class Pages {
       const quiet = (this.held(id)?.participants.size ?? Infinity) > MOVES_TOLD_UP_TO;
       if (quiet) await this.ask({ type: "conversation.get", conversation: id });
       const held = this.held(id);
-      if (held && held.low > 1 && held.lastSeq - held.low + 1 < PAGE) await this.newest(held);
+      if (held && held.low > 1 && held.lastSeq - held.low + 1 < PAGE_MESSAGES) await this.newest(held);
     });
     this.views.changed(id);
     return loaded;
@@ -45,14 +45,14 @@ export class Pages {
     return this.loading.has(`load ${id}`);
   }
 
-  older(id: Id, limit = PAGE): Promise<void> {
+  older(id: Id, limit = PAGE_MESSAGES): Promise<void> {
     const held = this.held(id);
     const apart = this.shownApart(held);
     if (!held || (apart ?? held).low <= 1) return Promise.resolve();
     return this.marked(id, "loadingOlder", () => this.page(id, { before: (apart ?? held).low, limit }, apart !== null));
   }
 
-  newer(id: Id, limit = PAGE): Promise<void> {
+  newer(id: Id, limit = PAGE_MESSAGES): Promise<void> {
     const apart = this.shownApart(this.held(id));
     if (!apart) return Promise.resolve();
     return this.marked(id, "loadingNewer", () => this.page(id, { after: apart.high, limit }, true));
@@ -62,14 +62,14 @@ export class Pages {
     this.jumps.set(id, seq);
     await this.load(id);
     if (!this.covered(id, seq)) {
-      await this.page(id, { after: Math.max(0, seq - JUMP_BELOW - 1), limit: PAGE }, true);
+      await this.page(id, { after: Math.max(0, seq - JUMP_BELOW - 1), limit: PAGE_MESSAGES }, true);
     }
     // Long messages: the page ended before the target.
     for (let high = 0; !this.covered(id, seq);) {
       const apart = this.held(id)?.apart;
       if (!apart || apart.high <= high || apart.high >= seq || this.jumps.get(id) !== seq) break;
       high = apart.high;
-      await this.page(id, { after: high, limit: PAGE }, true);
+      await this.page(id, { after: high, limit: PAGE_MESSAGES }, true);
     }
     if (this.jumps.get(id) !== seq) return;
     const held = this.held(id);
@@ -88,7 +88,7 @@ export class Pages {
 
   /** The newest page: for a conversation that began without its newest message, or with nothing else. */
   async newest({ id, low }: HeldConversation): Promise<void> {
-    await this.page(id, { before: low, limit: PAGE }, false);
+    await this.page(id, { before: low, limit: PAGE_MESSAGES }, false);
   }
 
   private covered(id: Id, seq: Seq): boolean {

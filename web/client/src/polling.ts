@@ -10,8 +10,8 @@ const SEND_TIMEOUT_MS = 15_000;
 /** Without any answer for so long the session is given up; the server forgets it after 60 s. */
 const LOST_MS = 45_000;
 const SENT_AT_ONCE = 32;
-const LOST = 1006;
-const REFUSED = 4501;
+const ABNORMAL_CLOSURE = 1006;
+const CREDENTIAL_REFUSED = 4501;
 
 export interface PollingOptions {
   readonly env: Environment;
@@ -82,7 +82,7 @@ class Polled implements TransportConnection {
 
   private readonly pageGoes = (): void => {
     this.leave();
-    this.end(LOST, "the page was left");
+    this.end(ABNORMAL_CLOSURE, "the page was left");
   };
 
   private async run(): Promise<void> {
@@ -91,7 +91,7 @@ class Polled implements TransportConnection {
     const { session } = opened?.body ?? {};
     if (opened?.status !== 201 || typeof session !== "string") {
       const refused = opened?.status === 401 && this.options.refusalIsFinal;
-      this.end(refused ? REFUSED : LOST, opened ? wordsOf(opened) : "the server doesn't answer");
+      this.end(refused ? CREDENTIAL_REFUSED : ABNORMAL_CLOSURE, opened ? wordsOf(opened) : "the server doesn't answer");
       return;
     }
     this.session = session;
@@ -148,8 +148,9 @@ class Polled implements TransportConnection {
       }
       const { close } = answer?.body ?? {};
       if (answer?.status === 410 && typeof close === "number") this.end(close, wordsOf(answer));
-      else if (answer?.status === 401 || answer?.status === 404) this.end(LOST, wordsOf(answer));
-      else if (env.monotonic() - Math.max(began, this.heardAt) > LOST_MS) this.end(LOST, "the connection broke");
+      else if (answer?.status === 401 || answer?.status === 404) this.end(ABNORMAL_CLOSURE, wordsOf(answer));
+      else if (env.monotonic() - Math.max(began, this.heardAt) > LOST_MS)
+        this.end(ABNORMAL_CLOSURE, "the connection broke");
       else await this.sleep(answer?.waitMs || 250 + Math.min(backoff(attempt, env.random), 5_000));
     }
     return null;

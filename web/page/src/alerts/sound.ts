@@ -2,7 +2,7 @@
 
 const TONES_HZ = [660, 880];
 const TONE_S = 0.09;
-const QUIET = 0.08;
+const QUIET_GAIN = 0.08;
 
 let context: AudioContext | null = null;
 
@@ -16,7 +16,7 @@ export function ring(): void {
     const volume = new GainNode(context, { gain: 0 });
     const begin = currentTime + index * TONE_S * 1.2;
     volume.gain.setValueAtTime(0, begin);
-    volume.gain.linearRampToValueAtTime(QUIET, begin + 0.01);
+    volume.gain.linearRampToValueAtTime(QUIET_GAIN, begin + 0.01);
     volume.gain.linearRampToValueAtTime(0, begin + TONE_S);
     tone.connect(volume).connect(destination);
     tone.start(begin);

@@ -6,7 +6,7 @@
 const KEPT = "chatd.lock";
 const INPUT = "chatd.lock.input";
 
-const ROUNDS = 200_000;
+const HASH_ROUNDS = 200_000;
 const FREE_TRIES = 5;
 const WAIT_MS = 60_000;
 const MAX_WAIT_MS = 3_600_000;
@@ -116,7 +116,7 @@ function write(kept: Kept): void {
 async function hashOf(pin: string, salt: string): Promise<string> {
   const bytes = new TextEncoder();
   const key = await crypto.subtle.importKey("raw", bytes.encode(pin), "PBKDF2", false, ["deriveBits"]);
-  const how = { name: "PBKDF2", hash: "SHA-256", salt: bytes.encode(salt), iterations: ROUNDS };
+  const how = { name: "PBKDF2", hash: "SHA-256", salt: bytes.encode(salt), iterations: HASH_ROUNDS };
   return hex(new Uint8Array(await crypto.subtle.deriveBits(how, key, 256)));
 }
 

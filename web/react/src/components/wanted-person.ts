@@ -3,7 +3,7 @@ import { ChatError } from "@chatd/client";
 import type { Chat } from "./context.js";
 import { words } from "./words.js";
 
-const AGAIN_MS = 1_000;
+const RETRY_MS = 1_000;
 
 /**
  * Opens the conversation with the person that `/?with=ID` names. In development mode people appear when they first
@@ -33,7 +33,7 @@ export function useWantedPerson(
           else if (error instanceof ChatError && !unknown && !error.temporary) tell(words.unknownPerson);
           else {
             setWaiting(true);
-            timer = setTimeout(open, AGAIN_MS);
+            timer = setTimeout(open, RETRY_MS);
           }
         },
       );

@@ -4,7 +4,7 @@ import type { OutboxItem, TimelineItem } from "@chatd/client";
 import { startOfDay } from "../times.js";
 
 /** Messages of one person within this time share one header. */
-const TOGETHER_MS = 5 * 60_000;
+const SAME_GROUP_MS = 5 * 60_000;
 
 export type HistoryRow =
   | { readonly type: "day"; readonly key: string; readonly at: number }
@@ -32,7 +32,7 @@ export function rowsOf(
     const newDay = before === null || startOfDay(before.at) !== startOfDay(at);
     if (newDay) rows.push({ type: "day", key: `day-${startOfDay(at)}`, at });
     if (divided) rows.push({ type: "divider", key: "divider" });
-    const first = newDay || before?.sender !== sender || at - before.at > TOGETHER_MS || divided;
+    const first = newDay || before?.sender !== sender || at - before.at > SAME_GROUP_MS || divided;
     before = { at, sender };
     divided = false;
     return first;

@@ -8,7 +8,7 @@ import type { ScrollState } from "./scroll-state.js";
 import { MAX_ROWS, type Slice, trimmed, widenedDown, widenedUp } from "./slice.js";
 
 /** View heights before an end at which more is loaded. */
-const AHEAD = 1.5;
+const AHEAD_VIEWS = 1.5;
 /** Loaded messages that are kept while the newest are followed. */
 const MAX_LOADED = 1_000;
 
@@ -69,7 +69,7 @@ function bringMore(view: HTMLElement, fromBottom: number, { state, client, id, s
   const { snapshot: now, slice } = state;
   const first = now.items[0]?.seq ?? 0;
   const last = now.items.at(-1)?.seq ?? 0;
-  const ahead = view.clientHeight * AHEAD;
+  const ahead = view.clientHeight * AHEAD_VIEWS;
   if (view.scrollTop < ahead) {
     if (slice.low > first) setSlice(widenedUp(slice, { first, last }));
     else if (!now.atStart && !now.loadingOlder) client.loadOlder(id).catch(() => undefined);

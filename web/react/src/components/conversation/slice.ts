@@ -1,7 +1,7 @@
 /** Slice of the loaded messages that is in the document: a bounded run around what is on screen. */
 
 export const MAX_ROWS = 160;
-const STEP = 60;
+const STEP_ROWS = 60;
 
 /** Seqs, both inclusive; `high` null: up to the newest, whatever comes. */
 export interface Slice {
@@ -15,16 +15,16 @@ interface Loaded {
 }
 
 export function newestSlice({ last }: Loaded): Slice {
-  return { low: Math.max(1, last - STEP + 1), high: null };
+  return { low: Math.max(1, last - STEP_ROWS + 1), high: null };
 }
 
 export function sliceAround(seq: number): Slice {
-  return { low: Math.max(1, seq - STEP), high: seq + STEP };
+  return { low: Math.max(1, seq - STEP_ROWS), high: seq + STEP_ROWS };
 }
 
 /** More of what is above; what is far below goes. */
 export function widenedUp({ low, high }: Slice, { first, last }: Loaded): Slice {
-  const to = Math.max(first, low - STEP);
+  const to = Math.max(first, low - STEP_ROWS);
   const end = high ?? last;
   return { low: to, high: end - to >= MAX_ROWS ? to + MAX_ROWS - 1 : high };
 }
@@ -32,7 +32,7 @@ export function widenedUp({ low, high }: Slice, { first, last }: Loaded): Slice 
 /** More of what is below; what is far above goes. */
 export function widenedDown({ low, high }: Slice, { last }: Loaded, atEnd: boolean): Slice {
   if (high === null) return { low, high };
-  const end = high + STEP;
+  const end = high + STEP_ROWS;
   const reached = end >= last && atEnd;
   return { low: Math.max(low, Math.min(end, last) - MAX_ROWS + 1), high: reached ? null : end };
 }
@@ -40,5 +40,5 @@ export function widenedDown({ low, high }: Slice, { last }: Loaded, atEnd: boole
 /** While the newest are followed, old ones go as new ones come. */
 export function trimmed(slice: Slice, { last }: Loaded): Slice {
   if (slice.high !== null || last - slice.low < MAX_ROWS) return slice;
-  return { low: last - STEP + 1, high: null };
+  return { low: last - STEP_ROWS + 1, high: null };
 }

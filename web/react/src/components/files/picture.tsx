@@ -3,7 +3,7 @@ import { words } from "../words.js";
 import { useFileUrl } from "./file-url.js";
 import { boxOf } from "./kinds.js";
 
-const MOST_PX = 320;
+const MAX_EDGE_PX = 320;
 /** Size of a picture where the server knows none. */
 const UNKNOWN = { width: 240, height: 180 };
 
@@ -21,7 +21,7 @@ export function Picture({
 }) {
   const { id, name } = file;
   const url = useFileUrl(file, "thumbnail");
-  const box = boxOf(file, MOST_PX) ?? UNKNOWN;
+  const box = boxOf(file, MAX_EDGE_PX) ?? UNKNOWN;
   return (
     <button
       type="button"

@@ -4,7 +4,7 @@ import { words } from "../words.js";
 import { useFileUrl } from "./file-url.js";
 import { boxOf } from "./kinds.js";
 
-const MOST_PX = 320;
+const MAX_EDGE_PX = 320;
 /** After which a failure may mean that the address has grown too old. */
 const LINK_AGE_MS = 280_000;
 const UNKNOWN = { width: 320, height: 180 };
@@ -42,7 +42,7 @@ export function Player({
       className="player"
       playsInline
       {...common}
-      {...(boxOf(file, MOST_PX) ?? UNKNOWN)}
+      {...(boxOf(file, MAX_EDGE_PX) ?? UNKNOWN)}
       onLoadedMetadata={({ currentTarget }) => {
         if (currentTarget.videoWidth === 0) onFail(); // it has sound only: its pictures can't be decoded here
       }}

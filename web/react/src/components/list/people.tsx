@@ -11,7 +11,7 @@ import { nextItem } from "../ui/menu.js";
 import { words } from "../words.js";
 
 const TYPED_MS = 150;
-const SHOWN = 50;
+const MAX_PEOPLE = 50;
 
 export function People({
   chosen,
@@ -96,16 +96,18 @@ function useFound(query: string) {
   useEffect(() => {
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      client.listUsers({ ...(query.trim() ? { query: query.trim() } : {}), limit: SHOWN, signal: stop.signal }).then(
-        ({ users }) => {
-          if (stop.signal.aborted) return;
-          setFound(users.filter(({ id }) => id !== me));
-          setAt(0);
-        },
-        (error: unknown) => {
-          if (!stop.signal.aborted && error instanceof ChatError) setFound([]);
-        },
-      );
+      client
+        .listUsers({ ...(query.trim() ? { query: query.trim() } : {}), limit: MAX_PEOPLE, signal: stop.signal })
+        .then(
+          ({ users }) => {
+            if (stop.signal.aborted) return;
+            setFound(users.filter(({ id }) => id !== me));
+            setAt(0);
+          },
+          (error: unknown) => {
+            if (!stop.signal.aborted && error instanceof ChatError) setFound([]);
+          },
+        );
     }, TYPED_MS);
     return () => {
       clearTimeout(timer);
