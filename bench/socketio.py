@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from chatd.bench.figures import Workload
-from chatd.bench.load import FIRST_NUMBER, Load, Talker
+from chatd.bench.load import FIRST_NUMBER, Load, LoadPeer
 from chatd.bench.members import Conversations, by_name, text_of
 from chatd.bench.peer import SocketAddress, Wires, connect
 from chatd.bench.run import Crowd
@@ -18,7 +18,7 @@ HELLO = 0
 """Stands for the number of what has none, but is answered all the same: signing in."""
 
 
-class Client(Talker):
+class Client(LoadPeer):
     """One connection of one user: Engine.IO's packet type, then Socket.IO's, a number, JSON."""
 
     def __init__(self, load: Load, user: str, *, receives: bool, body: str) -> None:
@@ -109,9 +109,9 @@ class Pairs:
         self._client = client
         self._pairs: list[tuple[Client, Client]] = []
 
-    async def gather(self, load: Load, wires: Wires) -> list[Talker]:
+    async def gather(self, load: Load, wires: Wires) -> list[LoadPeer]:
         body = text_of(self._workload.body_bytes)
-        senders: list[Talker] = []
+        senders: list[LoadPeer] = []
         for pair in range(self._workload.conversations):
             sender = self._client(load, f"p{pair}a", receives=False, body=body)
             receiver = self._client(load, f"p{pair}b", receives=True, body=body)

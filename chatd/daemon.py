@@ -68,12 +68,12 @@ from chatd.net.addresses import source_of
 from chatd.net.fetching import Fetch, PostForm, fetch, post_form
 from chatd.net.poller import Poller, available
 from chatd.net.server import NetServer, Upgrade
-from chatd.net.unfinished import Shares
+from chatd.net.unfinished import MemoryShares
 from chatd.transports.engineio.engine import EngineServer
-from chatd.transports.engineio.link import WebSocketLink, Wiring
+from chatd.transports.engineio.link import LinkParts, WebSocketLink
 from chatd.transports.engineio.settings import EngineSettings
 from chatd.transports.intake import Rates
-from chatd.transports.polling.session import Terms
+from chatd.transports.polling.session import SessionTerms
 from chatd.transports.polling.table import PollingSessions
 from chatd.transports.sessions import LiveSessions
 from chatd.transports.socketio.chat import SocketioChat
@@ -148,7 +148,7 @@ class Daemon:
         self.sessions = LiveSessions()
         self._rng = rng or random.Random()
         self._poller = Poller() if available() else None
-        self.shares = Shares()
+        self.shares = MemoryShares()
         self.lines = Counted(trio.current_time, source_of)
         limits, timeouts = config.limits, config.timeouts
         presence = PresenceIndex(self.registry, self.gate, now)
@@ -205,7 +205,7 @@ class Daemon:
         per_user = Buckets(limits.user_requests_per_second, limits.user_request_burst)
         self._buckets = per_user if limited else None
         make_engine = ENGINES[config.server.websocket]
-        self._wiring = Wiring(self._cork, self.shares, make_engine, self._poller, limited=limited)
+        self._wiring = LinkParts(self._cork, self.shares, make_engine, self._poller, limited=limited)
 
     def problem(self) -> str | None:
         """Reason that nothing can be acknowledged now, or None."""
@@ -285,8 +285,8 @@ class Daemon:
     def _held_bytes(self) -> int:
         return self.shares.strangers.held + self.shares.known.held + CONNECTION_BYTES * self.server.open
 
-    def _polling_terms(self) -> Terms:
-        return Terms(
+    def _polling_terms(self) -> SessionTerms:
+        return SessionTerms(
             kept_bytes=self.config.limits.outbox_bytes,
             hello_s=self.config.timeouts.hello,
             close_s=self.config.timeouts.close,

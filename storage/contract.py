@@ -58,8 +58,8 @@ from typing import Any, Protocol, runtime_checkable
 from storage.changes import Change, Outcome
 from storage.keyed import KeptFile, R, RowKind
 from storage.records import (
+    ChangesSince,
     Credentials,
-    Hits,
     IssuedToken,
     MessagePage,
     MessageVersion,
@@ -68,8 +68,8 @@ from storage.records import (
     Room,
     Scan,
     ScanPosition,
+    SearchPage,
     Shrunk,
-    Since,
     Standing,
     Summary,
     SummaryPage,
@@ -236,7 +236,7 @@ class ChatStore(Protocol):
         """
         ...
 
-    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
+    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> ChangesSince | None:
         """Return the changes after `rev`, about `limit` objects, cut between revs; None: not (any more) the user's.
 
         For a user who left, or who came in after `rev`, the answer is by the present state: what they may see now.
@@ -261,7 +261,7 @@ class SearchStore(Protocol):
 
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
-    ) -> Hits | None:
+    ) -> SearchPage | None:
         """Return up to `limit` messages in which all words occur, in one conversation or all the user's, newest first.
 
         `words`: of `search.words_of`. Finds what the user may see now: in conversations that they take part in, not

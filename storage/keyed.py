@@ -306,7 +306,7 @@ class MemoryRows:
         self.delete(kind, [key for key, time in times.items() if time is not None and time < before])
 
 
-class Runs(Protocol):
+class StatementRunner(Protocol):
     """Runs a statement with `?` for values, and returns its rows."""
 
     def __call__(self, statement: str, values: Sequence[Any]) -> Iterable[Row]: ...
@@ -321,7 +321,7 @@ def column(field: str) -> str:
 class SqlRows:
     """Rows in tables. `lock` ends a SELECT of rows that are about to change; `replace` begins an upsert."""
 
-    def __init__(self, run: Runs, *, lock: str = "", replace: str = "INSERT OR REPLACE INTO") -> None:
+    def __init__(self, run: StatementRunner, *, lock: str = "", replace: str = "INSERT OR REPLACE INTO") -> None:
         self._run = run
         self._lock = lock
         self._replace = replace

@@ -11,10 +11,10 @@ from storage.changes import Change, Outcome
 from storage.files import waits_for
 from storage.keyed import KEPT_FILE, KeptFile, MemoryRows, R, RowKind
 from storage.records import (
+    ChangesSince,
     Conversation,
     Credentials,
     Hit,
-    Hits,
     IssuedToken,
     Message,
     MessagePage,
@@ -23,7 +23,7 @@ from storage.records import (
     Place,
     ReceiptTime,
     Room,
-    Since,
+    SearchPage,
     Standing,
     Summary,
     SummaryPage,
@@ -259,7 +259,7 @@ class MemoryStore:
         changed = sum(message.rev > rev for message in self._messages[conversation])
         return Standing(now, reset=rev > now or changed > MAX_CHANGED_OBJECTS)
 
-    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
+    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> ChangesSince | None:
         with self._lock:
             room = self._room(conversation)
             if room is None or not room.present(user):
@@ -267,7 +267,7 @@ class MemoryStore:
             newer = (message for message in self._messages[conversation] if message.rev > rev)
             through, participants, messages = cut(room, rev, newer, limit)
             row = self._participants[conversation][user]
-            return Since(
+            return ChangesSince(
                 room=room,
                 through=through,
                 participants=participants,
@@ -298,7 +298,7 @@ class MemoryStore:
 
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
-    ) -> Hits | None:
+    ) -> SearchPage | None:
         with self._lock:
             rooms = {id for id in self._of_user.get(user, ()) if self._participants[id][user].present}
             if conversation is not None:
@@ -312,10 +312,10 @@ class MemoryStore:
                 message = self._messages[id][seq - 1]
                 if id in rooms and message.deleted_at is None and matches(message.body, words):
                     if len(found) == limit:
-                        return Hits(tuple(found), found[-1].place)
+                        return SearchPage(tuple(found), found[-1].place)
                     found.append(Hit((place, id, seq), message))
             end = start - MESSAGES_PER_SEARCH + 1
-            return Hits(tuple(found), (end, "", 0) if end > 1 else None)
+            return SearchPage(tuple(found), (end, "", 0) if end > 1 else None)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
         return 0

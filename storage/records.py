@@ -231,7 +231,7 @@ class Hit:
 
 
 @value
-class Hits:
+class SearchPage:
     """Part of what a search found, the newest first; `next` goes back in as `before`, None at the end."""
 
     hits: tuple[Hit, ...]
@@ -239,7 +239,7 @@ class Hits:
 
 
 @value(kw_only=True)
-class Since:
+class ChangesSince:
     """Changes of a conversation after a rev, for one user: the rows as they are now.
 
     Complete up to rev `through`; where that is less than `room.conversation.rev`, ask again from there.
@@ -272,7 +272,7 @@ def gone(conversation: Conversation, user: str) -> Participant:
     )
 
 
-def with_gone(since: Since, users: Collection[str]) -> Since:
+def with_gone(since: ChangesSince, users: Collection[str]) -> ChangesSince:
     """List those of these users, too, who have no row any more."""
     lost = set(users).difference(p.user for p in since.room.participants)
     rows = tuple(gone(since.room.conversation, user) for user in sorted(lost))

@@ -5,7 +5,7 @@ import itertools
 import structlog
 
 from chatd.logs import counted
-from chatd.logs.counted import LINES_PER_ADDRESS, WINDOW_S, Counted, Seldom
+from chatd.logs.counted import LINES_PER_ADDRESS, WINDOW_S, Counted, LimitedLine
 from chatd.net.addresses import source_of
 
 
@@ -69,7 +69,7 @@ def test_counted_addresses_are_bounded(monkeypatch: object) -> None:
 
 def test_seldom_line_is_written_once_in_its_time_with_how_often_it_was_due() -> None:
     clock = Clock()
-    seldom = Seldom(60.0, clock)
+    seldom = LimitedLine(60.0, clock)
     said: list[tuple[str, object]] = []
 
     def write(event: str, **fields: object) -> None:

@@ -40,7 +40,7 @@ MAX_ADDRESS_BYTES = 100
 """Bytes of a path that every system takes for a socket's address."""
 
 
-class NobodyThere(Exception):
+class NoDaemon(Exception):
     """No daemon listens."""
 
 
@@ -184,7 +184,7 @@ def _is_ours(peer: trio.socket.SocketType) -> bool:
 
 
 def ask(folder: Path, verb: Verb) -> Answer:
-    """Ask the daemon that holds this data folder. Raises NobodyThere, NoAnswer, VerbFailed."""
+    """Ask the daemon that holds this data folder. Raises NoDaemon, NoAnswer, VerbFailed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(VERB_TIMEOUT_S + 2 * REQUEST_TIMEOUT_S)
         try:
@@ -193,7 +193,7 @@ def ask(folder: Path, verb: Verb) -> Answer:
         except PermissionError:
             raise VerbFailed(f"the daemon of {folder} belongs to another user: run this as that user") from None
         except OSError:
-            raise NobodyThere from None
+            raise NoDaemon from None
         try:
             connection.sendall(json.dumps(written(verb)).encode() + b"\n")
             with connection.makefile("rb") as file:

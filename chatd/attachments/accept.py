@@ -27,7 +27,7 @@ FILE_THREADS = 4
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class KeptBlob:
     """A blob: its hash, MIME type and bytes."""
 
     blob: str
@@ -40,10 +40,10 @@ class Accepted:
     """A file that is kept. `name` is safe; `width` and `height` in px, upright, where it has them."""
 
     name: str
-    file: Kept
+    file: KeptBlob
     width: int | None
     height: int | None
-    thumbnail: Kept | None
+    thumbnail: KeptBlob | None
 
 
 @attrs.frozen(kw_only=True)
@@ -97,10 +97,10 @@ class Acceptor:
             thumbnail=thumbnail,
         )
 
-    async def _keep(self, draft: Draft, type: FileType) -> Kept:
-        def commit() -> Kept:
+    async def _keep(self, draft: Draft, type: FileType) -> KeptBlob:
+        def commit() -> KeptBlob:
             size = draft.offset
-            return Kept(blob=draft.commit(), type=type.mime, size=size)
+            return KeptBlob(blob=draft.commit(), type=type.mime, size=size)
 
         return await self._do(commit)
 
@@ -117,4 +117,4 @@ def _discard(drafts: list[Draft]) -> None:
             log.warning("a draft is left for the sweep", reason=str(error))
 
 
-__all__ = ["Accepted", "Acceptor", "FileRefused", "Kept"]
+__all__ = ["Accepted", "Acceptor", "FileRefused", "KeptBlob"]

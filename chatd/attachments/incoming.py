@@ -10,7 +10,7 @@ GATHERED_BYTES = 1 << 18
 """Bytes of a body that are held in memory before they are written."""
 
 
-class TooMuch(Exception):
+class BodyTooLarge(Exception):
     """The body has more bytes than may be; those that may be were written."""
 
 
@@ -38,14 +38,14 @@ class Incoming:
         self._gathered = bytearray()
 
     async def write(self, data: bytes) -> None:
-        """Take a part of the body. Raises TooMuch for one that goes on beyond what may be."""
+        """Take a part of the body. Raises BodyTooLarge for one that goes on beyond what may be."""
         fits = data[: self._most - self.received]
         self.received += len(fits)
         self._gathered += fits
         if len(self._gathered) >= GATHERED_BYTES:
             await self.flush()
         if len(fits) < len(data):
-            raise TooMuch
+            raise BodyTooLarge
 
     async def flush(self) -> None:
         """Hand what was gathered to the disk."""

@@ -31,7 +31,7 @@ class Sweep:
         if not self._files.used:
             return
         blobs, store = await self._files.blobs(), self._gate.store
-        swept = await self._files.on_disk(lambda: blobs.sweep(Drafts(store), Named(store)))
+        swept = await self._files.on_disk(lambda: blobs.sweep(Drafts(store), NamedContents(store)))
         if swept.drafts or swept.blobs:
             log.info("files swept", drafts=swept.drafts, files=swept.blobs, bytes=swept.freed_bytes)
 
@@ -46,7 +46,7 @@ class Drafts:
         return self._store.row(UPLOAD, str(id)) is not None
 
 
-class Named:
+class NamedContents:
     """Contents that a file or a thumbnail has: asked of the store one by one, as there may be a million of them."""
 
     def __init__(self, store: Store) -> None:

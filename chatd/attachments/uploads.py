@@ -31,7 +31,7 @@ TAKEOVER_S = 60.0
 
 
 @attrs.define
-class Writing:
+class UploadWriter:
     """A request that writes to an upload. `body`: cancelled when another one takes its place."""
 
     body: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -45,7 +45,7 @@ class Uploads:
         self.files = files
         self._gate = gate
         self._now = now
-        self._writing: dict[str, Writing] = {}
+        self._writing: dict[str, UploadWriter] = {}
         self._written: dict[str, int] = {}  # -> ms, the latest last
 
     async def begin(self, user: str, length: int | None, metadata: str) -> Upload:
@@ -125,9 +125,9 @@ class Uploads:
         return id in self._writing
 
     @contextmanager
-    def writing(self, id: str) -> Iterator[Writing]:
+    def writing(self, id: str) -> Iterator[UploadWriter]:
         """Be the one who writes to an upload that nobody writes to."""
-        mine = self._writing[id] = Writing()
+        mine = self._writing[id] = UploadWriter()
         try:
             yield mine
         finally:

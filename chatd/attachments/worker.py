@@ -27,7 +27,7 @@ MAX_WORKER_ANSWER_BYTES = 1 << 16
 
 
 @attrs.frozen(kw_only=True)
-class Looked:
+class WorkerResult:
     """The worker's answer. `type`: MIME of the result; `thumbnail`: MIME of it, where one was made."""
 
     type: str
@@ -61,7 +61,7 @@ class Worker:
         """Jobs that wait for the one that runs."""
         return self._one_at_a_time.statistics().tasks_waiting
 
-    async def look(self, type: FileType, source: Path, target: Path, thumbnail: Path) -> Looked:
+    async def look(self, type: FileType, source: Path, target: Path, thumbnail: Path) -> WorkerResult:
         """Clean and measure `source`: a movie in place, a picture into `target` and `thumbnail`. Raises FileRefused."""
         if self.waiting >= MAX_WAITING_JOBS:
             raise unavailable("many files are being looked at right now; please send this one again in a minute")
@@ -77,7 +77,7 @@ class Worker:
         if why := answer.get("refused"):
             raise _refusal(str(why), type)
         small = answer["thumbnail"]
-        return Looked(
+        return WorkerResult(
             type=answer["type"],
             width=answer["width"],
             height=answer["height"],

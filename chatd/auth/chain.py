@@ -29,7 +29,7 @@ def production_chain(
 
     `others`: those that an app or a clinic's IT has already.
     """
-    authenticators: list[Authenticator] = [NamesAlone(), SessionAuthenticator(keepers.sessions, gate)]
+    authenticators: list[Authenticator] = [NameRefusal(), SessionAuthenticator(keepers.sessions, gate)]
     if "ticket" in keepers.methods:
         authenticators.append(TicketAuthenticator(keepers.tickets, gate, now))
     authenticators += others
@@ -39,7 +39,7 @@ def production_chain(
     return Chain(authenticators, nothing=nothing)
 
 
-class NamesAlone:
+class NameRefusal:
     """Refuses an offer that names a user: that is for development mode."""
 
     method = "name"

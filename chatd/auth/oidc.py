@@ -48,7 +48,7 @@ class NotSignedIn(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Begun:
+class BegunSignIn:
     """A sign-in that was begun, as the browser keeps it, sealed. `redirect`: where it comes back; `at`: when, ms."""
 
     provider: str
@@ -108,12 +108,12 @@ class Provider:
         self._read_at = 0.0
         self.keys = KeySource(client.name, client.issuer, self.fetch_keys)
 
-    async def begin(self, redirect: str) -> tuple[str, Begun]:
+    async def begin(self, redirect: str) -> tuple[str, BegunSignIn]:
         """Return where the browser is to go, and what it is to keep. Raises Unavailable.
 
         `redirect`: the address here that the service sends it back to.
         """
-        begun = Begun(
+        begun = BegunSignIn(
             provider=self.client.name,
             state=secrets.token_urlsafe(24),
             nonce=secrets.token_urlsafe(24),
@@ -135,7 +135,7 @@ class Provider:
         address = (await self._described()).authorization
         return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(query)}", begun
 
-    async def finish(self, answer: Mapping[str, str], begun: Begun) -> Account:
+    async def finish(self, answer: Mapping[str, str], begun: BegunSignIn) -> Account:
         """Return who has signed in, by the query that the browser came back with. Raises NotSignedIn, Unavailable."""
         if not secrets.compare_digest(answer.get("state", ""), begun.state):
             raise NotSignedIn("the answer belongs to another sign-in (state)")
@@ -153,7 +153,7 @@ class Provider:
         token = await self._redeem(described, code, begun)
         return self._account(await self._verified(token, begun))
 
-    async def _redeem(self, described: Metadata, code: str, begun: Begun) -> str:
+    async def _redeem(self, described: Metadata, code: str, begun: BegunSignIn) -> str:
         """Return the identity token for a code. Raises NotSignedIn."""
         form = {
             "grant_type": "authorization_code",
@@ -175,7 +175,7 @@ class Provider:
             raise NotSignedIn("the service's answer has no id_token")
         return token
 
-    async def _verified(self, token: str, begun: Begun) -> ForeignClaims:
+    async def _verified(self, token: str, begun: BegunSignIn) -> ForeignClaims:
         """Check an identity token as OpenID Connect Core has it, section 3.1.3.7. Raises NotSignedIn, Unavailable."""
         rules = Rules(
             algorithms=PUBLIC_ALGORITHMS,

@@ -36,7 +36,7 @@ class Load:
         self.over = trio.Event()
         self.failure: str | None = None
         self.setting_up = trio.CancelScope()
-        self.late: list[tuple[float, Talker, int]] = []
+        self.late: list[tuple[float, LoadPeer, int]] = []
         """Messages to be sent again: when (perf_counter), by whom, which."""
 
     def stop(self) -> None:
@@ -73,7 +73,7 @@ class LoadAnswer:
     payload: bytes = b""
 
 
-class Talker(Peer):
+class LoadPeer(Peer):
     """One connection of one user."""
 
     def __init__(self, load: Load) -> None:

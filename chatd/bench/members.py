@@ -12,7 +12,7 @@ from chatd.client.raw import cheap_frame
 
 from .figures import Workload
 from .ledger import Ledger
-from .load import FIRST_NUMBER, Load, Talker
+from .load import FIRST_NUMBER, Load, LoadPeer
 from .peer import PeerLost, SocketAddress, Wires, connect
 
 WEBSOCKET_PATH = "/ws"
@@ -30,7 +30,7 @@ Greeting = Callable[[str], dict[str, Any]]
 """The fields by which a user, named by id, says hello."""
 
 
-class NotByName(PeerLost):
+class NotInDevelopment(PeerLost):
     """The server is not in development mode."""
 
 
@@ -46,7 +46,7 @@ class ToldMessage(msgspec.Struct, gc=False):
     client_id: str | None = None
 
 
-class Said(msgspec.Struct, gc=False):
+class FrameFields(msgspec.Struct, gc=False):
     """Fields of any frame that the load reads."""
 
     type: str
@@ -60,8 +60,8 @@ class Said(msgspec.Struct, gc=False):
     retry_after: float | None = None
 
 
-_decode: Callable[[bytes], Said] = msgspec.json.Decoder(Said).decode
-_remember: Callable[[bytes], Said] = functools.lru_cache(maxsize=256)(_decode)
+_decode: Callable[[bytes], FrameFields] = msgspec.json.Decoder(FrameFields).decode
+_remember: Callable[[bytes], FrameFields] = functools.lru_cache(maxsize=256)(_decode)
 
 
 def users_of(workload: Workload) -> list[str]:
@@ -74,7 +74,7 @@ def text_of(size: int) -> str:
     return (SAMPLE_TEXT * (size // len(SAMPLE_TEXT) + 1))[:size]
 
 
-class Member(Talker):
+class Member(LoadPeer):
     """One user in one conversation."""
 
     def __init__(self, load: Load, user: str) -> None:
@@ -92,7 +92,7 @@ class Member(Talker):
         """Ask for something that must not fail; the `ok`. Raises PeerLost."""
         answer: dict[str, Any] = json.loads(await self.ask(fields))
         if answer["type"] != "ok":
-            kind = NotByName if answer["code"] == "unauthorized" and "user" in fields else PeerLost
+            kind = NotInDevelopment if answer["code"] == "unauthorized" and "user" in fields else PeerLost
             raise kind(f"{fields['type']} of {self.user}: {answer['code']}: {answer['message']}")
         return answer
 
@@ -148,7 +148,7 @@ class Member(Talker):
         if self.load.receipts:
             self.push(cheap_frame(self._receipt + b"%d}" % messages[-1].seq))
 
-    def _acknowledged(self, number: int, said: Said) -> None:
+    def _acknowledged(self, number: int, said: FrameFields) -> None:
         told = said.messages[0] if said.messages else ToldMessage(0)
         client_id = f"{self._prefix}{number}"
         if told.client_id != client_id:
@@ -157,7 +157,7 @@ class Member(Talker):
             self._ledger.acknowledged(self._number, told.seq, client_id, duplicate=said.duplicate)
         self.acknowledge(number)
 
-    def _refused(self, number: int | None, said: Said) -> None:
+    def _refused(self, number: int | None, said: FrameFields) -> None:
         self.load.errors[said.code] += 1
         if number is not None and said.temporary:
             self.repeat(number, said.retry_after or RETRY_PAUSE_S)
@@ -175,18 +175,18 @@ class Conversations:
         self._run = os.urandom(6).hex()  # a server that forgets none takes the messages of an earlier run for repeats
         self._ledgers: list[Ledger] = []
 
-    async def gather(self, load: Load, wires: Wires) -> list[Talker]:
+    async def gather(self, load: Load, wires: Wires) -> list[LoadPeer]:
         """Sign all users in and bring them together; the senders. Raises PeerLost."""
         try:
             return await self._gathered(load, wires)
         except (KeyError, TypeError, ValueError):
             raise PeerLost(NOT_CHATD) from None
 
-    async def _gathered(self, load: Load, wires: Wires) -> list[Talker]:
+    async def _gathered(self, load: Load, wires: Wires) -> list[LoadPeer]:
         workload = self._workload
         everyone = [await self._signed_in(Member(load, user), wires) for user in users_of(workload)]
         body = text_of(workload.body_bytes)
-        senders: list[Talker] = []
+        senders: list[LoadPeer] = []
         for at in range(0, len(everyone), workload.members):
             members = everyone[at : at + workload.members]
             conversation, last = await self._conversation(members)

@@ -12,7 +12,7 @@ from chatd import __version__
 
 from . import machine
 from .figures import Figures, ServerCost, Syncs, Workload
-from .load import TICK_S, Load, Talker
+from .load import TICK_S, Load, LoadPeer
 from .peer import SET_UP_TIMEOUT_S, PeerLost, Wires
 
 WARM_UP_S = 1.5
@@ -25,7 +25,7 @@ Progress = Callable[[float], None]
 class Crowd(Protocol):
     """All users of a run, in one server's protocol."""
 
-    async def gather(self, load: Load, wires: Wires) -> list[Talker]:
+    async def gather(self, load: Load, wires: Wires) -> list[LoadPeer]:
         """Sign all users in and bring them together; those who are to send. Raises PeerLost."""
         ...
 
@@ -60,7 +60,7 @@ def run(job: RunSettings, crowd: Crowd, progress: Progress) -> Figures:
 
 async def _run(job: RunSettings, crowd: Crowd, progress: Progress) -> Figures:
     load, wires = Load(receipts=job.workload.receipts), Wires()
-    senders: list[Talker] | None = None
+    senders: list[LoadPeer] | None = None
     figures: Figures | None = None
     never: PeerLost | None = None
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -88,7 +88,7 @@ async def _stop_at_signal(load: Load, signals: AsyncIterator[int]) -> None:
         load.stop()
 
 
-async def _measure(job: RunSettings, load: Load, crowd: Crowd, senders: list[Talker], progress: Progress) -> Figures:
+async def _measure(job: RunSettings, load: Load, crowd: Crowd, senders: list[LoadPeer], progress: Progress) -> Figures:
     workload = job.workload
     load.sending = True
     for sender in senders:

@@ -14,7 +14,7 @@ from chatd.ops import lock
 
 from . import machine
 from .figures import Figures, Syncs, Workload
-from .members import Conversations, Greeting, NotByName, by_name, users_of
+from .members import Conversations, Greeting, NotInDevelopment, by_name, users_of
 from .peer import SocketAddress
 from .private import CannotStart, chatd_server
 from .run import Progress, RunSettings, run
@@ -69,7 +69,7 @@ def by_names(url: str, *, ca: str | None) -> Iterator[BenchTarget]:
     """A running server in development mode. Raises CannotStart."""
     try:
         yield BenchTarget(url=url, private=False, ca=ca)
-    except NotByName as error:
+    except NotInDevelopment as error:
         raise CannotStart(f"{error}: say by --data or --config where the server has its data") from None
 
 
@@ -106,7 +106,7 @@ def by_tokens(url: str, folder: Path, workload: Workload, *, ca: str | None) -> 
 def _ask(folder: Path, verb: Verb) -> Answer:
     try:
         return control.ask(folder, verb)
-    except control.NobodyThere:
+    except control.NoDaemon:
         raise CannotStart(
             f"no chatd runs on {folder}: start it, or name the data folder of the one that runs"
         ) from None

@@ -13,7 +13,7 @@ from chatd.config import Config, ConfigError
 from chatd.ids import new_id
 from chatd.ops import open_store as database
 from chatd.ops import reach
-from chatd.ops.lock import Held
+from chatd.ops.lock import LockHeld
 from storage.contract import Store, StoreError, Unavailable
 from storage.sqlite.access import require_folder
 from storage.sqlite.inspection import inspect
@@ -62,7 +62,7 @@ def upgrade(settings: Settings, dev: bool, new: bool) -> None:
         pending = inspect(path).pending if there else ()
         with reach.opened(loaded, new=new, upgrade=True) as store:
             done = [*pending, *_bring_up_to_date(store)]
-    except Held as held:
+    except LockHeld as held:
         if not pending:
             say(f"{path}: nothing to do, the daemon that runs has upgraded it")
             return

@@ -34,7 +34,7 @@ PAGE_ITEMS = 200
 K = TypeVar("K", bound=Ok)
 
 
-class Asking:
+class ClientRequests:
     """The part of a `Client` that only asks."""
 
     async def ask(self, request: Request) -> Ok:

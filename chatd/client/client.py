@@ -17,9 +17,9 @@ from protocol.frames import ChangeOk, Frame, HelloOk, Ok, SyncOk
 from protocol.objects import Limits, Message, User
 from protocol.requests import ConversationGet, Hello, MessageSend, Ping, Request, SetTyping, Sync
 
-from .asking import Asking
+from .asking import ClientRequests
 from .files import FileTransfers
-from .line import FAILURES, Line, Over
+from .line import FAILURES, Line, LineOver
 from .link import Link, LinkLost, RequestFailed, copy
 from .mailbox import Closed, Connected, Disconnected, Events, PresenceChanged, TypingChanged, UserChanged
 from .polling import PollingLine
@@ -55,7 +55,7 @@ Dial = Callable[[], Awaitable[trio.abc.Stream]]
 Token = str | Callable[[], Awaitable[str]]
 
 
-class Client(Asking):
+class Client(ClientRequests):
     """A client, made by `connect`. `replica`: the copy of the conversations; only to be read. `files`: up and down."""
 
     def __init__(
@@ -326,9 +326,9 @@ class Client(Asking):
         self._moved.set()
         self._moved = trio.Event()
 
-    async def _connection(self) -> Over:
+    async def _connection(self) -> LineOver:
         """The life of one connection."""
-        over: Over | None = None
+        over: LineOver | None = None
         self._reached = self._greeted = False
         try:
             async with trio.open_nursery() as nursery:
@@ -336,10 +336,10 @@ class Client(Asking):
                     await self._talk(nursery, await self._poll(nursery), None)
                 else:
                     await self._over_websocket(nursery)
-        except* Over as group:
-            over = Over.by(group)
+        except* LineOver as group:
+            over = LineOver.by(group)
         except* FAILURES as group:
-            over = over or Over.by(group)
+            over = over or LineOver.by(group)
         assert over is not None
         return over
 
@@ -355,7 +355,7 @@ class Client(Asking):
             await trio.aclose_forcefully(stream)
 
     async def _poll(self, nursery: trio.Nursery) -> PollingLine:
-        """Open a polled session; each of its requests is signed in. Raises Over, or one of `FAILURES`."""
+        """Open a polled session; each of its requests is signed in. Raises LineOver, or one of `FAILURES`."""
         headers = await self._signed()
         self._reached = True
         with trio.fail_after(CONNECT_TIMEOUT_S):
@@ -364,7 +364,7 @@ class Client(Asking):
         return line
 
     async def _probe(self, line: PollingLine) -> None:
-        """Try now and then whether WebSocket works. Raises Over where it does."""
+        """Try now and then whether WebSocket works. Raises LineOver where it does."""
         pause = PROBE_FIRST
         while True:
             await trio.sleep(pause * self._rng.uniform(0.75, 1.25))
@@ -372,7 +372,7 @@ class Client(Asking):
                 self._ways.back()
                 with trio.move_on_after(1):
                     await line.goodbye()
-                raise Over("WebSocket works again", wait=0, carried=True)
+                raise LineOver("WebSocket works again", wait=0, carried=True)
             pause = min(2 * pause, PROBE_MOST)
 
     async def _talk(self, nursery: trio.Nursery, line: Line, token: Callable[[], Awaitable[str | None]] | None) -> None:
@@ -387,20 +387,20 @@ class Client(Asking):
             self._typed.clear()
 
     async def _signed(self) -> dict[str, str]:
-        """Return the headers that sign a request of HTTP in. Raises Over."""
+        """Return the headers that sign a request of HTTP in. Raises LineOver."""
         token = await self._fresh_token()
         return {"X-Chatd-User": self._greeting.user or ""} if token is None else {"Authorization": f"Bearer {token}"}
 
     async def _fresh_token(self) -> str | None:
-        """Return the token, fetched where it is fetched. Raises Over."""
+        """Return the token, fetched where it is fetched. Raises LineOver."""
         if self._token is None or isinstance(self._token, str):
             return self._token
         try:
             return await self._token()
         except SignInFailed as error:
-            raise Over(str(error), fatal=error.status in FINAL_STATUSES, carried=True) from None
+            raise LineOver(str(error), fatal=error.status in FINAL_STATUSES, carried=True) from None
         except (*FAILURES,) as error:
-            raise Over(Over.by(error).reason, carried=True) from None
+            raise LineOver(LineOver.by(error).reason, carried=True) from None
 
     async def _greet(
         self, link: Link, nursery: trio.Nursery, fetch: Callable[[], Awaitable[str | None]] | None
@@ -415,7 +415,7 @@ class Client(Asking):
             stale = error.code == ErrorCode.UNAUTHORIZED and not callable(self._token)
             fatal = stale or not error.temporary
             wait = None if error.retry_after is None else error.retry_after + self._backoff(0)
-            raise Over(error.message, wait=wait, fatal=fatal, carried=True) from None
+            raise LineOver(error.message, wait=wait, fatal=fatal, carried=True) from None
         except LinkLost:
             return  # the reader says how
         if link.ended.is_set():
@@ -438,7 +438,7 @@ class Client(Asking):
             with trio.move_on_at(asked + PONG_TIMEOUT_S), suppress(RequestFailed, LinkLost):  # any answer will do
                 await link.ask(Ping())
             if link.heard < asked:
-                raise Over("the server is silent")
+                raise LineOver("the server is silent")
 
     async def _mend(self, link: Link) -> None:
         """Ask for what is missing."""

@@ -13,7 +13,7 @@ from protocol.codes import ErrorCode
 from protocol.frames import Error
 from protocol.objects import Attachment
 
-from .line import Over
+from .line import LineOver
 from .link import RequestFailed
 from .transfer import Dial, Read, TransferAnswer, asking
 
@@ -97,7 +97,7 @@ class FileTransfers:
     async def _headers(self) -> dict[str, str]:
         try:
             return {"Host": self._netloc, **await self._signed()}
-        except Over as over:
+        except LineOver as over:
             code = ErrorCode.UNAUTHORIZED if over.fatal else ErrorCode.UNAVAILABLE
             raise RequestFailed(Error(re=None, code=code, message=over.reason, temporary=not over.fatal)) from None
 

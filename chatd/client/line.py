@@ -27,7 +27,7 @@ QUEUED_ITEMS = 64
 """Requests that wait for the network, and frames that wait to be read."""
 
 
-class Over(Exception):
+class LineOver(Exception):
     """The end of a connection.
 
     `wait`: s that the server asked for; `fatal`: don't come back; `cause`: what broke it, of TLS or the network.
@@ -53,11 +53,11 @@ class Over(Exception):
         self.carried = carried
 
     @classmethod
-    def by(cls, error: BaseException) -> "Over":
+    def by(cls, error: BaseException) -> "LineOver":
         """Return the end that one of `FAILURES` means."""
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        if isinstance(error, Over):
+        if isinstance(error, LineOver):
             return error
         if isinstance(error, trio_websocket.ConnectionRejected):
             # An answer of HTTP: 408, 429 and what the server is to blame for may pass.
@@ -109,7 +109,7 @@ FAILURES = (
     ProtocolError,
     Malformed,
 )
-"""Errors that end a connection without an `Over`."""
+"""Errors that end a connection without an `LineOver`."""
 
 
 class LineEnded(Exception):
@@ -120,10 +120,10 @@ class LineEnded(Exception):
         self.code = code
         self.reason = reason
 
-    def over(self, wait: float | None) -> Over:
+    def over(self, wait: float | None) -> LineOver:
         """Return the end that this is. `wait`: s that the server asked for before."""
         fatal = not may_come_back(self.code)
-        return Over(
+        return LineOver(
             self.reason or "the connection broke",
             code=self.code,
             wait=wait,
@@ -143,7 +143,7 @@ class Line(Protocol):
         ...
 
     async def receive(self) -> str:
-        """Return the next frame. Raises LineEnded, Over, or one of `FAILURES`."""
+        """Return the next frame. Raises LineEnded, LineOver, or one of `FAILURES`."""
         ...
 
     async def goodbye(self) -> None:

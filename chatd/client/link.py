@@ -94,7 +94,7 @@ class Link:
                     return  # the reader says how
 
     async def read(self) -> None:
-        """Take frames in until the end. Raises Over or Malformed."""
+        """Take frames in until the end. Raises LineOver or Malformed."""
         try:
             while True:
                 self._receive(decode_frame(await self._line.receive(), self._types))

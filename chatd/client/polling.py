@@ -9,7 +9,7 @@ from typing import Any, Final
 import trio
 
 from .http import Dial, Http, JsonAnswer
-from .line import FAILURES, QUEUED_ITEMS, LineEnded, Over
+from .line import FAILURES, QUEUED_ITEMS, LineEnded, LineOver
 
 FETCH_S: Final = 40.0
 """Seconds for an answer with events, for which the server waits 25."""
@@ -40,7 +40,7 @@ class PollingLine:
 
     @classmethod
     async def open(cls, netloc: str, dial: Dial, headers: Mapping[str, str], nursery: trio.Nursery) -> "PollingLine":
-        """Open a session, whose tasks live in the nursery; `headers` sign in. Raises Over, or one of `FAILURES`."""
+        """Open a session, whose tasks live in the nursery; `headers` sign in. Raises LineOver, or one of `FAILURES`."""
         http = Http(netloc, dial, headers)
         try:
             answer = await http.ask("POST", "/v1/session")
@@ -176,11 +176,11 @@ class PollingLine:
         self._moved = trio.Event()
 
 
-def _refused(answer: JsonAnswer, headers: Mapping[str, str]) -> Over:
+def _refused(answer: JsonAnswer, headers: Mapping[str, str]) -> LineOver:
     """Return the end that the answer to a session's opening means; where a token is refused, that is the last word."""
     own = answer.status == 401 and answer.is_error and "Authorization" in headers
     final = 400 <= answer.status < 500 and answer.status not in (408, 429)
-    return Over(_words(answer), wait=_seconds(answer.headers.get("retry-after")), fatal=final, carried=own)
+    return LineOver(_words(answer), wait=_seconds(answer.headers.get("retry-after")), fatal=final, carried=own)
 
 
 def _words(answer: JsonAnswer) -> str:

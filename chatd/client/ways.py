@@ -1,6 +1,6 @@
 """The choice between WebSocket and polling. Pure: no clock, no I/O."""
 
-from .line import Over
+from .line import LineOver
 
 BREAKS = 3
 """Connections in a row that broke soon after they came about, until WebSocket counts as broken here."""
@@ -13,13 +13,13 @@ class Ways:
         self.polling = False
         self._allowed = allowed
         self._breaks = 0
-        self._first: Over | None = None  # how WebSocket failed
+        self._first: LineOver | None = None  # how WebSocket failed
 
     def back(self) -> None:
         """Note that WebSocket works."""
         self.polling, self._first, self._breaks = False, None, 0
 
-    def ended(self, over: Over, *, reached: bool, greeted: bool, steady: bool) -> Over:
+    def ended(self, over: LineOver, *, reached: bool, greeted: bool, steady: bool) -> LineOver:
         """Note how a connection ended; return the end that it is for the client.
 
         `reached`: there was a network connection; `greeted`: `hello` was answered; `steady`: it held for a while.
@@ -32,10 +32,10 @@ class Ways:
         if greeted and self._breaks < BREAKS:
             return over
         self.polling, self._first = True, over
-        return Over(over.reason, wait=over.wait)
+        return LineOver(over.reason, wait=over.wait)
 
-    def _both_failed(self, over: Over) -> Over:
+    def _both_failed(self, over: LineOver) -> LineOver:
         """Try WebSocket again; where both were refused for good, that is the end."""
         first = self._first
         self.back()
-        return first if first is not None and first.fatal and over.fatal else Over(over.reason, wait=over.wait)
+        return first if first is not None and first.fatal and over.fatal else LineOver(over.reason, wait=over.wait)

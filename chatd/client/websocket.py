@@ -9,7 +9,7 @@ import trio_websocket
 from protocol.decode import Malformed
 
 from .http import Dial
-from .line import FAILURES, MAX_FRAME_BYTES, QUEUED_ITEMS, LineEnded, Over
+from .line import FAILURES, MAX_FRAME_BYTES, QUEUED_ITEMS, LineEnded, LineOver
 from .target import ServerAddress
 
 
@@ -40,7 +40,7 @@ class WatchedStream(trio.abc.Stream):
             yield
         except trio.BrokenResourceError:
             if self.shaking_hands:
-                raise Over("the server hung up") from None
+                raise LineOver("the server hung up") from None
             raise
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -65,7 +65,7 @@ class WebSocketLine:
         nursery: trio.Nursery,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> "WebSocketLine":
-        """Shake hands over a stream; what runs in the nursery ends it with an `Over` or one of `FAILURES`."""
+        """Shake hands over a stream; what runs in the nursery ends it with an `LineOver` or one of `FAILURES`."""
         watched = WatchedStream(stream)
         websocket = await trio_websocket.wrap_client_stream(
             nursery,
@@ -127,6 +127,6 @@ async def works(dial: Dial, target: ServerAddress, patience: float) -> bool:
                     nursery.cancel_scope.cancel()
             finally:
                 await trio.aclose_forcefully(stream)
-    except* (Over, LineEnded, *FAILURES):
+    except* (LineOver, LineEnded, *FAILURES):
         pass
     return answered

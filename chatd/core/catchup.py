@@ -37,7 +37,7 @@ class CatchUpJob:
     re: RequestId | None = None
 
 
-class Fed(Protocol):
+class FeedTarget(Protocol):
     """A session, as far as its feeder needs it."""
 
     @property
@@ -56,7 +56,7 @@ class Feeder:
     It only reads; `order` decides what leaves.
     """
 
-    def __init__(self, order: Order, session: Fed, gate: Gate) -> None:
+    def __init__(self, order: Order, session: FeedTarget, gate: Gate) -> None:
         self._order = order
         self._session = session
         self._gate = gate

@@ -9,7 +9,7 @@ import attrs
 from protocol.encode import encode_object
 from protocol.frames import Change, Frame
 from protocol.objects import Encoded
-from storage.records import Since
+from storage.records import ChangesSince
 
 from . import view
 from .event import WaitingOk
@@ -19,7 +19,7 @@ FRAME_BYTES = 512 * 1024
 
 
 def chain(
-    encode: Callable[[Frame], bytes], conversation: str, start: int, since: Since, oks: Sequence[WaitingOk]
+    encode: Callable[[Frame], bytes], conversation: str, start: int, since: ChangesSince, oks: Sequence[WaitingOk]
 ) -> list[bytes]:
     """Return the events from `start` to `since.through`, with the `ok`s at their turn, none of them too large."""
     links = _Chain(encode, conversation, start, since, oks)
@@ -44,7 +44,7 @@ class _Chain:
         encode: Callable[[Frame], bytes],
         conversation: str,
         start: int,
-        since: Since,
+        since: ChangesSince,
         oks: Sequence[WaitingOk],
     ) -> None:
         self.frames: list[bytes] = []
@@ -86,7 +86,7 @@ class _Chain:
         self._at, self._size, self._has_event = rev, 0, True
 
 
-def _event(conversation: str, at: int, rev: int, group: Sequence[tuple[str, bytes]], since: Since) -> Frame:
+def _event(conversation: str, at: int, rev: int, group: Sequence[tuple[str, bytes]], since: ChangesSince) -> Frame:
     participants: tuple[Any, ...] = tuple(Encoded(value) for kind, value in group if kind == "participants")
     messages: tuple[Any, ...] = tuple(Encoded(value) for kind, value in group if kind == "messages")
     named = {p.user for p in since.participants} if participants else set()
@@ -102,7 +102,7 @@ def _event(conversation: str, at: int, rev: int, group: Sequence[tuple[str, byte
     )
 
 
-def without_watermarks(since: Since, viewer: str, moved: set[str]) -> Since:
+def without_watermarks(since: ChangesSince, viewer: str, moved: set[str]) -> ChangesSince:
     """Leave out participants of whom only watermarks moved; a message of the change names those who came or went.
 
     Rows newer than the system message are sent with it or later. A promoted owner is kept, because its role is `owner`.

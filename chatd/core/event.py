@@ -5,7 +5,7 @@ from typing import Protocol
 
 from protocol.frames import Change, Frame
 from protocol.types import RequestId
-from storage.records import Participant, Since
+from storage.records import ChangesSince, Participant
 
 from . import view
 
@@ -42,7 +42,7 @@ class Dialect(Protocol):
         ...
 
     def missed(
-        self, conversation: str, rev: int, seq: int | None, since: Since, oks: Sequence[WaitingOk]
+        self, conversation: str, rev: int, seq: int | None, since: ChangesSince, oks: Sequence[WaitingOk]
     ) -> Sequence[bytes]:
         """Return what changed since `rev`, with each of `oks` at its turn.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from protocol.encode import encode, encode_sent_ok
 from protocol.frames import Frame
 from protocol.types import RequestId
-from storage.records import Since
+from storage.records import ChangesSince
 
 from . import view
 from .chain import chain
@@ -40,7 +40,7 @@ class NativeJson:
         conversation: str,
         rev: int,
         seq: int | None,  # noqa: ARG002
-        since: Since,
+        since: ChangesSince,
         oks: Sequence[WaitingOk],
     ) -> Sequence[bytes]:
         """Return what changed since `rev` as a chain of `change` events; `ok`s that list a change stand for it."""

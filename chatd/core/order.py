@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import attrs
 
 from protocol.frames import Change, Frame
-from storage.records import Since, with_gone
+from storage.records import ChangesSince, with_gone
 
 from .event import Dialect, Event
 from .sink import Sink
@@ -239,7 +239,7 @@ class Order:
 
     # -- catching up: what was read of a conversation that the client is behind in --
 
-    def read_since(self, conversation: str, lag: Lag, since: Since) -> None:
+    def read_since(self, conversation: str, lag: Lag, since: ChangesSince) -> None:
         """Send the changes from `lag.rev` to `since.through`, with the `ok`s at their turn; live again at the end."""
         if since.through == since.room.conversation.rev:
             since = with_gone(since, lag.gone)

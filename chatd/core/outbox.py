@@ -42,7 +42,7 @@ class Transport(Protocol):
         ...
 
 
-class Gathers(Protocol):
+class Gatherer(Protocol):
     """Something in front of an outbox that gathers, too."""
 
     def flush(self) -> None:
@@ -56,12 +56,12 @@ class Cork:
     def __init__(self) -> None:
         self.on = False
         self._gathered: list[Outbox] = []
-        self._first: list[Gathers] = []
+        self._first: list[Gatherer] = []
 
     def gather(self, outbox: "Outbox") -> None:
         self._gathered.append(outbox)
 
-    def gather_first(self, gathers: Gathers) -> None:
+    def gather_first(self, gathers: Gatherer) -> None:
         """Have it flushed before the outboxes are."""
         self._first.append(gathers)
 

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from chatd.attachments.incoming import Incoming, TooMuch
+from chatd.attachments.incoming import BodyTooLarge, Incoming
 from chatd.attachments.refusal import FileRefused
 from chatd.core import view
 from chatd.core.errors import Refusal
@@ -130,7 +130,7 @@ async def _receive(request: Request, boundary: str, incoming: Incoming) -> str:
         await incoming.flush()
     except multipart.MultipartError as error:
         raise _bad("the body is not a proper form") from error
-    except TooMuch:
+    except BodyTooLarge:
         raise Refusal(ErrorCode.TOO_LARGE, "this file is too large") from None
     if name is None:
         raise _bad(f"the form has no field {FIELD!r}")

@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from chatd.auth.oidc import BEGUN_S, Begun, NotSignedIn, Provider
+from chatd.auth.oidc import BEGUN_S, BegunSignIn, NotSignedIn, Provider
 from chatd.auth.sealing import Unsealable
 from chatd.core.errors import Refusal, not_found
 from storage.contract import Unavailable
@@ -112,11 +112,11 @@ def _path(provider: Provider) -> str:
     return f"/v1/oidc/{provider.client.name}"
 
 
-def _begun(site: Site, request: Request, provider: Provider) -> Begun:
+def _begun(site: Site, request: Request, provider: Provider) -> BegunSignIn:
     """Return the sign-in that this browser has begun with this service. Raises NotSignedIn."""
     try:
         text = site.parts.keepers.begun.open(request.cookies.get(OIDC_COOKIE, ""), SEAL_OWNER)
-        begun = msgspec.json.decode(text, type=Begun)
+        begun = msgspec.json.decode(text, type=BegunSignIn)
     except (Unsealable, msgspec.MsgspecError):
         raise NotSignedIn("this browser has not begun it, or too long ago") from None
     if begun.provider != provider.client.name:

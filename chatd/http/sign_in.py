@@ -33,7 +33,7 @@ SESSIONS: Final = ("session", "nextauth", "better-auth")
 
 
 @attrs.frozen
-class Given:
+class SignInBody:
     """The body of a sign-in: a user and a password (and the code of a second step), or a token or ticket."""
 
     user: str | None = None
@@ -50,7 +50,7 @@ def operations(site: Site) -> list[Operation]:
 
     async def sign_in(request: Request) -> Response:
         from_allowed_page(site, request)
-        given = await body_of(request, Given)
+        given = await body_of(request, SignInBody)
         if site.parts.development:
             raise Refusal(ErrorCode.BAD_REQUEST, "in development mode `hello` names the user; nobody signs in")
         admit(site, request)

@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from chatd.attachments import tus
 from chatd.attachments.files import reported
-from chatd.attachments.incoming import Incoming, TooMuch
+from chatd.attachments.incoming import BodyTooLarge, Incoming
 from chatd.attachments.refusal import FileRefused
 from chatd.attachments.tus import Append, TusAnswer
-from chatd.attachments.uploads import Writing, state_of
+from chatd.attachments.uploads import UploadWriter, state_of
 from chatd.core.errors import Refusal, unavailable
 from chatd.net.bounds import Bounds
 from chatd.net.problem import problem
@@ -182,7 +182,7 @@ class Resumable:
         return await run(request, caller)
 
     async def _take(
-        self, request: Request, row: Upload, draft: Draft, plan: Append | None, writing: Writing
+        self, request: Request, row: Upload, draft: Draft, plan: Append | None, writing: UploadWriter
     ) -> TusAnswer:
         """Take in a body, as far as it comes; where the upload is complete then, make a file of it."""
         if plan is not None:
@@ -205,7 +205,7 @@ class Resumable:
         return attrs.evolve(answer, headers={**answer.headers, ATTACHMENT_ID_HEADER: kept.id})
 
     async def _receive(
-        self, request: Request, row: Upload, draft: Draft, plan: Append, writing: Writing
+        self, request: Request, row: Upload, draft: Draft, plan: Append, writing: UploadWriter
     ) -> TusAnswer | None:
         """Append a body, synced; return a refusal, or None. Of a body that is cut all that came is kept."""
         checksum = plan.checksum
@@ -237,7 +237,7 @@ async def _body(request: Request, incoming: Incoming, plan: Append) -> TusAnswer
         while more:
             data, more = await next_part(request)
             await incoming.write(data)
-    except TooMuch:
+    except BodyTooLarge:
         return tus.surplus(plan.length is not None)
     await incoming.flush()
     return None

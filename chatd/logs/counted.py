@@ -79,7 +79,7 @@ class Counted:
             log.warning("more connections than are logged one by one", address=source, left_out=window.left_out)
 
 
-class Seldom:
+class LimitedLine:
     """A line that is written at most each `every_s` seconds, with how often it was due."""
 
     def __init__(self, every_s: float, clock: Callable[[], float]) -> None:

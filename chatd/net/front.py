@@ -15,7 +15,7 @@ from .head import Head
 from .linger import linger
 from .problem import plain_answer
 from .proxies import PeerClient
-from .unfinished import Shares, Unfinished
+from .unfinished import MemoryShares, Unfinished
 
 HEAD_READ_BYTES: Final = 4096
 """Bytes of a head read at once; what comes behind it is held as long as its connection."""
@@ -36,7 +36,7 @@ async def serve(
     bounds: Callable[[Head], Bounds] = lambda head: Bounds(),
     client: Callable[[Head], PeerClient] = lambda head: PeerClient(None, "http"),
     accepting: Callable[[], bool],
-    shares: Shares | None = None,
+    shares: MemoryShares | None = None,
 ) -> None:
     """Serve one connection until it is over; the caller closes `stream`.
 
@@ -58,7 +58,7 @@ async def serve(
         bounds=bounds,
         client=client,
         accepting=accepting,
-        shares=shares or Shares(),
+        shares=shares or MemoryShares(),
     )
     if upgrade is not None:
         # In a frame of its own: a closed channel inside the handler is not the peer's doing, and what the requests
@@ -77,7 +77,7 @@ async def _until_upgrade(
     bounds: Callable[[Head], Bounds],
     client: Callable[[Head], PeerClient],
     accepting: Callable[[], bool],
-    shares: Shares,
+    shares: MemoryShares,
 ) -> tuple[Head, bytes] | None:
     """Serve requests; return the handshake that ends them, with the bytes read so far, if there is one."""
     raw = b""
@@ -131,7 +131,7 @@ async def _receive(stream: trio.abc.Stream, deadline: float) -> bytes:
 
 
 async def _read_head(
-    stream: trio.abc.Stream, leftover: bytes, head_timeout: float, write_timeout: float, shares: Shares
+    stream: trio.abc.Stream, leftover: bytes, head_timeout: float, write_timeout: float, shares: MemoryShares
 ) -> tuple[h11.Connection, h11.Request, bytes, int] | None:
     """Read up to the end of a head, whose first bytes may be `leftover`; return all bytes read, and its size.
 

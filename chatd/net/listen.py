@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from chatd.logs.counted import Seldom
+from chatd.logs.counted import LimitedLine
 
 from .problem import plain_answer
 
@@ -56,13 +56,13 @@ def listen(host: str, port: int) -> list[socket.socket]:
 async def accept_from(
     listener: socket.socket,
     accepted: Callable[[socket.socket, tuple[str, int]], None],
-    complaint: Seldom | None = None,
+    complaint: LimitedLine | None = None,
 ) -> None:
     """Hand each new connection on, until cancelled; `accepted` raises TooMany where it can't take one.
 
     `complaint`: of several listeners together, about descriptors that ran out.
     """
-    complaint = complaint or Seldom(COMPLAINT_EVERY_S, trio.current_time)
+    complaint = complaint or LimitedLine(COMPLAINT_EVERY_S, trio.current_time)
     taken = 0  # in this turn
     while True:
         try:

@@ -12,7 +12,7 @@ import trio
 from starlette.types import ASGIApp
 
 from chatd.config import Config
-from chatd.logs.counted import Counted, Seldom
+from chatd.logs.counted import Counted, LimitedLine
 
 from . import front, tls
 from .addresses import Addresses
@@ -25,7 +25,7 @@ from .origins import Origins
 from .problem import plain_answer
 from .proxies import PeerClient, Proxies, Scheme
 from .quick import QuickStream
-from .unfinished import Shares
+from .unfinished import MemoryShares
 
 log = structlog.get_logger("chatd.server")
 
@@ -60,7 +60,7 @@ class NetServer:
         dropped: Callable[[str], None],
         development: bool,
         exposed: bool,
-        shares: Shares,
+        shares: MemoryShares,
         lines: Counted,
         websocket_paths: Collection[str] = ("/ws", "/"),
     ) -> None:
@@ -113,7 +113,7 @@ class NetServer:
     ) -> None:
         """Accept until cancelled; the connections live on in `nursery`."""
         self.nursery = nursery
-        complaint = Seldom(COMPLAINT_EVERY_S, trio.current_time)
+        complaint = LimitedLine(COMPLAINT_EVERY_S, trio.current_time)
         async with trio.open_nursery() as accepting:
             for listener in listeners:
                 accepting.start_soon(accept_from, listener, self._accepted, complaint)

@@ -41,7 +41,7 @@ class Turnstile:
             await trio.lowlevel.checkpoint()
 
 
-class Ends:
+class StrangersEnds:
     """Ends of strangers' connections: bounded in time and, all together, in number.
 
     A peer whose close frame has left is waited for, so that it reads its code. Where very many end at once, the one
@@ -68,7 +68,7 @@ class Ends:
 
 
 @attrs.frozen
-class Shares:
+class MemoryShares:
     """`strangers`: memory for connections that are not signed in, who take `turns`; `known`: memory for all others.
 
     `ends`: of strangers' connections.
@@ -77,7 +77,7 @@ class Shares:
     strangers: UnfinishedBudget = attrs.field(factory=lambda: UnfinishedBudget(STRANGERS_BYTES))
     known: UnfinishedBudget = attrs.field(factory=lambda: UnfinishedBudget(0))
     turns: Turnstile = attrs.field(factory=Turnstile)
-    ends: Ends = attrs.field(factory=Ends)
+    ends: StrangersEnds = attrs.field(factory=StrangersEnds)
 
 
 class Unfinished:

@@ -16,7 +16,7 @@ from chatd.ids import new_id
 from storage.contract import StoreError
 from storage.sqlite import SqliteStore
 
-from .lock import Held, Lock
+from .lock import Lock, LockHeld
 
 
 class CannotSetUp(Exception):
@@ -58,7 +58,7 @@ def set_up(folder: Path, flags: Mapping[str, str | None]) -> Iterator[InitStep]:
             yield _make_database(settings)
     except OSError as error:
         raise CannotSetUp(f"{error.filename}: cannot be made: {error.strerror}") from None
-    except (StoreError, secret.BadSecret, Held) as error:
+    except (StoreError, secret.BadSecret, LockHeld) as error:
         raise CannotSetUp(str(error)) from None
 
 

@@ -9,7 +9,7 @@ from storage.sqlite.access import objection
 LOCK_FILE = "chatd.lock"
 
 
-class Held(Exception):
+class LockHeld(Exception):
     """Somebody else has it: `who` has `what`, for people. `daemon`: a daemon, which keeps it."""
 
     def __init__(self, what: Path, pid: str, daemon: bool) -> None:
@@ -30,7 +30,7 @@ class Lock:
     """Holds the data folder, and the database file where that lies elsewhere, until `close` or the end.
 
     `daemon`: a daemon takes it, not a command that is done in a moment. The folder is made where it is missing,
-    readable by its owner alone. Raises Held, or OSError.
+    readable by its owner alone. Raises LockHeld, or OSError.
     """
 
     def __init__(self, folder: Path, database: Path | None, *, daemon: bool) -> None:
@@ -51,7 +51,7 @@ class Lock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             pid, _, kind = os.pread(descriptor, 64, 0).decode("ascii", "replace").partition(" ")
-            raise Held(what, pid, kind.strip() == "daemon") from None
+            raise LockHeld(what, pid, kind.strip() == "daemon") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {'daemon' if daemon else 'command'}\n".encode(), 0)
 

@@ -17,7 +17,7 @@ from storage.contract import Store, StoreError, Unavailable
 from storage.sqlite.access import require_folder
 
 from .first_start import may_make
-from .lock import Held, Lock, not_taken
+from .lock import Lock, LockHeld, not_taken
 from .open_store import open_store, place_of
 
 STORE_WAIT_S = 10.0
@@ -36,8 +36,8 @@ def run(loaded: LoadedConfig, verb: Verb) -> Answer:
         try:
             with opened(loaded, new=verb.NEW_STORE and _may_make(loaded)) as store:
                 return trio.run(verb.run, DirectPort(store, config))
-        except Held as held:
-            with suppress(control.NobodyThere):
+        except LockHeld as held:
+            with suppress(control.NoDaemon):
                 return _asked(config.data_path(), verb)
             if time.monotonic() > until:
                 raise VerbFailed(in_use(held, config)) from None
@@ -53,7 +53,7 @@ def _may_make(loaded: LoadedConfig) -> bool:
 
 @contextmanager
 def opened(loaded: LoadedConfig, *, new: bool = False, upgrade: bool = False) -> Iterator[Store]:
-    """The store, for this process alone. `new`, `upgrade`: as for `open_store`. Raises Held and VerbFailed."""
+    """The store, for this process alone. `new`, `upgrade`: as for `open_store`. Raises LockHeld and VerbFailed."""
     config = loaded.config
     file = config.database_path() if config.database_is_file() else None
     try:
@@ -78,7 +78,7 @@ def opened(loaded: LoadedConfig, *, new: bool = False, upgrade: bool = False) ->
             raise VerbFailed(f"{place_of(config)}: {error}") from None
 
 
-def in_use(held: Held, config: Config) -> str:
+def in_use(held: LockHeld, config: Config) -> str:
     """Return, for people, the reason that nothing can be done while another process has it."""
     if held.what != config.data_path():
         return f"{held}, which has another data folder: give it as --data"

@@ -29,7 +29,7 @@ from . import open_store as database
 from . import rlimit as files
 from .finding import listening_place
 from .first_start import may_make
-from .lock import Held, Lock, not_taken
+from .lock import Lock, LockHeld, not_taken
 from .process import Service
 from .program import command, program
 from .standby import Standby
@@ -122,7 +122,7 @@ def _lock(config: Config) -> Lock:
     while True:
         try:
             return Lock(config.data_path(), config.database_path() if config.database_is_file() else None, daemon=True)
-        except Held as held:
+        except LockHeld as held:
             # A command of the operator is done in a moment; a daemon may be about to end, as at a restart.
             if time.monotonic() - began < (DAEMON_WAIT_S if held.daemon else STORE_WAIT_S):
                 time.sleep(0.05)

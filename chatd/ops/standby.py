@@ -23,7 +23,7 @@ from chatd.net.bounds import Bounds
 from chatd.net.linger import linger
 from chatd.net.problem import plain_answer, problem
 from chatd.net.server import NetServer, Upgrade
-from chatd.net.unfinished import Shares
+from chatd.net.unfinished import MemoryShares
 from storage.contract import Store, StoreUnreachable
 
 from .systemd import Notifier
@@ -64,7 +64,7 @@ class Standby:
             dropped=lambda reason: None,
             development=development,
             exposed=exposed,
-            shares=Shares(),
+            shares=MemoryShares(),
             lines=Counted(trio.current_time, source_of),
         )
         self._server.apply(config, encryption)

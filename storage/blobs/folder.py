@@ -30,7 +30,7 @@ _TEMPORARY = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE,
 
 
 @attrs.frozen
-class Disk:
+class DiskCalls:
     """The calls that may fail on a bad day, so that a test can make them."""
 
     write: Callable[[int, memoryview], int] = os.write
@@ -53,8 +53,8 @@ def _reported(doing: str) -> Iterator[None]:
 class FolderBlobs:
     """A store of files in one folder, made where it is missing. Several processes may share it."""
 
-    def __init__(self, folder: Path, *, disk: Disk | None = None, now: Callable[[], float] = time.time) -> None:
-        self.disk = disk or Disk()
+    def __init__(self, folder: Path, *, disk: DiskCalls | None = None, now: Callable[[], float] = time.time) -> None:
+        self.disk = disk or DiskCalls()
         self._folder = folder
         self._now = now
         with _reported(f"the folder of files {folder} can't be used"):

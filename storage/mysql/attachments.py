@@ -179,7 +179,7 @@ class FileRow:
     message: str | None
 
 
-class Shower(Protocol):
+class FilesReader(Protocol):
     """Puts files of the app's to messages."""
 
     def put(self, db: Connection, messages: Iterable[Message]) -> list[Message]:
@@ -188,7 +188,7 @@ class Shower(Protocol):
 
 
 def with_files(
-    db: Connection, messages: Iterable[Message], files: FilesTable | None, listed: Shower | None = None
+    db: Connection, messages: Iterable[Message], files: FilesTable | None, listed: FilesReader | None = None
 ) -> list[Message]:
     """The messages with the files that chatd keeps, and with what the app's table or column has for them."""
     found = list(messages)

@@ -12,10 +12,10 @@ from storage.columns import fill
 from storage.files import waits_for
 from storage.keyed import KEPT_FILE, KeptFile, R, RowKind, SqlRows
 from storage.records import (
+    ChangesSince,
     Conversation,
     Credentials,
     Hit,
-    Hits,
     IssuedToken,
     Membership,
     Message,
@@ -27,8 +27,8 @@ from storage.records import (
     Room,
     Scan,
     ScanPosition,
+    SearchPage,
     Shrunk,
-    Since,
     Standing,
     Summary,
     SummaryPage,
@@ -244,13 +244,13 @@ class Reads:
 
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
-    ) -> Hits | None:
+    ) -> SearchPage | None:
         with self._pool.reading() as db:
             found = searching.find(db, user, words, conversation=conversation, before=before, limit=limit)
             if found is None:
                 return None
             messages = with_files(db, [hit.message for hit in found.hits], self._files, self._listed)
-            return Hits(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
+            return SearchPage(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
 
     def index(self, limit: int) -> int:  # noqa: ARG002
         return 0  # there is no index that lags behind
@@ -302,7 +302,7 @@ class Reads:
             standings[id] = Standing(room.rev, reset=revs[id] > room.rev or missed > MAX_CHANGED_OBJECTS)
         return standings
 
-    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
+    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> ChangesSince | None:
         with self._pool.reading() as db:
             room = _room_of(db, conversation, user)
             if room is None:
@@ -312,7 +312,7 @@ class Reads:
             found = [*map(rows.message, new), *_changed_since(db, conversation, rev, limit + 1)]
             through, participants, messages = cut(room, rev, found, limit)
             people = [p.user for p in participants]
-            return Since(
+            return ChangesSince(
                 room=room,
                 through=through,
                 participants=participants,

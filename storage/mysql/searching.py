@@ -9,7 +9,7 @@ from typing import Any
 
 from storage import sql
 from storage.columns import fill
-from storage.records import Hit, Hits, Place
+from storage.records import Hit, Place, SearchPage
 from storage.search import matches
 
 from . import rows
@@ -47,7 +47,7 @@ _BELOW_SEQ = ' AND "seq" < ?'
 
 def find(
     db: Connection, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
-) -> Hits | None:
+) -> SearchPage | None:
     """Search as `Store.search` promises, within the caller's snapshot."""
     mine = [row[0] for row in db.run(_ROOMS, (user, user))]
     if conversation is not None:
@@ -57,16 +57,16 @@ def find(
     found: list[Hit] = []
     looked = 0
     if not words or not mine:
-        return Hits((), None)
+        return SearchPage((), None)
     for window in _in_one(db, mine[0], before) if len(mine) == 1 else _in_some(db, mine, before):
         for hit in window:
             if matches(hit.message.body, words):
                 if len(found) == limit:
-                    return Hits(tuple(found), found[-1].place)
+                    return SearchPage(tuple(found), found[-1].place)
                 found.append(hit)
         looked += len(window)
         before = window[-1].place if window else before
-    return Hits(tuple(found), before if looked >= MESSAGES_PER_CALL else None)
+    return SearchPage(tuple(found), before if looked >= MESSAGES_PER_CALL else None)
 
 
 def _in_one(db: Connection, room: str, before: Place | None) -> Iterator[list[Hit]]:

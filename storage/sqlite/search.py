@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from storage.records import Hit, Hits, Place
+from storage.records import Hit, Place, SearchPage
 from storage.search import FOLDING, fold, matches
 
 from .damage import READ_MESSAGE, MessageReader, is_damaged, rows_of
@@ -125,7 +125,7 @@ def find(
     conversation: str | None,
     before: Place | None,
     limit: int,
-) -> Hits | None:
+) -> SearchPage | None:
     """Search as `Store.search` does, within the caller's transaction: the answer is of one moment."""
     if conversation is None:
         rooms = json.loads(db.execute(_ROOMS, (user, MAX_NAMED_ROOMS + 1)).fetchone()[0])
@@ -134,12 +134,12 @@ def find(
     else:
         return None
     if not words or not rooms:
-        return Hits((), None)
+        return SearchPage((), None)
     numbers, n = _find(db, user, words, conversation, rooms, None if before is None else before[0], limit)
     rows = rows_of(db, _HITS, (json.dumps(numbers),))
     found = ((row[0], messages.one(row[1:])) for row in rows if not is_damaged(row[1:]))
     hits = tuple(Hit((n, message.conversation, message.seq), message) for n, message in found)
-    return Hits(hits, None if n is None else (n, "", 0))
+    return SearchPage(hits, None if n is None else (n, "", 0))
 
 
 def _find(

@@ -15,9 +15,9 @@ from storage.columns import Row
 from storage.files import waits_for
 from storage.keyed import KEPT_FILE, KeptFile, R, RowKind, SqlRows
 from storage.records import (
+    ChangesSince,
     Credentials,
     Hit,
-    Hits,
     IssuedToken,
     Message,
     MessagePage,
@@ -25,7 +25,7 @@ from storage.records import (
     Place,
     ReceiptTime,
     Room,
-    Since,
+    SearchPage,
     Standing,
     Summary,
     SummaryPage,
@@ -297,7 +297,7 @@ class SqliteStore(SqliteFile):
             rooms = statements.rooms(db, revs)
             return {id: statements.standing(db, rooms.get(id), user, rev) for id, rev in revs.items()}
 
-    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> Since | None:
+    def since(self, conversation: str, user: str, rev: int, *, limit: int) -> ChangesSince | None:
         with self._reading() as db:
             room = statements.rooms(db, [conversation]).get(conversation)
             if room is None or not room.present(user):
@@ -306,7 +306,7 @@ class SqliteStore(SqliteFile):
             new = rows_of(db, statements.NEW_SINCE, (conversation, last, limit + 1))
             old = rows_of(db, statements.CHANGED_SINCE, (conversation, rev, limit + 1))
             through, participants, messages = cut(room, rev, self._messages.all_of(new + old), limit)
-            return Since(
+            return ChangesSince(
                 room=room,
                 through=through,
                 participants=participants,
@@ -330,13 +330,13 @@ class SqliteStore(SqliteFile):
 
     def search(
         self, user: str, words: Sequence[str], *, conversation: str | None, before: Place | None, limit: int
-    ) -> Hits | None:
+    ) -> SearchPage | None:
         with self._reading() as db:
             found = search.find(db, self._messages, user, words, conversation=conversation, before=before, limit=limit)
             if found is None:
                 return None
             messages = statements.with_files(db, [hit.message for hit in found.hits])
-            return Hits(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
+            return SearchPage(tuple(Hit(hit.place, m) for hit, m in zip(found.hits, messages, strict=True)), found.next)
 
     def versions(self, conversation: str, seq: int) -> list[MessageVersion]:
         with self._reading() as db:

@@ -14,7 +14,7 @@ from chatd.attachments.scan import Scanner
 from chatd.attachments.worker import Worker
 from chatd.ops.program import command
 from storage.blobs import Draft, FolderBlobs
-from storage.blobs.folder import Disk
+from storage.blobs.folder import DiskCalls
 from support import pictures
 from support.clamd import EICAR, Clamd
 
@@ -97,7 +97,7 @@ async def test_accept_on_a_full_disk_is_unavailable_and_leaves_nothing(tmp_path:
     def replace(_: Path, __: Path) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
-    blobs = FolderBlobs(tmp_path, disk=Disk(replace=replace))
+    blobs = FolderBlobs(tmp_path, disk=DiskCalls(replace=replace))
     with pytest.raises(FileRefused, match="can't be stored right now") as caught:
         await Acceptor(blobs=blobs, worker=Worker(["/nowhere"])).accept(drafted(blobs, b"hello"), "a.txt")
     assert (caught.value.status, caught.value.temporary) == (503, True)

@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from chatd.attachments import job, worker
 from chatd.attachments.refusal import FileRefused
 from chatd.attachments.types import JPEG, MOV, PNG
-from chatd.attachments.worker import Looked, Worker
+from chatd.attachments.worker import Worker, WorkerResult
 from chatd.ops.program import command
 from support import pictures
 
@@ -42,16 +42,16 @@ async def real() -> AsyncIterator[Worker]:
     await found.aclose()
 
 
-async def look(given: Worker, folder: Path, data: bytes = b"", type: object = JPEG) -> Looked:
+async def look(given: Worker, folder: Path, data: bytes = b"", type: object = JPEG) -> WorkerResult:
     source = folder / "source"
     source.write_bytes(data or pictures.jpeg())
     return await given.look(type, source, folder / "target", folder / "small")  # type: ignore[arg-type]
 
 
 async def test_worker_measures_a_picture_and_a_movie(real: Worker, tmp_path: Path) -> None:
-    assert await look(real, tmp_path) == Looked(type="image/jpeg", width=64, height=48, thumbnail=None)
+    assert await look(real, tmp_path) == WorkerResult(type="image/jpeg", width=64, height=48, thumbnail=None)
     shown = await look(real, tmp_path, pictures.movie(), MOV)
-    assert shown == Looked(type="video/quicktime", width=1920, height=1080, thumbnail=None)
+    assert shown == WorkerResult(type="video/quicktime", width=1920, height=1080, thumbnail=None)
     assert pictures.CANARY not in (tmp_path / "source").read_bytes()
     large = await look(real, tmp_path, pictures.jpeg(size=(900, 900)))
     assert large.thumbnail == "image/jpeg"

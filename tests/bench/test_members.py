@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from chatd.bench.ledger import Ledger
-from chatd.bench.load import FIRST_NUMBER, Load, Talker
+from chatd.bench.load import FIRST_NUMBER, Load, LoadPeer
 from chatd.bench.members import NOT_CHATD, Member, text_of
 from chatd.transports.websocket.frames import FrameReader
 
 
-class Silent(Talker):
+class Silent(LoadPeer):
     """Keeps what it would send."""
 
     def message(self, number: int) -> bytes:

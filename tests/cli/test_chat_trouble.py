@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from chatd.client import Closed
-from chatd.client.line import Over
+from chatd.client.line import LineOver
 from chatd.config import Config, Server, Tls, local_url
 from chatd.testing import daemon
 from storage.changes import BeginLineage
@@ -114,14 +114,14 @@ def test_address_of_the_settings_is_one_to_connect_to(config: Config, url: str) 
     ],
 )
 def test_network_error_is_told_in_words(error: OSError, words: str) -> None:
-    assert Over.by(error).reason == words
+    assert LineOver.by(error).reason == words
 
 
 def test_certificate_out_of_time_hints_at_the_clock() -> None:
     for code, hinted in ((9, True), (10, True), (18, False), (62, False)):
         error = ssl.SSLCertVerificationError(1, "[SSL] verify failed")
         error.verify_code, error.verify_message = code, "it is so"
-        reason = Over.by(error).reason
+        reason = LineOver.by(error).reason
         assert reason.startswith("the server's certificate is not trusted here: it is so")
         assert reason.endswith("this machine's clock is wrong") == hinted
 
@@ -130,7 +130,7 @@ async def test_address_where_nobody_listens_and_name_that_is_unknown_are_told_in
     for host, words in (("127.0.0.1", "nothing listens there"), ("nobody.invalid", "its name is not known here")):
         with pytest.raises(OSError) as caught:  # noqa: PT011  # gaierror has no more in common with the other
             await trio.open_tcp_stream(host, 9)
-        assert Over.by(caught.value).reason.startswith(words)
+        assert LineOver.by(caught.value).reason.startswith(words)
 
 
 # -- as processes --

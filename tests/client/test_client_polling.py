@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from chatd.client import Client, Closed, Connected, connect
 from chatd.client.client import PROBE_FIRST, PROBE_MOST
-from chatd.client.line import Over
+from chatd.client.line import LineOver
 from chatd.client.ways import BREAKS, Ways
 from chatd.config import Config, Limits
 from chatd.testing import Server, daemon
@@ -166,30 +166,32 @@ async def test_bad_proxy_changes_nothing_of_what_is_delivered(seed: int, autojum
 
 def test_ways_network_that_is_down_says_nothing_of_websocket() -> None:
     ways = Ways(allowed=True)
-    ways.ended(Over("no route"), reached=False, greeted=False, steady=False)
+    ways.ended(LineOver("no route"), reached=False, greeted=False, steady=False)
     assert not ways.polling
 
 
 def test_ways_server_that_speaks_is_no_broken_websocket() -> None:
     ways = Ways(allowed=True)
-    for over in (Over("too slow", code=4008, carried=True), Over("no", fatal=True, carried=True)):
+    for over in (LineOver("too slow", code=4008, carried=True), LineOver("no", fatal=True, carried=True)):
         assert ways.ended(over, reached=True, greeted=False, steady=False) is over
     assert not ways.polling
 
 
 def test_ways_both_refused_is_the_end_that_websocket_had() -> None:
     ways = Ways(allowed=True)
-    first = Over("the server answered 400: TLS only", fatal=True)
+    first = LineOver("the server answered 400: TLS only", fatal=True)
     assert not ways.ended(first, reached=True, greeted=False, steady=False).fatal
-    assert not ways.ended(Over("broke"), reached=True, greeted=False, steady=False).fatal
+    assert not ways.ended(LineOver("broke"), reached=True, greeted=False, steady=False).fatal
     ways.ended(first, reached=True, greeted=False, steady=False)
-    assert ways.ended(Over("the server answered 400", fatal=True), reached=True, greeted=False, steady=False) is first
+    assert (
+        ways.ended(LineOver("the server answered 400", fatal=True), reached=True, greeted=False, steady=False) is first
+    )
 
 
 def test_ways_steady_connection_forgives_breaks() -> None:
     ways = Ways(allowed=True)
     for steady in (False, False, True, False, False):
-        ways.ended(Over("broke"), reached=True, greeted=True, steady=steady)
+        ways.ended(LineOver("broke"), reached=True, greeted=True, steady=steady)
     assert not ways.polling
-    ways.ended(Over("broke"), reached=True, greeted=True, steady=False)
+    ways.ended(LineOver("broke"), reached=True, greeted=True, steady=False)
     assert ways.polling

@@ -13,7 +13,7 @@ from chatd.core.native import NativeJson
 from chatd.core.order import Hold, Lag, Order
 from protocol.encode import encode
 from protocol.frames import Change, ChangeOk, Ok
-from storage.records import Conversation, Membership, Message, Room, Since
+from storage.records import ChangesSince, Conversation, Membership, Message, Room
 
 C = "c-1"
 LIMIT = 2_000
@@ -54,7 +54,7 @@ def ok(order: Order, rev: int) -> None:
     order.ok(C, rev - 1, rev, encode(ChangeOk(re=rev, conversation=C, from_rev=rev - 1, rev=rev)))
 
 
-def since(after: int, through: int, rev: int) -> Since:
+def since(after: int, through: int, rev: int) -> ChangesSince:
     """What a store at `rev` answers of the changes behind `after`, as far as `through`: one message each."""
     conversation = Conversation(
         id=C,
@@ -84,7 +84,7 @@ def since(after: int, through: int, rev: int) -> Since:
     )
     membership = Membership(user="den-1", muted=False, pinned=False, archived=False, unread=0)
     room = Room(conversation=conversation, participants=())
-    return Since(room=room, through=through, participants=(), messages=messages, membership=membership, users={})
+    return ChangesSince(room=room, through=through, participants=(), messages=messages, membership=membership, users={})
 
 
 def revs(sink: Recorder) -> list[tuple[str, int, int]]:

@@ -14,7 +14,7 @@ import trio
 
 from chatd.admin import control
 from chatd.ops import reach
-from chatd.ops.lock import Held, Lock
+from chatd.ops.lock import Lock, LockHeld
 from support.commands import Operator, signed_in
 from support.process import running
 
@@ -96,12 +96,12 @@ async def test_daemon_waits_for_a_command(operator: Operator) -> None:
 
 def test_lock_is_for_one(tmp_path: Path) -> None:
     with closing(Lock(tmp_path, tmp_path / "chatd.db", daemon=True)):
-        with pytest.raises(Held) as caught:
+        with pytest.raises(LockHeld) as caught:
             Lock(tmp_path, None, daemon=False)
         assert (caught.value.who, caught.value.daemon) == (f"process {os.getpid()}", True)
     database = tmp_path / "elsewhere" / "chatd.db"
     with closing(Lock(tmp_path, database, daemon=False)):
-        with pytest.raises(Held) as caught:
+        with pytest.raises(LockHeld) as caught:
             Lock(tmp_path / "other", database, daemon=True)
         assert (caught.value.what, caught.value.daemon) == (database, False)
     with closing(Lock(tmp_path / "other", database, daemon=True)):

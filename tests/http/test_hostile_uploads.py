@@ -9,7 +9,7 @@ import trio
 from PIL import Image
 
 from chatd.config import Limits
-from storage.blobs.folder import Disk, FolderBlobs
+from storage.blobs.folder import DiskCalls, FolderBlobs
 from support import pictures
 from support.files import FORM, PDF, Clinic, clinic, fields, form
 from support.hostile_files import TABLE
@@ -83,7 +83,7 @@ async def test_full_disk_refuses_the_file_and_harms_nothing_else(tmp_path: Path)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return os.write(fd, data)
 
-        c.server.daemon.files._blobs = FolderBlobs(tmp_path / "files", disk=Disk(write=write))
+        c.server.daemon.files._blobs = FolderBlobs(tmp_path / "files", disk=DiskCalls(write=write))
         kept = await c.uploaded()
         full = True
         refused = await c.upload("pat-1", PDF + b"%")

@@ -11,7 +11,7 @@ from chatd.net import proxies
 from chatd.net.bounds import MAX_HEAD_BYTES
 from chatd.net.front import serve
 from chatd.net.head import Head
-from chatd.net.unfinished import Shares, Turnstile
+from chatd.net.unfinished import MemoryShares, Turnstile
 from support.served import CHUNKED, GET, UPGRADE, Resetting, Upgrades, echo, hostile, served
 
 
@@ -310,7 +310,7 @@ async def test_request_that_is_not_signed_in_waits_for_a_turn_of_the_loop(autoju
             await super().wait()
 
     turns = Counting()
-    async with served(app, shares=Shares(turns=turns)) as client:
+    async with served(app, shares=MemoryShares(turns=turns)) as client:
         for credential, waited in (
             (None, 1),
             (None, 1),

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from chatd.net.inbound import Inbound
-from chatd.net.unfinished import Shares, Turnstile, Unfinished, UnfinishedBudget
+from chatd.net.unfinished import MemoryShares, Turnstile, Unfinished, UnfinishedBudget
 from support.served import GET, echo, served
 
 
@@ -55,7 +55,7 @@ async def test_bytes_of_a_stranger_who_left_are_not_read(stranger: bool) -> None
 
 
 async def test_unfinished_heads_share_the_budget_of_strangers(autojump_clock: MockClock) -> None:
-    shares = Shares(strangers=UnfinishedBudget(5_000))
+    shares = MemoryShares(strangers=UnfinishedBudget(5_000))
     half = GET[:-2] + b"x: " + b"y" * 3_000
     async with served(echo, shares=shares) as one, served(echo, shares=shares) as other:
         await one.send(half)

@@ -23,15 +23,15 @@ from chatd.core.outbox import Cork
 from chatd.net import front
 from chatd.net.bounds import Bounds
 from chatd.net.head import Head
-from chatd.net.unfinished import Shares
+from chatd.net.unfinished import MemoryShares
 from chatd.transports.engineio.answers import answer
 from chatd.transports.engineio.application import Receiver
 from chatd.transports.engineio.engine import EngineServer
-from chatd.transports.engineio.link import WebSocketLink, Wiring
+from chatd.transports.engineio.link import LinkParts, WebSocketLink
 from chatd.transports.engineio.packets import message
 from chatd.transports.engineio.session import EngineSession
 from chatd.transports.engineio.settings import EngineSettings
-from chatd.transports.socketio.connection import Namespace, NamespaceMember, Place, SocketioConnection
+from chatd.transports.socketio.connection import Namespace, NamespaceMember, NamespacePlace, SocketioConnection
 from chatd.transports.socketio.packets import Packet, SocketioKind
 from chatd.transports.websocket.engine import MakeEngine
 from chatd.transports.websocket.own import OwnEngine
@@ -73,7 +73,7 @@ class EchoEngine:
         return Echo[str | bytes](lambda data: session.push(message(data)))
 
 
-def answer_event(place: Place, packet: Packet) -> None:
+def answer_event(place: NamespacePlace, packet: Packet) -> None:
     """Echo an event's arguments, or acknowledge it with them."""
     if packet.kind is not SocketioKind.EVENT:
         return
@@ -87,7 +87,7 @@ def answer_event(place: Place, packet: Packet) -> None:
 class EchoNamespace:
     """Takes everybody."""
 
-    async def join(self, place: Place, auth: dict[str, Any]) -> NamespaceMember:
+    async def join(self, place: NamespacePlace, auth: dict[str, Any]) -> NamespaceMember:
         await trio.lowlevel.checkpoint()
         place.welcome(place.session.sid[::-1])
         place.send(Packet(SocketioKind.EVENT, place.namespace, ["auth", auth]))
@@ -121,7 +121,7 @@ class EchoServer:
             "/engine.io": EngineServer(EchoEngine(), SETTINGS, nursery=there),
             "/socket.io": EngineServer(EchoSocketIo(), SETTINGS, nursery=there),
         }
-        self._wiring = Wiring(Cork(), Shares(), make_engine, None, limited=False)
+        self._wiring = LinkParts(Cork(), MemoryShares(), make_engine, None, limited=False)
 
     def _engine(self, path: str) -> EngineServer | None:
         return self.engines.get(path.rstrip("/"))

@@ -39,7 +39,7 @@ from storage.keyed import KeptFile
 from storage.memory import MemoryStore
 from storage.mysql.store import MysqlStore
 from storage.mysql.values import time_text
-from storage.records import Message, Participant, Since
+from storage.records import ChangesSince, Message, Participant
 
 from . import mariadb
 from .shaped_ids import ShapedStore
@@ -316,7 +316,7 @@ class Replica:
     def copy(self) -> "Replica":
         return Replica(self.rev, dict(self.messages), dict(self.participants))
 
-    def apply(self, chunk: Since) -> None:
+    def apply(self, chunk: ChangesSince) -> None:
         assert chunk.through >= self.rev
         self.rev = chunk.through
         self.messages.update((m.seq, m) for m in chunk.messages)

@@ -11,7 +11,7 @@ from chatd.core.errors import Closing
 from chatd.core.outbox import Cork, Outbox, Transport
 from chatd.net.head import Head
 from chatd.net.poller import Poller
-from chatd.net.unfinished import Shares, Turnstile, Unfinished
+from chatd.net.unfinished import MemoryShares, Turnstile, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
 from chatd.transports.websocket.ending import finish, log_failure
 from chatd.transports.websocket.engine import MakeEngine, PeerLeft
@@ -30,11 +30,11 @@ CONFIRM_S: Final = 0.1
 
 
 @attrs.frozen
-class Wiring:
+class LinkParts:
     """Parts that a daemon's links share. `poller`: None where there is none; `limited`: whether control frames are."""
 
     cork: Cork
-    shares: Shares
+    shares: MemoryShares
     make_engine: MakeEngine
     poller: Poller | None
     limited: bool
@@ -43,7 +43,9 @@ class Wiring:
 class WebSocketLink:
     """The life of one WebSocket."""
 
-    def __init__(self, engine: EngineServer, wiring: Wiring, raw: trio.abc.Stream, sock: socket.socket | None) -> None:
+    def __init__(
+        self, engine: EngineServer, wiring: LinkParts, raw: trio.abc.Stream, sock: socket.socket | None
+    ) -> None:
         self._engine = engine
         self._wiring = wiring
         self._raw = raw

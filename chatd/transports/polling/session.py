@@ -39,7 +39,7 @@ SETTLED_BYTES: Final = 65_536
 
 
 @attrs.frozen
-class Terms:
+class SessionTerms:
     """Terms that all sessions have in common. Seconds: until `hello`, and for the last frames to be fetched.
 
     `kept_bytes`: of live events that wait; `user_bucket`: the rate of a user over all sessions, None: any.
@@ -79,7 +79,7 @@ class PollingSession:
     """
 
     def __init__(
-        self, id: str, parts: Parts, terms: Terms, *, user: str, carried: Carried, address: str | None
+        self, id: str, parts: Parts, terms: SessionTerms, *, user: str, carried: Carried, address: str | None
     ) -> None:
         self.id = id
         self.user = user

@@ -16,7 +16,7 @@ from chatd.net.addresses import source_of
 from protocol.codes import ErrorCode
 
 from ..sessions import LiveSessions
-from .session import PollingSession, Terms
+from .session import PollingSession, SessionTerms
 
 log = structlog.get_logger("chatd.connection")
 
@@ -35,7 +35,7 @@ class PollingSessions:
         parts: Parts,
         sessions: LiveSessions,
         *,
-        terms: Callable[[], Terms],
+        terms: Callable[[], SessionTerms],
         limits: Callable[[], Limits],
         nursery: Callable[[], trio.Nursery | None],
     ) -> None:

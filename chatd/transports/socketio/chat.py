@@ -26,14 +26,14 @@ from protocol.objects import ROLES
 from storage.contract import SharedStore, Unavailable
 
 from .asking import online_users
-from .connection import ConnectRefused, Namespace, NamespaceMember, Place, SocketioConnection
+from .connection import ConnectRefused, Namespace, NamespaceMember, NamespacePlace, SocketioConnection
 from .dialect import SocketIoDialect
 from .events import EventHandlers
-from .member import ChatMember, EventRefused, Shared
+from .member import ChatMember, EventRefused, SharedParts
 from .objects import MessageIds
 from .packets import SocketioKind, head_of, text_packet
 from .recovery import Recovery
-from .words import Places, Words
+from .words import EventNumbers, Words
 
 log = structlog.get_logger("chatd.socketio")
 
@@ -63,9 +63,9 @@ class SocketioChat:
         self._parts = parts
         self._settings = settings
         self.recovery = Recovery(seconds=settings.recovery, limit=settings.recovery_bytes, nursery=nursery)
-        places = Places(secrets.token_hex(PREFIX_BYTES) if settings.recovery else None)
+        places = EventNumbers(secrets.token_hex(PREFIX_BYTES) if settings.recovery else None)
         words = Words(settings.names, settings.aliases, settings.acknowledgement, places)
-        shared = Shared(
+        shared = SharedParts(
             parts=parts, cork=cork, sessions=sessions, recovery=self.recovery, rates=rates, user_bucket=user_bucket
         )
         ids = MessageIds()
@@ -100,7 +100,7 @@ class SocketioChat:
 class ChatNamespace:
     """A namespace of the chat."""
 
-    def __init__(self, name: str, shared: Shared, words: Words, ids: MessageIds, settings: SocketIo) -> None:
+    def __init__(self, name: str, shared: SharedParts, words: Words, ids: MessageIds, settings: SocketIo) -> None:
         self._name = name
         self._shared = shared
         self._words = words
@@ -108,7 +108,7 @@ class ChatNamespace:
         self._settings = settings
         self._events = EventHandlers()
 
-    async def join(self, place: Place, auth: dict[str, Any]) -> NamespaceMember:
+    async def join(self, place: NamespacePlace, auth: dict[str, Any]) -> NamespaceMember:
         """Sign a client in: anew, or to where it was. Raises ConnectRefused."""
         said = {**place.query, **auth}
         member = self._left_behind(said.get("pid"))
@@ -118,7 +118,7 @@ class ChatNamespace:
 
     # -- anew --
 
-    async def _enter(self, place: Place, said: Mapping[str, Any]) -> ChatMember:
+    async def _enter(self, place: NamespacePlace, said: Mapping[str, Any]) -> ChatMember:
         parts = self._shared.parts
         sid, pid = (secrets.token_urlsafe(SID_BYTES) for _ in range(2))
         dialect = SocketIoDialect(
@@ -148,7 +148,7 @@ class ChatNamespace:
             return None  # what others write to the database is looked for only for those who are seen
         return found
 
-    async def _resume(self, member: ChatMember, place: Place, said: Mapping[str, Any]) -> bool:
+    async def _resume(self, member: ChatMember, place: NamespacePlace, said: Mapping[str, Any]) -> bool:
         """Let the client go on, if it is the same user by a fresh sign-in. Raises ConnectRefused.
 
         False: it must sign in anew. A ticket is good once: that is decided before it is used, as far as possible.

@@ -56,12 +56,12 @@ class NamespaceMember(Protocol):
 class Namespace(Protocol):
     """Application that is served under a namespace's name."""
 
-    async def join(self, place: "Place", auth: dict[str, Any]) -> NamespaceMember:
+    async def join(self, place: "NamespacePlace", auth: dict[str, Any]) -> NamespaceMember:
         """Take a client. Raises ConnectRefused."""
         ...
 
 
-class Place:
+class NamespacePlace:
     """A client's place in a namespace: how its member answers."""
 
     def __init__(self, connection: "SocketioConnection", namespace: str) -> None:
@@ -190,7 +190,7 @@ class SocketioConnection:
 
     async def _connect(self, packet: Packet) -> None:
         name = packet.namespace
-        place = Place(self, name)
+        place = NamespacePlace(self, name)
         namespace = self._find(name)
         if name in self._members or len(self._members) >= MAX_NAMESPACES:
             raise BrokenPacket("a second CONNECT")

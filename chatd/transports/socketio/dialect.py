@@ -204,12 +204,12 @@ class SocketIoDialect:
     # -- catching up --
 
     def missed(
-        self, conversation: str, rev: int, seq: int | None, since: records.Since, oks: Sequence[WaitingOk]
+        self, conversation: str, rev: int, seq: int | None, since: records.ChangesSince, oks: Sequence[WaitingOk]
     ) -> Sequence[bytes]:
         """Return what changed since `rev`, then the acknowledgements, which stand for nothing here."""
         return [_joined(self._missed(conversation, rev, seq, since)), *(ok.data for ok in oks)]
 
-    def _missed(self, conversation: str, rev: int, seq: int | None, since: records.Since) -> Iterator[bytes]:
+    def _missed(self, conversation: str, rev: int, seq: int | None, since: records.ChangesSince) -> Iterator[bytes]:
         everyone = since.room.participants
         for message in sorted(since.messages, key=lambda message: message.seq):
             if message.sender is None and not self.system:

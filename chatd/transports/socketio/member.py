@@ -24,18 +24,18 @@ from protocol.decode import BadRequest, request_of
 from protocol.frames import Error, Frame
 from protocol.requests import Request
 
-from .connection import Place
+from .connection import NamespacePlace
 from .dialect import SocketIoDialect
 from .objects import OWN_CLIENT_ID
 from .packets import Packet, SocketioKind
-from .recovery import RECOVERABLE, Log, Recovery
+from .recovery import RECOVERABLE, Recovery, ResendLog
 from .wire import Wire
 
 log = structlog.get_logger("chatd.socketio")
 
 
 @attrs.frozen(kw_only=True)
-class Shared:
+class SharedParts:
     """Parts that all clients share. `rates`, `user_bucket`: as in `Intake`, asked anew for each client."""
 
     parts: Parts
@@ -98,7 +98,14 @@ class ChatMember:
     transport = "socketio"
 
     def __init__(
-        self, place: Place, dialect: SocketIoDialect, shared: Shared, handle: "Handle", *, sid: str, pid: str
+        self,
+        place: NamespacePlace,
+        dialect: SocketIoDialect,
+        shared: SharedParts,
+        handle: "Handle",
+        *,
+        sid: str,
+        pid: str,
     ) -> None:
         parts = shared.parts
         self.sid = sid
@@ -109,7 +116,7 @@ class ChatMember:
         self.parts = parts
         self._handle = handle
         recovers = bool(shared.recovery.seconds)
-        self.wire = Wire(place.session, Log(shared.recovery.budget) if recovers else None, shared.cork)
+        self.wire = Wire(place.session, ResendLog(shared.recovery.budget) if recovers else None, shared.cork)
         self.session = Session(parts.new_id(), self.wire, dialect, gate=parts.gate, stop=self.stop)
         self.session.came_by = lambda: f"socketio over {self.place.session.transport}"
         self.session.address = place.address
@@ -313,7 +320,7 @@ class ChatMember:
         """Be kept up to date while the client is gone."""
         await self.session.run()
 
-    def resume(self, place: Place) -> None:
+    def resume(self, place: NamespacePlace) -> None:
         """Go on with a client that is back. `resend` sends the packets that it hasn't got."""
         self.place = place
         self.ended = trio.Event()

@@ -33,7 +33,7 @@ class RecoveryBudget:
     held: int = 0
 
 
-class Log:
+class ResendLog:
     """Payloads that were sent to one client and may not have arrived, in order: many share those of events."""
 
     def __init__(self, budget: RecoveryBudget) -> None:
@@ -100,7 +100,7 @@ def place_of(packet: bytes) -> str | None:
     return packet[-OFFSET_CHARS - 2 : -2].decode("ascii", "replace")
 
 
-class Waits(Protocol):
+class ParkedClient(Protocol):
     """Somebody whose client may come back."""
 
     pid: str
@@ -128,22 +128,22 @@ class Recovery:
         self.seconds = seconds
         self.budget = RecoveryBudget(limit)
         self._nursery = nursery
-        self._waiting: dict[str, tuple[Waits, trio.CancelScope]] = {}
-        self._there: dict[str, Waits] = {}
+        self._waiting: dict[str, tuple[ParkedClient, trio.CancelScope]] = {}
+        self._there: dict[str, ParkedClient] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def joined(self, who: Waits) -> None:
+    def joined(self, who: ParkedClient) -> None:
         """Note that somebody is there."""
         if self.seconds:
             self._there[who.pid] = who
 
-    def left(self, who: Waits) -> None:
+    def left(self, who: ParkedClient) -> None:
         """Note that somebody is gone, whether they come back or not."""
         self._there.pop(who.pid, None)
 
-    def park(self, who: Waits) -> bool:
+    def park(self, who: ParkedClient) -> bool:
         """Let somebody wait; False: there is no place."""
         nursery = self._nursery()
         if not self.seconds or nursery is None or nursery.cancel_scope.cancel_called:
@@ -156,32 +156,32 @@ class Recovery:
         nursery.start_soon(self._wait, who, scope)
         return True
 
-    def drop(self, who: Waits) -> None:
+    def drop(self, who: ParkedClient) -> None:
         """Let somebody wait no longer."""
         if self._take(who.pid) is not None:
             who.give_up()
 
-    def find(self, pid: str) -> Waits | None:
+    def find(self, pid: str) -> ParkedClient | None:
         """Return who waits under this id."""
         found = self._waiting.get(pid)
         return None if found is None else found[0]
 
-    def known(self, pid: str) -> Waits | None:
+    def known(self, pid: str) -> ParkedClient | None:
         """Return who waits under this id, or is there."""
         return self.find(pid) or self._there.get(pid)
 
-    def resume(self, who: Waits) -> bool:
+    def resume(self, who: ParkedClient) -> bool:
         """Let somebody wait no longer, because the client is back; False: it is too late."""
         return self._take(who.pid) is not None
 
-    def _take(self, pid: str) -> Waits | None:
+    def _take(self, pid: str) -> ParkedClient | None:
         found = self._waiting.pop(pid, None)
         if found is None:
             return None
         found[1].cancel()
         return found[0]
 
-    async def _wait(self, who: Waits, scope: trio.CancelScope) -> None:
+    async def _wait(self, who: ParkedClient, scope: trio.CancelScope) -> None:
         try:
             with scope, trio.move_on_after(self.seconds):
                 await who.wait()

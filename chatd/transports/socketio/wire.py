@@ -6,7 +6,7 @@ from chatd.core.outbox import Cork
 from chatd.transports.engineio.packets import SEPARATOR
 from chatd.transports.engineio.session import EngineSession
 
-from .recovery import Log
+from .recovery import ResendLog
 
 
 class Wire:
@@ -15,7 +15,7 @@ class Wire:
     Packets that come while the cork is on become two payloads: an event, the same for many, and what follows it.
     """
 
-    def __init__(self, engine: EngineSession, log: Log | None, cork: Cork) -> None:
+    def __init__(self, engine: EngineSession, log: ResendLog | None, cork: Cork) -> None:
         self.limit = engine.limit
         self.log = log
         self._cork = cork

@@ -29,7 +29,7 @@ def pairs_of(texts: Iterable[str]) -> dict[str, list[str]]:
 
 
 @attrs.define
-class Places:
+class EventNumbers:
     """Numbers events, over all sessions. `prefix`: different for each start of the daemon, None: no numbers."""
 
     prefix: str | None
@@ -51,7 +51,7 @@ class Places:
 class Words:
     """Names and forms. `names`: instead of ours; `aliases`: besides them; `form`: success, ok or status."""
 
-    def __init__(self, names: Iterable[str], aliases: Iterable[str], form: str, places: Places) -> None:
+    def __init__(self, names: Iterable[str], aliases: Iterable[str], form: str, places: EventNumbers) -> None:
         renamed, besides = pairs_of(names), pairs_of(aliases)
         self._emitted = {name: tuple(renamed.get(name, [name]) + besides.get(name, [])) for name in SERVER_EVENTS}
         self._ours = {

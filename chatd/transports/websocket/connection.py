@@ -19,7 +19,7 @@ from chatd.core.ratelimit import TokenBucket
 from chatd.core.session import Session
 from chatd.net.head import Head
 from chatd.net.poller import Poller
-from chatd.net.unfinished import Shares, Unfinished
+from chatd.net.unfinished import MemoryShares, Unfinished
 from chatd.net.writers import SocketTransport, StreamTransport
 from protocol.codes import CloseCode
 from protocol.frames import Frame
@@ -67,7 +67,7 @@ class WebSocketConnection:
         rates: Rates | None,
         user_bucket: Callable[[str], TokenBucket] | None,
         make_engine: MakeEngine,
-        shares: Shares,
+        shares: MemoryShares,
         sock: socket.socket | None = None,
         poller: Poller | None = None,
     ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.blobs import BlobError, BlobNotFound, FolderBlobs
-from storage.blobs.folder import FLUSH_BYTES, Disk
+from storage.blobs.folder import FLUSH_BYTES, DiskCalls
 
 
 def files(folder: Path) -> list[Path]:
@@ -21,7 +21,7 @@ def age(folder: Path) -> None:
         os.utime(path, (0, 0))
 
 
-def full(after: int) -> Disk:
+def full(after: int) -> DiskCalls:
     """A disk with room for so many bytes, which takes at most 4 at a time."""
     left = after
 
@@ -33,7 +33,7 @@ def full(after: int) -> Disk:
         left -= taken
         return taken
 
-    return Disk(write=write)
+    return DiskCalls(write=write)
 
 
 def failing(_: int) -> None:
@@ -78,7 +78,7 @@ def test_full_disk_is_temporary_and_harms_no_other_file(tmp_path: Path) -> None:
 
 
 def test_failed_fsync_loses_the_draft_instead_of_trusting_it(tmp_path: Path) -> None:
-    blobs = FolderBlobs(tmp_path, disk=Disk(fsync=failing))
+    blobs = FolderBlobs(tmp_path, disk=DiskCalls(fsync=failing))
     draft = blobs.create()
     draft.write(b"x")
     with pytest.raises(BlobError, match="Input/output error") as caught:
@@ -91,7 +91,7 @@ def test_failed_fsync_loses_the_draft_instead_of_trusting_it(tmp_path: Path) -> 
 
 def test_long_draft_is_flushed_as_it_grows_and_not_at_its_end_alone(tmp_path: Path) -> None:
     flushed: list[int] = []
-    blobs = FolderBlobs(tmp_path, disk=Disk(fsync=lambda fd: flushed.append(os.fstat(fd).st_size)))
+    blobs = FolderBlobs(tmp_path, disk=DiskCalls(fsync=lambda fd: flushed.append(os.fstat(fd).st_size)))
     draft = blobs.create()
     for _ in range(5):
         draft.write(bytes(FLUSH_BYTES // 2))
@@ -99,7 +99,7 @@ def test_long_draft_is_flushed_as_it_grows_and_not_at_its_end_alone(tmp_path: Pa
 
 
 def test_failed_fsync_of_a_growing_draft_loses_it(tmp_path: Path) -> None:
-    draft = FolderBlobs(tmp_path, disk=Disk(fsync=failing)).create()
+    draft = FolderBlobs(tmp_path, disk=DiskCalls(fsync=failing)).create()
     with pytest.raises(BlobError, match="Input/output error"):
         draft.write(bytes(FLUSH_BYTES))
     assert files(tmp_path) == []
@@ -109,7 +109,7 @@ def test_failed_rename_leaves_a_draft_for_the_sweep(tmp_path: Path) -> None:
     def replace(_: Path, __: Path) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
-    blobs = FolderBlobs(tmp_path, disk=Disk(replace=replace))
+    blobs = FolderBlobs(tmp_path, disk=DiskCalls(replace=replace))
     draft = blobs.create()
     draft.write(b"x")
     with pytest.raises(BlobError):
@@ -129,7 +129,7 @@ def test_file_is_on_disk_before_its_name_and_its_name_before_the_return(tmp_path
         done.append("rename")
         os.replace(source, target)
 
-    blobs = FolderBlobs(tmp_path, disk=Disk(fsync=fsync, replace=replace))
+    blobs = FolderBlobs(tmp_path, disk=DiskCalls(fsync=fsync, replace=replace))
     draft = blobs.create()
     draft.write(b"x")
     draft.commit()
@@ -162,7 +162,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from storage.blobs import FolderBlobs
-from storage.blobs.folder import Disk
+from storage.blobs.folder import DiskCalls as Disk
 
 point = sys.argv[2]
 def die(*_):

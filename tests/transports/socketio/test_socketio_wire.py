@@ -6,7 +6,7 @@ from trio.testing import MockClock
 from chatd.core.outbox import Cork
 from chatd.transports.engineio.session import EngineSession
 from chatd.transports.engineio.settings import EngineSettings
-from chatd.transports.socketio.recovery import Log, RecoveryBudget
+from chatd.transports.socketio.recovery import RecoveryBudget, ResendLog
 from chatd.transports.socketio.wire import Wire
 
 SETTINGS = EngineSettings(
@@ -26,7 +26,7 @@ class Stage:
     """A client that polls, and how often something new waited for it."""
 
     engine: EngineSession = attrs.Factory(lambda: EngineSession("sid", SETTINGS, clock=lambda: 0.0))
-    log: Log = attrs.Factory(lambda: Log(RecoveryBudget(10_000)))
+    log: ResendLog = attrs.Factory(lambda: ResendLog(RecoveryBudget(10_000)))
     cork: Cork = attrs.Factory(Cork)
     pushed: int = 0
     wire: Wire = attrs.field(init=False)
