@@ -27,6 +27,30 @@ test("two tabs flush one outbox at once: each message is there once", async () =
   assert.equal(await log(two).getByRole("article").filter({ hasText: "flushed once" }).count(), 1);
 });
 
+test("a draft that is typed in two tabs at once is overwritten in neither, and no words are lost", async () => {
+  const conversation = await filled(world.daemon, 2);
+  const one = await openAsBo(world, conversation);
+  const two = await one.context().newPage();
+  await two.goto(one.url());
+  await article(two, "Line 2.").waitFor();
+  for (const [page, text] of [
+    [one, "from one"],
+    [two, "from two"],
+    [one, "from one."],
+    [two, "from two."],
+  ]) {
+    await composer(page).fill(text);
+    await page.waitForTimeout(350);
+  }
+  assert.equal(await composer(one).inputValue(), "from one.");
+  assert.equal(await composer(two).inputValue(), "from two.");
+  for (const page of [one, two]) {
+    await until(async () =>
+      /from one\.[^]*from two\.|from two\.[^]*from one\./.test(await composer(page).inputValue()),
+    );
+  }
+});
+
 /** Which of the pages makes sound and notifications; it counts what each of them shows. */
 const COUNT = () => {
   window.shown = [];

@@ -14,9 +14,9 @@ export class DraftsAndFiles implements Staging {
   readonly files: Files;
   readonly links: Links;
 
-  constructor({ network, database, ...duties }: StagingDuties) {
+  constructor({ network, database, ...duties }: StagingDuties, Made = Drafts) {
     const { env, origin, authorize, byCookie } = network;
-    this.drafts = new Drafts(env, database, duties.tell);
+    this.drafts = new Made(env, database, duties.tell);
     this.links = new Links({ env, origin, byCookie, authorize, serverNow: duties.serverNow });
     const to = { transfer: env.transfer ?? transfer, origin, authorize, withCredentials: byCookie };
     this.files = new Files(env, database, {

@@ -13,14 +13,14 @@ export class Drafts {
   readonly all = new Store<ReadonlyMap<Id, Draft> | null>(() =>
     this.ready || this.drafts.size ? new Map(this.drafts) : null,
   );
-  private readonly drafts = new Map<Id, Draft>();
+  protected readonly drafts = new Map<Id, Draft>();
   private readonly unwritten = new Set<Id>();
-  private user: Id | null = null;
+  protected user: Id | null = null;
   private ready = false;
   private timer: unknown;
 
   constructor(
-    private readonly env: Environment,
+    protected readonly env: Environment,
     private readonly database: Database,
     private readonly tell: (message: TabMessage) => void,
   ) {}
@@ -89,12 +89,13 @@ export class Drafts {
 
   /** A draft that becomes a message: gone in all tabs; returns what has to be written together with the message. */
   spend(conversation: Id): Write[] {
+    const text = this.drafts.get(conversation)?.text;
     this.drafts.delete(conversation);
     this.unwritten.delete(conversation);
     this.all.invalidate();
     const { user } = this;
     if (user === null) return [];
-    this.tell({ type: "draft-gone", user, conversation });
+    this.tell({ type: "draft-gone", user, conversation, text });
     return [{ store: "drafts", delete: [user, conversation] }];
   }
 
@@ -111,7 +112,7 @@ export class Drafts {
     this.all.invalidate();
   }
 
-  private keep({ conversation, text, replyTo, changedAt }: DraftRow): void {
+  protected keep({ conversation, text, replyTo, changedAt }: DraftRow): void {
     this.drafts.set(conversation, { conversation, text, replyTo, changedAt });
   }
 }

@@ -5,12 +5,13 @@ import { Edits } from "./edits.js";
 import type { Id, Seq } from "./protocol.gen.js";
 import type { StagingDuties } from "./staging.js";
 import type { TabMessage } from "./tabs.js";
+import { TypedDrafts } from "./typed-drafts.js";
 
 class WithEdits extends DraftsAndFiles {
   readonly edits: Edits;
 
   constructor(duties: StagingDuties) {
-    super(duties);
+    super(duties, TypedDrafts);
     const free = (id: Id) => !this.drafts.all.getSnapshot()?.get(id) && this.ofDraft(id).length === 0;
     const { online, ask, tell } = duties;
     this.edits = new Edits(duties.network.env, duties.database, { online, ask, tell, free });
@@ -41,7 +42,7 @@ class WithEdits extends DraftsAndFiles {
   }
 }
 
-/** A client that keeps edits as well as drafts and files. */
+/** A client that keeps edits as well as drafts and files; no other tab overwrites what is typed. */
 export class EditingChatClient extends ChatClient<WithEdits> implements EditingClient {
   readonly edits;
   readonly waitingEdits;

@@ -9,7 +9,8 @@ export type TabMessage =
   /** Acknowledged, or taken back. */
   | { readonly type: "outbox-gone"; readonly user: Id; readonly key: string }
   | { readonly type: "draft"; readonly user: Id; readonly row: DraftRow }
-  | { readonly type: "draft-gone"; readonly user: Id; readonly conversation: Id }
+  /** `text`: with these words it became a message. */
+  | { readonly type: "draft-gone"; readonly user: Id; readonly conversation: Id; readonly text?: string | undefined }
   | { readonly type: "edit"; readonly user: Id; readonly row: EditRow }
   | { readonly type: "edit-gone"; readonly user: Id; readonly key: string }
   | { readonly type: "file"; readonly user: Id; readonly row: FileRow }

@@ -94,4 +94,57 @@ describe("a draft", () => {
     expect(client.drafts.getSnapshot()?.get(C)?.text).toBe("It hurts");
     expect((await next())?.text).toBe("It hurts");
   });
+
+  it("that is typed in two tabs at once is overwritten in neither, and the later one gets the words of both", async () => {
+    const { client, browser, server } = await world();
+    const other = browser.tab(server).client;
+    await pass();
+    const texts = () => [client, other].map(({ drafts }) => drafts.getSnapshot()?.get(C)?.text);
+    client.setDraft(C, "from one");
+    other.setDraft(C, "from two");
+    await pass(400);
+    client.setDraft(C, "from one.");
+    await pass(400);
+    other.setDraft(C, "from two.");
+    await pass(400);
+    expect(texts()).toEqual(["from one.", "from two."]);
+    await pass(10_000);
+    expect(texts()).toEqual(["from two.\nfrom one.", "from two.\nfrom one."]);
+  });
+
+  it("that another tab sends leaves other words that are typed here", async () => {
+    const { client, browser, server } = await world();
+    const other = browser.tab(server).client;
+    await pass();
+    client.setDraft(C, "mine");
+    other.setDraft(C, "sent elsewhere");
+    other.send(C, "sent elsewhere");
+    await pass(5_000);
+    expect(client.drafts.getSnapshot()?.get(C)?.text).toBe("mine");
+  });
+
+  it("goes on in another tab where it ended in the first", async () => {
+    const { client, browser, server } = await world();
+    const other = browser.tab(server).client;
+    await pass();
+    client.setDraft(C, "It hu");
+    await pass(400);
+    other.setDraft(C, "It hurts");
+    await pass(400);
+    expect(client.drafts.getSnapshot()?.get(C)?.text).toBe("It hu");
+    await pass(4_000);
+    expect(client.drafts.getSnapshot()?.get(C)?.text).toBe("It hurts");
+  });
+
+  it("of somebody else who is signed in in another tab is none of this one's", async () => {
+    const { client, browser, server } = await world();
+    const other = browser.tab(server, { signIn: { kind: "development", user: OTHER } }).client;
+    await pass();
+    other.setDraft(C, "a secret");
+    client.setDraft(C, "mine");
+    other.setDraft(C, "a secret.");
+    await pass(10_000);
+    expect(client.drafts.getSnapshot()?.get(C)?.text).toBe("mine");
+    expect(other.drafts.getSnapshot()?.get(C)?.text).toBe("a secret.");
+  });
 });
