@@ -32,7 +32,7 @@ test("a draft that is typed in two tabs at once is overwritten in neither, and n
   const one = await openAsBo(world, conversation);
   const two = await one.context().newPage();
   await two.goto(one.url());
-  await article(two, "Line 2.").waitFor();
+  await article(two, "Line 2.").first().waitFor();
   for (const [page, text] of [
     [one, "from one"],
     [two, "from two"],
