@@ -1,4 +1,4 @@
-import type { ClientOptions, EditingClient } from "./api.js";
+import type { ClientOptions, EditingClient, SignOutResult } from "./api.js";
 import { ChatClient } from "./client.js";
 import { DraftsAndFiles } from "./drafts-and-files.js";
 import { Edits } from "./edits.js";
@@ -52,6 +52,13 @@ export class EditingChatClient extends ChatClient<WithEdits> implements EditingC
     const { edits } = this.engine.staging;
     this.edits = edits.all;
     this.waitingEdits = edits.waiting;
+  }
+
+  override async signOut({ discardUnsent = false } = {}): Promise<SignOutResult> {
+    await this.engine.stored();
+    if (this.waitingEdits.getSnapshot().length > 0 && !discardUnsent)
+      return { done: false, unsent: this.outbox.getSnapshot(), serverTold: false };
+    return super.signOut({ discardUnsent });
   }
 
   beginEdit(conversation: Id, seq: Seq | null, body = ""): void {

@@ -99,6 +99,23 @@ describe("an edit of a message", () => {
     expect(edit()).toMatchObject({ text: "It hurts here", phase: "aside", error: { code: "forbidden" } });
   });
 
+  it("that waits holds a sign-out up, unless it is to be discarded", async () => {
+    const { server, browser, client } = await world();
+    server.down = true;
+    for (const socket of server.live) socket.close(1006);
+    await pass();
+    client.saveEdit(C, 1);
+    expect(await client.signOut()).toEqual({ done: false, unsent: [], serverTold: false });
+    expect(client.waitingEdits.getSnapshot()).toMatchObject([{ text: "It hurts here" }]);
+    const [result] = await Promise.all([client.signOut({ discardUnsent: true }), pass(60_000)]);
+    expect(result).toMatchObject({ done: true });
+    server.down = false;
+    const again = browser.tab(server);
+    await pass();
+    expect([client.edits.getSnapshot(), again.client.edits.getSnapshot()]).toEqual([[], []]);
+    expect(server.messages[0]?.body).toBe("It hurts");
+  });
+
   it("that fails for a moment is tried again", async () => {
     const { server, client } = await world();
     server.refuse = ({ type }) =>

@@ -1,10 +1,11 @@
 import { useState } from "react";
 import type { OutboxItem } from "@chatd/client";
-import { Dialog, Icon, namesOf, useChat, words } from "@chatd/react/components";
+import { Dialog, Icon, namesOf, useChat, useReadable, words } from "@chatd/react/components";
 
 /** Leaves nothing in the browser; what is unsent is offered first. */
 export function SignOutButton() {
   const { client } = useChat();
+  const edits = useReadable(client.waitingEdits);
   const [unsent, setUnsent] = useState<readonly OutboxItem[] | null>(null);
   const [busy, setBusy] = useState(false);
   const signOut = async (discardUnsent: boolean) => {
@@ -41,6 +42,11 @@ export function SignOutButton() {
             {unsent.map(({ key, body, files }) => (
               <li key={key} dir="auto">
                 {[body, namesOf(files)].filter(Boolean).join(" ")}
+              </li>
+            ))}
+            {edits.map(({ conversation, seq, text }) => (
+              <li key={`${conversation} ${seq}`} dir="auto">
+                {text}
               </li>
             ))}
           </ul>
