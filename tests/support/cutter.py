@@ -63,20 +63,24 @@ class Cutter:
             server = socket.create_connection(("127.0.0.1", self._server))
             with self._lock:
                 self._open += [client, server]
-            answered = threading.Event()
+            answered, muted = threading.Event(), threading.Event()
             for work in (self._to_server, self._to_client):
-                thread = threading.Thread(target=work, args=(client, server, answered))
+                thread = threading.Thread(target=work, args=(client, server, answered, muted))
                 self._threads.append(thread)
                 thread.start()
 
-    def _to_server(self, client: socket.socket, server: socket.socket, answered: threading.Event) -> None:
+    def _to_server(
+        self, client: socket.socket, server: socket.socket, answered: threading.Event, muted: threading.Event
+    ) -> None:
         for data in _received(client):
             cut, self._armed = (self._armed, None) if data.endswith(COMMIT) else (None, self._armed)
             if cut is not None:
                 self.cuts += 1
                 answered.clear()
                 if cut == "after":
-                    _end(client)  # the answer goes nowhere
+                    # The client hears of the loss when the server has committed: before that, it would end the
+                    # session there, and with it the commit.
+                    muted.set()
                 if cut != "before":
                     with contextlib.suppress(OSError):
                         server.sendall(data)
@@ -88,9 +92,13 @@ class Cutter:
         _end(client)
         _end(server)
 
-    def _to_client(self, client: socket.socket, server: socket.socket, answered: threading.Event) -> None:
+    def _to_client(
+        self, client: socket.socket, server: socket.socket, answered: threading.Event, muted: threading.Event
+    ) -> None:
         for data in _received(server):
             answered.set()
+            if muted.is_set():
+                continue
             with contextlib.suppress(OSError):
                 client.sendall(data)
         _end(client)
