@@ -1,5 +1,6 @@
 /** Database of what survives the tab: the outbox, the drafts, the files of both, and edits, for all users of this browser. */
 
+import type { Draft, Edit } from "./api.js";
 import type { Environment } from "./environment.js";
 import type { Attachment, Id, Seq } from "./protocol.gen.js";
 import type { ChatErrorFields } from "./errors.js";
@@ -24,12 +25,8 @@ export interface OutboxRow {
   readonly error: ChatErrorFields | null;
 }
 
-export interface DraftRow {
+export interface DraftRow extends Draft {
   readonly user: Id;
-  readonly conversation: Id;
-  readonly text: string;
-  readonly replyTo: Seq | null;
-  readonly changedAt: number;
 }
 
 /** A file with its bytes. */
@@ -51,22 +48,9 @@ export interface FileRow {
   readonly error: ChatErrorFields | null;
 }
 
-/** A change of an own message. */
-export interface EditRow {
+export interface EditRow extends Edit {
   readonly user: Id;
   readonly key: string;
-  readonly conversation: Id;
-  readonly seq: Seq;
-  /** The message as it was when the change began, or as it was last looked at. */
-  readonly base: string;
-  readonly text: string;
-  readonly changedAt: number;
-  /** `writing`: in the field. `aside`: for later. `waiting`: saved, and not acknowledged. */
-  readonly phase: "writing" | "aside" | "waiting";
-  /** Reason why the server refused it. */
-  readonly error: ChatErrorFields | null;
-  /** Text that stands there instead of `base`, where it was refused for that. */
-  readonly theirs: string | null;
 }
 
 export interface Rows {
